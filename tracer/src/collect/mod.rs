@@ -1,0 +1,1 @@
+//! Reads the kernel's maps and owns every loss counter.

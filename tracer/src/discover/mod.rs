@@ -1,0 +1,1 @@
+//! Asks every source about this host: libvirt, rtnetlink, OVSDB.

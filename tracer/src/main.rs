@@ -1,0 +1,5 @@
+//! The `hoptrace` program.
+
+fn main() -> std::process::ExitCode {
+    hoptrace::cli::main()
+}

@@ -1,0 +1,70 @@
+//! Newtypes for the identifiers that travel between the stages.
+
+use std::{fmt, str::FromStr};
+
+use serde::{Serialize, Serializer};
+
+/// A network interface's index, unique within one network namespace at one time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(transparent)]
+pub struct IfIndex(pub u32);
+
+impl fmt::Display for IfIndex {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// An Ethernet address, in wire order. Printed in lower case with colons.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct MacAddr(pub [u8; 6]);
+
+impl fmt::Display for MacAddr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [a, b, c, d, e, g] = self.0;
+        write!(f, "{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{g:02x}")
+    }
+}
+
+impl Serialize for MacAddr {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// The text is not an Ethernet address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not a MAC address: six bytes in hexadecimal, separated by colons or dashes")]
+pub struct ParseMacError;
+
+impl FromStr for MacAddr {
+    type Err = ParseMacError;
+
+    /// Accepts `fa:16:3e:21:1b:4b` and `FA-16-3E-21-1B-4B`.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let mut parts = text.split([':', '-']);
+        let mut bytes = [0; 6];
+        for byte in &mut bytes {
+            let part = parts.next().filter(|part| matches!(part.len(), 1 | 2)).ok_or(ParseMacError)?;
+            if !part.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+                return Err(ParseMacError);
+            }
+            *byte = u8::from_str_radix(part, 16).map_err(|_| ParseMacError)?;
+        }
+        if parts.next().is_some() { Err(ParseMacError) } else { Ok(Self(bytes)) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mac_addresses_parse_and_print() {
+        let mac: MacAddr = "FA-16-3e-21-1B-4b".parse().unwrap();
+        assert_eq!(mac.to_string(), "fa:16:3e:21:1b:4b");
+        for bad in ["", "fa:16:3e:21:1b", "fa:16:3e:21:1b:4b:00", "fa:16:3e:21:1b:4g", "fa:16:3e:21:1b:+4", "instance"] {
+            assert_eq!(bad.parse::<MacAddr>(), Err(ParseMacError), "{bad}");
+        }
+    }
+}

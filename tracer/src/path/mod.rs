@@ -1,0 +1,1 @@
+//! Finds the packet path of one port. Pure: no I/O.

@@ -1,0 +1,1 @@
+//! Renders what was collected, one file per format.

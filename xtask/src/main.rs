@@ -1,0 +1,2 @@
+//! Set-up, build, lint, test, lab and demo of hoptrace.
+fn main() {}
