@@ -1,2 +1,16 @@
-//! What the eBPF programs and user space share. `no_std`, no allocation.
-#![no_std]
+//! What the eBPF programs and user space share: packet parsing and identity, the in-flight table's layout and
+//! rules, histogram maths, counters and the configuration the loader patches in.
+//!
+//! `no_std`, no allocation. The same code is compiled for the host, where it is tested, and for eBPF.
+
+#![cfg_attr(not(test), no_std)]
+#![forbid(unsafe_code)]
+
+pub mod config;
+pub mod counters;
+pub mod exchange;
+pub mod filter;
+pub mod histogram;
+pub mod inflight;
+pub mod packet;
+pub mod record;

@@ -1,3 +1,22 @@
-//! The eBPF programs.
+//! The eBPF programs: one TC classifier per hook, all the same code with another number.
 #![no_std]
 #![no_main]
+#![feature(core_intrinsics)]
+#![allow(internal_features, reason = "compare-exchange is not in core::sync::atomic on this target")]
+
+mod atomic;
+mod classifier;
+mod guest;
+mod hop;
+mod maps;
+mod reader;
+
+/// Without it the kernel would not let the programs use GPL-only helpers.
+#[unsafe(link_section = "license")]
+#[unsafe(no_mangle)]
+static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";
+
+#[panic_handler]
+fn panic(_info: &core::panic::PanicInfo<'_>) -> ! {
+    loop {}
+}

@@ -1,1 +1,16 @@
 //! Puts the eBPF programs on the path, and takes them off.
+//!
+//! [`preflight`] says whether this host can, [`plan()`] says what goes where, [`Attached`] does it and undoes it when
+//! it is dropped. TCX links live as long as their file descriptors, so even SIGKILL leaves nothing on an interface.
+
+mod error;
+mod load;
+mod plan;
+mod preflight;
+mod watch;
+
+pub use error::AttachError;
+pub use load::{Attached, LoadOptions, other_tracers};
+pub use plan::{PlanError, plan};
+pub use preflight::{Preflight, preflight};
+pub use watch::{Vanished, watch};

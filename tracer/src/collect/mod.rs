@@ -1,1 +1,17 @@
 //! Reads the kernel's maps and owns every loss counter.
+
+mod collector;
+mod cost;
+mod counters;
+mod error;
+mod gate;
+mod latency;
+mod ledger;
+mod mapped;
+mod records;
+mod table;
+
+pub use collector::{Collector, Progress};
+pub use cost::CostMeter;
+pub use error::CollectError;
+pub use records::Records;

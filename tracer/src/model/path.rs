@@ -26,6 +26,19 @@ pub enum Role {
     Nic,
 }
 
+impl Role {
+    /// As it is written.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Tap => "tap",
+            Self::Qvb => "qvb",
+            Self::Qvo => "qvo",
+            Self::Nic => "nic",
+        }
+    }
+}
+
 /// An interface on the path where hooks can sit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Hop {

@@ -1,0 +1,91 @@
+//! What the loader patches into the programs before the verifier sees them. The values are constants to the
+//! verifier, so that what is switched off costs nothing.
+
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+use crate::filter::Filter;
+
+/// Hooks of one trace at most.
+pub const MAX_HOOKS: usize = 16;
+/// The segment of hops that the path does not contain; its figures are those of all of them together.
+pub const OFF_PATH_SEGMENT: u8 = 0;
+
+/// Facts about the whole trace.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct TraceConfig {
+    /// Sets of the in-flight table less one.
+    pub set_mask: u32,
+    /// Segments with figures of their own: the stride of the per-CPU arrays.
+    pub segments: u32,
+    /// How long a packet may stay away before it is lost, in nanoseconds.
+    pub timeout_ns: u64,
+    /// The VM's MAC address, its six bytes read as a little-endian number.
+    pub mac: u64,
+    /// Packets whose identity is below this go to the ring buffer; 0: none.
+    pub sample_below: u64,
+    /// 1 to count admitted packets against [`Control::budget`].
+    pub budgeted: u32,
+    /// Segment of the guest's response time.
+    pub guest_segment: u16,
+    /// The first hook of each direction, egress first.
+    pub entries: [u8; 2],
+    /// Which packets are traced.
+    pub filter: Filter,
+    /// The VM's IPv4 addresses, read as little-endian numbers; 0 where there is none.
+    pub ipv4: [u32; 4],
+}
+
+/// Facts about one hook.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct HookConfig {
+    /// 0 egress, 1 ingress, from the VM's point of view.
+    pub direction: u8,
+    /// [`HookConfig::ENTRY`] and its siblings.
+    pub flags: u8,
+    /// Hooks behind it in its direction, a bit each.
+    pub later: u16,
+    /// The segment from each other hook to this one; [`OFF_PATH_SEGMENT`] where there is none.
+    pub segment_from: [u8; MAX_HOOKS],
+    /// The segment of the whole way, recorded at a terminal hook.
+    pub total_segment: u8,
+    /// Zero.
+    pub reserved: [u8; 3],
+}
+
+impl HookConfig {
+    /// The first hook of its direction.
+    pub const ENTRY: u8 = 1;
+    /// The last hook of its direction.
+    pub const TERMINAL: u8 = 1 << 1;
+    /// On the VM's own tap: measures the guest's response time.
+    pub const GUEST: u8 = 1 << 2;
+    /// On an interface that other VMs' packets cross, too.
+    pub const SHARED: u8 = 1 << 3;
+}
+
+/// The gate and the budget: the one page that user space and the programs both write.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Control {
+    /// [`Control::CLOSED`], [`Control::OPEN`] or [`Control::DRAINING`].
+    pub gate: u32,
+    /// 1 once the VM sent a frame from a MAC address that is not its own: then frames from other MAC addresses are
+    /// looked up at shared hooks, too.
+    pub foreign_source: u32,
+    /// Packets still to be admitted; counts below zero, as a two's complement.
+    pub budget: u64,
+}
+
+impl Control {
+    /// Packets are let by unseen.
+    pub const CLOSED: u32 = 0;
+    /// New packets are admitted.
+    pub const OPEN: u32 = 1;
+    /// Only packets already in the table are followed.
+    pub const DRAINING: u32 = 2;
+}
+
+const _: () = assert!(size_of::<HookConfig>() == 24);
+const _: () = assert!(size_of::<Control>() == 16);

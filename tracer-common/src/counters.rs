@@ -1,0 +1,79 @@
+//! What the programs count, per hook and CPU.
+
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// Counters of one hook on one CPU. Only that CPU writes them, with bottom halves off; user space adds them up.
+///
+/// At every hook `seen = entered + joined + passed + ambiguous + copies + overtaken + untracked`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct HookCounters {
+    /// Packets of the traced VM that matched the filter and have an identity.
+    pub seen: u64,
+    /// Got a slot at the first hook of their direction.
+    pub entered: u64,
+    /// Got a slot at a later hook.
+    pub joined: u64,
+    /// Came from another hook.
+    pub passed: u64,
+    /// Reached the end of their path here.
+    pub completed: u64,
+    /// Packets of the other direction that reached the end of their path here.
+    pub completed_crossed: u64,
+    /// Had the identity of another live packet.
+    pub ambiguous: u64,
+    /// At the first hook of a direction: packets that entered and turned out to be ambiguous, wherever that was.
+    pub withdrawn_entered: u64,
+    /// At the first hook of a direction: packets that joined and turned out to be ambiguous.
+    pub withdrawn_joined: u64,
+    /// Further copies of a packet that had already passed this hook.
+    pub copies: u64,
+    /// Seen here after a later hook had already seen them.
+    pub overtaken: u64,
+    /// Passed, but the clock said earlier than at the hook before.
+    pub clock_skew: u64,
+    /// No slot was free, or another CPU was busy with it.
+    pub untracked: u64,
+    /// Packets whose last hook was this one and whose slot was taken from them.
+    pub evicted: u64,
+    /// The VM's packets that have no identity: not IP or ARP, truncated, malformed.
+    pub unparsed: u64,
+    /// Records the ring buffer had no room for.
+    pub ring_lost: u64,
+    /// Scratch memory of the programs: what goes through it is unknown to the verifier.
+    pub scratch: u64,
+    /// Zero.
+    pub reserved: [u64; 7],
+}
+
+/// Exact figures of one segment on one CPU, beside its histogram.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct SegmentStats {
+    /// Packets.
+    pub count: u64,
+    /// Sum of their latencies, in nanoseconds.
+    pub sum_ns: u64,
+    /// The largest `u64::MAX - latency`: zeroed memory is an empty minimum.
+    pub min_ns_inverted: u64,
+    /// The largest latency, in nanoseconds.
+    pub max_ns: u64,
+}
+
+impl SegmentStats {
+    /// Adds one latency.
+    #[inline(always)]
+    pub const fn record(&mut self, latency_ns: u64) {
+        self.count += 1;
+        self.sum_ns = self.sum_ns.wrapping_add(latency_ns);
+        if u64::MAX - latency_ns > self.min_ns_inverted {
+            self.min_ns_inverted = u64::MAX - latency_ns;
+        }
+        if latency_ns > self.max_ns {
+            self.max_ns = latency_ns;
+        }
+    }
+}
+
+const _: () = assert!(size_of::<HookCounters>() == 192);
+const _: () = assert!(size_of::<SegmentStats>() == 32);

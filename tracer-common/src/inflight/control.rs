@@ -1,0 +1,166 @@
+//! The control word of a slot.
+
+/// Who owns a slot and what for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// Nobody's.
+    Free,
+    /// Being written; whoever made it so publishes it in a few instructions.
+    Busy,
+    /// A packet on its way.
+    Live,
+    /// A packet that passed its terminal hook: the first to be reused.
+    Done,
+    /// Two or more live packets with one identity.
+    Ambiguous,
+}
+
+/// Bits: 0..3 state · 3 joined · 4 direction · 5 crossed · 8..12 count · 12..16 last hook · 16..32 hooks passed ·
+/// 32..64 generation. In state `Ambiguous` the count is that of the packets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Control(pub u64);
+
+const STATE: u64 = 0b111;
+const JOINED: u64 = 1 << 3;
+const DIRECTION: u64 = 1 << 4;
+const CROSSED: u64 = 1 << 5;
+const COUNT_SHIFT: u32 = 8;
+const COUNT: u64 = 0xf << COUNT_SHIFT;
+const LAST_SHIFT: u32 = 12;
+const LAST: u64 = 0xf << LAST_SHIFT;
+const MASK_SHIFT: u32 = 16;
+const GENERATION: u64 = 0xffff_ffff << 32;
+
+const FREE: u64 = 0;
+const BUSY: u64 = 1;
+const LIVE: u64 = 2;
+const DONE: u64 = 3;
+const AMBIGUOUS: u64 = 4;
+
+impl Control {
+    /// The word of a packet seen at its first hook, generation 0.
+    #[inline(always)]
+    #[must_use]
+    pub const fn first(hook: u8, direction: u8, joined: bool, terminal: bool) -> Self {
+        let state = if terminal { DONE } else { LIVE };
+        let joined = if joined { JOINED } else { 0 };
+        let direction = if direction == 0 { 0 } else { DIRECTION };
+        Self(state | joined | direction | (1 << COUNT_SHIFT)).with_last(hook).with_passed(hook)
+    }
+
+    /// The slot's state.
+    #[inline(always)]
+    #[must_use]
+    pub const fn state(self) -> State {
+        match self.0 & STATE {
+            BUSY => State::Busy,
+            LIVE => State::Live,
+            DONE => State::Done,
+            AMBIGUOUS => State::Ambiguous,
+            _ => State::Free,
+        }
+    }
+
+    /// Whether the packet was first seen at a hook that is not the first of its direction.
+    #[inline(always)]
+    #[must_use]
+    pub const fn joined(self) -> bool {
+        self.0 & JOINED != 0
+    }
+
+    /// The direction of the hook that saw the packet first: 0 egress, 1 ingress.
+    #[inline(always)]
+    #[must_use]
+    pub const fn direction(self) -> u8 {
+        if self.0 & DIRECTION == 0 { 0 } else { 1 }
+    }
+
+    /// Whether the packet passed a hook of the other direction.
+    #[inline(always)]
+    #[must_use]
+    pub const fn crossed(self) -> bool {
+        self.0 & CROSSED != 0
+    }
+
+    /// How many hooks the packet passed; at most [`super::DELTAS`]. In state `Ambiguous`: how many packets.
+    #[inline(always)]
+    #[must_use]
+    #[allow(clippy::cast_possible_truncation, reason = "four bits")]
+    pub const fn count(self) -> u32 {
+        ((self.0 & COUNT) >> COUNT_SHIFT) as u32
+    }
+
+    /// The hook that saw the packet last.
+    #[inline(always)]
+    #[must_use]
+    #[allow(clippy::cast_possible_truncation, reason = "four bits")]
+    pub const fn last(self) -> u8 {
+        ((self.0 & LAST) >> LAST_SHIFT) as u8
+    }
+
+    /// The hooks the packet passed, a bit each.
+    #[inline(always)]
+    #[must_use]
+    pub const fn passed(self) -> u16 {
+        ((self.0 >> MASK_SHIFT) & 0xffff) as u16
+    }
+
+    /// Marks `hook` as passed.
+    #[inline(always)]
+    #[must_use]
+    pub const fn with_passed(self, hook: u8) -> Self {
+        Self(self.0 | (1 << (MASK_SHIFT + (hook & 0xf) as u32)))
+    }
+
+    #[inline(always)]
+    pub(super) const fn with_last(self, hook: u8) -> Self {
+        Self((self.0 & !LAST) | (((hook & 0xf) as u64) << LAST_SHIFT))
+    }
+
+    #[inline(always)]
+    pub(super) const fn with_count(self, count: u32) -> Self {
+        Self((self.0 & !COUNT) | (((count & 0xf) as u64) << COUNT_SHIFT))
+    }
+
+    #[inline(always)]
+    pub(super) const fn with_crossed(self) -> Self {
+        Self(self.0 | CROSSED)
+    }
+
+    #[inline(always)]
+    pub(super) const fn without_joined(self) -> Self {
+        Self(self.0 & !JOINED)
+    }
+
+    #[inline(always)]
+    const fn with_state(self, state: u64) -> Self {
+        Self((self.0 & !STATE) | state)
+    }
+
+    #[inline(always)]
+    pub(super) const fn busy(self) -> Self {
+        self.with_state(BUSY)
+    }
+
+    #[inline(always)]
+    pub(super) const fn done(self) -> Self {
+        self.with_state(DONE)
+    }
+
+    #[inline(always)]
+    pub(super) const fn ambiguous(self, packets: u32) -> Self {
+        self.with_state(AMBIGUOUS).with_count(packets)
+    }
+
+    /// Nobody's any more; the generation stays, so that an old value can not come back.
+    #[inline(always)]
+    pub(super) const fn free(self) -> Self {
+        Self((self.0 & GENERATION) | FREE)
+    }
+
+    /// This word with the generation behind that of `old`.
+    #[inline(always)]
+    pub(super) const fn generation_after(self, old: Self) -> Self {
+        Self((self.0 & !GENERATION) | (old.0 & GENERATION).wrapping_add(1 << 32))
+    }
+}

@@ -1,0 +1,133 @@
+//! The packet's identity is in the table already.
+
+use super::{Control, DELTAS, Kind, Outcome, SlotCell, State, Table, Visit, Withdrawn, home_of, place, set_of, slot::last_seen_ns};
+
+/// How long after its end a packet may still be seen at a hook it should have passed before. With the userspace
+/// datapath a frame reaches `ovs-vswitchd` through `AF_PACKET` a moment before TC ingress sees it.
+const OVERTAKE_NS: u64 = 10_000_000;
+
+/// One packet at one hook, its identity being that of `slot`. [`Kind::Retry`]: the slot changed meanwhile.
+#[inline(always)]
+pub(super) fn step<T: Table>(
+    table: T,
+    index: u32,
+    slot: T::Slot,
+    control: Control,
+    visit: &Visit,
+) -> Outcome {
+    let bit = 1_u16 << (visit.hook.id & 0xf);
+    let same_direction = control.direction() == visit.hook.direction;
+    let passed_here = control.passed() & bit != 0;
+    let overtaken = !passed_here && same_direction && control.passed() & visit.hook.later != 0;
+    match control.state() {
+        State::Live if passed_here => become_ambiguous(slot, control),
+        State::Live if overtaken => late(slot, control, visit),
+        State::Live => pass(slot, index, control, visit, same_direction),
+        State::Done => {
+            let age_ns = visit.now_ns.wrapping_sub(last_seen_ns(slot, control));
+            let fresh = age_ns < OVERTAKE_NS || age_ns > u64::MAX / 2;
+            if overtaken && fresh && (control.joined() || !visit.hook.entry) {
+                late(slot, control, visit)
+            } else if visit.hook.entry || !fresh {
+                place::renew(slot, index, control, visit)
+            } else if slot.control() == control {
+                Outcome::of(Kind::Copy)
+            } else {
+                Outcome::retry()
+            }
+        }
+        State::Ambiguous => another(table, index, slot, control, visit),
+        State::Free | State::Busy => Outcome::retry(),
+    }
+}
+
+/// A second packet with this identity while the first is on its way: from here on neither counts.
+#[inline(always)]
+fn become_ambiguous<S: SlotCell>(slot: S, control: Control) -> Outcome {
+    if slot.exchange(control, control.ambiguous(2)) {
+        Outcome::ambiguous(Withdrawn::of(control))
+    } else {
+        Outcome::retry()
+    }
+}
+
+/// Seen at a hook behind one of whose later hooks it was seen before. At the first hook of the direction the packet
+/// has thereby entered after all.
+#[inline(always)]
+fn late<S: SlotCell>(slot: S, control: Control, visit: &Visit) -> Outcome {
+    let marked = control.with_passed(visit.hook.id);
+    let marked = if visit.hook.entry { marked.without_joined() } else { marked };
+    if slot.exchange(control, marked) { Outcome::of(Kind::Overtaken) } else { Outcome::retry() }
+}
+
+/// The normal case: from the hook before to this one.
+#[inline(always)]
+fn pass<S: SlotCell>(
+    slot: S,
+    index: u32,
+    control: Control,
+    visit: &Visit,
+    same_direction: bool,
+) -> Outcome {
+    if !slot.exchange(control, control.busy()) {
+        return Outcome::retry();
+    }
+    let count = control.count();
+    let before_ns = slot.delta_ns(count.wrapping_sub(1) & (DELTAS - 1));
+    let total_ns = visit.now_ns.wrapping_sub(slot.first_ns());
+    // Earlier than the hook before, by however little: the CPUs' clocks disagree.
+    let skewed = total_ns < u64::from(before_ns) || total_ns > u64::MAX / 2;
+    let delta_ns = if skewed { before_ns } else { u32::try_from(total_ns).unwrap_or(u32::MAX) };
+
+    let position = if count < DELTAS { count } else { DELTAS - 1 };
+    slot.set_delta_ns(position & (DELTAS - 1), delta_ns);
+    let shift = (position & (DELTAS - 1)) * 4;
+    slot.set_hooks((slot.hooks() & !(0xf << shift)) | (u32::from(visit.hook.id) << shift));
+
+    let mut after = control.with_last(visit.hook.id).with_passed(visit.hook.id).with_count(position + 1);
+    if !same_direction {
+        after = after.with_crossed();
+    }
+    if visit.hook.terminal {
+        after = after.done();
+    }
+    slot.publish(after);
+    Outcome {
+        hook: control.last(),
+        index,
+        control: after,
+        latency_ns: if skewed { Outcome::SKEWED } else { u64::from(delta_ns - before_ns) },
+        total_ns,
+        ..Outcome::of(Kind::Passed)
+    }
+}
+
+/// One more sight of packets that share an identity. The slot is free again when as many left as came.
+#[inline(always)]
+fn another<T: Table>(
+    table: T,
+    index: u32,
+    slot: T::Slot,
+    control: Control,
+    visit: &Visit,
+) -> Outcome {
+    let packets = control.count();
+    // The sweeper counts its time-out from here.
+    slot.set_delta_ns(0, u32::try_from(visit.now_ns.wrapping_sub(slot.first_ns())).unwrap_or(u32::MAX));
+    let next = if visit.hook.entry {
+        control.ambiguous(if packets < 15 { packets + 1 } else { packets })
+    } else if visit.hook.terminal && packets < 15 {
+        if packets <= 1 { control.free() } else { control.ambiguous(packets - 1) }
+    } else {
+        control
+    };
+    if next != control {
+        if !slot.exchange(control, next) {
+            return Outcome::retry();
+        }
+        if next.state() == State::Free && home_of(visit.key, table.set_mask()) != index {
+            table.add_spilled(set_of(visit.key, table.set_mask()), u32::MAX);
+        }
+    }
+    Outcome::ambiguous(Withdrawn::NONE)
+}

@@ -1,0 +1,23 @@
+//! The in-flight table: packet identity → the hooks passed so far, with their times.
+//!
+//! A set-associative array of 64-byte slots. Hooks on several CPUs and the sweeper in user space change it at the
+//! same time, without locks; every change of owner goes through a compare-exchange of the slot's control word
+//! ([`Control`]), whose generation makes an old value useless. A slot in state `BUSY` belongs to the one who made it
+//! so, for a few instructions; that is why two packets can never share a slot and none is ever read half written.
+//!
+//! Each identity has a home slot in its set. Almost always the packet is there, and one cache line is all a hook
+//! touches; a count per set of the packets that had to move over ([`Table::spilled`]) says when to look further.
+//!
+//! The rules are written once, over the traits [`Table`] and [`SlotCell`], and compiled for eBPF and for the host.
+
+mod control;
+mod found;
+mod place;
+mod settle;
+mod slot;
+mod visit;
+
+pub use control::{Control, State};
+pub use settle::{Settled, settle};
+pub use slot::{DELTAS, Slot, SlotCell, Table, WAYS, home_of, set_of};
+pub use visit::{Hook, Kind, Outcome, Visit, Withdrawn, visit};

@@ -1,0 +1,97 @@
+//! The slot's layout, and what the rules need from a table.
+
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+use super::Control;
+
+/// Slots of one set.
+pub const WAYS: u32 = 8;
+/// Hooks whose times a slot keeps; of a longer journey the last one is overwritten.
+pub const DELTAS: u32 = 8;
+
+/// One packet: exactly one cache line, since the array starts at a page. Shared with user space through `mmap`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Slot {
+    /// [`Control`].
+    pub control: u64,
+    /// The packet's identity.
+    pub key: u64,
+    /// When the first hook saw it, in nanoseconds of `CLOCK_MONOTONIC`.
+    pub first_ns: u64,
+    /// The hooks passed, four bits each, the first in the lowest.
+    pub hooks: u32,
+    /// Reserved for the drop mark.
+    pub mark: u32,
+    /// Nanoseconds from the first hook to each hook passed; the first is 0.
+    pub deltas_ns: [u32; DELTAS as usize],
+}
+
+const _: () = assert!(size_of::<Slot>() == 64 && align_of::<Slot>() == 8);
+const _: () = assert!(core::mem::offset_of!(Slot, deltas_ns) == 32);
+
+/// Access to one slot in shared memory. Plain reads and writes may be torn by others unless the slot is `BUSY` and
+/// one's own; the rules re-check the control word where that matters.
+pub trait SlotCell: Copy {
+    /// Reads the control word, before anything that follows.
+    fn control(self) -> Control;
+    /// Replaces the control word if it still is `old`; a full barrier.
+    fn exchange(self, old: Control, new: Control) -> bool;
+    /// Writes the control word of a `BUSY` slot, behind everything before.
+    fn publish(self, control: Control);
+    /// The identity.
+    fn key(self) -> u64;
+    /// Sets the identity.
+    fn set_key(self, key: u64);
+    /// When the first hook saw the packet.
+    fn first_ns(self) -> u64;
+    /// Sets the first time.
+    fn set_first_ns(self, first_ns: u64);
+    /// The hooks passed.
+    fn hooks(self) -> u32;
+    /// Sets the hooks passed.
+    fn set_hooks(self, hooks: u32);
+    /// Nanoseconds from the first hook to the one at `position` (below [`DELTAS`]).
+    fn delta_ns(self, position: u32) -> u32;
+    /// Sets them.
+    fn set_delta_ns(self, position: u32, delta_ns: u32);
+}
+
+/// A table of slots.
+pub trait Table: Copy {
+    /// Its slots.
+    type Slot: SlotCell;
+    /// The slot at `index`; `None` beyond the end.
+    fn slot(self, index: u32) -> Option<Self::Slot>;
+    /// Number of sets less one; the number is a power of two.
+    fn set_mask(self) -> u32;
+    /// How many slots of `set` hold a packet whose home is another slot.
+    fn spilled(self, set: u32) -> u32;
+    /// Adds to that number (wrapping); a full barrier.
+    fn add_spilled(self, set: u32, change: u32);
+    /// How long a packet may stay away before its slot can be taken, in nanoseconds.
+    fn timeout_ns(self) -> u64;
+}
+
+/// The set of an identity.
+#[inline(always)]
+#[must_use]
+#[allow(clippy::cast_possible_truncation, reason = "the low half is meant")]
+pub const fn set_of(key: u64, set_mask: u32) -> u32 {
+    key as u32 & set_mask
+}
+
+/// The index of an identity's home slot.
+#[inline(always)]
+#[must_use]
+#[allow(clippy::cast_possible_truncation, reason = "the upper half is meant")]
+pub const fn home_of(key: u64, set_mask: u32) -> u32 {
+    set_of(key, set_mask) * WAYS + ((key >> 32) as u32 & (WAYS - 1))
+}
+
+/// When the packet in `slot` was seen last, read without protection.
+#[inline(always)]
+pub(super) fn last_seen_ns<S: SlotCell>(slot: S, control: Control) -> u64 {
+    let position = control.count().wrapping_sub(1) & (DELTAS - 1);
+    slot.first_ns().wrapping_add(u64::from(slot.delta_ns(position)))
+}

@@ -1,0 +1,194 @@
+//! One packet at one hook.
+
+use super::{Control, State, Table, WAYS, found, home_of, place, set_of, slot::SlotCell};
+
+/// What the rules need to know about the hook.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hook {
+    /// Its number, below 16.
+    pub id: u8,
+    /// The direction it sees: 0 egress, 1 ingress.
+    pub direction: u8,
+    /// Whether a packet of that direction passes it first.
+    pub entry: bool,
+    /// Whether a packet of that direction passes it last.
+    pub terminal: bool,
+    /// The hooks behind it in that direction, a bit each.
+    pub later: u16,
+}
+
+/// A packet at a hook.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Visit {
+    /// The hook.
+    pub hook: Hook,
+    /// The packet's identity.
+    pub key: u64,
+    /// The time there, in nanoseconds of `CLOCK_MONOTONIC`.
+    pub now_ns: u64,
+    /// Whether a packet without a slot shall get one.
+    pub admit: bool,
+}
+
+/// How an earlier count must be taken back because the packet turned out to be ambiguous.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Withdrawn(pub(super) u8);
+
+impl Withdrawn {
+    /// Nothing was counted, or it was taken back already.
+    pub const NONE: Self = Self(0);
+
+    /// What was counted for the packet of `control`.
+    #[inline(always)]
+    pub(super) const fn of(control: Control) -> Self {
+        Self(1 + control.direction() + if control.joined() { 2 } else { 0 })
+    }
+
+    /// Whether anything is to be taken back.
+    #[inline(always)]
+    #[must_use]
+    pub const fn any(self) -> bool {
+        self.0 != 0
+    }
+
+    /// The direction it was counted in: 0 egress, 1 ingress.
+    #[inline(always)]
+    #[must_use]
+    pub const fn direction(self) -> u8 {
+        self.0.wrapping_sub(1) & 1
+    }
+
+    /// Whether it was counted as joined, not as entered.
+    #[inline(always)]
+    #[must_use]
+    pub const fn joined(self) -> bool {
+        self.0 > 2
+    }
+}
+
+/// What a visit did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Not in the table, and not to be added.
+    Missing,
+    /// A new packet: it got a slot.
+    New,
+    /// Came from another hook.
+    Passed,
+    /// Shares its identity with another live packet; nothing of it may be averaged.
+    Ambiguous,
+    /// A further copy of a packet that passed here already.
+    Copy,
+    /// Seen here after a later hook had seen it.
+    Overtaken,
+    /// No slot, or another CPU kept it busy.
+    Untracked,
+    /// The slot changed meanwhile: look again. Never leaves [`visit`].
+    Retry,
+}
+
+/// What a visit did, with its figures. One flat record, every field always set: the compiler must not leave any of it
+/// undefined, because the eBPF verifier would see that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Outcome {
+    /// What it did.
+    pub kind: Kind,
+    /// [`Kind::New`]: 1 + the last hook of a packet that was evicted for it, or 0. [`Kind::Passed`]: the hook before.
+    pub hook: u8,
+    /// [`Kind::Ambiguous`]: what is to be taken back.
+    pub withdrawn: Withdrawn,
+    /// [`Kind::New`], [`Kind::Passed`]: the slot.
+    pub index: u32,
+    /// [`Kind::Passed`]: the slot's control word as published.
+    pub control: Control,
+    /// [`Kind::Passed`]: nanoseconds since the hook before, or [`Outcome::SKEWED`].
+    pub latency_ns: u64,
+    /// [`Kind::Passed`]: nanoseconds since the first hook.
+    pub total_ns: u64,
+}
+
+impl Outcome {
+    /// No latency: the clocks contradict each other.
+    pub const SKEWED: u64 = u64::MAX;
+
+    #[inline(always)]
+    pub(super) const fn of(kind: Kind) -> Self {
+        Self {
+            kind,
+            hook: 0,
+            withdrawn: Withdrawn::NONE,
+            index: 0,
+            control: Control(0),
+            latency_ns: 0,
+            total_ns: 0,
+        }
+    }
+
+    #[inline(always)]
+    pub(super) const fn new(index: u32, evicted: u8) -> Self {
+        Self { index, hook: evicted, ..Self::of(Kind::New) }
+    }
+
+    #[inline(always)]
+    pub(super) const fn ambiguous(withdrawn: Withdrawn) -> Self {
+        Self { withdrawn, ..Self::of(Kind::Ambiguous) }
+    }
+
+    #[inline(always)]
+    pub(super) const fn retry() -> Self {
+        Self::of(Kind::Retry)
+    }
+}
+
+/// Looks before a visit gives up. Whoever keeps a slot busy needs a few instructions, unless it was interrupted.
+const ATTEMPTS: u32 = 4;
+
+/// Applies the rules of the table to one packet at one hook.
+#[inline(always)]
+pub fn visit<T: Table>(table: T, visit: &Visit) -> Outcome {
+    let home = home_of(visit.key, table.set_mask());
+    let mut attempt = 0;
+    while attempt < ATTEMPTS {
+        attempt += 1;
+        let Some(slot) = table.slot(home) else { break };
+        let control = slot.control();
+        let state = control.state();
+        let matches = slot.key() == visit.key;
+        let outcome = if state != State::Free && state != State::Busy && matches {
+            found::step(table, home, slot, control, visit)
+        } else if state != State::Busy && table.spilled(set_of(visit.key, table.set_mask())) == 0 {
+            place::at_home(table, home, slot, control, visit)
+        } else {
+            step_in_set(table, visit)
+        };
+        if !matches!(outcome.kind, Kind::Retry) {
+            return outcome;
+        }
+    }
+    Outcome::of(Kind::Untracked)
+}
+
+/// The rare case: look through the whole set.
+#[inline(always)]
+fn step_in_set<T: Table>(table: T, visit: &Visit) -> Outcome {
+    let index = place::find(table, visit.key);
+    if index == place::BUSY {
+        return Outcome::retry();
+    }
+    if index == place::NONE {
+        return place::anywhere(table, visit);
+    }
+    let Some(slot) = table.slot(index) else { return Outcome::retry() };
+    let control = slot.control();
+    let state = control.state();
+    if slot.key() != visit.key || state == State::Free || state == State::Busy {
+        return Outcome::retry();
+    }
+    found::step(table, index, slot, control, visit)
+}
+
+/// Index of the first slot of a key's set.
+#[inline(always)]
+pub(super) const fn base_of(key: u64, set_mask: u32) -> u32 {
+    set_of(key, set_mask) * WAYS
+}

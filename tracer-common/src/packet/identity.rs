@@ -1,0 +1,64 @@
+//! The identity hash.
+
+/// Odd constants, one for each position a word may have (fractional digits of roots of small primes).
+const KEYS: [u64; 12] = [
+    0x9e37_79b9_7f4a_7c15,
+    0xbb67_ae85_84ca_a73b,
+    0x3c6e_f372_fe94_f82b,
+    0xa54f_f53a_5f1d_36f1,
+    0x510e_527f_ade6_82d1,
+    0x9b05_688c_2b3e_6c1f,
+    0x1f83_d9ab_fb41_bd6b,
+    0x5be0_cd19_137e_2179,
+    0xcbbb_9d5d_c105_9ed9,
+    0x629a_292a_367c_d507,
+    0x9159_015a_3070_dd17,
+    0x152f_ecd8_f70e_5939,
+];
+
+/// Collects header words into an identity.
+///
+/// Each word is folded and multiplied by the key of its position and the products are added, so the multiplications
+/// do not wait for each other; a final mix spreads every bit. No seed: every host computes the same value.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Identity {
+    sum: u64,
+}
+
+/// Positions of the words, so that no two fields of one packet share a key.
+pub(super) mod position {
+    /// EtherType, protocol, IP-ID, fragment offset, flow label.
+    pub(in crate::packet) const HEAD: usize = 0;
+    /// Network addresses: one word for IPv4, four for IPv6.
+    pub(in crate::packet) const ADDRESS: usize = 1;
+    /// First word of the transport header.
+    pub(in crate::packet) const L4: usize = 5;
+    /// Second word of the transport header.
+    pub(in crate::packet) const L4_NEXT: usize = 6;
+    /// First 16 bytes behind the transport header, or SACK blocks.
+    pub(in crate::packet) const BODY: usize = 7;
+}
+
+impl Identity {
+    #[inline(always)]
+    pub(super) const fn new() -> Self {
+        Self { sum: 0 }
+    }
+
+    /// Adds the word at `position`; both the position and the number of words of a packet kind are constants.
+    #[inline(always)]
+    #[allow(clippy::indexing_slicing, reason = "positions are constants below the number of keys")]
+    pub(super) const fn add(&mut self, position: usize, word: u64) {
+        let folded = word ^ (word >> 32);
+        self.sum = self.sum.wrapping_add(folded.wrapping_mul(KEYS[position]));
+    }
+
+    /// The identity: the finaliser of `SplitMix64`.
+    #[inline(always)]
+    pub(super) const fn finish(self) -> u64 {
+        let mut hash = self.sum;
+        hash = (hash ^ (hash >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        hash = (hash ^ (hash >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        hash ^ (hash >> 31)
+    }
+}

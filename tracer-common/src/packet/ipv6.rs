@@ -1,0 +1,101 @@
+//! IPv6 (RFC 8200) and its extension headers.
+
+use super::{
+    ETHERTYPE_IPV6, Packet, ParseError, Reader, Window,
+    identity::{Identity, position},
+    transport,
+};
+
+const IPV6_LEN: u32 = 40;
+const EXTENSION_MIN_LEN: u32 = 8;
+/// Extension headers walked at most; a longer chain is malformed to us, as it is to most routers.
+const MAX_EXTENSIONS: u32 = 6;
+
+const HOP_BY_HOP: u8 = 0;
+const ROUTING: u8 = 43;
+const FRAGMENT: u8 = 44;
+const AUTHENTICATION: u8 = 51;
+const DESTINATION: u8 = 60;
+const MOBILITY: u8 = 135;
+
+/// Identity: addresses, flow label, the protocol behind the extension headers, the fragment's id and offset, and the
+/// transport header unless this is a fragment's tail.
+#[inline(always)]
+pub(super) fn parse<R: Reader>(reader: &R, l3_offset: u32) -> Result<Packet, ParseError> {
+    let window = reader.window(l3_offset, IPV6_LEN).ok_or(ParseError::Truncated)?;
+    if window.u8(0) >> 4 != 6 {
+        return Err(ParseError::Malformed);
+    }
+    let flow_label = window.u32_be(0) & 0x000f_ffff;
+    let payload_len = u32::from(window.u16_be(4));
+    // 0: a packet larger than the field (jumbogram, BIG TCP).
+    let l3_end = if payload_len == 0 { u32::MAX } else { l3_offset + IPV6_LEN + payload_len };
+    let mut identity = Identity::new();
+    identity.add(position::ADDRESS, window.u64(8));
+    identity.add(position::ADDRESS + 1, window.u64(16));
+    identity.add(position::ADDRESS + 2, window.u64(24));
+    identity.add(position::ADDRESS + 3, window.u64(32));
+
+    let chain = walk_extensions(reader, window.u8(6), l3_offset + IPV6_LEN)?;
+    identity.add(
+        position::HEAD,
+        u64::from(ETHERTYPE_IPV6) | (u64::from(chain.protocol) << 16) | (u64::from(flow_label) << 32),
+    );
+    let mut packet = Packet {
+        identity: 0,
+        ether_type: ETHERTYPE_IPV6,
+        protocol: chain.protocol,
+        fragment_tail: chain.fragment_tail,
+        l3_offset,
+        l4_offset: reader.opaque(chain.l4_offset),
+        l3_end,
+    };
+    if chain.fragment != 0 {
+        identity.add(position::BODY + 4, chain.fragment);
+    }
+    if packet.fragment_tail == 0 {
+        transport::add(reader, &packet, &mut identity)?;
+    }
+    packet.identity = identity.finish();
+    Ok(packet)
+}
+
+struct Chain {
+    protocol: u8,
+    fragment_tail: u8,
+    l4_offset: u32,
+    /// Fragment id and offset, and a mark that tells them from no fragment at all.
+    fragment: u64,
+}
+
+#[inline(always)]
+fn walk_extensions<R: Reader>(reader: &R, first: u8, offset: u32) -> Result<Chain, ParseError> {
+    let mut chain = Chain { protocol: first, fragment_tail: 0, l4_offset: offset, fragment: 0 };
+    let mut walked = 0;
+    while walked < MAX_EXTENSIONS {
+        let len = match chain.protocol {
+            HOP_BY_HOP | ROUTING | DESTINATION | MOBILITY | FRAGMENT | AUTHENTICATION => {
+                let window = reader.window(chain.l4_offset, EXTENSION_MIN_LEN).ok_or(ParseError::Truncated)?;
+                let kind = chain.protocol;
+                chain.protocol = window.u8(0);
+                if kind == FRAGMENT {
+                    let offset = window.u16_be(2) >> 3;
+                    chain.fragment = u64::from(window.u32(4)) | (u64::from(offset) << 32) | (1 << 63);
+                    chain.fragment_tail = u8::from(offset != 0);
+                    EXTENSION_MIN_LEN
+                } else if kind == AUTHENTICATION {
+                    (u32::from(window.u8(1)) + 2) * 4
+                } else {
+                    (u32::from(window.u8(1)) + 1) * 8
+                }
+            }
+            _ => return Ok(chain),
+        };
+        chain.l4_offset = reader.opaque(chain.l4_offset + len);
+        if chain.fragment_tail == 1 {
+            return Ok(chain);
+        }
+        walked += 1;
+    }
+    Err(ParseError::Malformed)
+}

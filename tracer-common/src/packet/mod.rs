@@ -1,0 +1,64 @@
+//! Packet headers: where they are, and the identity they add up to.
+//!
+//! [`parse`] walks Ethernet, VLAN, IP and the transport header of one packet through a [`Reader`] and computes the
+//! packet identity on the way: a 64-bit hash of header fields that no hop on the path may change, equal at every
+//! hook and on every host.
+
+mod arp;
+mod ethernet;
+mod identity;
+mod ipv4;
+mod ipv6;
+mod reader;
+mod transport;
+
+pub use ethernet::{Frame, parse};
+pub use reader::{Reader, SliceReader, Window};
+
+/// EtherType of IPv4.
+pub const ETHERTYPE_IPV4: u16 = 0x0800;
+/// EtherType of ARP.
+pub const ETHERTYPE_ARP: u16 = 0x0806;
+/// EtherType of IPv6.
+pub const ETHERTYPE_IPV6: u16 = 0x86dd;
+
+/// IP protocol number of ICMP.
+pub const PROTOCOL_ICMP: u8 = 1;
+/// IP protocol number of TCP.
+pub const PROTOCOL_TCP: u8 = 6;
+/// IP protocol number of UDP.
+pub const PROTOCOL_UDP: u8 = 17;
+/// IP protocol number of `ICMPv6`.
+pub const PROTOCOL_ICMPV6: u8 = 58;
+/// IP protocol number of SCTP.
+pub const PROTOCOL_SCTP: u8 = 132;
+
+/// What [`parse`] found. Offsets are bytes from the start of the Ethernet header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Packet {
+    /// Hash of the fields that no hop may change.
+    pub identity: u64,
+    /// EtherType behind any VLAN tags.
+    pub ether_type: u16,
+    /// IP protocol behind any IPv6 extension headers; 0 for ARP.
+    pub protocol: u8,
+    /// 1 for a fragment that does not start with the transport header.
+    pub fragment_tail: u8,
+    /// Where the ARP or IP header starts.
+    pub l3_offset: u32,
+    /// Where the transport header starts; meaningless for ARP and for fragment tails.
+    pub l4_offset: u32,
+    /// Where the IP packet ends by its own length field (GSO packets may say 0 there: then the frame's end is meant).
+    pub l3_end: u32,
+}
+
+/// Why a packet has no identity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ParseError {
+    /// Not IPv4, IPv6 or ARP over Ethernet.
+    Foreign,
+    /// The reader ended before the headers did.
+    Truncated,
+    /// A length or version field contradicts itself.
+    Malformed,
+}

@@ -1,0 +1,127 @@
+//! Constants patched in by the loader.
+
+use aya_ebpf::Global;
+use hoptrace_common::config::{HookConfig, MAX_HOOKS, TraceConfig};
+use hoptrace_common::filter::{Filter, Host};
+
+/// Facts about the trace.
+#[unsafe(no_mangle)]
+static TRACE: Global<TraceConfig> = Global::new(TraceConfig {
+    set_mask: 0,
+    segments: 1,
+    timeout_ns: 0,
+    mac: 0,
+    sample_below: 0,
+    budgeted: 0,
+    guest_segment: 0,
+    entries: [0; 2],
+    filter: Filter {
+        protocol: 0,
+        host_count: 0,
+        port_count: 0,
+        ports: [0; 2],
+        hosts: [Host { address: [0; 2], ether_type: 0, reserved: [0; 3] }; 2],
+    },
+    ipv4: [0; 4],
+});
+
+/// Facts about the hooks.
+#[unsafe(no_mangle)]
+static HOOKS: [HookConfig; MAX_HOOKS] = [HookConfig {
+    direction: 0,
+    flags: 0,
+    later: 0,
+    segment_from: [0; MAX_HOOKS],
+    total_segment: 0,
+    reserved: [0; 3],
+}; MAX_HOOKS];
+
+macro_rules! trace_fields {
+    ($($name:ident: $kind:ty)*) => {$(
+        #[inline(always)]
+        pub(crate) fn $name() -> $kind {
+            let trace: *const TraceConfig = (&raw const TRACE).cast();
+            // SAFETY: a static; volatile because the loader patches it after compilation.
+            unsafe { (&raw const (*trace).$name).read_volatile() }
+        }
+    )*};
+}
+
+trace_fields! {
+    set_mask: u32
+    segments: u32
+    timeout_ns: u64
+    mac: u64
+    sample_below: u64
+    budgeted: u32
+    guest_segment: u16
+    entries: [u8; 2]
+    ipv4: [u32; 4]
+}
+
+/// The filter; volatile, field by field, so that the verifier sees constants.
+#[inline(always)]
+pub(crate) fn filter() -> Filter {
+    let trace: *const TraceConfig = (&raw const TRACE).cast();
+    // SAFETY: a static; volatile because the loader patches it after compilation.
+    unsafe {
+        let filter = &raw const (*trace).filter;
+        Filter {
+            protocol: (&raw const (*filter).protocol).read_volatile(),
+            host_count: (&raw const (*filter).host_count).read_volatile(),
+            port_count: (&raw const (*filter).port_count).read_volatile(),
+            ports: (&raw const (*filter).ports).read_volatile(),
+            hosts: (&raw const (*filter).hosts).read_volatile(),
+        }
+    }
+}
+
+/// A hook's facts.
+#[derive(Clone, Copy)]
+pub(crate) struct HookFacts(*const HookConfig);
+
+/// The facts of hook `number`: constants to the verifier where the number is one.
+#[inline(always)]
+pub(crate) fn hook(number: u32) -> HookFacts {
+    let hooks: *const HookConfig = (&raw const HOOKS).cast();
+    // SAFETY: there are 16 of them.
+    HookFacts(unsafe { hooks.add((number & 0xf) as usize) })
+}
+
+impl HookFacts {
+    /// 0 egress, 1 ingress.
+    #[inline(always)]
+    pub(crate) fn direction(self) -> u8 {
+        // SAFETY: points into the static.
+        unsafe { (&raw const (*self.0).direction).read_volatile() }
+    }
+
+    /// Whether `flag` is set.
+    #[inline(always)]
+    pub(crate) fn has(self, flag: u8) -> bool {
+        // SAFETY: points into the static.
+        unsafe { (&raw const (*self.0).flags).read_volatile() & flag != 0 }
+    }
+
+    /// The hooks behind this one, a bit each.
+    #[inline(always)]
+    pub(crate) fn later(self) -> u16 {
+        // SAFETY: points into the static.
+        unsafe { (&raw const (*self.0).later).read_volatile() }
+    }
+
+    /// The segment from hook `from` to this one.
+    #[inline(always)]
+    pub(crate) fn segment_from(self, from: u8) -> u32 {
+        let segments: *const u8 = unsafe { (&raw const (*self.0).segment_from).cast() };
+        // SAFETY: the index is below 16.
+        u32::from(unsafe { segments.add((from & 0xf) as usize).read_volatile() })
+    }
+
+    /// The segment of the whole way.
+    #[inline(always)]
+    pub(crate) fn total_segment(self) -> u32 {
+        // SAFETY: points into the static.
+        u32::from(unsafe { (&raw const (*self.0).total_segment).read_volatile() })
+    }
+}

@@ -1,0 +1,134 @@
+//! The in-flight table's memory.
+
+use aya_ebpf::{macros::map, maps::Array};
+use hoptrace_common::inflight::{Control, Slot, SlotCell, Table};
+
+use super::{MMAPABLE, config};
+use crate::atomic;
+
+/// The loader sets the size: a power of two.
+#[map]
+static SLOTS: Array<Slot> = Array::with_max_entries(8, MMAPABLE);
+
+/// One entry per set, likewise.
+#[map]
+static SPILLED: Array<u32> = Array::with_max_entries(1, MMAPABLE);
+
+/// The table.
+#[derive(Clone, Copy)]
+pub(crate) struct Inflight;
+
+/// One slot.
+#[derive(Clone, Copy)]
+pub(crate) struct Cell(*mut Slot);
+
+impl Table for Inflight {
+    type Slot = Cell;
+
+    #[inline(always)]
+    fn slot(self, index: u32) -> Option<Cell> {
+        SLOTS.get_ptr_mut(index).map(Cell)
+    }
+
+    #[inline(always)]
+    fn set_mask(self) -> u32 {
+        config::set_mask()
+    }
+
+    #[inline(always)]
+    fn spilled(self, set: u32) -> u32 {
+        // SAFETY: a map value.
+        SPILLED.get_ptr(set).map_or(0, |spilled| unsafe { atomic::load(spilled) })
+    }
+
+    #[inline(always)]
+    fn add_spilled(self, set: u32, change: u32) {
+        if let Some(spilled) = SPILLED.get_ptr_mut(set) {
+            // SAFETY: a map value, aligned to four bytes.
+            unsafe { atomic::fetch_add_u32(spilled, change) };
+        }
+    }
+
+    #[inline(always)]
+    fn timeout_ns(self) -> u64 {
+        config::timeout_ns()
+    }
+}
+
+macro_rules! fields {
+    ($($get:ident $set:ident $field:ident: $kind:ty)*) => {$(
+        #[inline(always)]
+        fn $get(self) -> $kind {
+            // SAFETY: a map value, the field aligned.
+            unsafe { atomic::load(&raw const (*self.0).$field) }
+        }
+
+        #[inline(always)]
+        fn $set(self, value: $kind) {
+            // SAFETY: a map value, the field aligned.
+            unsafe { atomic::store(&raw mut (*self.0).$field, value) };
+        }
+    )*};
+}
+
+impl SlotCell for Cell {
+    #[inline(always)]
+    fn control(self) -> Control {
+        // SAFETY: a map value, the field aligned.
+        Control(unsafe { atomic::load(&raw const (*self.0).control) })
+    }
+
+    #[inline(always)]
+    fn exchange(self, old: Control, new: Control) -> bool {
+        // SAFETY: a map value, the field aligned to eight bytes.
+        unsafe { atomic::compare_exchange(&raw mut (*self.0).control, old.0, new.0) }
+    }
+
+    #[inline(always)]
+    fn publish(self, control: Control) {
+        // SAFETY: a map value, the field aligned.
+        unsafe { atomic::store(&raw mut (*self.0).control, control.0) };
+    }
+
+    fields! {
+        key set_key key: u64
+        first_ns set_first_ns first_ns: u64
+        hooks set_hooks hooks: u32
+    }
+
+    #[inline(always)]
+    fn delta_ns(self, position: u32) -> u32 {
+        let deltas: *const u32 = unsafe { (&raw const (*self.0).deltas_ns).cast() };
+        // SAFETY: a map value; the position is below eight.
+        unsafe { atomic::load(deltas.add((position & 7) as usize)) }
+    }
+
+    #[inline(always)]
+    fn set_delta_ns(self, position: u32, delta_ns: u32) {
+        let deltas: *mut u32 = unsafe { (&raw mut (*self.0).deltas_ns).cast() };
+        // SAFETY: a map value; the position is below eight.
+        unsafe { atomic::store(deltas.add((position & 7) as usize), delta_ns) };
+    }
+}
+
+impl Cell {
+    /// Copies the slot to `target`; `false` when it is not the one that `control` was published for any more.
+    #[inline(always)]
+    pub(crate) fn copy_to(self, target: *mut Slot, control: Control) -> bool {
+        // SAFETY: `self` is a map value and `target` a record reserved by the caller; both are whole slots.
+        unsafe {
+            (*target).control = control.0;
+            (*target).key = self.key();
+            (*target).first_ns = self.first_ns();
+            (*target).hooks = self.hooks();
+            (*target).mark = 0;
+            let deltas: *mut u32 = (&raw mut (*target).deltas_ns).cast();
+            let mut position = 0;
+            while position < 8 {
+                deltas.add(position as usize).write(self.delta_ns(position));
+                position += 1;
+            }
+        }
+        self.control() == control
+    }
+}

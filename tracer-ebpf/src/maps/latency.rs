@@ -1,0 +1,31 @@
+//! Latency figures per CPU and segment: exact sums, and a log-linear histogram.
+
+use aya_ebpf::{macros::map, maps::Array};
+use hoptrace_common::{
+    counters::SegmentStats,
+    histogram::{BUCKETS, bucket_of},
+};
+
+use super::{MMAPABLE, config};
+
+/// One entry per possible CPU and segment; the loader sets the size.
+#[map]
+static SEGMENTS: Array<SegmentStats> = Array::with_max_entries(1, MMAPABLE);
+
+/// `BUCKETS` entries per possible CPU and segment; the loader sets the size.
+#[map]
+static LATENCIES: Array<u64> = Array::with_max_entries(BUCKETS, MMAPABLE);
+
+/// Records one latency on `cpu`, which must be the running one.
+#[inline(always)]
+pub(crate) fn record(cpu: u32, segment: u32, latency_ns: u64) {
+    let block = cpu * config::segments() + segment;
+    if let Some(stats) = SEGMENTS.get_ptr_mut(block) {
+        // SAFETY: a map value that only this CPU writes.
+        unsafe { (*stats).record(latency_ns) };
+    }
+    if let Some(bucket) = LATENCIES.get_ptr_mut(block * BUCKETS + bucket_of(latency_ns)) {
+        // SAFETY: likewise.
+        unsafe { *bucket += 1 };
+    }
+}

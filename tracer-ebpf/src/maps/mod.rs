@@ -1,0 +1,13 @@
+//! The maps, an owner module each.
+
+pub(crate) mod config;
+pub(crate) mod control;
+pub(crate) mod counters;
+pub(crate) mod inflight;
+pub(crate) mod latency;
+pub(crate) mod questions;
+pub(crate) mod records;
+pub(crate) mod scratch;
+
+/// `BPF_F_MMAPABLE`: user space maps the array and reads it without system calls.
+const MMAPABLE: u32 = 1 << 10;

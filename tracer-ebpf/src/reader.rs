@@ -1,0 +1,143 @@
+//! Packet bytes: read in place where they are linear, else from a bounded copy.
+
+use aya_ebpf::{bindings::__sk_buff, helpers::generated::bpf_skb_load_bytes};
+use hoptrace_common::packet::{Reader, Window};
+
+use crate::maps::scratch;
+
+/// The linear part of an skb, read in place.
+#[derive(Clone, Copy)]
+pub(crate) struct Direct {
+    start: usize,
+    end: usize,
+    scratch: *mut u64,
+}
+
+/// A checked piece of packet memory.
+#[derive(Clone, Copy)]
+pub(crate) struct DirectWindow(*const u8);
+
+/// No header stands further inside a packet; the bound lets the verifier follow the pointer.
+const MAX_OFFSET: u32 = 1024;
+
+impl Direct {
+    /// The linear part of `skb`.
+    ///
+    /// # Safety
+    /// `skb` is the context of the running program, `scratch` in a map value of this CPU.
+    #[inline(always)]
+    pub(crate) unsafe fn new(skb: *const __sk_buff, scratch: *mut u64) -> Self {
+        // SAFETY: the context is valid while the program runs.
+        unsafe { Self { start: (*skb).data as usize, end: (*skb).data_end as usize, scratch } }
+    }
+
+    /// Bytes in the linear part.
+    #[inline(always)]
+    pub(crate) fn len(&self) -> u32 {
+        (self.end - self.start) as u32
+    }
+}
+
+impl Reader for Direct {
+    type Window = DirectWindow;
+
+    #[inline(always)]
+    fn window(&self, offset: u32, len: u32) -> Option<DirectWindow> {
+        if offset > MAX_OFFSET {
+            return None;
+        }
+        let at = self.start + offset as usize;
+        if at + len as usize > self.end { None } else { Some(DirectWindow(at as *const u8)) }
+    }
+
+    #[inline(always)]
+    fn opaque(&self, value: u32) -> u32 {
+        through(self.scratch, value)
+    }
+}
+
+/// Sends a value through memory the verifier does not look into.
+#[inline(always)]
+fn through(scratch: *mut u64, value: u32) -> u32 {
+    // SAFETY: a map value of this CPU, as `new` was promised.
+    unsafe {
+        scratch.write_volatile(u64::from(value));
+        scratch.read_volatile() as u32
+    }
+}
+
+impl DirectWindow {
+    /// Reads inside the window, whatever the alignment: the verifier allows it where the CPU does, while an
+    /// unaligned read in Rust's own terms would become single bytes.
+    #[inline(always)]
+    fn read<T: Copy>(self, at: u32) -> T {
+        // SAFETY: `window` compared the end of this piece with the end of the packet, and the verifier proves it
+        // again at load.
+        unsafe { *self.0.add(at as usize).cast::<T>() }
+    }
+}
+
+impl Window for DirectWindow {
+    #[inline(always)]
+    fn u8(&self, at: u32) -> u8 {
+        self.read(at)
+    }
+
+    #[inline(always)]
+    fn u16(&self, at: u32) -> u16 {
+        self.read(at)
+    }
+
+    #[inline(always)]
+    fn u32(&self, at: u32) -> u32 {
+        self.read(at)
+    }
+
+    #[inline(always)]
+    fn u64(&self, at: u32) -> u64 {
+        self.read(at)
+    }
+}
+
+/// The head of an skb, copied to memory of this CPU.
+#[derive(Clone, Copy)]
+pub(crate) struct Copied {
+    start: *const u8,
+    len: u32,
+    scratch: *mut u64,
+}
+
+impl Copied {
+    /// Copies the head of `skb`; `None` when the kernel refuses.
+    #[inline(always)]
+    pub(crate) fn new(skb: *mut __sk_buff, scratch: *mut u64) -> Option<Self> {
+        let target = scratch::buffer()?;
+        // SAFETY: the context is valid while the program runs.
+        let skb_len = unsafe { (*skb).len };
+        let len = if skb_len < scratch::LEN { skb_len } else { scratch::LEN };
+        if len == 0 {
+            return None;
+        }
+        // SAFETY: the buffer has room for `LEN` bytes.
+        let result = unsafe { bpf_skb_load_bytes(skb.cast(), 0, target.cast(), len) };
+        if result == 0 { Some(Self { start: target, len, scratch }) } else { None }
+    }
+}
+
+impl Reader for Copied {
+    type Window = DirectWindow;
+
+    #[inline(always)]
+    fn window(&self, offset: u32, len: u32) -> Option<DirectWindow> {
+        if offset > scratch::LEN - 64 || offset + len > self.len {
+            return None;
+        }
+        // SAFETY: `offset` leaves 64 bytes in the buffer and no window is longer.
+        Some(DirectWindow(unsafe { self.start.add(offset as usize) }))
+    }
+
+    #[inline(always)]
+    fn opaque(&self, value: u32) -> u32 {
+        through(self.scratch, value)
+    }
+}

@@ -1,0 +1,74 @@
+//! What can go wrong while attaching.
+
+use aya::{EbpfError, maps::MapError, programs::ProgramError};
+
+/// Why the programs are not on the path.
+#[derive(Debug, thiserror::Error)]
+pub enum AttachError {
+    /// The process may not load or attach programs.
+    #[error("needs {missing} to load eBPF programs and attach them; run it as root")]
+    Permission {
+        /// The capabilities that are missing.
+        missing: String,
+    },
+    /// The kernel is too old.
+    #[error("kernel {found} is too old: {needed} or newer is needed ({why})")]
+    Kernel {
+        /// The running kernel's version.
+        found: String,
+        /// The first version that will do.
+        needed: &'static str,
+        /// What it brought.
+        why: &'static str,
+    },
+    /// The object could not be loaded.
+    #[error("loading the eBPF object: {0}")]
+    Object(#[source] Box<EbpfError>),
+    /// A map of the object is missing or of another kind than expected.
+    #[error("eBPF map {map}: {source}")]
+    Map {
+        /// The map's name.
+        map: &'static str,
+        /// What aya said.
+        #[source]
+        source: Box<MapError>,
+    },
+    /// The object does not hold what this program was built with.
+    #[error("the eBPF object has no {0}; it was built from other sources")]
+    Missing(String),
+    /// The verifier or the kernel refused a program.
+    #[error("loading eBPF program {program}: {source}")]
+    Load {
+        /// The program's name.
+        program: String,
+        /// What aya said.
+        #[source]
+        source: Box<ProgramError>,
+    },
+    /// A program could not be attached.
+    #[error("attaching to {ifname} ({side}): {source}")]
+    Attach {
+        /// The interface.
+        ifname: String,
+        /// Which side of it.
+        side: &'static str,
+        /// What aya said.
+        #[source]
+        source: Box<ProgramError>,
+    },
+    /// The interface was renamed or replaced since the path was found.
+    #[error("interface {ifname} vanished before hoptrace could attach to it; is the VM being stopped or migrated?")]
+    Gone {
+        /// The interface.
+        ifname: String,
+    },
+    /// The number of CPUs could not be read.
+    #[error("counting CPUs: {path}: {source}")]
+    Cpus {
+        /// The file.
+        path: &'static str,
+        /// Why not.
+        #[source]
+        source: std::io::Error,
+    },
+}

@@ -1,0 +1,182 @@
+//! Loads the programs, attaches them, and undoes it all on drop.
+
+use std::fs;
+
+use aya::{
+    Ebpf, EbpfLoader,
+    maps::MapData,
+    programs::{LinkOrder, ProgramError, SchedClassifier, TcAttachType, tc::TcAttachOptions},
+};
+use hoptrace_common::{
+    config::{HookConfig, MAX_HOOKS, TraceConfig},
+    histogram::BUCKETS,
+    inflight::WAYS,
+};
+use zerocopy::IntoBytes as _;
+
+use super::AttachError;
+use crate::model::{HookPlan, KernelMaps, Plan, Side};
+
+/// The eBPF object, aligned as its ELF header wants.
+static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/hoptrace"));
+
+/// Names of the programs start with this.
+const PROGRAM_PREFIX: &str = "hop_";
+
+/// Sizes and settings of a trace. What the plan decides is filled in by [`Attached::new`].
+#[derive(Debug, Clone)]
+pub struct LoadOptions {
+    /// Slots of the in-flight table; rounded up to a power of two.
+    pub inflight_slots: u32,
+    /// Bytes of the record ring; rounded up to a power of two of whole pages. 0: as small as can be.
+    pub ring_bytes: u32,
+    /// The rest; `set_mask`, `segments`, `guest_segment` and `entries` are overwritten.
+    pub trace: TraceConfig,
+    /// Level of the programs' own diagnostics, as aya-log numbers them; 0 compiles them away.
+    pub log_level: u8,
+}
+
+/// The programs on the path. Dropping it takes them off.
+pub struct Attached {
+    ebpf: Ebpf,
+    programs: Vec<String>,
+}
+
+impl Attached {
+    /// Loads a program for each hook of `plan` and attaches them, the gate still closed.
+    ///
+    /// # Errors
+    /// When the kernel refuses; nothing stays attached then.
+    pub fn new(plan: &Plan, options: &LoadOptions) -> Result<Self, AttachError> {
+        let cpus = cpus()?;
+        let slots = options.inflight_slots.next_power_of_two().clamp(WAYS * 8, 1 << 24);
+        let trace = TraceConfig {
+            set_mask: slots / WAYS - 1,
+            segments: plan.segment_count,
+            guest_segment: u16::from(plan.guest),
+            entries: plan.entries,
+            ..options.trace
+        };
+        let mut hooks = [HookConfig::default(); MAX_HOOKS];
+        for (place, hook) in hooks.iter_mut().zip(&plan.hooks) {
+            *place = hook.config;
+        }
+        let ring_bytes = options.ring_bytes.next_power_of_two().max(4096);
+        let mut ebpf = EbpfLoader::new()
+            .override_global("TRACE", trace.as_bytes(), true)
+            .override_global("HOOKS", hooks.as_bytes(), true)
+            .override_global(aya_log::LEVEL, &options.log_level, true)
+            .map_max_entries("SLOTS", slots)
+            .map_max_entries("SPILLED", slots / WAYS)
+            .map_max_entries("COUNTERS", cpus * u32::try_from(MAX_HOOKS).unwrap_or(u32::MAX))
+            .map_max_entries("SEGMENTS", cpus * plan.segment_count)
+            .map_max_entries("LATENCIES", cpus * plan.segment_count * BUCKETS)
+            .map_max_entries("RECORDS", ring_bytes)
+            .load(OBJECT)
+            .map_err(|source| AttachError::Object(Box::new(source)))?;
+        let mut programs = Vec::new();
+        for (place, hook) in plan.hooks.iter().enumerate() {
+            let name = format!("{PROGRAM_PREFIX}{place}");
+            attach(classifier(&mut ebpf, &name)?, &name, hook)?;
+            programs.push(name);
+        }
+        Ok(Self { ebpf, programs })
+    }
+
+    /// The maps user space reads; can be taken once.
+    ///
+    /// # Errors
+    /// When the object has no such maps.
+    pub fn take_maps(&mut self) -> Result<KernelMaps, AttachError> {
+        let mut take = |name: &'static str| {
+            let map = self.ebpf.take_map(name).ok_or_else(|| AttachError::Missing(format!("map {name}")))?;
+            map_data(map).ok_or_else(|| AttachError::Missing(format!("array map {name}")))
+        };
+        Ok(KernelMaps {
+            slots: take("SLOTS")?,
+            spilled: take("SPILLED")?,
+            control: take("CONTROL")?,
+            counters: take("COUNTERS")?,
+            segments: take("SEGMENTS")?,
+            latencies: take("LATENCIES")?,
+            records: self.ebpf.take_map("RECORDS").ok_or_else(|| AttachError::Missing("map RECORDS".to_owned()))?,
+        })
+    }
+
+    /// The object, for the logger of the programs' own diagnostics.
+    pub const fn ebpf_mut(&mut self) -> &mut Ebpf {
+        &mut self.ebpf
+    }
+
+    /// Runs and time of all programs since statistics were switched on: (runs, nanoseconds).
+    #[must_use]
+    pub fn run_statistics(&self) -> (u64, u64) {
+        self.programs
+            .iter()
+            .filter_map(|name| self.ebpf.program(name)?.info().ok())
+            .map(|info| (info.run_count(), u64::try_from(info.run_time().as_nanos()).unwrap_or(u64::MAX)))
+            .fold((0, 0), |(runs, time_ns), (more_runs, more_ns)| (runs + more_runs, time_ns + more_ns))
+    }
+}
+
+fn map_data(map: aya::maps::Map) -> Option<MapData> {
+    match map {
+        aya::maps::Map::Array(data) => Some(data),
+        _ => None,
+    }
+}
+
+fn classifier<'e>(ebpf: &'e mut Ebpf, name: &str) -> Result<&'e mut SchedClassifier, AttachError> {
+    ebpf.program_mut(name)
+        .and_then(|program| program.try_into().ok())
+        .ok_or_else(|| AttachError::Missing(format!("program {name}")))
+}
+
+/// First on the way in and last on the way out, so that what others do to the packet is inside what we measure.
+fn attach(program: &mut SchedClassifier, name: &str, hook: &HookPlan) -> Result<(), AttachError> {
+    program
+        .load()
+        .map_err(|source| AttachError::Load { program: name.to_owned(), source: Box::new(source) })?;
+    let (kind, order) = match hook.side {
+        Side::Ingress => (TcAttachType::Ingress, LinkOrder::first()),
+        Side::Egress => (TcAttachType::Egress, LinkOrder::last()),
+    };
+    program
+        .attach_with_options(&hook.ifname, kind, TcAttachOptions::TcxOrder(order))
+        .map_err(|source| attach_error(hook, source))?;
+    Ok(())
+}
+
+fn attach_error(hook: &HookPlan, source: ProgramError) -> AttachError {
+    if fs::exists(format!("/sys/class/net/{}", hook.ifname)).is_ok_and(|exists| !exists) {
+        return AttachError::Gone { ifname: hook.ifname.clone() };
+    }
+    AttachError::Attach { ifname: hook.ifname.clone(), side: hook.side.name(), source: Box::new(source) }
+}
+
+/// Possible CPUs: the per-CPU blocks in our arrays.
+fn cpus() -> Result<u32, AttachError> {
+    let cpus = aya::util::nr_cpus().map_err(|(path, source)| AttachError::Cpus { path, source })?;
+    Ok(u32::try_from(cpus).unwrap_or(u32::MAX))
+}
+
+/// The other tracers at work on the plan's interfaces: how many of our programs are attached there already.
+#[must_use]
+pub fn other_tracers(plan: &Plan) -> usize {
+    let attached = plan.hooks.iter().filter(|hook| {
+        let kind = match hook.side {
+            Side::Ingress => TcAttachType::Ingress,
+            Side::Egress => TcAttachType::Egress,
+        };
+        SchedClassifier::query_tcx(&hook.ifname, kind).is_ok_and(|(_, programs)| {
+            programs.iter().any(|program| program.name_as_str().is_some_and(|name| name.starts_with(PROGRAM_PREFIX)))
+        })
+    });
+    attached.count()
+}
+
+impl std::fmt::Debug for Attached {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Attached").field("programs", &self.programs).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,54 @@
+//! Whether this host lets us trace, with reasons.
+
+use std::path::Path;
+
+use aya::util::KernelVersion;
+use rustix::thread::{CapabilitySet, capabilities};
+
+use super::AttachError;
+
+/// The first kernel with TCX links.
+const NEEDED: KernelVersion = KernelVersion::new(6, 6, 0);
+const KERNEL_BTF: &str = "/sys/kernel/btf/vmlinux";
+
+/// What the host offers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Preflight {
+    /// Whether the kernel describes its own types: drop reasons need it.
+    pub btf: bool,
+}
+
+/// Asks before anything is touched.
+///
+/// # Errors
+/// When a capability is missing or the kernel is too old.
+pub fn preflight() -> Result<Preflight, AttachError> {
+    let version = KernelVersion::current().ok();
+    if version.is_some_and(|version| version < NEEDED) {
+        let found = rustix::system::uname().release().to_string_lossy().into_owned();
+        return Err(AttachError::Kernel {
+            found,
+            needed: "6.6",
+            why: "TCX links, which the kernel removes by itself however the tracer ends",
+        });
+    }
+    check_capabilities()?;
+    Ok(Preflight { btf: Path::new(KERNEL_BTF).exists() })
+}
+
+fn check_capabilities() -> Result<(), AttachError> {
+    let effective = capabilities(None).map(|sets| sets.effective).unwrap_or(CapabilitySet::empty());
+    if effective.contains(CapabilitySet::SYS_ADMIN | CapabilitySet::NET_ADMIN) {
+        return Ok(());
+    }
+    let missing: Vec<_> = [
+        (CapabilitySet::BPF, "CAP_BPF"),
+        (CapabilitySet::NET_ADMIN, "CAP_NET_ADMIN"),
+        (CapabilitySet::PERFMON, "CAP_PERFMON"),
+    ]
+    .into_iter()
+    .filter(|(capability, _)| !effective.contains(*capability))
+    .map(|(_, name)| name)
+    .collect();
+    if missing.is_empty() { Ok(()) } else { Err(AttachError::Permission { missing: missing.join(", ") }) }
+}

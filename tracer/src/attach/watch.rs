@@ -1,0 +1,44 @@
+//! Notices when an interface of the path goes away.
+
+use std::collections::BTreeSet;
+
+use futures_util::StreamExt as _;
+use rtnetlink::{MulticastGroup, new_multicast_connection, packet_core::NetlinkPayload, packet_route::RouteNetlinkMessage};
+
+use crate::model::Plan;
+
+/// An interface of the path is gone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Vanished {
+    /// Its name.
+    pub ifname: String,
+}
+
+/// Waits until an interface of `plan` is deleted or moved to another network namespace.
+///
+/// # Errors
+/// When the netlink socket can not be opened.
+pub async fn watch(plan: &Plan) -> std::io::Result<Vanished> {
+    let (connection, _handle, mut messages) = new_multicast_connection(&[MulticastGroup::Link])?;
+    let _driver = AbortOnDrop(tokio::spawn(connection));
+    let wanted: BTreeSet<u32> = plan.hooks.iter().map(|hook| hook.ifindex.0).collect();
+    while let Some((message, _)) = messages.next().await {
+        if let NetlinkPayload::InnerMessage(RouteNetlinkMessage::DelLink(link)) = message.payload
+            && wanted.contains(&link.header.index)
+            // A bridge tells of a port that leaves it in the same words, but with its own family.
+            && u8::from(link.header.interface_family) == 0
+            && let Some(hook) = plan.hooks.iter().find(|hook| hook.ifindex.0 == link.header.index)
+        {
+            return Ok(Vanished { ifname: hook.ifname.clone() });
+        }
+    }
+    std::future::pending().await
+}
+
+struct AbortOnDrop(tokio::task::JoinHandle<()>);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}

@@ -1,0 +1,166 @@
+//! One trace's figures, from opening the gate to the last packet.
+
+use std::time::{Duration, Instant};
+
+use hoptrace_common::{config::OFF_PATH_SEGMENT, counters::HookCounters};
+use rustix::time::{ClockId, clock_gettime};
+
+use super::{
+    CollectError, Records,
+    counters::Counters,
+    gate::Gate,
+    latency::LatencyMaps,
+    ledger::{Swept, ledger},
+    table::SharedTable,
+};
+use crate::model::{
+    Direction, DirectionReport, Directions, Drop, HookPlan, KernelMaps, Latencies, Plan, Segment, Snapshot, TracerCost,
+};
+
+/// Reads the maps of one trace.
+#[derive(Debug)]
+pub struct Collector {
+    plan: Plan,
+    gate: Gate,
+    table: SharedTable,
+    counters: Counters,
+    latencies: LatencyMaps,
+    /// Packets lost, per hook that saw them last and direction they entered in.
+    lost: Vec<[u64; 2]>,
+    in_flight: [u64; 2],
+    opened: Option<Instant>,
+    admitted: Duration,
+}
+
+/// How far a trace is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// Packets seen at any hook so far.
+    pub seen: u64,
+    /// Packets on their way.
+    pub in_flight: u64,
+    /// Whether the programs have stopped admitting packets because the budget is used up.
+    pub used_up: bool,
+}
+
+impl Collector {
+    /// Maps everything into memory; the records go elsewhere. `timeout` is how long a packet may stay away.
+    ///
+    /// # Errors
+    /// When a map can not be mapped.
+    pub fn new(plan: Plan, maps: KernelMaps, timeout: Duration) -> Result<(Self, Records), CollectError> {
+        let timeout_ns = u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX);
+        let collector = Self {
+            gate: Gate::new(&maps.control)?,
+            table: SharedTable::new(&maps.slots, &maps.spilled, timeout_ns)?,
+            counters: Counters::new(&maps.counters)?,
+            latencies: LatencyMaps::new(&maps.segments, &maps.latencies, plan.segment_count)?,
+            lost: vec![[0; 2]; plan.hooks.len()],
+            in_flight: [0; 2],
+            opened: None,
+            admitted: Duration::ZERO,
+            plan,
+        };
+        Ok((collector, Records::new(maps.records)?))
+    }
+
+    /// Lets packets in: `budget` of them at most, if it is given.
+    pub fn open(&mut self, budget: Option<u64>) {
+        self.opened = Some(Instant::now());
+        self.gate.open(budget);
+    }
+
+    /// Lets nothing new in. Call [`Collector::sweep`] until nothing is on its way any more.
+    pub fn drain(&mut self) {
+        self.gate.drain();
+        if let Some(opened) = self.opened.take() {
+            self.admitted = opened.elapsed();
+        }
+    }
+
+    /// Lets everything by unseen.
+    pub fn close(&self) {
+        self.gate.close();
+    }
+
+    /// Settles packets that were not seen again in time. Call it several times per time-out.
+    pub fn sweep(&mut self) -> Progress {
+        let sweep = self.table.sweep(monotonic_ns());
+        for (direction, hook) in sweep.lost {
+            if let Some(count) =
+                self.lost.get_mut(usize::from(hook)).and_then(|counts| counts.get_mut(usize::from(direction)))
+            {
+                *count += 1;
+            }
+        }
+        self.in_flight = sweep.in_flight;
+        Progress {
+            seen: (0..self.plan.hooks.len()).map(|hook| self.counters.of(hook).seen).sum(),
+            in_flight: self.in_flight.iter().sum(),
+            used_up: self.gate.used_up(),
+        }
+    }
+
+    /// The figures as of the last sweep. `tracer` is what tracing cost.
+    #[must_use]
+    pub fn snapshot(&self, tracer: TracerCost) -> Snapshot {
+        let hooks: Vec<(&HookPlan, HookCounters)> =
+            self.plan.hooks.iter().enumerate().map(|(number, hook)| (hook, self.counters.of(number))).collect();
+        let report = |direction| self.direction(direction, &hooks);
+        Snapshot {
+            duration: self.opened.map_or(self.admitted, |opened| opened.elapsed()),
+            directions: Directions { egress: report(Direction::Egress), ingress: report(Direction::Ingress) },
+            off_path: self.latencies.of(OFF_PATH_SEGMENT),
+            guest: self.latencies.of(self.plan.guest),
+            tracer: TracerCost { hooks: self.plan.hooks.len(), map_bytes: self.map_bytes(), ..tracer },
+        }
+    }
+
+    fn direction(&self, direction: Direction, hooks: &[(&HookPlan, HookCounters)]) -> DirectionReport {
+        let label = |place: usize| self.plan.hooks.get(place).map_or_else(String::new, |hook| hook.label.clone());
+        let segments = self
+            .plan
+            .segments
+            .iter()
+            .filter(|segment| segment.direction == direction)
+            .map(|segment| Segment {
+                from: label(segment.from),
+                to: label(segment.to),
+                latencies: self.latencies.of(segment.index),
+            })
+            .collect();
+        let index = usize::from(direction.index());
+        let lost: Vec<(usize, u64)> = self
+            .lost
+            .iter()
+            .enumerate()
+            .filter_map(|(place, counts)| counts.get(index).map(|count| (place, *count)))
+            .filter(|(_, count)| *count > 0)
+            .collect();
+        let swept = Swept {
+            lost: lost.iter().map(|(_, count)| count).sum(),
+            in_flight: self.in_flight.get(index).copied().unwrap_or(0),
+        };
+        let total = self.plan.totals.get(index).map_or(Latencies { count: 0, latency_ns: None }, |segment| {
+            self.latencies.of(*segment)
+        });
+        DirectionReport {
+            segments,
+            total,
+            drops: lost
+                .into_iter()
+                .map(|(place, count)| Drop { after: label(place), reason: None, location: None, count })
+                .collect(),
+            ledger: ledger(direction, hooks, swept),
+        }
+    }
+
+    fn map_bytes(&self) -> u64 {
+        u64::try_from(self.table.bytes() + self.counters.bytes() + self.latencies.bytes()).unwrap_or(u64::MAX)
+    }
+}
+
+fn monotonic_ns() -> u64 {
+    let time = clock_gettime(ClockId::Monotonic);
+    u64::try_from(time.tv_sec).unwrap_or(0) * 1_000_000_000 + u64::try_from(time.tv_nsec).unwrap_or(0)
+}

@@ -1,0 +1,53 @@
+//! The programs' counters, added up over all CPUs.
+
+use aya::maps::MapData;
+use hoptrace_common::{config::MAX_HOOKS, counters::HookCounters};
+
+use super::{CollectError, mapped::Mapped};
+
+/// Counters of all hooks.
+#[derive(Debug)]
+pub(super) struct Counters(Mapped<HookCounters>);
+
+impl Counters {
+    pub(super) fn new(map: &MapData) -> Result<Self, CollectError> {
+        Mapped::new(map, "COUNTERS").map(Self)
+    }
+
+    /// The counters of hook number `hook`.
+    pub(super) fn of(&self, hook: usize) -> HookCounters {
+        let stride = u32::try_from(MAX_HOOKS).unwrap_or(u32::MAX);
+        let hook = u32::try_from(hook).unwrap_or(u32::MAX);
+        let cpus = self.0.len() / stride;
+        (0..cpus)
+            .filter_map(|cpu| self.0.read(cpu * stride + hook))
+            .fold(HookCounters::default(), |sum, more| add(&sum, &more))
+    }
+
+    pub(super) const fn bytes(&self) -> usize {
+        self.0.bytes()
+    }
+}
+
+fn add(sum: &HookCounters, more: &HookCounters) -> HookCounters {
+    HookCounters {
+        seen: sum.seen + more.seen,
+        entered: sum.entered + more.entered,
+        joined: sum.joined + more.joined,
+        passed: sum.passed + more.passed,
+        completed: sum.completed + more.completed,
+        completed_crossed: sum.completed_crossed + more.completed_crossed,
+        ambiguous: sum.ambiguous + more.ambiguous,
+        withdrawn_entered: sum.withdrawn_entered + more.withdrawn_entered,
+        withdrawn_joined: sum.withdrawn_joined + more.withdrawn_joined,
+        copies: sum.copies + more.copies,
+        overtaken: sum.overtaken + more.overtaken,
+        clock_skew: sum.clock_skew + more.clock_skew,
+        untracked: sum.untracked + more.untracked,
+        evicted: sum.evicted + more.evicted,
+        unparsed: sum.unparsed + more.unparsed,
+        ring_lost: sum.ring_lost + more.ring_lost,
+        scratch: 0,
+        reserved: [0; 7],
+    }
+}

@@ -1,0 +1,28 @@
+//! What can go wrong while collecting.
+
+/// Why the kernel's figures can not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum CollectError {
+    /// A map could not be mapped into memory.
+    #[error("mapping eBPF map {map} into memory: {source}")]
+    Map {
+        /// The map's name.
+        map: &'static str,
+        /// What the kernel said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The map's memory is not laid out as this program was built to read it.
+    #[error("eBPF map {map} has another layout than expected; the object was built from other sources")]
+    Layout {
+        /// The map's name.
+        map: &'static str,
+    },
+    /// The ring buffer could not be opened.
+    #[error("opening the record ring buffer: {source}")]
+    Ring {
+        /// What aya said.
+        #[source]
+        source: Box<aya::maps::MapError>,
+    },
+}

@@ -1,0 +1,55 @@
+//! Opens and closes the gate of the programs.
+
+use std::sync::atomic::Ordering;
+
+use aya::maps::MapData;
+use hoptrace_common::config::Control;
+
+use super::{
+    CollectError,
+    mapped::{ACQUIRE, Mapped, atomic_u32, atomic_u64},
+};
+
+/// The page that user space and the programs share.
+#[derive(Debug)]
+pub(super) struct Gate(Mapped<Control>);
+
+impl Gate {
+    pub(super) fn new(map: &MapData) -> Result<Self, CollectError> {
+        Mapped::new(map, "CONTROL").map(Self)
+    }
+
+    /// Lets packets in: `budget` of them at most, if it is given.
+    pub(super) fn open(&self, budget: Option<u64>) {
+        if let Some(control) = self.0.at(0) {
+            // SAFETY: inside the mapping, the field aligned to eight bytes.
+            unsafe { atomic_u64(&raw mut (*control).budget) }.store(budget.unwrap_or(0), Ordering::SeqCst);
+        }
+        self.set(Control::OPEN);
+    }
+
+    /// Lets nothing new in; what is in the table is followed to its end.
+    pub(super) fn drain(&self) {
+        self.set(Control::DRAINING);
+    }
+
+    /// Lets everything by unseen.
+    pub(super) fn close(&self) {
+        self.set(Control::CLOSED);
+    }
+
+    /// Whether the programs stopped letting packets in because the budget is used up.
+    pub(super) fn used_up(&self) -> bool {
+        self.0.at(0).is_some_and(|control| {
+            // SAFETY: inside the mapping, the field aligned to four bytes.
+            unsafe { atomic_u32(&raw mut (*control).gate) }.load(ACQUIRE) == Control::DRAINING
+        })
+    }
+
+    fn set(&self, state: u32) {
+        if let Some(control) = self.0.at(0) {
+            // SAFETY: inside the mapping, the field aligned to four bytes.
+            unsafe { atomic_u32(&raw mut (*control).gate) }.store(state, Ordering::SeqCst);
+        }
+    }
+}

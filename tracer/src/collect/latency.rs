@@ -1,0 +1,90 @@
+//! Latency figures of the segments, added up over all CPUs and fed into an HDR histogram.
+
+use aya::maps::MapData;
+use hdrhistogram::Histogram;
+use hoptrace_common::{
+    counters::SegmentStats,
+    histogram::{BUCKETS, MAX_NS, middle_ns},
+};
+
+use super::{CollectError, mapped::Mapped};
+use crate::model::{Latencies, LatencyNs};
+
+/// Figures of all segments.
+#[derive(Debug)]
+pub(super) struct LatencyMaps {
+    stats: Mapped<SegmentStats>,
+    buckets: Mapped<u64>,
+    segments: u32,
+}
+
+impl LatencyMaps {
+    pub(super) fn new(stats: &MapData, buckets: &MapData, segments: u32) -> Result<Self, CollectError> {
+        Ok(Self {
+            stats: Mapped::new(stats, "SEGMENTS")?,
+            buckets: Mapped::new(buckets, "LATENCIES")?,
+            segments: segments.max(1),
+        })
+    }
+
+    pub(super) const fn bytes(&self) -> usize {
+        self.stats.bytes() + self.buckets.bytes()
+    }
+
+    /// The figures of a segment. While packets flow, count and quantiles may be a few packets apart.
+    pub(super) fn of(&self, segment: u8) -> Latencies {
+        let blocks = || (0..self.stats.len() / self.segments).map(|cpu| cpu * self.segments + u32::from(segment));
+        let stats = blocks().filter_map(|block| self.stats.read(block)).fold(SegmentStats::default(), |sum, more| {
+            SegmentStats {
+                count: sum.count + more.count,
+                sum_ns: sum.sum_ns.wrapping_add(more.sum_ns),
+                min_ns_inverted: sum.min_ns_inverted.max(more.min_ns_inverted),
+                max_ns: sum.max_ns.max(more.max_ns),
+            }
+        });
+        let Some(mut histogram) = (stats.count > 0).then(histogram).flatten() else {
+            return Latencies { count: stats.count, latency_ns: None };
+        };
+        for bucket in 0..BUCKETS {
+            let count: u64 = blocks().filter_map(|block| self.buckets.read(block * BUCKETS + bucket)).sum();
+            if count > 0 {
+                histogram.saturating_record_n(middle_ns(bucket).max(1), count);
+            }
+        }
+        Latencies { count: stats.count, latency_ns: Some(quantiles(&stats, &histogram)) }
+    }
+}
+
+/// Three digits: finer than the buckets it is fed from.
+fn histogram() -> Option<Histogram<u64>> {
+    Histogram::new_with_bounds(1, MAX_NS, 3).ok()
+}
+
+fn quantiles(stats: &SegmentStats, histogram: &Histogram<u64>) -> LatencyNs {
+    let min = u64::MAX - stats.min_ns_inverted;
+    // A bucket's middle may lie beyond what was really measured.
+    let at = |quantile| histogram.value_at_quantile(quantile).clamp(min, stats.max_ns.max(min));
+    #[allow(clippy::cast_precision_loss, reason = "a mean needs no more than 52 bits")]
+    let mean = stats.sum_ns as f64 / stats.count as f64;
+    LatencyNs { min, mean, p50: at(0.5), p90: at(0.9), p99: at(0.99), p999: at(0.999), max: stats.max_ns }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantiles_stay_between_the_exact_extremes() {
+        let mut stats = SegmentStats::default();
+        let mut histogram = histogram().unwrap();
+        for latency_ns in [1_000_u64, 1_001, 1_002, 5_000] {
+            stats.record(latency_ns);
+            histogram.record(middle_ns(hoptrace_common::histogram::bucket_of(latency_ns))).unwrap();
+        }
+        let figures = quantiles(&stats, &histogram);
+        assert_eq!((figures.min, figures.max), (1_000, 5_000));
+        assert!((figures.mean - 2_000.75).abs() < f64::EPSILON);
+        assert!((1_000..=1_016).contains(&figures.p50), "{figures:?}");
+        assert_eq!(figures.p999, 5_000);
+    }
+}

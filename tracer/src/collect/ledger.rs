@@ -1,0 +1,88 @@
+//! From counters to the ledger of a direction. Pure.
+
+use hoptrace_common::{config::HookConfig, counters::HookCounters};
+
+use crate::model::{Direction, HookPlan, Ledger};
+
+/// What the sweeps found, per direction.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Swept {
+    /// Packets lost so far.
+    pub(super) lost: u64,
+    /// Packets on their way at the last sweep.
+    pub(super) in_flight: u64,
+}
+
+/// The ledger of `direction` from the counters of all hooks.
+pub(super) fn ledger(direction: Direction, hooks: &[(&HookPlan, HookCounters)], swept: Swept) -> Ledger {
+    let mut ledger = Ledger { lost: swept.lost, in_flight: swept.in_flight, ..Ledger::default() };
+    for (plan, counters) in hooks {
+        if plan.direction != direction {
+            // A packet that crossed over ended at a hook of the other direction, but it entered in this one.
+            ledger.completed += counters.completed_crossed;
+            continue;
+        }
+        ledger.completed += counters.completed;
+        ledger.evicted += counters.evicted;
+        ledger.copies += counters.copies;
+        ledger.untracked += counters.untracked;
+        ledger.unparsed += counters.unparsed;
+        ledger.clock_skew += counters.clock_skew + counters.overtaken;
+        ledger.ring_lost += counters.ring_lost;
+        // Ambiguous packets leave the balance: the first of each identity was counted and is taken back, the later
+        // ones show at the first hook.
+        let withdrawn = counters.withdrawn_entered + counters.withdrawn_joined;
+        ledger.ambiguous += withdrawn;
+        let mut entered = counters.entered;
+        let mut gone = counters.withdrawn_joined;
+        if plan.config.flags & HookConfig::ENTRY != 0 {
+            ledger.ambiguous += counters.ambiguous;
+            // Overtaken at the first hook: it joined before, and has entered after all.
+            entered += counters.overtaken;
+            gone += counters.overtaken;
+        }
+        ledger.entered = (ledger.entered + entered).saturating_sub(counters.withdrawn_entered);
+        ledger.joined_midway = ledger.joined_midway.wrapping_add(counters.joined).wrapping_sub(gone);
+    }
+    ledger.settled()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{IfIndex, Side};
+
+    fn hook(direction: Direction, flags: u8) -> HookPlan {
+        HookPlan {
+            label: "hook".to_owned(),
+            ifname: "hook".to_owned(),
+            ifindex: IfIndex(1),
+            side: Side::Ingress,
+            direction,
+            config: HookConfig { flags, ..HookConfig::default() },
+        }
+    }
+
+    #[test]
+    fn ambiguous_and_overtaken_packets_keep_the_balance() {
+        let first = hook(Direction::Egress, HookConfig::ENTRY);
+        let last = hook(Direction::Egress, HookConfig::TERMINAL);
+        let other = hook(Direction::Ingress, HookConfig::TERMINAL);
+        // Ten come in, one of them with a twin; one more overtook its first hook; one goes astray to the other side.
+        let at_first = HookCounters {
+            entered: 10,
+            ambiguous: 1,
+            withdrawn_entered: 1,
+            overtaken: 1,
+            ..HookCounters::default()
+        };
+        let at_last = HookCounters { joined: 1, completed: 8, ..HookCounters::default() };
+        let at_other = HookCounters { completed_crossed: 1, ..HookCounters::default() };
+        let swept = Swept { lost: 1, in_flight: 0 };
+        let ledger = ledger(Direction::Egress, &[(&first, at_first), (&last, at_last), (&other, at_other)], swept);
+        assert_eq!((ledger.entered, ledger.joined_midway), (10, 0));
+        assert_eq!((ledger.completed, ledger.lost), (9, 1));
+        assert_eq!((ledger.ambiguous, ledger.clock_skew), (2, 1));
+        assert!(ledger.balanced);
+    }
+}

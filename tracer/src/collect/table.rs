@@ -1,0 +1,141 @@
+//! The in-flight table from user space: sweeps it in place.
+
+use std::sync::atomic::Ordering;
+
+use aya::maps::MapData;
+use hoptrace_common::inflight::{Control, Settled, Slot, SlotCell, Table, WAYS, settle};
+
+use super::{
+    CollectError,
+    mapped::{ACQUIRE, Mapped, atomic_u32, atomic_u64},
+};
+
+/// The table's memory.
+#[derive(Debug)]
+pub(super) struct SharedTable {
+    slots: Mapped<Slot>,
+    spilled: Mapped<u32>,
+    timeout_ns: u64,
+}
+
+/// What a sweep found.
+#[derive(Debug, Default)]
+pub(super) struct Sweep {
+    /// Packets lost, by the direction they entered in and their last hook.
+    pub(super) lost: Vec<(u8, u8)>,
+    /// Packets on their way, by the direction they entered in.
+    pub(super) in_flight: [u64; 2],
+}
+
+impl SharedTable {
+    pub(super) fn new(slots: &MapData, spilled: &MapData, timeout_ns: u64) -> Result<Self, CollectError> {
+        Ok(Self { slots: Mapped::new(slots, "SLOTS")?, spilled: Mapped::new(spilled, "SPILLED")?, timeout_ns })
+    }
+
+    pub(super) const fn bytes(&self) -> usize {
+        self.slots.bytes() + self.spilled.bytes()
+    }
+
+    /// Settles every slot whose packet was not seen for longer than the time-out.
+    pub(super) fn sweep(&self, now_ns: u64) -> Sweep {
+        let mut sweep = Sweep::default();
+        for index in 0..self.slots.len() {
+            match settle(self, index, now_ns) {
+                Settled::Lost(control) => sweep.lost.push((control.direction(), control.last())),
+                Settled::InFlight(control) => {
+                    if let Some(count) = sweep.in_flight.get_mut(usize::from(control.direction())) {
+                        *count += 1;
+                    }
+                }
+                Settled::Idle | Settled::Freed => {}
+            }
+        }
+        sweep
+    }
+}
+
+/// One slot in shared memory.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct SharedSlot(*mut Slot);
+
+impl Table for &SharedTable {
+    type Slot = SharedSlot;
+
+    fn slot(self, index: u32) -> Option<SharedSlot> {
+        self.slots.at(index).map(SharedSlot)
+    }
+
+    fn set_mask(self) -> u32 {
+        (self.slots.len() / WAYS).saturating_sub(1)
+    }
+
+    fn spilled(self, set: u32) -> u32 {
+        self.spilled.read(set).unwrap_or(0)
+    }
+
+    fn add_spilled(self, set: u32, change: u32) {
+        if let Some(spilled) = self.spilled.at(set) {
+            // SAFETY: inside the mapping; elements are eight bytes apart.
+            unsafe { atomic_u32(spilled) }.fetch_add(change, Ordering::SeqCst);
+        }
+    }
+
+    fn timeout_ns(self) -> u64 {
+        self.timeout_ns
+    }
+}
+
+macro_rules! fields {
+    ($($get:ident $set:ident $field:ident: $kind:ty)*) => {$(
+        fn $get(self) -> $kind {
+            // SAFETY: inside the mapping and aligned.
+            unsafe { (&raw const (*self.0).$field).read_volatile() }
+        }
+
+        fn $set(self, value: $kind) {
+            // SAFETY: inside the mapping and aligned.
+            unsafe { (&raw mut (*self.0).$field).write_volatile(value) }
+        }
+    )*};
+}
+
+impl SlotCell for SharedSlot {
+    fn control(self) -> Control {
+        // SAFETY: inside the mapping, aligned to eight bytes.
+        Control(unsafe { atomic_u64(&raw mut (*self.0).control) }.load(ACQUIRE))
+    }
+
+    fn exchange(self, old: Control, new: Control) -> bool {
+        // SAFETY: inside the mapping, aligned to eight bytes.
+        unsafe { atomic_u64(&raw mut (*self.0).control) }
+            .compare_exchange(old.0, new.0, Ordering::SeqCst, Ordering::SeqCst)
+            .is_ok()
+    }
+
+    fn publish(self, control: Control) {
+        // SAFETY: inside the mapping, aligned to eight bytes.
+        unsafe { atomic_u64(&raw mut (*self.0).control) }.store(control.0, Ordering::Release);
+    }
+
+    fields! {
+        key set_key key: u64
+        first_ns set_first_ns first_ns: u64
+        hooks set_hooks hooks: u32
+    }
+
+    fn delta_ns(self, position: u32) -> u32 {
+        // SAFETY: inside the mapping and aligned; the position is below eight.
+        unsafe {
+            let deltas: *const u32 = (&raw const (*self.0).deltas_ns).cast();
+            deltas.add((position & 7) as usize).read_volatile()
+        }
+    }
+
+    fn set_delta_ns(self, position: u32, delta_ns: u32) {
+        // SAFETY: inside the mapping and aligned; the position is below eight.
+        unsafe {
+            let deltas: *mut u32 = (&raw mut (*self.0).deltas_ns).cast();
+            deltas.add((position & 7) as usize).write_volatile(delta_ns);
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! The two directions, from the VM's point of view.
+
+use serde::Serialize;
+
+/// Which way a packet goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Direction {
+    /// VM → wire.
+    Egress,
+    /// Wire → VM.
+    Ingress,
+}
+
+impl Direction {
+    /// Both, in the order of [`Direction::index`].
+    pub const ALL: [Self; 2] = [Self::Egress, Self::Ingress];
+
+    /// 0 egress, 1 ingress: how the kernel side knows them.
+    #[must_use]
+    pub const fn index(self) -> u8 {
+        match self {
+            Self::Egress => 0,
+            Self::Ingress => 1,
+        }
+    }
+
+    /// As it is written.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Egress => "egress",
+            Self::Ingress => "ingress",
+        }
+    }
+}

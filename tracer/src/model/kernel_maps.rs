@@ -1,0 +1,22 @@
+//! The kernel's maps of one trace, on their way from the attach to the collect stage.
+
+use aya::maps::{Map, MapData};
+
+/// Each is an array map that can be mapped into memory, but for the ring buffer.
+#[derive(Debug)]
+pub struct KernelMaps {
+    /// The in-flight table.
+    pub slots: MapData,
+    /// Spilled packets per set of the table.
+    pub spilled: MapData,
+    /// The gate.
+    pub control: MapData,
+    /// Counters per CPU and hook.
+    pub counters: MapData,
+    /// Exact latency figures per CPU and segment.
+    pub segments: MapData,
+    /// Histogram buckets per CPU and segment.
+    pub latencies: MapData,
+    /// Packet records.
+    pub records: Map,
+}

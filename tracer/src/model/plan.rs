@@ -1,0 +1,72 @@
+//! Hooks and segments of a trace: what goes where.
+
+use hoptrace_common::config::HookConfig;
+
+use super::{Direction, IfIndex};
+
+/// Which side of an interface a hook is on, as `tc` names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// Frames the host receives from the interface.
+    Ingress,
+    /// Frames the host sends to the interface.
+    Egress,
+}
+
+impl Side {
+    /// As `tc` names it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ingress => "tc ingress",
+            Self::Egress => "tc egress",
+        }
+    }
+}
+
+/// One attachment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HookPlan {
+    /// The name reports use: the role, with the interface where several have that role.
+    pub label: String,
+    /// The interface.
+    pub ifname: String,
+    /// Its index.
+    pub ifindex: IfIndex,
+    /// Which side of it.
+    pub side: Side,
+    /// The direction of the packets it sees.
+    pub direction: Direction,
+    /// What the program needs to know.
+    pub config: HookConfig,
+}
+
+/// A pair of hooks that packets are expected to pass one after the other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SegmentPlan {
+    /// Its number in the kernel's arrays.
+    pub index: u8,
+    /// The direction of its packets.
+    pub direction: Direction,
+    /// The hook before, as an index into [`Plan::hooks`].
+    pub from: usize,
+    /// The hook behind.
+    pub to: usize,
+}
+
+/// All hooks and segments of a trace. A hook's number is its place in `hooks`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    /// The hooks, egress first, each direction in path order.
+    pub hooks: Vec<HookPlan>,
+    /// The segments between them.
+    pub segments: Vec<SegmentPlan>,
+    /// The segment of the whole way, per direction (see [`Direction::index`]).
+    pub totals: [u8; 2],
+    /// The number of the first hook, per direction.
+    pub entries: [u8; 2],
+    /// The segment of the guest's response time.
+    pub guest: u8,
+    /// Segments in all, the off-path one included.
+    pub segment_count: u32,
+}

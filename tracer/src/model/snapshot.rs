@@ -1,0 +1,185 @@
+//! What a trace found: the input of every report.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::Direction;
+
+/// Latencies of one segment, in nanoseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct LatencyNs {
+    /// The smallest, exact.
+    pub min: u64,
+    /// The mean, exact.
+    pub mean: f64,
+    /// The median; this and the other quantiles within 1.6 %.
+    pub p50: u64,
+    /// 90 % are not larger.
+    pub p90: u64,
+    /// 99 % are not larger.
+    pub p99: u64,
+    /// 99.9 % are not larger.
+    pub p999: u64,
+    /// The largest, exact.
+    pub max: u64,
+}
+
+/// How many packets, and how long they took.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Latencies {
+    /// Packets.
+    pub count: u64,
+    /// Their latencies; `None` when there were no packets.
+    pub latency_ns: Option<LatencyNs>,
+}
+
+/// A pair of hooks that packets passed one after the other.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Segment {
+    /// The hook before.
+    pub from: String,
+    /// The hook behind.
+    pub to: String,
+    /// The figures.
+    #[serde(flatten)]
+    pub latencies: Latencies,
+}
+
+/// Packets that were not seen again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Drop {
+    /// The last hook that saw them.
+    pub after: String,
+    /// The kernel's reason; `None`: lost, no reason seen.
+    pub reason: Option<String>,
+    /// The function that freed them.
+    pub location: Option<String>,
+    /// How many.
+    pub count: u64,
+}
+
+/// Where every packet of one direction went.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Ledger {
+    /// Seen at the first hook.
+    pub entered: u64,
+    /// First seen at a later hook.
+    pub joined_midway: u64,
+    /// Seen at the last hook.
+    pub completed: u64,
+    /// Freed by the kernel with a reason.
+    pub dropped: u64,
+    /// Not seen again in time, no reason seen.
+    pub lost: u64,
+    /// Became part of another packet.
+    pub merged: u64,
+    /// Came out of another packet.
+    pub split: u64,
+    /// On their way when the figures were read.
+    pub in_flight: u64,
+    /// Had to leave the table for others.
+    pub evicted: u64,
+    /// Beside the balance: shared their identity with another live packet.
+    pub ambiguous: u64,
+    /// Beside the balance: sights of further copies of a packet.
+    pub copies: u64,
+    /// Beside the balance: found no slot in the table.
+    pub untracked: u64,
+    /// Beside the balance: have no identity.
+    pub unparsed: u64,
+    /// Beside the balance: sights in the wrong order, or with clocks that contradict each other.
+    pub clock_skew: u64,
+    /// Beside the balance: records the ring buffer had no room for.
+    pub ring_lost: u64,
+    /// Whether the balance holds.
+    pub balanced: bool,
+}
+
+impl Ledger {
+    /// Sets [`Ledger::balanced`] from the other figures.
+    #[must_use]
+    pub fn settled(mut self) -> Self {
+        let into = i128::from(self.entered) + i128::from(self.joined_midway) + i128::from(self.split);
+        let out = [self.completed, self.dropped, self.lost, self.merged, self.in_flight, self.evicted];
+        self.balanced = into == out.into_iter().map(i128::from).sum::<i128>();
+        self
+    }
+}
+
+/// Everything about one direction.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct DirectionReport {
+    /// Each segment of the path, in path order.
+    pub segments: Vec<Segment>,
+    /// From the first hook to the last.
+    pub total: Latencies,
+    /// Packets that died.
+    pub drops: Vec<Drop>,
+    /// Where every packet went.
+    pub ledger: Ledger,
+}
+
+/// Both directions.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Directions {
+    /// VM → wire.
+    pub egress: DirectionReport,
+    /// Wire → VM.
+    pub ingress: DirectionReport,
+}
+
+impl Directions {
+    /// One of them.
+    #[must_use]
+    pub const fn get(&self, direction: Direction) -> &DirectionReport {
+        match direction {
+            Direction::Egress => &self.egress,
+            Direction::Ingress => &self.ingress,
+        }
+    }
+}
+
+/// What tracing cost.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+pub struct TracerCost {
+    /// Attachments.
+    pub hooks: usize,
+    /// Nanoseconds per packet and hook, from the kernel's BPF statistics; `None` when no packet came by while they
+    /// were on.
+    pub ns_per_hook: Option<f64>,
+    /// Runs of the programs that the figure is the mean of.
+    pub runs_measured: u64,
+    /// CPU of this process, in percent of one core.
+    pub cpu_pct: f64,
+    /// Memory locked for the kernel's maps, in bytes.
+    pub map_bytes: u64,
+}
+
+/// Everything a trace found so far.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Snapshot {
+    /// How long packets were admitted.
+    pub duration: Duration,
+    /// Both directions.
+    pub directions: Directions,
+    /// Hops between hooks that are no neighbours on the path.
+    pub off_path: Latencies,
+    /// The guest's own response time.
+    pub guest: Latencies,
+    /// What tracing cost.
+    pub tracer: TracerCost,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_ledger_balances_or_says_so() {
+        let ledger = Ledger { entered: 10, joined_midway: 2, completed: 9, lost: 2, in_flight: 1, ..Ledger::default() };
+        assert!(ledger.settled().balanced);
+        assert!(!Ledger { lost: 3, ..ledger }.settled().balanced);
+        assert!(Ledger { split: 3, merged: 2, evicted: 1, ..ledger }.settled().balanced);
+    }
+}
