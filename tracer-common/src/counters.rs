@@ -41,9 +41,7 @@ pub struct HookCounters {
     /// Records the ring buffer had no room for.
     pub ring_lost: u64,
     /// Scratch memory of the programs: what goes through it is unknown to the verifier.
-    pub scratch: u64,
-    /// Zero.
-    pub reserved: [u64; 7],
+    pub scratch: [u64; 8],
 }
 
 /// Exact figures of one segment on one CPU, beside its histogram.

@@ -6,7 +6,7 @@ use hoptrace_common::{
     config::{Control as GateState, HookConfig},
     counters::HookCounters,
     filter::addresses,
-    inflight::{Control, Hook, Kind, Outcome, Table as _, Visit, Withdrawn, visit},
+    inflight::{Control, Hook, Kind, Outcome, Table as _, Visit, Withdrawn, quickly},
     packet::{ETHERTYPE_ARP, Frame, Packet, ParseError, Reader, Window as _, parse},
     record::PacketRecord,
 };
@@ -21,24 +21,32 @@ use crate::{
         latency, records,
     },
     reader::{Copied, Direct},
+    thorough::{self, hop_thoroughly},
 };
 
 /// A packet at a hook.
 #[inline(always)]
 pub(crate) fn hop(skb: *mut __sk_buff, number: u32) {
-    let Some(counted) = counters::of(counters::cpu(), number) else { return };
-    // SAFETY: the context of the running program, and a map value of this CPU.
-    let direct = unsafe { Direct::new(skb, &raw mut counted.scratch) };
-    if handle(&direct, skb, number, counted) == AGAIN {
+    if in_place(skb, number) == AGAIN {
         copied(skb, number);
     }
+}
+
+/// Reads the headers where they are. One function for all hooks; the number is a constant to the verifier all the
+/// same, and with it everything known about the hook.
+#[inline(never)]
+fn in_place(skb: *mut __sk_buff, number: u32) -> u32 {
+    let Some(counted) = counters::of(counters::cpu(), number) else { return DONE };
+    // SAFETY: the context of the running program, and a map value of this CPU.
+    let direct = unsafe { Direct::new(skb, counted.scratch.as_mut_ptr()) };
+    handle(&direct, skb, number, counted)
 }
 
 /// The rare case: the headers are not all in the linear part.
 #[inline(never)]
 fn copied(skb: *mut __sk_buff, number: u32) -> u32 {
     let Some(counted) = counters::of(counters::cpu(), number) else { return DONE };
-    let Some(copy) = Copied::new(skb, &raw mut counted.scratch) else { return DONE };
+    let Some(copy) = Copied::new(skb, counted.scratch.as_mut_ptr()) else { return DONE };
     handle(&copy, skb, number, counted)
 }
 
@@ -48,7 +56,7 @@ const DONE: u32 = 0;
 const AGAIN: u32 = 1;
 
 #[inline(always)]
-fn handle<R: MaybeShort>(reader: &R, skb: *mut __sk_buff, number: u32, counted: &mut HookCounters) -> u32 {
+fn handle<R: SkbReader>(reader: &R, skb: *mut __sk_buff, number: u32, counted: &mut HookCounters) -> u32 {
     let Some(gate) = control::gate() else { return DONE };
     let gate_state = gate.state();
     if gate_state == GateState::CLOSED {
@@ -57,9 +65,12 @@ fn handle<R: MaybeShort>(reader: &R, skb: *mut __sk_buff, number: u32, counted: 
     let hook = config::hook(number);
     let Some(frame) = Frame::read(reader) else { return if reader.is_whole(skb) { DONE } else { AGAIN } };
     let claim = claim(hook, &frame, gate);
-    if matches!(claim, Claim::None) {
+    if claim == CLAIM_NONE {
         return DONE;
     }
+    // All ways so far meet here, for the verifier too: it follows what comes next once.
+    let claim = reader.opaque(claim);
+    let reader = &reader.renewed(skb);
     let packet = match parse(reader, &frame) {
         Ok(packet) => Packet {
             ether_type: reader.opaque(u32::from(packet.ether_type)) as u16,
@@ -70,35 +81,36 @@ fn handle<R: MaybeShort>(reader: &R, skb: *mut __sk_buff, number: u32, counted: 
         },
         Err(ParseError::Truncated) if !reader.is_whole(skb) => return AGAIN,
         Err(_) => {
-            if matches!(claim, Claim::Own) {
+            if claim == CLAIM_OWN {
                 counted.unparsed += 1;
                 debug!(&TcContext::new(skb), "hook {}: no identity, EtherType {:x}", number, frame.ether_type);
             }
             return DONE;
         }
     };
-    if matches!(claim, Claim::Group) && !concerns_guest(reader, &packet) {
+    let reader = &reader.renewed(skb);
+    if claim == CLAIM_GROUP && !concerns_guest(reader, &packet) {
         return DONE;
     }
     if !config::filter().matches(reader, &packet) {
         return DONE;
     }
     let entry = hook.has(HookConfig::ENTRY);
-    let mut admit = gate_state == GateState::OPEN && !matches!(claim, Claim::IfTracked);
+    let mut admit = gate_state == GateState::OPEN && claim != CLAIM_IF_TRACKED;
     if entry && admit && config::budgeted() != 0 {
         admit = gate.take();
     }
     let cpu = counters::cpu();
     // SAFETY: takes nothing and always succeeds.
     let now_ns = unsafe { bpf_ktime_get_ns() };
-    let this = Hook {
-        id: number as u8,
-        direction: hook.direction(),
-        entry,
-        terminal: hook.has(HookConfig::TERMINAL),
-        later: hook.later(),
-    };
-    let outcome = visit(Inflight, &Visit { hook: this, key: packet.identity, now_ns, admit });
+    let this = hook.for_rules(number);
+    let admit = reader.opaque(u32::from(admit)) != 0;
+    let table = Inflight(counted.scratch.as_mut_ptr());
+    let mut outcome = quickly(table, &Visit { hook: this, key: packet.identity, now_ns, admit });
+    if matches!(outcome.kind, Kind::Retry) {
+        let number_of_kind = hop_thoroughly(number, packet.identity, now_ns, u32::from(admit));
+        outcome = thorough::outcome(number_of_kind, counted);
+    }
     if matches!(outcome.kind, Kind::Missing) {
         return DONE;
     }
@@ -130,39 +142,36 @@ fn handle<R: MaybeShort>(reader: &R, skb: *mut __sk_buff, number: u32, counted: 
     DONE
 }
 
-/// How a frame belongs to the traced VM, as far as its MAC addresses tell.
-enum Claim {
-    /// Not at all.
-    None,
-    /// It does.
-    Own,
-    /// It goes to a group the VM may be in.
-    Group,
-    /// It does if it is in the table already.
-    IfTracked,
-}
+/// How a frame belongs to the traced VM, as far as its MAC addresses tell: not at all.
+const CLAIM_NONE: u32 = 0;
+/// It does.
+const CLAIM_OWN: u32 = 1;
+/// It goes to a group the VM may be in.
+const CLAIM_GROUP: u32 = 2;
+/// It does if it is in the table already.
+const CLAIM_IF_TRACKED: u32 = 3;
 
 #[inline(always)]
-fn claim(hook: HookFacts, frame: &Frame, gate: Gate) -> Claim {
+fn claim(hook: HookFacts, frame: &Frame, gate: Gate) -> u32 {
     let mac = config::mac();
     if hook.direction() == 1 {
         return if frame.destination == mac {
-            Claim::Own
+            CLAIM_OWN
         } else if frame.is_group() && frame.source != mac {
-            Claim::Group
+            CLAIM_GROUP
         } else {
-            Claim::None
+            CLAIM_NONE
         };
     }
     if frame.source == mac {
-        return Claim::Own;
+        return CLAIM_OWN;
     }
     // Whatever comes in at the tap comes from the VM, under whatever name.
     if hook.has(HookConfig::GUEST) {
         gate.set_foreign_source();
-        return Claim::Own;
+        return CLAIM_OWN;
     }
-    if gate.foreign_source() { Claim::IfTracked } else { Claim::None }
+    if gate.foreign_source() { CLAIM_IF_TRACKED } else { CLAIM_NONE }
 }
 
 /// Of the frames for everybody, only ARP about the VM's own addresses is followed: most others end at their first
@@ -268,7 +277,7 @@ fn withdraw(cpu: u32, withdrawn: Withdrawn) {
 /// Sends the packet's slot and flow to user space.
 #[inline(always)]
 fn emit<R: Reader>(reader: &R, packet: &Packet, skb: *mut __sk_buff, outcome: &Outcome) -> bool {
-    let Some(slot): Option<Cell> = Inflight.slot(outcome.index) else { return false };
+    let Some(slot): Option<Cell> = Inflight(core::ptr::null_mut()).slot(outcome.index) else { return false };
     let (source, destination) = addresses(reader, packet).unwrap_or(([0; 2], [0; 2]));
     let ports = if packet.fragment_tail == 0 && packet.ether_type != ETHERTYPE_ARP {
         reader.window(packet.l4_offset, 4).map_or((0, 0), |window| (window.u16_be(0), window.u16_be(2)))
@@ -292,23 +301,36 @@ fn emit<R: Reader>(reader: &R, packet: &Packet, skb: *mut __sk_buff, outcome: &O
     })
 }
 
-/// A reader that may show less than the packet has.
-trait MaybeShort: Reader {
+/// A reader of an skb.
+trait SkbReader: Reader {
     /// Whether the reader shows the packet to its end.
     fn is_whole(&self, skb: *const __sk_buff) -> bool;
+    /// The same reader, but the verifier forgets which bytes were checked already.
+    fn renewed(&self, skb: *const __sk_buff) -> Self;
 }
 
-impl MaybeShort for Direct {
+impl SkbReader for Direct {
     #[inline(always)]
     fn is_whole(&self, skb: *const __sk_buff) -> bool {
         // SAFETY: the context of the running program.
         self.len() >= unsafe { (*skb).len }
     }
+
+    #[inline(always)]
+    fn renewed(&self, skb: *const __sk_buff) -> Self {
+        // SAFETY: the context of the running program, and our own scratch word.
+        unsafe { Self::new(skb, self.scratch()) }
+    }
 }
 
-impl MaybeShort for Copied {
+impl SkbReader for Copied {
     #[inline(always)]
     fn is_whole(&self, _skb: *const __sk_buff) -> bool {
         true
+    }
+
+    #[inline(always)]
+    fn renewed(&self, _skb: *const __sk_buff) -> Self {
+        *self
     }
 }

@@ -10,6 +10,7 @@ mod guest;
 mod hop;
 mod maps;
 mod reader;
+mod thorough;
 
 /// Without it the kernel would not let the programs use GPL-only helpers.
 #[unsafe(link_section = "license")]

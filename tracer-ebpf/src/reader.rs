@@ -28,7 +28,18 @@ impl Direct {
     #[inline(always)]
     pub(crate) unsafe fn new(skb: *const __sk_buff, scratch: *mut u64) -> Self {
         // SAFETY: the context is valid while the program runs.
-        unsafe { Self { start: (*skb).data as usize, end: (*skb).data_end as usize, scratch } }
+        // Volatile, so that the compiler reads them each time: a fresh pointer is one the verifier knows nothing of.
+        unsafe {
+            let start = (&raw const (*skb).data).read_volatile() as usize;
+            let end = (&raw const (*skb).data_end).read_volatile() as usize;
+            Self { start, end, scratch }
+        }
+    }
+
+    /// The scratch word given to `new`.
+    #[inline(always)]
+    pub(crate) fn scratch(&self) -> *mut u64 {
+        self.scratch
     }
 
     /// Bytes in the linear part.
@@ -52,17 +63,7 @@ impl Reader for Direct {
 
     #[inline(always)]
     fn opaque(&self, value: u32) -> u32 {
-        through(self.scratch, value)
-    }
-}
-
-/// Sends a value through memory the verifier does not look into.
-#[inline(always)]
-fn through(scratch: *mut u64, value: u32) -> u32 {
-    // SAFETY: a map value of this CPU, as `new` was promised.
-    unsafe {
-        scratch.write_volatile(u64::from(value));
-        scratch.read_volatile() as u32
+        scratch::through(self.scratch, value)
     }
 }
 
@@ -138,6 +139,6 @@ impl Reader for Copied {
 
     #[inline(always)]
     fn opaque(&self, value: u32) -> u32 {
-        through(self.scratch, value)
+        scratch::through(self.scratch, value)
     }
 }

@@ -14,7 +14,7 @@ fn main() {
     let trace = TraceConfig { mac: u64::from_le_bytes(m), timeout_ns: 1_000_000_000, ..Default::default() };
     let t = Instant::now();
     let mut attached = match Attached::new(&plan, &LoadOptions { inflight_slots: 65536, ring_bytes: 0, trace, log_level: std::env::var("LVL").ok().and_then(|v| v.parse().ok()).unwrap_or(0) }) { Ok(a) => a, Err(e) => { println!("{e} {:?}", std::error::Error::source(&e).map(|s| s.to_string())); let mut s: Option<&dyn std::error::Error> = Some(&e); while let Some(x) = s { println!("-> {x}"); s = x.source(); } return; } };
-    println!("attached in {:?}", t.elapsed());
+    println!("attached in {:?}", t.elapsed()); println!("{:?}", attached.verified());
     let maps = attached.take_maps().unwrap();
     let (mut c, _r) = Collector::new(plan, maps, Duration::from_secs(1)).unwrap();
     c.open(None);

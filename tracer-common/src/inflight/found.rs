@@ -1,10 +1,17 @@
 //! The packet's identity is in the table already.
 
-use super::{Control, DELTAS, Kind, Outcome, SlotCell, State, Table, Visit, Withdrawn, home_of, place, set_of, slot::last_seen_ns};
+use super::{Control, DELTAS, Hook, Kind, Outcome, SlotCell, State, Table, Visit, Withdrawn, home_of, place, set_of, slot::last_seen_ns};
 
 /// How long after its end a packet may still be seen at a hook it should have passed before. With the userspace
 /// datapath a frame reaches `ovs-vswitchd` through `AF_PACKET` a moment before TC ingress sees it.
 const OVERTAKE_NS: u64 = 10_000_000;
+
+/// Whether `hook` is one the live packet of `control` may come to next: neither passed already nor before one that was.
+#[inline(always)]
+pub(super) const fn is_next_hook(control: Control, hook: &Hook) -> bool {
+    let passed = control.passed();
+    passed & (1 << (hook.id & 0xf)) == 0 && (control.direction() != hook.direction || passed & hook.later == 0)
+}
 
 /// One packet at one hook, its identity being that of `slot`. [`Kind::Retry`]: the slot changed meanwhile.
 #[inline(always)]
@@ -22,7 +29,7 @@ pub(super) fn step<T: Table>(
     match control.state() {
         State::Live if passed_here => become_ambiguous(slot, control),
         State::Live if overtaken => late(slot, control, visit),
-        State::Live => pass(slot, index, control, visit, same_direction),
+        State::Live => pass(slot, index, control, visit),
         State::Done => {
             let age_ns = visit.now_ns.wrapping_sub(last_seen_ns(slot, control));
             let fresh = age_ns < OVERTAKE_NS || age_ns > u64::MAX / 2;
@@ -62,13 +69,7 @@ fn late<S: SlotCell>(slot: S, control: Control, visit: &Visit) -> Outcome {
 
 /// The normal case: from the hook before to this one.
 #[inline(always)]
-fn pass<S: SlotCell>(
-    slot: S,
-    index: u32,
-    control: Control,
-    visit: &Visit,
-    same_direction: bool,
-) -> Outcome {
+pub(super) fn pass<S: SlotCell>(slot: S, index: u32, control: Control, visit: &Visit) -> Outcome {
     if !slot.exchange(control, control.busy()) {
         return Outcome::retry();
     }
@@ -85,7 +86,7 @@ fn pass<S: SlotCell>(
     slot.set_hooks((slot.hooks() & !(0xf << shift)) | (u32::from(visit.hook.id) << shift));
 
     let mut after = control.with_last(visit.hook.id).with_passed(visit.hook.id).with_count(position + 1);
-    if !same_direction {
+    if control.direction() != visit.hook.direction {
         after = after.with_crossed();
     }
     if visit.hook.terminal {

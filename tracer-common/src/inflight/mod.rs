@@ -12,7 +12,7 @@
 
 mod control;
 mod found;
-mod place;
+pub mod place;
 mod settle;
 mod slot;
 mod visit;
@@ -20,4 +20,4 @@ mod visit;
 pub use control::{Control, State};
 pub use settle::{Settled, settle};
 pub use slot::{DELTAS, Slot, SlotCell, Table, WAYS, home_of, set_of};
-pub use visit::{Hook, Kind, Outcome, Visit, Withdrawn, visit};
+pub use visit::{Hook, Kind, Outcome, Visit, Withdrawn, quickly, thoroughly, visit};

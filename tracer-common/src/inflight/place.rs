@@ -4,10 +4,10 @@ use super::{
     Control, Kind, Outcome, SlotCell, State, Table, Visit, WAYS, Withdrawn, home_of, set_of, slot::last_seen_ns, visit::base_of,
 };
 
-/// [`find`]: not in the set.
-pub(super) const NONE: u32 = u32::MAX;
-/// [`find`]: a slot is being written, so nothing can be said.
-pub(super) const BUSY: u32 = u32::MAX - 1;
+/// No slot.
+pub const NONE: u32 = u32::MAX;
+/// Nobody can say yet.
+pub const BUSY: u32 = u32::MAX - 1;
 
 /// The word a packet starts with here.
 #[inline(always)]
@@ -40,7 +40,8 @@ pub(super) fn renew<S: SlotCell>(slot: S, index: u32, control: Control, visit: &
     Outcome::new(index, 0)
 }
 
-/// The common case: the home slot is free or done. [`Kind::Retry`]: look again.
+/// The common case: the home slot is free or done, and no packet of the set had to move over. [`Kind::Retry`]: it is
+/// not so.
 #[inline(always)]
 pub(super) fn at_home<T: Table>(
     table: T,
@@ -49,132 +50,119 @@ pub(super) fn at_home<T: Table>(
     control: Control,
     visit: &Visit,
 ) -> Outcome {
-    if !visit.admit {
-        return Outcome::of(Kind::Missing);
+    let set = set_of(visit.key, table.set_mask());
+    // With no slot of the set spilled, the packet that leaves was at its home too.
+    if table.spilled(set) != 0 {
+        return Outcome::retry();
     }
-    if !matches!(control.state(), State::Free | State::Done) {
-        return anywhere(table, visit);
-    }
-    // No slot of the set is spilled, so the packet that leaves was at its home too.
     let word = first_word(visit).generation_after(control);
     if !slot.exchange(control, word.busy()) {
         return Outcome::retry();
     }
     fill(slot, visit.key, visit.now_ns, word);
     let new = Outcome::new(index, 0);
-    if table.spilled(set_of(visit.key, table.set_mask())) == 0 {
-        return new;
-    }
-    settle_twins(table, slot, word, visit.key, new)
+    // Another CPU may have placed a packet of the same identity elsewhere in the set meanwhile.
+    if table.spilled(set) == 0 { new } else { settle_twins(table, slot, word, visit.key, new) }
 }
 
-/// Where `key` is in its set: an index, [`NONE`] or [`BUSY`].
-#[inline(never)]
-pub(super) fn find<T: Table>(table: T, key: u64) -> u32 {
-    let base = base_of(key, table.set_mask());
-    let mut way = 0;
-    while way < WAYS {
-        let Some(slot) = table.slot(base + way) else { return NONE };
-        let state = slot.control().state();
-        if state == State::Busy {
-            return BUSY;
-        }
-        if state != State::Free && slot.key() == key {
-            return base + way;
-        }
-        way += 1;
-    }
-    NONE
+/// A look at a whole set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Look {
+    /// The slot that holds the key, or [`NONE`], or [`BUSY`]: a slot is being written, so nothing is certain.
+    pub found: u32,
+    /// A slot that can be taken, home before others, or [`NONE`].
+    pub vacant: u32,
 }
 
-/// A place anywhere in the set, home first. [`Kind::Retry`]: look again.
+/// Looks through the set of `key`.
 #[inline(always)]
-pub(super) fn anywhere<T: Table>(table: T, visit: &Visit) -> Outcome {
-    if !visit.admit {
-        return Outcome::of(Kind::Missing);
-    }
-    let word = first_word(visit);
-    let claimed = claim(table, visit.key, visit.now_ns, word.0);
-    if claimed == u64::from(NONE) {
-        return Outcome::of(Kind::Untracked);
-    }
-    #[allow(clippy::cast_possible_truncation, reason = "packed by claim")]
-    let (index, evicted) = (claimed as u32, (claimed >> 32) as u8);
-    let new = Outcome::new(index, evicted);
-    let Some(slot) = table.slot(index) else { return new };
-    let control = slot.control();
-    if slot.key() != visit.key || control.state() != State::Live {
-        return new;
-    }
-    settle_twins(table, slot, control, visit.key, new)
-}
-
-/// Claims a slot of the set for `key` and fills it: its index, with 1 + the last hook of a packet that was evicted
-/// for it in the upper half; [`NONE`] when every slot is taken.
-#[inline(never)]
-fn claim<T: Table>(table: T, key: u64, now_ns: u64, word: u64) -> u64 {
+pub fn look<T: Table>(table: T, key: u64, now_ns: u64) -> Look {
     let mask = table.set_mask();
     let base = base_of(key, mask);
     let home = home_of(key, mask);
+    let mut look = Look { found: NONE, vacant: NONE };
+    let mut busy = 0;
     let mut probe = 0;
     while probe < WAYS {
-        let index = base + ((home + probe) & (WAYS - 1));
+        // From the last on, so that home, if it is vacant, is what stays.
         probe += 1;
-        let Some(slot) = table.slot(index) else { return u64::from(NONE) };
+        let index = base + ((home + WAYS - probe) & (WAYS - 1));
+        let Some(slot) = table.slot(index) else { break };
         let control = slot.control();
-        let (free, evicted) = match control.state() {
-            State::Free | State::Done => (true, 0),
-            State::Live if !control.crossed() => {
-                let age_ns = now_ns.wrapping_sub(last_seen_ns(slot, control));
-                (age_ns > table.timeout_ns() && age_ns < u64::MAX / 2, control.last() + 1)
-            }
-            _ => (false, 0),
-        };
-        if !free {
-            continue;
-        }
-        let word = Control(word).generation_after(control);
-        // Told to the others before the slot shows it, so that who misses the slot sees the count.
-        if index != home {
-            table.add_spilled(set_of(key, mask), 1);
-        }
-        let old_key = slot.key();
-        if slot.exchange(control, word.busy()) {
-            if control.state() != State::Free && home_of(old_key, mask) != index {
-                table.add_spilled(set_of(old_key, mask), u32::MAX);
-            }
-            fill(slot, key, now_ns, word);
-            return u64::from(index) | (u64::from(evicted) << 32);
-        }
-        if index != home {
-            table.add_spilled(set_of(key, mask), u32::MAX);
+        let state = control.state();
+        if state == State::Busy {
+            busy = table.opaque(1);
+        } else if state != State::Free && slot.key() == key {
+            look.found = table.opaque(index);
+        } else if is_vacant(table, slot, control, now_ns) {
+            look.vacant = table.opaque(index);
         }
     }
-    u64::from(NONE)
+    if busy != 0 && look.found == NONE {
+        look.found = BUSY;
+    }
+    look
 }
 
-/// The other slots of the set that hold a live `key`: how many, or with `mark` what marking the first of them as
-/// ambiguous took back, as [`Withdrawn`] has it.
-#[inline(never)]
-fn twins<T: Table>(table: T, key: u64, own: u32, mark: bool) -> u32 {
+/// Free, done, or kept by a packet that timed out and was not swept yet.
+#[inline(always)]
+fn is_vacant<T: Table>(table: T, slot: T::Slot, control: Control, now_ns: u64) -> bool {
+    match control.state() {
+        State::Free | State::Done => true,
+        State::Live if !control.crossed() => {
+            let age_ns = now_ns.wrapping_sub(last_seen_ns(slot, control));
+            age_ns > table.timeout_ns() && age_ns < u64::MAX / 2
+        }
+        _ => false,
+    }
+}
+
+/// Takes the vacant slot at `index` for a new packet. [`Kind::Retry`]: it is not vacant any more.
+#[inline(always)]
+pub(super) fn take<T: Table>(table: T, index: u32, visit: &Visit) -> Outcome {
+    let mask = table.set_mask();
+    let set = set_of(visit.key, mask);
+    let Some(slot) = table.slot(index) else { return Outcome::of(Kind::Untracked) };
+    let control = slot.control();
+    if !is_vacant(table, slot, control, visit.now_ns) {
+        return Outcome::retry();
+    }
+    let word = first_word(visit).generation_after(control);
+    let moved = index != home_of(visit.key, mask);
+    // Told to the others before the slot shows it, so that who misses the slot sees the count.
+    if moved {
+        table.add_spilled(set, 1);
+    }
+    let old_key = slot.key();
+    if !slot.exchange(control, word.busy()) {
+        if moved {
+            table.add_spilled(set, u32::MAX);
+        }
+        return Outcome::retry();
+    }
+    if control.state() != State::Free && home_of(old_key, mask) != index {
+        table.add_spilled(set, u32::MAX);
+    }
+    fill(slot, visit.key, visit.now_ns, word);
+    let evicted = if control.state() == State::Live { control.last() + 1 } else { 0 };
+    settle_twins(table, slot, word, visit.key, Outcome::new(index, evicted))
+}
+
+/// Another slot of the set that holds a live `key`, or [`NONE`].
+#[inline(always)]
+pub fn twin<T: Table>(table: T, key: u64, own: u32) -> u32 {
     let base = base_of(key, table.set_mask());
+    let mut twin = NONE;
     let mut way = 0;
-    let mut seen = 0;
     while way < WAYS {
         let index = base + way;
         way += 1;
         let Some(slot) = table.slot(index) else { break };
-        let control = slot.control();
-        if index == own || slot.key() != key {
-            continue;
-        }
-        if !mark {
-            seen += u32::from(matches!(control.state(), State::Live | State::Ambiguous));
-        } else if control.state() == State::Live && slot.exchange(control, control.ambiguous(1)) {
-            return u32::from(Withdrawn::of(control).0);
+        if index != own && slot.key() == key && matches!(slot.control().state(), State::Live | State::Ambiguous) {
+            twin = table.opaque(index);
         }
     }
-    if mark { 0 } else { seen }
+    twin
 }
 
 /// The packet has its slot. Did another CPU place one with the same identity elsewhere in the set at the same time?
@@ -182,13 +170,18 @@ fn twins<T: Table>(table: T, key: u64, own: u32, mark: bool) -> u32 {
 /// before the other's, so every packet is taken back exactly once.
 #[inline(always)]
 fn settle_twins<T: Table>(table: T, slot: T::Slot, word: Control, key: u64, new: Outcome) -> Outcome {
-    if word.state() != State::Live || twins(table, key, new.index, false) == 0 {
+    if word.state() != State::Live {
         return new;
     }
-    if !slot.exchange(word, word.ambiguous(1)) {
-        // The other CPU was faster and has taken ours back.
+    let twin = table.twin(key, new.index);
+    if twin == NONE || !slot.exchange(word, word.ambiguous(1)) {
+        // There is none; or the other CPU was faster and has taken ours back.
         return new;
     }
-    #[allow(clippy::cast_possible_truncation, reason = "at most four")]
-    Outcome::ambiguous(Withdrawn(twins(table, key, new.index, true) as u8))
+    let Some(other) = table.slot(twin) else { return Outcome::ambiguous(Withdrawn::NONE) };
+    let control = other.control();
+    if control.state() == State::Live && other.key() == key && other.exchange(control, control.ambiguous(1)) {
+        return Outcome::ambiguous(Withdrawn::of(control));
+    }
+    Outcome::ambiguous(Withdrawn::NONE)
 }

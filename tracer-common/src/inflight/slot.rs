@@ -2,7 +2,10 @@
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-use super::Control;
+use super::{
+    Control,
+    place::{self, Look},
+};
 
 /// Slots of one set.
 pub const WAYS: u32 = 8;
@@ -71,6 +74,21 @@ pub trait Table: Copy {
     fn add_spilled(self, set: u32, change: u32);
     /// How long a packet may stay away before its slot can be taken, in nanoseconds.
     fn timeout_ns(self) -> u64;
+    /// [`place::look`]; a method so that the eBPF side can make it a function of its own to the verifier.
+    #[inline(always)]
+    fn look(self, key: u64, now_ns: u64) -> Look {
+        place::look(self, key, now_ns)
+    }
+    /// [`place::twin`], likewise.
+    #[inline(always)]
+    fn twin(self, key: u64, own: u32) -> u32 {
+        place::twin(self, key, own)
+    }
+    /// The same value, but unknown to the eBPF verifier (see [`crate::packet::Reader::opaque`]).
+    #[inline(always)]
+    fn opaque(self, value: u32) -> u32 {
+        value
+    }
 }
 
 /// The set of an identity.

@@ -1,6 +1,6 @@
 //! One packet at one hook.
 
-use super::{Control, State, Table, WAYS, found, home_of, place, set_of, slot::SlotCell};
+use super::{Control, State, Table, WAYS, found, home_of, place, set_of, slot::SlotCell as _};
 
 /// What the rules need to know about the hook.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +35,20 @@ pub struct Visit {
 pub struct Withdrawn(pub(super) u8);
 
 impl Withdrawn {
+    /// What [`Withdrawn::number`] gave a number for.
+    #[inline(always)]
+    #[must_use]
+    pub const fn from_number(number: u8) -> Self {
+        Self(number)
+    }
+
+    /// As a number.
+    #[inline(always)]
+    #[must_use]
+    pub const fn number(self) -> u8 {
+        self.0
+    }
+
     /// Nothing was counted, or it was taken back already.
     pub const NONE: Self = Self(0);
 
@@ -83,8 +97,26 @@ pub enum Kind {
     Overtaken,
     /// No slot, or another CPU kept it busy.
     Untracked,
-    /// The slot changed meanwhile: look again. Never leaves [`visit`].
+    /// The slot changed meanwhile: look again. [`quickly`]: not as simple as that.
     Retry,
+}
+
+impl Kind {
+    /// The kind of a number that was one.
+    #[inline(always)]
+    #[must_use]
+    pub const fn from_number(number: u32) -> Self {
+        match number {
+            0 => Self::Missing,
+            1 => Self::New,
+            2 => Self::Passed,
+            3 => Self::Ambiguous,
+            4 => Self::Copy,
+            5 => Self::Overtaken,
+            6 => Self::Untracked,
+            _ => Self::Retry,
+        }
+    }
 }
 
 /// What a visit did, with its figures. One flat record, every field always set: the compiler must not leave any of it
@@ -141,50 +173,62 @@ impl Outcome {
 }
 
 /// Looks before a visit gives up. Whoever keeps a slot busy needs a few instructions, unless it was interrupted.
-const ATTEMPTS: u32 = 4;
+const ATTEMPTS: u32 = 3;
 
 /// Applies the rules of the table to one packet at one hook.
 #[inline(always)]
 pub fn visit<T: Table>(table: T, visit: &Visit) -> Outcome {
+    let outcome = quickly(table, visit);
+    if matches!(outcome.kind, Kind::Retry) { thoroughly(table, visit) } else { outcome }
+}
+
+/// The two cases that almost every packet is: on its way and at its home, or new and its home free. [`Kind::Retry`]:
+/// it is not as simple as that, or was changed by others meanwhile; then [`thoroughly`] knows.
+#[inline(always)]
+pub fn quickly<T: Table>(table: T, visit: &Visit) -> Outcome {
     let home = home_of(visit.key, table.set_mask());
+    let Some(slot) = table.slot(home) else { return Outcome::retry() };
+    let control = slot.control();
+    let state = control.state();
+    if slot.key() == visit.key {
+        if state == State::Live && found::is_next_hook(control, &visit.hook) {
+            return found::pass(slot, home, control, visit);
+        }
+    } else if visit.admit && matches!(state, State::Free | State::Done) {
+        return place::at_home(table, home, slot, control, visit);
+    }
+    Outcome::retry()
+}
+
+/// The whole set of rules, wherever the packet is.
+#[inline(always)]
+pub fn thoroughly<T: Table>(table: T, visit: &Visit) -> Outcome {
     let mut attempt = 0;
     while attempt < ATTEMPTS {
         attempt += 1;
-        let Some(slot) = table.slot(home) else { break };
-        let control = slot.control();
-        let state = control.state();
-        let matches = slot.key() == visit.key;
-        let outcome = if state != State::Free && state != State::Busy && matches {
-            found::step(table, home, slot, control, visit)
-        } else if state != State::Busy && table.spilled(set_of(visit.key, table.set_mask())) == 0 {
-            place::at_home(table, home, slot, control, visit)
+        let look = table.look(visit.key, visit.now_ns);
+        let outcome = if look.found == place::BUSY {
+            Outcome::retry()
+        } else if look.found != place::NONE {
+            let Some(slot) = table.slot(look.found) else { break };
+            let control = slot.control();
+            if slot.key() == visit.key {
+                found::step(table, look.found, slot, control, visit)
+            } else {
+                Outcome::retry()
+            }
+        } else if !visit.admit {
+            return Outcome::of(Kind::Missing);
+        } else if look.vacant == place::NONE {
+            break;
         } else {
-            step_in_set(table, visit)
+            place::take(table, look.vacant, visit)
         };
         if !matches!(outcome.kind, Kind::Retry) {
             return outcome;
         }
     }
     Outcome::of(Kind::Untracked)
-}
-
-/// The rare case: look through the whole set.
-#[inline(always)]
-fn step_in_set<T: Table>(table: T, visit: &Visit) -> Outcome {
-    let index = place::find(table, visit.key);
-    if index == place::BUSY {
-        return Outcome::retry();
-    }
-    if index == place::NONE {
-        return place::anywhere(table, visit);
-    }
-    let Some(slot) = table.slot(index) else { return Outcome::retry() };
-    let control = slot.control();
-    let state = control.state();
-    if slot.key() != visit.key || state == State::Free || state == State::Busy {
-        return Outcome::retry();
-    }
-    found::step(table, index, slot, control, visit)
 }
 
 /// Index of the first slot of a key's set.

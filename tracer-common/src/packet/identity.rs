@@ -1,7 +1,7 @@
 //! The identity hash.
 
 /// Odd constants, one for each position a word may have (fractional digits of roots of small primes).
-const KEYS: [u64; 12] = [
+const KEYS: [u64; 14] = [
     0x9e37_79b9_7f4a_7c15,
     0xbb67_ae85_84ca_a73b,
     0x3c6e_f372_fe94_f82b,
@@ -14,6 +14,8 @@ const KEYS: [u64; 12] = [
     0x629a_292a_367c_d507,
     0x9159_015a_3070_dd17,
     0x152f_ecd8_f70e_5939,
+    0x6733_2667_ffc0_0b31,
+    0x8eb4_4a87_6858_1511,
 ];
 
 /// Collects header words into an identity.
@@ -35,8 +37,12 @@ pub(super) mod position {
     pub(in crate::packet) const L4: usize = 5;
     /// Second word of the transport header.
     pub(in crate::packet) const L4_NEXT: usize = 6;
-    /// First 16 bytes behind the transport header, or SACK blocks.
+    /// Up to five words: bytes behind the transport header, or TCP options.
     pub(in crate::packet) const BODY: usize = 7;
+    /// The last four bytes of TCP options that are no whole number of words.
+    pub(in crate::packet) const OPTIONS_TAIL: usize = 12;
+    /// The IPv6 fragment header.
+    pub(in crate::packet) const FRAGMENT: usize = 13;
 }
 
 impl Identity {

@@ -37,22 +37,24 @@ pub(super) fn parse<R: Reader>(reader: &R, l3_offset: u32) -> Result<Packet, Par
     identity.add(position::ADDRESS + 3, window.u64(32));
 
     let chain = walk_extensions(reader, window.u8(6), l3_offset + IPV6_LEN)?;
+    #[allow(clippy::cast_possible_truncation, reason = "bytes before, bytes behind")]
+    let (protocol, fragment_tail) =
+        (reader.opaque(u32::from(chain.protocol)) as u8, reader.opaque(u32::from(chain.fragment_tail)) as u8);
     identity.add(
         position::HEAD,
-        u64::from(ETHERTYPE_IPV6) | (u64::from(chain.protocol) << 16) | (u64::from(flow_label) << 32),
+        u64::from(ETHERTYPE_IPV6) | (u64::from(protocol) << 16) | (u64::from(flow_label) << 32),
     );
     let mut packet = Packet {
         identity: 0,
         ether_type: ETHERTYPE_IPV6,
-        protocol: chain.protocol,
-        fragment_tail: chain.fragment_tail,
+        protocol,
+        fragment_tail,
         l3_offset,
         l4_offset: reader.opaque(chain.l4_offset),
         l3_end,
     };
-    if chain.fragment != 0 {
-        identity.add(position::BODY + 4, chain.fragment);
-    }
+    // Nothing where there is no fragment header.
+    identity.add(position::FRAGMENT, chain.fragment);
     if packet.fragment_tail == 0 {
         transport::add(reader, &packet, &mut identity)?;
     }

@@ -8,7 +8,8 @@ pub trait Reader: Copy {
     /// A checked piece of the packet.
     type Window: Window;
 
-    /// The `len` bytes from `offset`, or `None` when the packet ends before. `len` is a constant at every call.
+    /// The `len` bytes from `offset`, or `None` when the packet ends before. `len` is a constant at every call,
+    /// two at least (a comparison for one byte the compiler turns into a form that the verifier does not understand).
     fn window(&self, offset: u32, len: u32) -> Option<Self::Window>;
 
     /// The same value, but nothing is known about it any more. The eBPF verifier follows each value a variable can

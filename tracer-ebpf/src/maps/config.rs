@@ -2,7 +2,10 @@
 
 use aya_ebpf::Global;
 use hoptrace_common::config::{HookConfig, MAX_HOOKS, TraceConfig};
-use hoptrace_common::filter::{Filter, Host};
+use hoptrace_common::{
+    filter::{Filter, Host},
+    inflight::Hook,
+};
 
 /// Facts about the trace.
 #[unsafe(no_mangle)]
@@ -108,6 +111,18 @@ impl HookFacts {
     pub(crate) fn later(self) -> u16 {
         // SAFETY: points into the static.
         unsafe { (&raw const (*self.0).later).read_volatile() }
+    }
+
+    /// What the rules of the table need to know. `number` is this hook's.
+    #[inline(always)]
+    pub(crate) fn for_rules(self, number: u32) -> Hook {
+        Hook {
+            id: (number & 0xf) as u8,
+            direction: self.direction(),
+            entry: self.has(HookConfig::ENTRY),
+            terminal: self.has(HookConfig::TERMINAL),
+            later: self.later(),
+        }
     }
 
     /// The segment from hook `from` to this one.

@@ -1,10 +1,13 @@
 //! The in-flight table's memory.
 
 use aya_ebpf::{macros::map, maps::Array};
-use hoptrace_common::inflight::{Control, Slot, SlotCell, Table};
+use hoptrace_common::inflight::{Control, Slot, SlotCell, Table, place::Look};
 
-use super::{MMAPABLE, config};
-use crate::atomic;
+use super::{MMAPABLE, config, scratch};
+use crate::{
+    atomic,
+    thorough::{hop_look, hop_twin},
+};
 
 /// The loader sets the size: a power of two.
 #[map]
@@ -14,9 +17,9 @@ static SLOTS: Array<Slot> = Array::with_max_entries(8, MMAPABLE);
 #[map]
 static SPILLED: Array<u32> = Array::with_max_entries(1, MMAPABLE);
 
-/// The table.
+/// The table, with a scratch word of this CPU.
 #[derive(Clone, Copy)]
-pub(crate) struct Inflight;
+pub(crate) struct Inflight(pub(crate) *mut u64);
 
 /// One slot.
 #[derive(Clone, Copy)]
@@ -52,6 +55,22 @@ impl Table for Inflight {
     #[inline(always)]
     fn timeout_ns(self) -> u64 {
         config::timeout_ns()
+    }
+
+    #[inline(always)]
+    fn look(self, key: u64, now_ns: u64) -> Look {
+        let both = hop_look(key, now_ns);
+        Look { found: both as u32, vacant: (both >> 32) as u32 }
+    }
+
+    #[inline(always)]
+    fn twin(self, key: u64, own: u32) -> u32 {
+        hop_twin(key, own)
+    }
+
+    #[inline(always)]
+    fn opaque(self, value: u32) -> u32 {
+        scratch::through(self.0, value)
     }
 }
 

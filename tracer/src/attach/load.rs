@@ -108,6 +108,15 @@ impl Attached {
         &mut self.ebpf
     }
 
+    /// Instructions the verifier looked at, per program.
+    #[must_use]
+    pub fn verified(&self) -> Vec<u32> {
+        self.programs
+            .iter()
+            .filter_map(|name| self.ebpf.program(name)?.info().ok()?.verified_instruction_count())
+            .collect()
+    }
+
     /// Runs and time of all programs since statistics were switched on: (runs, nanoseconds).
     #[must_use]
     pub fn run_statistics(&self) -> (u64, u64) {

@@ -47,7 +47,6 @@ fn add(sum: &HookCounters, more: &HookCounters) -> HookCounters {
         evicted: sum.evicted + more.evicted,
         unparsed: sum.unparsed + more.unparsed,
         ring_lost: sum.ring_lost + more.ring_lost,
-        scratch: 0,
-        reserved: [0; 7],
+        scratch: [0; 8],
     }
 }

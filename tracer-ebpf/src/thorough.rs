@@ -1,0 +1,63 @@
+//! The table's rules for everything that is not simple.
+//!
+//! Global functions: the verifier looks at each of them once, with nothing known about its arguments, and not again
+//! for each way a packet can come to it. They can return one number only; the rest goes through this CPU's scratch
+//! memory.
+
+use hoptrace_common::{
+    counters::HookCounters,
+    inflight::{Control, Kind, Outcome, Visit, Withdrawn, place, thoroughly},
+};
+
+use crate::maps::{config, counters, inflight::Inflight};
+
+/// Applies all rules of the table to the packet `key` at hook `number`. Gives the number of the outcome's [`Kind`];
+/// [`outcome`] has the rest.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn hop_thoroughly(number: u32, key: u64, now_ns: u64, admit: u32) -> u32 {
+    let Some(counted) = counters::of(counters::cpu(), number) else { return Kind::Untracked as u32 };
+    let hook = config::hook(number).for_rules(number);
+    let table = Inflight(counted.scratch.as_mut_ptr());
+    let outcome = thoroughly(table, &Visit { hook, key, now_ns, admit: admit != 0 });
+    let [_, index, control, latency_ns, total_ns, hook, withdrawn, _] = &mut counted.scratch;
+    *index = u64::from(outcome.index);
+    *control = outcome.control.0;
+    *latency_ns = outcome.latency_ns;
+    *total_ns = outcome.total_ns;
+    *hook = u64::from(outcome.hook);
+    *withdrawn = u64::from(outcome.withdrawn.number());
+    outcome.kind as u32
+}
+
+/// [`place::look`]: the slot found in the lower half, the vacant one in the upper.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn hop_look(key: u64, now_ns: u64) -> u64 {
+    let Some(counted) = counters::of(counters::cpu(), 0) else { return u64::MAX };
+    let look = place::look(Inflight(counted.scratch.as_mut_ptr()), key, now_ns);
+    u64::from(look.found) | (u64::from(look.vacant) << 32)
+}
+
+/// [`place::twin`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn hop_twin(key: u64, own: u32) -> u32 {
+    let Some(counted) = counters::of(counters::cpu(), 0) else { return place::NONE };
+    place::twin(Inflight(counted.scratch.as_mut_ptr()), key, own)
+}
+
+/// What [`hop_thoroughly`] found, given the number it returned.
+#[inline(always)]
+pub(crate) fn outcome(kind: u32, counted: &HookCounters) -> Outcome {
+    let [_, index, control, latency_ns, total_ns, hook, withdrawn, _] = counted.scratch;
+    Outcome {
+        kind: Kind::from_number(kind),
+        hook: hook as u8,
+        withdrawn: Withdrawn::from_number(withdrawn as u8),
+        index: index as u32,
+        control: Control(control),
+        latency_ns,
+        total_ns,
+    }
+}
