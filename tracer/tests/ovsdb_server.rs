@@ -28,7 +28,10 @@ impl Server {
         let folder = tempfile::tempdir().unwrap();
         let database = folder.path().join("conf.db");
         let made = tool("ovsdb-tool").arg("create").arg(&database).arg(SCHEMA).status();
-        assert!(made.as_ref().is_ok_and(std::process::ExitStatus::success), "{MISSING}: ovsdb-tool: {made:?}");
+        assert!(
+            made.as_ref().is_ok_and(std::process::ExitStatus::success),
+            "{MISSING}: ovsdb-tool: {made:?}"
+        );
         let socket = folder.path().join("db.sock");
         let mut remote = std::ffi::OsString::from("--remote=punix:");
         remote.push(&socket);
@@ -100,19 +103,60 @@ async fn the_snapshot_has_neutrons_rows() {
     let server = Server::start();
     server.vsctl(&["init"]);
     server.vsctl(&[
-        "--", "add-br", "br-int", "--", "set", "bridge", "br-int", "datapath_type=netdev", "fail_mode=secure",
-        "--", "add-port", "br-int", "qvo1", "tag=7", "--", "set", "interface", "qvo1",
+        "--",
+        "add-br",
+        "br-int",
+        "--",
+        "set",
+        "bridge",
+        "br-int",
+        "datapath_type=netdev",
+        "fail_mode=secure",
+        "--",
+        "add-port",
+        "br-int",
+        "qvo1",
+        "tag=7",
+        "--",
+        "set",
+        "interface",
+        "qvo1",
         "external_ids:iface-id=c3d70d5c-a9aa-4bbb-8ccc-0123456789ab",
-        "external_ids:attached-mac=\"fa:16:3e:21:1b:4b\"", "external_ids:vm-uuid=9c45fce8",
-        "external_ids:iface-status=active", "--", "set", "port", "qvo1", "other_config:network_type=flat",
+        "external_ids:attached-mac=\"fa:16:3e:21:1b:4b\"",
+        "external_ids:vm-uuid=9c45fce8",
+        "external_ids:iface-status=active",
+        "--",
+        "set",
+        "port",
+        "qvo1",
+        "other_config:network_type=flat",
         "other_config:physical_network=physnet1",
-        "--", "add-port", "br-int", "int-br-ex", "--", "set", "interface", "int-br-ex", "type=patch",
-        "options:peer=phy-br-ex", "--", "add-bond", "br-int", "bond0", "eth1", "eth2",
-        "--", "set", "port", "bond0", "trunks=5,6",
+        "--",
+        "add-port",
+        "br-int",
+        "int-br-ex",
+        "--",
+        "set",
+        "interface",
+        "int-br-ex",
+        "type=patch",
+        "options:peer=phy-br-ex",
+        "--",
+        "add-bond",
+        "br-int",
+        "bond0",
+        "eth1",
+        "eth2",
+        "--",
+        "set",
+        "port",
+        "bond0",
+        "trunks=5,6",
     ]);
     // A name made to confuse a scanner of JSON.
     server.vsctl(&["--", "set", "bridge", "br-int", "external_ids:odd=\"}]\\\"{[\\\\\""]);
-    let (bridges, remote) = within(ovsdb::snapshot(&[Remote::Unix("/nonexistent".into()), server.remote()])).await.unwrap();
+    let (bridges, remote) =
+        within(ovsdb::snapshot(&[Remote::Unix("/nonexistent".into()), server.remote()])).await.unwrap();
     assert_eq!(remote, server.remote());
     assert_eq!(bridges.len(), 1);
     let bridge = &bridges[0];
@@ -173,7 +217,16 @@ async fn the_servers_probes_are_answered() {
     let socket = server.folder.path().join("probed.sock");
     let target = format!("target=\"punix:{}\"", socket.display());
     server.vsctl(&[
-        "--", "--id=@m", "create", "Manager", &target, "inactivity_probe=1000", "--", "set", "Open_vSwitch", ".",
+        "--",
+        "--id=@m",
+        "create",
+        "Manager",
+        &target,
+        "inactivity_probe=1000",
+        "--",
+        "set",
+        "Open_vSwitch",
+        ".",
         "manager_options=@m",
     ]);
     wait_for(&socket);

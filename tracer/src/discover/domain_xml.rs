@@ -101,7 +101,8 @@ fn join(mut interfaces: Vec<InstanceInterface>, ports: Vec<NovaPort>) -> Vec<Ins
 fn interface(node: Node<'_, '_>) -> Result<Option<InstanceInterface>, ParseMacError> {
     let Some(mac) = child_attribute(node, "mac", "address") else { return Ok(None) };
     let mac: MacAddr = mac.parse()?;
-    let port_id = child(node, "virtualport").and_then(|port| child_attribute(port, "parameters", "interfaceid"));
+    let port_id =
+        child(node, "virtualport").and_then(|port| child_attribute(port, "parameters", "interfaceid"));
     Ok(Some(InstanceInterface {
         mac,
         tap: child_attribute(node, "target", "dev").map(str::to_owned),
@@ -162,7 +163,9 @@ mod tests {
     }
 
     fn nova(inner: &str) -> String {
-        format!("<nova:instance xmlns:nova='http://openstack.org/xmlns/libvirt/nova/1.1'>{inner}</nova:instance>")
+        format!(
+            "<nova:instance xmlns:nova='http://openstack.org/xmlns/libvirt/nova/1.1'>{inner}</nova:instance>"
+        )
     }
 
     const INTERFACE: &str = "<interface type='bridge'><mac address='fa:16:3e:21:1b:4b'/>\
@@ -184,7 +187,10 @@ mod tests {
         assert_eq!(instance.uuid, "9c45fce8-83d9-4518-9055-4df2899e23af");
         let port = &instance.interfaces[0];
         assert_eq!(port.port_id.as_deref(), Some("c3d70d5c-a9aa-4bbb-8ccc-0123456789ab"));
-        assert_eq!(port.fixed_ips, ["10.99.99.111".parse::<IpAddr>().unwrap(), "2001:db8::6f".parse().unwrap()]);
+        assert_eq!(
+            port.fixed_ips,
+            ["10.99.99.111".parse::<IpAddr>().unwrap(), "2001:db8::6f".parse().unwrap()]
+        );
         assert_eq!((port.mtu_bytes, port.source_bridge.as_deref()), (Some(1450), Some("qbrc3d70d5c-a9")));
     }
 
@@ -193,7 +199,8 @@ mod tests {
         let devices = "<interface><mac address='fa:16:3e:00:00:01'/></interface>\
                        <interface><mac address='fa:16:3e:00:00:02'/></interface>";
         let two = nova("<nova:ports><nova:port uuid='AAAA'/><nova:port uuid='bbbb'/></nova:ports>");
-        let ids = |xml: &str| read(xml).unwrap().interfaces.into_iter().map(|i| i.port_id).collect::<Vec<_>>();
+        let ids =
+            |xml: &str| read(xml).unwrap().interfaces.into_iter().map(|i| i.port_id).collect::<Vec<_>>();
         assert_eq!(ids(&domain(&two, devices)), [Some("aaaa".to_owned()), Some("bbbb".to_owned())]);
         let one = nova("<nova:ports><nova:port uuid='aaaa'/></nova:ports>");
         assert_eq!(ids(&domain(&one, devices)), [None, None]);
@@ -212,9 +219,20 @@ mod tests {
         let deep = "<domain>".repeat(5_000);
         let bad_mac = domain("", "<interface><mac address='fa:16:3e'/></interface>");
         let huge = " ".repeat(MAX_BYTES + 1);
-        for bad in ["", "{}", "<domain>", "<domain/>", "<network/>", "<domain><name> </name></domain>", bomb, &deep,
-            &bad_mac, &huge, "<domain><name>a</name><uuid/></domain>", "\u{0}<domain/>"]
-        {
+        for bad in [
+            "",
+            "{}",
+            "<domain>",
+            "<domain/>",
+            "<network/>",
+            "<domain><name> </name></domain>",
+            bomb,
+            &deep,
+            &bad_mac,
+            &huge,
+            "<domain><name>a</name><uuid/></domain>",
+            "\u{0}<domain/>",
+        ] {
             assert!(read(bad).is_err(), "{:.60}", bad);
         }
         let many = format!("<domain><name>a</name><uuid>u</uuid>{}</domain>", "<a/>".repeat(300_000));

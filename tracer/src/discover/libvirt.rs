@@ -92,7 +92,8 @@ mod tests {
 
     #[tokio::test]
     async fn an_unreachable_daemon_is_an_error_with_a_reason() {
-        let error = instances("qemu+unix:///system?socket=/nonexistent/libvirt-sock".to_owned()).await.unwrap_err();
+        let error =
+            instances("qemu+unix:///system?socket=/nonexistent/libvirt-sock".to_owned()).await.unwrap_err();
         assert!(error.to_string().starts_with("not reachable ("), "{error}");
         assert!(instances("a\0b".to_owned()).await.is_err());
     }

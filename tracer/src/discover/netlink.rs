@@ -130,8 +130,8 @@ mod tests {
         let here = link(message(vec![name(), LinkAttribute::Link(8), veth()])).unwrap();
         assert_eq!(here.peer, Some(VethPeer::Here(IfIndex(8))));
         assert!(here.admin_up && !here.carrier);
-        let away =
-            link(message(vec![name(), LinkAttribute::Link(8), LinkAttribute::LinkNetNsId(0), veth()])).unwrap();
+        let away = link(message(vec![name(), LinkAttribute::Link(8), LinkAttribute::LinkNetNsId(0), veth()]))
+            .unwrap();
         assert_eq!(away.peer, Some(VethPeer::OtherNamespace(IfIndex(8))));
     }
 

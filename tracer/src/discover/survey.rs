@@ -44,7 +44,8 @@ pub async fn discover(sources: &Sources) -> Topology {
 async fn ask_ovsdb(remotes: &[Remote]) -> (Vec<crate::model::OvsBridge>, SourceStatus) {
     let asked = remotes.iter().map(Remote::to_string).collect::<Vec<_>>().join(", ");
     let ((bridges, answered), mut status) =
-        ask(SourceName::Ovsdb, asked, async { ovsdb::snapshot(remotes).await.map(|(b, r)| (b, Some(r))) }).await;
+        ask(SourceName::Ovsdb, asked, async { ovsdb::snapshot(remotes).await.map(|(b, r)| (b, Some(r))) })
+            .await;
     if let Some(remote) = answered {
         status.asked = remote.to_string();
     }

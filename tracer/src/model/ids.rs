@@ -63,7 +63,14 @@ mod tests {
     fn mac_addresses_parse_and_print() {
         let mac: MacAddr = "FA-16-3e-21-1B-4b".parse().unwrap();
         assert_eq!(mac.to_string(), "fa:16:3e:21:1b:4b");
-        for bad in ["", "fa:16:3e:21:1b", "fa:16:3e:21:1b:4b:00", "fa:16:3e:21:1b:4g", "fa:16:3e:21:1b:+4", "instance"] {
+        for bad in [
+            "",
+            "fa:16:3e:21:1b",
+            "fa:16:3e:21:1b:4b:00",
+            "fa:16:3e:21:1b:4g",
+            "fa:16:3e:21:1b:+4",
+            "instance",
+        ] {
             assert_eq!(bad.parse::<MacAddr>(), Err(ParseMacError), "{bad}");
         }
     }

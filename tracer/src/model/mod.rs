@@ -3,6 +3,7 @@
 mod ids;
 mod instance;
 mod link;
+mod listing;
 mod ovs;
 mod path;
 mod port;
@@ -13,9 +14,11 @@ mod topology;
 pub use ids::{IfIndex, MacAddr, ParseMacError};
 pub use instance::{Instance, InstanceId, InstanceInterface, InstanceState};
 pub use link::{BridgePortState, Link, LinkKind, VethPeer};
+pub use listing::ListRow;
 pub use ovs::{NeutronKeys, NeutronNetwork, OvsBridge, OvsInterface, OvsPort};
 pub use path::{
-    BridgeKind, Hop, InterfaceState, Node, OtherPort, Path, PathKind, PathSummary, Problem, Role, Traceability,
+    BridgeKind, Hop, InterfaceState, Node, OtherPort, Path, PathKind, PathSummary, Problem, Role,
+    Traceability,
 };
 pub use port::VmPort;
 pub use printable::Printable;

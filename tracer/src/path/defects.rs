@@ -2,7 +2,8 @@
 
 use super::walk::Walk;
 use crate::model::{
-    BridgePortState, InstanceState, Link, LinkKind, OvsInterface, OvsPlace, Path, Printable, Role, Topology, VmPort,
+    BridgePortState, InstanceState, Link, LinkKind, OvsInterface, OvsPlace, Path, Printable, Role, Topology,
+    VmPort,
 };
 
 /// Neutron's OVS agent puts a port it could not bind into this VLAN, whose packets are dropped.
@@ -32,7 +33,10 @@ pub(super) fn interfaces(walk: &mut Walk, topology: &Topology) {
             walk.problem(&link.name, what);
         }
         if let Some(BridgePortState::NotForwarding(state)) = link.bridge_port_state {
-            walk.problem(&link.name, format!("its bridge does not forward through it: spanning tree state {state}"));
+            walk.problem(
+                &link.name,
+                format!("its bridge does not forward through it: spanning tree state {state}"),
+            );
         }
         if let Some(before) = largest.filter(|before| link.mtu_bytes < before.mtu_bytes) {
             let what = format!(
@@ -57,12 +61,14 @@ fn link_defect(role: Role, link: &Link) -> Option<String> {
     if link.carrier {
         return None;
     }
-    Some(match (role, link.kind) {
-        (Role::Tap, LinkKind::Tun) => "no carrier: no process has the tap open",
-        (_, LinkKind::Veth) => "no carrier: the other end of the veth pair is down",
-        _ => "no carrier (IFF_LOWER_UP is not set): cable, switch port or peer",
-    }
-    .to_owned())
+    Some(
+        match (role, link.kind) {
+            (Role::Tap, LinkKind::Tun) => "no carrier: no process has the tap open",
+            (_, LinkKind::Veth) => "no carrier: the other end of the veth pair is down",
+            _ => "no carrier (IFF_LOWER_UP is not set): cable, switch port or peer",
+        }
+        .to_owned(),
+    )
 }
 
 /// A Linux bridge that is down forwards nothing.
@@ -79,7 +85,10 @@ pub(super) fn ovs_port(walk: &mut Walk, place: OvsPlace<'_>) {
         walk.problem(&interface.name, what);
     }
     if place.port.tag == Some(DEAD_VLAN_TAG) {
-        walk.problem(&interface.name, "VLAN tag 4095 is Neutron's dead VLAN: the port's binding failed, its packets are dropped");
+        walk.problem(
+            &interface.name,
+            "VLAN tag 4095 is Neutron's dead VLAN: the port's binding failed, its packets are dropped",
+        );
     }
     if let Some(status) = interface.neutron.iface_status.as_deref().filter(|status| *status != "active") {
         walk.problem(&interface.name, format!("Neutron's iface-status is {}, not active", Printable(status)));
@@ -88,7 +97,12 @@ pub(super) fn ovs_port(walk: &mut Walk, place: OvsPlace<'_>) {
 
 /// `ofport -1` and the `error` column.
 pub(super) fn not_opened(interface: &OvsInterface) -> Option<String> {
-    let reason = || interface.error.as_deref().map_or("OVSDB gives no error".to_owned(), |error| Printable(error).to_string());
+    let reason = || {
+        interface
+            .error
+            .as_deref()
+            .map_or("OVSDB gives no error".to_owned(), |error| Printable(error).to_string())
+    };
     match interface.ofport {
         Some(-1) => Some(format!("Open vSwitch could not open it (ofport -1): {}", reason())),
         _ => interface.error.is_some().then(|| format!("Open vSwitch reports: {}", reason())),

@@ -3,8 +3,8 @@
 
 use super::{defects, layout::Layout, plug, ports::short_id, uplink, walk::Walk};
 use crate::model::{
-    InstanceState, Link, LinkKind, OtherPort, OvsPlace, Path, PathKind, Printable, Role, SourceName, Topology, VethPeer,
-    VmPort,
+    InstanceState, Link, LinkKind, OtherPort, OvsPlace, Path, PathKind, Printable, Role, SourceName,
+    Topology, VethPeer, VmPort,
 };
 
 /// The hybrid layout.
@@ -15,8 +15,10 @@ pub(super) const LAYOUT: Layout = Layout { recognises, walk };
 fn recognises(topology: &Topology, port: &VmPort) -> bool {
     let starts = |name: Option<&str>, prefix| name.is_some_and(|name: &str| name.starts_with(prefix));
     let tap_in_ovs = port.tap.as_deref().is_some_and(|tap| topology.ovs_interface(tap).is_some());
-    let bridge_in_ovs = || topology.bridges.iter().any(|bridge| Some(&bridge.name) == port.source_bridge.as_ref());
-    let nothing_there = plug::tap(topology, port).is_none() && port.ovs_interface.is_none() && !bridge_in_ovs();
+    let bridge_in_ovs =
+        || topology.bridges.iter().any(|bridge| Some(&bridge.name) == port.source_bridge.as_ref());
+    let nothing_there =
+        plug::tap(topology, port).is_none() && port.ovs_interface.is_none() && !bridge_in_ovs();
     !tap_in_ovs
         && (plug::linux_bridge(topology, port).is_some()
             || starts(port.source_bridge.as_deref(), "qbr")
@@ -55,7 +57,10 @@ fn walk_tap(walk: &mut Walk, topology: &Topology, port: &VmPort, bridge: Option<
         let master = topology.master(tap);
         walk.hop(Role::Tap, tap, master.map(|master| master.name.as_str()), None);
         if let (None, Some(bridge)) = (master, bridge) {
-            walk.problem(&tap.name, format!("it is not a port of {}: it has no master", Printable(&bridge.name)));
+            walk.problem(
+                &tap.name,
+                format!("it is not a port of {}: it has no master", Printable(&bridge.name)),
+            );
         }
         return;
     }
@@ -65,7 +70,11 @@ fn walk_tap(walk: &mut Walk, topology: &Topology, port: &VmPort, bridge: Option<
             format!("the VM is {} (libvirt), so it has no tap", state.as_str())
         }
         Some(state) => {
-            format!("libvirt says the VM is {}, but there is no interface {}", state.as_str(), Printable(&name))
+            format!(
+                "libvirt says the VM is {}, but there is no interface {}",
+                state.as_str(),
+                Printable(&name)
+            )
         }
         None => format!("there is no interface {}: is the VM running on this host?", Printable(&name)),
     };
@@ -74,10 +83,13 @@ fn walk_tap(walk: &mut Walk, topology: &Topology, port: &VmPort, bridge: Option<
 
 /// The veth port of the Linux bridge that leads to Open vSwitch; else any veth port of it.
 fn veth_on<'a>(topology: &'a Topology, bridge: &Link) -> Option<&'a Link> {
-    let mut veths =
-        topology.links().iter().filter(|link| link.master == Some(bridge.index) && link.kind == LinkKind::Veth);
-    let leads_to_ovs =
-        |link: &&Link| topology.veth_peer(link).is_some_and(|peer| topology.ovs_interface(&peer.name).is_some());
+    let mut veths = topology
+        .links()
+        .iter()
+        .filter(|link| link.master == Some(bridge.index) && link.kind == LinkKind::Veth);
+    let leads_to_ovs = |link: &&Link| {
+        topology.veth_peer(link).is_some_and(|peer| topology.ovs_interface(&peer.name).is_some())
+    };
     let first = veths.clone().find(|link| link.name.starts_with("qvb")).or_else(|| veths.clone().next());
     veths.find(leads_to_ovs).or(first)
 }
@@ -95,7 +107,10 @@ fn walk_qvo(walk: &mut Walk, topology: &Topology, port: &VmPort, qvb: Option<&Li
     if let (Some(peer), Some(ovs)) = (by_peer, by_ovsdb) {
         if peer.name != ovs && topology.ovs_interface(&peer.name).is_some() {
             let [peer_name, ovs] = [&peer.name, ovs].map(|name| Printable(name).to_string());
-            walk.problem(&peer.name, format!("OVSDB has this port's id on {ovs}, but the tap leads to {peer_name}"));
+            walk.problem(
+                &peer.name,
+                format!("OVSDB has this port's id on {ovs}, but the tap leads to {peer_name}"),
+            );
         }
     }
     let name = by_peer.map(|peer| peer.name.clone()).or_else(|| by_ovsdb.map(str::to_owned));
@@ -130,7 +145,8 @@ fn walk_integration_bridge(walk: &mut Walk, topology: &Topology, qvo: OvsPlace<'
     walk.ovs_bridge(qvo.bridge);
     uplink::walk_to_wire(walk, topology, qvo);
     let on_path = |name: &str| walk.hops.iter().any(|hop| hop.ifname == name);
-    let others = qvo.bridge.places().filter(|place| place.interface.is_netdev() && !on_path(&place.interface.name));
+    let others =
+        qvo.bridge.places().filter(|place| place.interface.is_netdev() && !on_path(&place.interface.name));
     walk.other_ports = others
         .filter_map(|place| topology.link(&place.interface.name))
         .map(|link| OtherPort { ifname: link.name.clone(), ifindex: link.index })

@@ -9,6 +9,7 @@ mod defects;
 mod error;
 mod hybrid;
 mod layout;
+mod list;
 mod plug;
 mod ports;
 mod resolve;
@@ -19,5 +20,6 @@ mod walk;
 
 pub use error::PathError;
 pub use layout::{find, path_of};
+pub use list::list;
 pub use ports::ports;
 pub use resolve::resolve;

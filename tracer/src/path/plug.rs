@@ -14,7 +14,8 @@ pub(super) fn linux_bridge<'a>(topology: &'a Topology, port: &VmPort) -> Option<
     let is_bridge = |link: &&Link| link.kind == LinkKind::Bridge;
     let by_tap = || topology.master(tap(topology, port)?).filter(is_bridge);
     let by_libvirt = || topology.link(port.source_bridge.as_deref()?).filter(is_bridge);
-    let by_name = || topology.link(&format!("qbr{}", short_id(port.id.port_id.as_deref()?))).filter(is_bridge);
+    let by_name =
+        || topology.link(&format!("qbr{}", short_id(port.id.port_id.as_deref()?))).filter(is_bridge);
     let by_ovs = || {
         let qvo = topology.link(port.ovs_interface.as_deref()?)?;
         topology.master(topology.veth_peer(qvo)?).filter(is_bridge)
@@ -27,7 +28,11 @@ pub(super) fn describe(topology: &Topology, port: &VmPort) -> String {
     let Some(name) = port.tap.as_deref() else { return "it has no tap and no bridge".to_owned() };
     let master = tap(topology, port).and_then(|tap| topology.master(tap));
     if let Some(place) = topology.ovs_interface(name) {
-        return format!("its tap {} is a port of the OVS bridge {}", Printable(name), Printable(&place.bridge.name));
+        return format!(
+            "its tap {} is a port of the OVS bridge {}",
+            Printable(name),
+            Printable(&place.bridge.name)
+        );
     }
     match master {
         Some(master) => format!("its tap {} is a port of {}", Printable(name), Printable(&master.name)),

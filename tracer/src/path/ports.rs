@@ -15,8 +15,11 @@ pub(super) fn short_id(port_id: &str) -> &str {
 /// Every port the sources know: libvirt's interfaces joined with their OVS interfaces, then what only OVSDB knows.
 #[must_use]
 pub fn ports(topology: &Topology) -> Vec<VmPort> {
-    let plugged: Vec<&OvsInterface> =
-        topology.ovs_interfaces().map(|place| place.interface).filter(|interface| is_vm_port(interface)).collect();
+    let plugged: Vec<&OvsInterface> = topology
+        .ovs_interfaces()
+        .map(|place| place.interface)
+        .filter(|interface| is_vm_port(interface))
+        .collect();
     let mut claimed = HashSet::new();
     let mut ports = Vec::new();
     for instance in &topology.instances {
@@ -42,8 +45,12 @@ fn belong_together(instance: &Instance, interface: &InstanceInterface, ovs: &Ovs
     if let (Some(ours), Some(theirs)) = (&interface.port_id, &keys.iface_id) {
         return ours == theirs;
     }
-    let by_name = interface.tap.as_deref().and_then(|tap| tap.strip_prefix("tap")).zip(keys.iface_id.as_deref());
-    let by_mac = || keys.attached_mac == Some(interface.mac) && keys.vm_uuid.as_ref().is_none_or(|it| *it == instance.uuid);
+    let by_name =
+        interface.tap.as_deref().and_then(|tap| tap.strip_prefix("tap")).zip(keys.iface_id.as_deref());
+    let by_mac = || {
+        keys.attached_mac == Some(interface.mac)
+            && keys.vm_uuid.as_ref().is_none_or(|it| *it == instance.uuid)
+    };
     by_name.is_some_and(|(short, id)| short == short_id(id)) || by_mac()
 }
 
@@ -75,7 +82,8 @@ fn from_libvirt(
 /// A port libvirt said nothing about; without a MAC it cannot be traced.
 fn from_ovsdb(topology: &Topology, ovs: &OvsInterface) -> Option<VmPort> {
     let keys = &ovs.neutron;
-    let of_instance = topology.instances.iter().find(|instance| keys.vm_uuid.as_ref() == Some(&instance.uuid));
+    let of_instance =
+        topology.instances.iter().find(|instance| keys.vm_uuid.as_ref() == Some(&instance.uuid));
     Some(VmPort {
         state: of_instance.map(|instance| instance.state),
         tap: keys.iface_id.as_deref().and_then(|id| existing_tap(topology, id)),

@@ -71,7 +71,10 @@ impl<'a> Handle<'a> {
     fn is_exactly(&self, port: &VmPort) -> bool {
         let id = &port.id;
         [&id.name, &id.display_name].into_iter().flatten().any(|name| name == self.text)
-            || [&id.uuid, &id.port_id].into_iter().flatten().any(|uuid| uuid.to_ascii_lowercase() == self.lower)
+            || [&id.uuid, &id.port_id]
+                .into_iter()
+                .flatten()
+                .any(|uuid| uuid.to_ascii_lowercase() == self.lower)
             || self.mac == Some(id.mac)
             || self.ip.is_some_and(|ip| id.ips.contains(&ip))
             || self.is_interface_of(port)
@@ -93,7 +96,10 @@ impl<'a> Handle<'a> {
         let like_uuid = self.text.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
         self.text.len() >= MIN_PREFIX_BYTES
             && like_uuid
-            && [&port.id.uuid, &port.id.port_id].into_iter().flatten().any(|uuid| uuid.starts_with(&self.lower))
+            && [&port.id.uuid, &port.id.port_id]
+                .into_iter()
+                .flatten()
+                .any(|uuid| uuid.starts_with(&self.lower))
     }
 }
 

@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use crate::model::{
-    BridgePortState, IfIndex, Instance, InstanceInterface, InstanceState, Link, LinkKind, MacAddr, NeutronKeys,
-    OvsBridge, OvsInterface, OvsPort, SourceName, SourceStatus, Topology, VethPeer,
+    BridgePortState, IfIndex, Instance, InstanceInterface, InstanceState, Link, LinkKind, MacAddr,
+    NeutronKeys, OvsBridge, OvsInterface, OvsPort, SourceName, SourceStatus, Topology, VethPeer,
 };
 
 pub(super) const PORT: &str = "c3d70d5c-a9aa-4bbb-8ccc-0123456789ab";

@@ -3,9 +3,7 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 
 use super::{defects, walk::Walk};
-use crate::model::{
-    Link, LinkKind, OvsBridge, OvsInterface, OvsPlace, OvsPort, Printable, Role, Topology,
-};
+use crate::model::{Link, LinkKind, OvsBridge, OvsInterface, OvsPlace, OvsPort, Printable, Role, Topology};
 
 /// `vlan 101 on physnet1`, from what Neutron noted.
 pub(super) fn network_in_words(port: &OvsPort) -> Option<String> {
@@ -43,10 +41,14 @@ pub(super) fn walk_to_wire(walk: &mut Walk, topology: &Topology, start: OvsPlace
         }
     }
     if with_uplink.len() > 1 {
-        let names: Vec<_> = with_uplink.iter().map(|(it, _)| Printable(&it.bridge.name).to_string()).collect();
+        let names: Vec<_> =
+            with_uplink.iter().map(|(it, _)| Printable(&it.bridge.name).to_string()).collect();
         walk.problem(
             &start.bridge.name,
-            format!("more than one bridge leads to the wire ({}): packets take one of them", names.join(", ")),
+            format!(
+                "more than one bridge leads to the wire ({}): packets take one of them",
+                names.join(", ")
+            ),
         );
     }
     if with_uplink.is_empty() {
@@ -80,7 +82,10 @@ fn breadth_first<'a>(walk: &mut Walk, topology: &'a Topology, start: &'a OvsBrid
     reached
 }
 
-fn patch_peer<'a>(patches: &HashMap<&str, OvsPlace<'a>>, near: &OvsInterface) -> Result<OvsPlace<'a>, String> {
+fn patch_peer<'a>(
+    patches: &HashMap<&str, OvsPlace<'a>>,
+    near: &OvsInterface,
+) -> Result<OvsPlace<'a>, String> {
     let name = Printable(&near.name);
     let Some(peer) = near.peer.as_deref() else {
         return Err(format!("patch port {name} has no options:peer"));
@@ -103,7 +108,10 @@ fn patch_peer<'a>(patches: &HashMap<&str, OvsPlace<'a>>, near: &OvsInterface) ->
 
 /// The ports of a bridge that lead out of the host: devices that belong to no VM and to no other bridge.
 fn uplinks<'a>(topology: &Topology, bridge: &'a OvsBridge, own: &OvsInterface) -> Vec<OvsPlace<'a>> {
-    bridge.places().filter(|place| place.interface.name != own.name && is_uplink(topology, place.interface)).collect()
+    bridge
+        .places()
+        .filter(|place| place.interface.name != own.name && is_uplink(topology, place.interface))
+        .collect()
 }
 
 fn is_uplink(topology: &Topology, interface: &OvsInterface) -> bool {
@@ -149,19 +157,31 @@ fn draw_nic(walk: &mut Walk, topology: &Topology, place: OvsPlace<'_>) {
         }
         None => walk.gap(
             &interface.name,
-            defects::not_opened(interface).unwrap_or_else(|| "OVSDB knows it, but there is no such interface".to_owned()),
+            defects::not_opened(interface)
+                .unwrap_or_else(|| "OVSDB knows it, but there is no such interface".to_owned()),
         ),
     }
 }
 
 /// The path ends here: at the provider bridges that have no uplink, or at the integration bridge itself.
-fn no_uplink<'a>(walk: &mut Walk, reached: &[Reached<'a>], start: OvsPlace<'a>, drawn: &mut HashSet<&'a str>) {
-    let tunnel = start.port.network.network_type.as_deref().filter(|kind| ["vxlan", "geneve", "gre"].contains(kind));
+fn no_uplink<'a>(
+    walk: &mut Walk,
+    reached: &[Reached<'a>],
+    start: OvsPlace<'a>,
+    drawn: &mut HashSet<&'a str>,
+) {
+    let tunnel =
+        start.port.network.network_type.as_deref().filter(|kind| ["vxlan", "geneve", "gre"].contains(kind));
     if let Some(kind) = tunnel {
-        walk.cut(format!("the network is a {kind} tunnel: the way beyond {} is not traced yet", Printable(&start.bridge.name)));
+        walk.cut(format!(
+            "the network is a {kind} tunnel: the way beyond {} is not traced yet",
+            Printable(&start.bridge.name)
+        ));
         return;
     }
-    let is_tunnel = |it: &Reached<'_>| it.bridge.places().any(|place| matches!(place.interface.kind.as_str(), "vxlan" | "geneve" | "gre"));
+    let is_tunnel = |it: &Reached<'_>| {
+        it.bridge.places().any(|place| matches!(place.interface.kind.as_str(), "vxlan" | "geneve" | "gre"))
+    };
     let leaves: Vec<_> = reached.iter().filter(|it| !it.patches.is_empty() && !is_tunnel(it)).collect();
     for leaf in &leaves {
         draw_way(walk, leaf, drawn);

@@ -1,7 +1,8 @@
 //! A path while it is being walked.
 
 use crate::model::{
-    BridgeKind, Hop, InterfaceState, Link, Node, OtherPort, OvsBridge, Path, PathKind, Problem, Role, Traceability, VmPort,
+    BridgeKind, Hop, InterfaceState, Link, Node, OtherPort, OvsBridge, Path, PathKind, Problem, Role,
+    Traceability, VmPort,
 };
 
 /// Collects nodes, hops and problems in path order.

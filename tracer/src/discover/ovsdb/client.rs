@@ -53,9 +53,7 @@ impl Client {
                 TcpStream::connect((host.as_str(), *port)).await.map(|stream| Box::new(stream) as _)
             }
         };
-        transport
-            .map(Self::new)
-            .map_err(|source| OvsdbError::Connect { remote: remote.clone(), source })
+        transport.map(Self::new).map_err(|source| OvsdbError::Connect { remote: remote.clone(), source })
     }
 
     fn new(transport: Box<dyn Transport>) -> Self {
@@ -76,7 +74,9 @@ impl Client {
                     continue;
                 }
                 return match response.get("error") {
-                    None | Some(Value::Null) => Ok(response.get_mut("result").map(Value::take).unwrap_or_default()),
+                    None | Some(Value::Null) => {
+                        Ok(response.get_mut("result").map(Value::take).unwrap_or_default())
+                    }
                     Some(error) => Err(OvsdbError::Refused {
                         method: method.to_owned(),
                         error: Printable(&error.to_string()).to_string(),
@@ -189,7 +189,10 @@ mod tests {
             .await
             .unwrap();
         assert_eq!(client.call("x", json!([])).await.unwrap(), json!(2));
-        assert_eq!(client.next_update().await.unwrap(), Update { monitor: json!("m"), tables: json!({"T": {}}) });
+        assert_eq!(
+            client.next_update().await.unwrap(),
+            Update { monitor: json!("m"), tables: json!({"T": {}}) }
+        );
     }
 
     #[tokio::test]
@@ -197,8 +200,12 @@ mod tests {
         assert!(matches!(answer("").await, Err(OvsdbError::Closed)));
         assert!(matches!(answer("nonsense").await, Err(OvsdbError::Json(_))));
         assert!(matches!(answer("{\"id\":0,\"result\":[").await, Err(OvsdbError::Json(_))));
-        let refused = answer(r#"{"id":0,"result":null,"error":"unknown\u001b[2J method"}"#).await.unwrap_err();
-        assert!(matches!(&refused, OvsdbError::Refused { error, .. } if !error.contains('\u{1b}')), "{refused}");
+        let refused =
+            answer(r#"{"id":0,"result":null,"error":"unknown\u001b[2J method"}"#).await.unwrap_err();
+        assert!(
+            matches!(&refused, OvsdbError::Refused { error, .. } if !error.contains('\u{1b}')),
+            "{refused}"
+        );
         for bad in [r#"{"method":"update2","params":7}"#, r#"{"method":"update2","params":[1]}"#] {
             assert!(matches!(answer(bad).await, Err(OvsdbError::Shape(_))), "{bad}");
         }

@@ -63,7 +63,9 @@ impl Decoder for JsonCodec {
             let blank = buffer.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
             buffer.advance(blank);
             if let Some(first) = buffer.first().filter(|first| **first != b'{') {
-                return Err(OvsdbError::Json(format!("a message begins with byte 0x{first:02x}, not with `{{`")));
+                return Err(OvsdbError::Json(format!(
+                    "a message begins with byte 0x{first:02x}, not with `{{`"
+                )));
             }
         }
         let start = self.scanned;
@@ -80,7 +82,9 @@ impl Decoder for JsonCodec {
 
     fn decode_eof(&mut self, buffer: &mut BytesMut) -> Result<Option<Value>, OvsdbError> {
         match self.decode(buffer)? {
-            None if !buffer.is_empty() => Err(OvsdbError::Json("the stream ends within a message".to_owned())),
+            None if !buffer.is_empty() => {
+                Err(OvsdbError::Json("the stream ends within a message".to_owned()))
+            }
             message => Ok(message),
         }
     }
@@ -121,7 +125,11 @@ mod tests {
         let whole: Value = serde_json::from_str(TRICKY).unwrap();
         for cut in 0..TRICKY.len() {
             let (head, tail) = TRICKY.as_bytes().split_at(cut);
-            assert_eq!(messages(&mut JsonCodec::default(), &[head, tail]).unwrap(), [whole.clone()], "at {cut}");
+            assert_eq!(
+                messages(&mut JsonCodec::default(), &[head, tail]).unwrap(),
+                [whole.clone()],
+                "at {cut}"
+            );
         }
         let bytes: Vec<&[u8]> = TRICKY.as_bytes().chunks(1).collect();
         assert_eq!(messages(&mut JsonCodec::default(), &bytes).unwrap(), [whole]);
@@ -138,7 +146,18 @@ mod tests {
     #[test]
     fn garbage_is_an_error_at_once() {
         let deep = format!("{{\"a\":{}{}}}", "[".repeat(100_000), "]".repeat(100_000));
-        for bad in ["HTTP/1.1 400 Bad Request", "[]", "\"a\"", "}", "\u{0}", "{]", "{\"a\":}", "{\"a\"}", "{\"a\":1", &deep] {
+        for bad in [
+            "HTTP/1.1 400 Bad Request",
+            "[]",
+            "\"a\"",
+            "}",
+            "\u{0}",
+            "{]",
+            "{\"a\":}",
+            "{\"a\"}",
+            "{\"a\":1",
+            &deep,
+        ] {
             let result = messages(&mut JsonCodec::default(), &[bad.as_bytes()]);
             assert!(matches!(result, Err(OvsdbError::Json(_))), "{bad:.40}: {result:?}");
         }
@@ -149,6 +168,9 @@ mod tests {
     fn an_endless_message_is_refused_before_it_fills_memory() {
         let mut codec = JsonCodec::with_limit(64);
         let long = format!("{{\"a\":\"{}", "x".repeat(100));
-        assert!(matches!(messages(&mut codec, &[long.as_bytes()]), Err(OvsdbError::TooLarge { limit_bytes: 64 })));
+        assert!(matches!(
+            messages(&mut codec, &[long.as_bytes()]),
+            Err(OvsdbError::TooLarge { limit_bytes: 64 })
+        ));
     }
 }

@@ -83,9 +83,16 @@ mod tests {
 
     #[test]
     fn malformed_values_read_as_absent() {
-        for bad in [json!(["set"]), json!(["set", 1]), json!(["uuid"]), json!(["map", [["k"], 3, [], [1, 2]]]),
-            json!([]), json!({}), json!(null), json!([[], []])]
-        {
+        for bad in [
+            json!(["set"]),
+            json!(["set", 1]),
+            json!(["uuid"]),
+            json!(["map", [["k"], 3, [], [1, 2]]]),
+            json!([]),
+            json!({}),
+            json!(null),
+            json!([[], []]),
+        ] {
             let value = json!({ "c": bad });
             let row = Row(&value);
             assert_eq!((row.string("c"), row.integer("c"), row.key("c", "k")), (None, None, None), "{value}");

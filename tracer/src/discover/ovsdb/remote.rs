@@ -50,7 +50,8 @@ impl FromStr for Remote {
         if let Some(path) = text.strip_prefix("unix:").filter(|path| !path.is_empty()) {
             return Ok(Self::Unix(path.into()));
         }
-        let (host, port) = text.strip_prefix("tcp:").and_then(|rest| rest.rsplit_once(':')).ok_or(ParseRemoteError)?;
+        let (host, port) =
+            text.strip_prefix("tcp:").and_then(|rest| rest.rsplit_once(':')).ok_or(ParseRemoteError)?;
         let host = match host.strip_prefix('[').and_then(|inner| inner.strip_suffix(']')) {
             Some(inner) => inner,
             None if host.contains([':', '[', ']']) => return Err(ParseRemoteError),
@@ -68,10 +69,22 @@ mod tests {
 
     #[test]
     fn remotes_parse_and_print() {
-        for text in ["unix:/run/openvswitch/db.sock", "tcp:127.0.0.1:6640", "tcp:[::1]:6640", "tcp:db.example:1"] {
+        for text in
+            ["unix:/run/openvswitch/db.sock", "tcp:127.0.0.1:6640", "tcp:[::1]:6640", "tcp:db.example:1"]
+        {
             assert_eq!(text.parse::<Remote>().unwrap().to_string(), text);
         }
-        for bad in ["", "unix:", "/run/db.sock", "tcp:", "tcp:6640", "tcp::6640", "tcp:h:99999", "tcp:::1:6640", "ssl:h:1"] {
+        for bad in [
+            "",
+            "unix:",
+            "/run/db.sock",
+            "tcp:",
+            "tcp:6640",
+            "tcp::6640",
+            "tcp:h:99999",
+            "tcp:::1:6640",
+            "ssl:h:1",
+        ] {
             assert_eq!(bad.parse::<Remote>(), Err(ParseRemoteError), "{bad}");
         }
     }

@@ -56,7 +56,8 @@ pub fn bridges_from_updates(tables: &Value) -> Result<Vec<OvsBridge>, OvsdbError
         let Some(mut bridge) = bridge(row) else { continue };
         for port_row in row.references("ports").into_iter().filter_map(|uuid| ports.remove(uuid)) {
             let children = port_row.references("interfaces").into_iter();
-            let children = children.filter_map(|uuid| interfaces.remove(uuid)).filter_map(interface).collect();
+            let children =
+                children.filter_map(|uuid| interfaces.remove(uuid)).filter_map(interface).collect();
             bridge.ports.extend(port(port_row, children));
         }
         bridge.ports.sort_by(|one, other| one.name.cmp(&other.name));
@@ -161,7 +162,8 @@ mod tests {
     #[test]
     fn a_row_that_many_refer_to_is_used_once() {
         let mut odd = tables();
-        odd["Bridge"]["b2"] = json!({"initial": {"name": "br-x", "ports": ["set", [["uuid", "p1"], ["uuid", "p1"]]]}});
+        odd["Bridge"]["b2"] =
+            json!({"initial": {"name": "br-x", "ports": ["set", [["uuid", "p1"], ["uuid", "p1"]]]}});
         let bridges = bridges_from_updates(&odd).unwrap();
         assert_eq!(bridges.iter().map(|bridge| bridge.ports.len()).sum::<usize>(), 1);
     }
