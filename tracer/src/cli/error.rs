@@ -52,13 +52,13 @@ pub enum CliError {
 
 impl CliError {
     /// An error of any kind with exit code 1; its text should say what to do.
-    pub fn new(message: impl ToString) -> Self {
+    pub fn new(message: impl Into<String>) -> Self {
         Self::with_exit(Exit::Error, message)
     }
 
     /// An error with an exit code of its own.
-    pub fn with_exit(exit: Exit, message: impl ToString) -> Self {
-        Self::Other { message: message.to_string(), exit }
+    pub fn with_exit(exit: Exit, message: impl Into<String>) -> Self {
+        Self::Other { message: message.into(), exit }
     }
 
     /// The exit code.

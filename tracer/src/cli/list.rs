@@ -15,7 +15,7 @@ pub struct Args {
 ///
 /// # Errors
 /// When no source can name a VM, or stdout cannot be written.
-pub async fn run(common: &CommonArgs, args: &Args) -> Result<Exit, CliError> {
+pub(super) async fn run(common: &CommonArgs, args: &Args) -> Result<Exit, CliError> {
     let topology = survey(common).await?;
     let rows = path::list(&topology);
     let text = if args.json {

@@ -30,7 +30,7 @@ pub enum Format {
 ///
 /// # Errors
 /// When there is none, or stdout cannot be written.
-pub async fn run(common: &CommonArgs, args: &Args) -> Result<Exit, CliError> {
+pub(super) async fn run(common: &CommonArgs, args: &Args) -> Result<Exit, CliError> {
     let (path, _) = find_path(common, &args.vm).await?;
     let text = match args.format {
         Format::Text => report::path_text(&path, output::canvas()),

@@ -233,7 +233,7 @@ mod tests {
             "<domain><name>a</name><uuid/></domain>",
             "\u{0}<domain/>",
         ] {
-            assert!(read(bad).is_err(), "{:.60}", bad);
+            assert!(read(bad).is_err(), "{bad:.60}");
         }
         let many = format!("<domain><name>a</name><uuid>u</uuid>{}</domain>", "<a/>".repeat(300_000));
         assert!(read(&many).is_err());

@@ -48,7 +48,7 @@ pub struct OvsInterface {
     pub name: String,
     /// `patch`, `internal`, `vxlan`, `dpdk`, …; empty or `system` for a netdev.
     pub kind: String,
-    /// The OpenFlow port number; `-1` when OVS could not open it.
+    /// The `OpenFlow` port number; `-1` when OVS could not open it.
     pub ofport: Option<i64>,
     /// Why OVS could not open it.
     pub error: Option<String>,

@@ -72,7 +72,7 @@ impl Topology {
 
     /// Every OVS interface, with its port and bridge.
     pub fn ovs_interfaces(&self) -> impl Iterator<Item = OvsPlace<'_>> {
-        self.bridges.iter().flat_map(|bridge| bridge.places())
+        self.bridges.iter().flat_map(OvsBridge::places)
     }
 
     /// The OVS interface of that name. OVS keeps names unique on a host.

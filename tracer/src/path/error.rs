@@ -57,7 +57,7 @@ fn suggestions(close: &[String]) -> String {
 fn list(ports: &[VmPort]) -> String {
     let shown = ports.iter().take(10).map(|port| {
         let id = port.id.port_id.clone().unwrap_or_else(|| port.id.mac.to_string());
-        let ips = port.id.ips.iter().map(|ip| format!(" {ip}")).collect::<String>();
+        let ips = port.id.ips.iter().fold(String::new(), |text, ip| format!("{text} {ip}"));
         let off = if port.state == Some(InstanceState::ShutOff) { ", shut off" } else { "" };
         format!("{} ({}{ips}, {}{off})", Printable(&id), port.id.mac, Printable(&port.id.title()))
     });

@@ -104,14 +104,12 @@ fn walk_qvo(walk: &mut Walk, topology: &Topology, port: &VmPort, qvb: Option<&Li
         };
         walk.problem(&qvb.name, found);
     }
-    if let (Some(peer), Some(ovs)) = (by_peer, by_ovsdb) {
-        if peer.name != ovs && topology.ovs_interface(&peer.name).is_some() {
-            let [peer_name, ovs] = [&peer.name, ovs].map(|name| Printable(name).to_string());
-            walk.problem(
-                &peer.name,
-                format!("OVSDB has this port's id on {ovs}, but the tap leads to {peer_name}"),
-            );
-        }
+    if let (Some(peer), Some(ovs)) = (by_peer, by_ovsdb)
+        && peer.name != ovs
+        && topology.ovs_interface(&peer.name).is_some()
+    {
+        let ovs = Printable(ovs);
+        walk.problem(&peer.name, format!("the tap leads here, but OVSDB has this port's iface-id on {ovs}"));
     }
     let name = by_peer.map(|peer| peer.name.clone()).or_else(|| by_ovsdb.map(str::to_owned));
     let Some(name) = name else {

@@ -91,11 +91,11 @@ fn block(row: &ListRow, cells: &[String], canvas: Canvas) -> String {
     let [name, domain, uuid, mac, ips, port, tap, bridge, vlan, _] = cells else { return String::new() };
     let state = row.state.map_or("", |state| state.as_str());
     let label = |text: &str| canvas.paint(Ink::Faint, text);
-    let mut text = format!("{}  {domain}  {uuid}  {}\n", canvas.paint(Ink::Strong, name), label(state));
+    let mut lines = vec![format!("{}  {domain}  {uuid}  {}", canvas.paint(Ink::Strong, name), label(state))];
     if row.mac.is_some() {
-        text.push_str(&format!("  {mac}  {ips}  {} {port}\n", label("port")));
-        text.push_str(&format!(
-            "  {} {tap}  {} {bridge}  {} {vlan}\n",
+        lines.push(format!("  {mac}  {ips}  {} {port}", label("port")));
+        lines.push(format!(
+            "  {} {tap}  {} {bridge}  {} {vlan}",
             label("tap"),
             label("bridge"),
             label("VLAN")
@@ -104,7 +104,8 @@ fn block(row: &ListRow, cells: &[String], canvas: Canvas) -> String {
     let room = canvas.width.map(|width| width.saturating_sub(13).max(20));
     for (number, line) in wrap(&verdict(row), room).iter().enumerate() {
         let start = if number == 0 { label("traceable") } else { " ".repeat(9) };
-        text.push_str(&format!("  {start} {}\n", canvas.paint(ink(row), line)));
+        lines.push(format!("  {start} {}", canvas.paint(ink(row), line)));
     }
-    text
+    lines.push(String::new());
+    lines.join("\n")
 }

@@ -127,7 +127,7 @@ mod tests {
             let (head, tail) = TRICKY.as_bytes().split_at(cut);
             assert_eq!(
                 messages(&mut JsonCodec::default(), &[head, tail]).unwrap(),
-                [whole.clone()],
+                std::slice::from_ref(&whole),
                 "at {cut}"
             );
         }
