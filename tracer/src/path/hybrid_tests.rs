@@ -132,7 +132,7 @@ fn a_bridge_port_that_does_not_forward_is_named() {
 fn a_missing_patch_peer_is_named_and_leaves_no_uplink() {
     let mut topology = lab();
     change_port(&mut topology, "int-br-ex", |port| {
-        port.interfaces.first_mut().unwrap().peer = Some("phy-gone".to_owned())
+        port.interfaces.first_mut().unwrap().peer = Some("phy-gone".to_owned());
     });
     let path = path(&topology);
     assert!(
@@ -154,7 +154,7 @@ fn a_missing_patch_peer_is_named_and_leaves_no_uplink() {
 fn a_patch_peer_that_does_not_point_back_is_named() {
     let mut topology = lab();
     change_port(&mut topology, "phy-br-ex", |port| {
-        port.interfaces.first_mut().unwrap().peer = Some("other".to_owned())
+        port.interfaces.first_mut().unwrap().peer = Some("other".to_owned());
     });
     let path = path(&topology);
     assert!(path.problems_at("br-int").any(|problem| problem.what.contains("whose own peer is other")));
@@ -227,7 +227,7 @@ fn only_a_smaller_mtu_further_along_is_a_problem() {
     let mut topology = lab();
     change_link(&mut topology, "qvoc3d70d5c-a9", |link| link.mtu_bytes = 1450);
     assert!(
-        only_problem(&path(&topology), "qvoc3d70d5c-a9").contains("MTU 1450 is smaller than 1500 of qvb")
+        only_problem(&path(&topology), "qvoc3d70d5c-a9").contains("MTU 1450 is smaller than 1500 of tap")
     );
     let mut topology = lab();
     change_link(&mut topology, "ens3", |link| link.mtu_bytes = 9000);
@@ -260,7 +260,7 @@ fn a_tap_on_no_bridge_and_a_bridge_without_veth_are_named() {
 fn a_veth_whose_peer_is_in_another_namespace_is_named() {
     let mut topology = lab();
     change_link(&mut topology, "qvbc3d70d5c-a9", |link| {
-        link.peer = Some(VethPeer::OtherNamespace(IfIndex(12)))
+        link.peer = Some(VethPeer::OtherNamespace(IfIndex(12)));
     });
     assert!(path(&topology).problems_at("qvbc3d70d5c-a9").any(|problem| problem.what.contains("namespace")));
 }
