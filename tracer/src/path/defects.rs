@@ -32,7 +32,10 @@ pub(super) fn interfaces(walk: &mut Walk, topology: &Topology) {
         if let Some(what) = link_defect(role, link) {
             walk.problem(&link.name, what);
         }
-        if let Some(BridgePortState::NotForwarding(state)) = link.bridge_port_state {
+        // A port without carrier is always disabled; that has been said already.
+        if let (true, true, Some(BridgePortState::NotForwarding(state))) =
+            (link.admin_up, link.carrier, link.bridge_port_state)
+        {
             walk.problem(
                 &link.name,
                 format!("its bridge does not forward through it: spanning tree state {state}"),

@@ -126,6 +126,8 @@ fn a_bridge_port_that_does_not_forward_is_named() {
     let blocking = Some(BridgePortState::NotForwarding("learning"));
     change_link(&mut topology, "qvbc3d70d5c-a9", |link| link.bridge_port_state = blocking);
     assert!(only_problem(&path(&topology), "qvbc3d70d5c-a9").contains("state learning"));
+    change_link(&mut topology, "qvbc3d70d5c-a9", |link| link.carrier = false);
+    assert!(only_problem(&path(&topology), "qvbc3d70d5c-a9").contains("no carrier"));
 }
 
 #[test]
@@ -187,6 +189,11 @@ fn an_interface_ovs_could_not_open_is_named_with_its_error() {
 
 #[test]
 fn an_uplink_without_a_netdev_is_a_gap() {
+    let mut topology = lab();
+    topology.bridges.first_mut().unwrap().ports.push(port(vec![netdev("eth9")]));
+    let beside = path(&topology);
+    assert!(only_problem(&beside, "eth9").contains("no such interface"));
+    assert_eq!(beside.traceability, Traceability::Fully);
     let mut topology = lab();
     remove_link(&mut topology, "ens3");
     change_port(&mut topology, "ens3", |port| {

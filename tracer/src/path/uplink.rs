@@ -54,7 +54,7 @@ pub(super) fn walk_to_wire(walk: &mut Walk, topology: &Topology, start: OvsPlace
     if with_uplink.is_empty() {
         no_uplink(walk, &reached, start, &mut drawn);
     } else if !walk.hops.iter().any(|hop| hop.role == Role::Nic) {
-        walk.cut("no uplink has an interface to hook");
+        walk.cut("no uplink has an interface the kernel knows");
     }
 }
 
@@ -153,13 +153,12 @@ fn draw_nic(walk: &mut Walk, topology: &Topology, place: OvsPlace<'_>) {
             defects::ovs_port(walk, place);
         }
         None if interface.kind == "dpdk" => {
-            walk.gap(&interface.name, "a DPDK port: the kernel has no interface to hook there");
+            walk.missing(&interface.name, "a DPDK port: the kernel has no interface to hook there");
         }
-        None => walk.gap(
-            &interface.name,
-            defects::not_opened(interface)
-                .unwrap_or_else(|| "OVSDB knows it, but there is no such interface".to_owned()),
-        ),
+        None => {
+            let no_device = || "OVSDB knows it, but there is no such interface".to_owned();
+            walk.missing(&interface.name, defects::not_opened(interface).unwrap_or_else(no_device));
+        }
     }
 }
 

@@ -70,6 +70,11 @@ impl Walk {
     pub(super) fn gap(&mut self, missing: &str, what: impl Into<String>) {
         let what = what.into();
         self.cut(what.clone());
+        self.missing(missing, what);
+    }
+
+    /// Something is not there, but what is beside it may do.
+    pub(super) fn missing(&mut self, missing: &str, what: impl Into<String>) {
         self.nodes.push(Node::Gap { missing: missing.to_owned() });
         self.problem(missing, what);
     }

@@ -90,8 +90,12 @@ fn paint_end(line: &str, row: &ListRow, canvas: Canvas) -> String {
 fn block(row: &ListRow, cells: &[String], canvas: Canvas) -> String {
     let [name, domain, uuid, mac, ips, port, tap, bridge, vlan, _] = cells else { return String::new() };
     let state = row.state.map_or("", |state| state.as_str());
+    let mut names = [name, domain, uuid].into_iter().filter(|text| *text != NOTHING);
+    let first = canvas.paint(Ink::Strong, names.next().map_or(NOTHING, String::as_str));
     let label = |text: &str| canvas.paint(Ink::Faint, text);
-    let mut lines = vec![format!("{}  {domain}  {uuid}  {}", canvas.paint(Ink::Strong, name), label(state))];
+    let rest = names.cloned().chain((!state.is_empty()).then(|| label(state)));
+    let title = [first].into_iter().chain(rest).collect::<Vec<_>>().join("  ");
+    let mut lines = vec![title];
     if row.mac.is_some() {
         lines.push(format!("  {mac}  {ips}  {} {port}", label("port")));
         lines.push(format!(

@@ -18,7 +18,12 @@ const HOOKS: &str = "tc ingress + egress";
 pub fn path_text(path: &Path, canvas: Canvas) -> String {
     let name_columns =
         path.nodes.iter().map(|node| columns(&name(node.name()))).max().unwrap_or(0).max(NAME_COLUMNS);
-    let mut drawing = Drawing { path, canvas, name_columns, lines: Vec::new() };
+    let inside = path.nodes.iter().filter_map(|node| match node {
+        Node::Bridge { kind, .. } => Some(name_columns + 2 + columns(&description(kind))),
+        _ => None,
+    });
+    let box_columns = inside.max().unwrap_or(0).max(BOX_COLUMNS);
+    let mut drawing = Drawing { path, canvas, name_columns, box_columns, lines: Vec::new() };
     drawing.head();
     drawing.guest();
     let mut before = None;
@@ -36,10 +41,25 @@ fn name(text: &str) -> String {
     Printable(text).to_string()
 }
 
+/// What a bridge is made of, in words.
+fn description(kind: &BridgeKind) -> String {
+    match kind {
+        BridgeKind::Linux => "Linux bridge · security groups".to_owned(),
+        BridgeKind::Ovs { datapath, fail_mode } => {
+            let fail_mode =
+                fail_mode.as_deref().map_or(String::new(), |mode| format!(" · fail_mode {}", name(mode)));
+            format!("OVS bridge · {} datapath{fail_mode}", name(datapath))
+        }
+    }
+}
+
 struct Drawing<'a> {
     path: &'a Path,
     canvas: Canvas,
+    /// Columns of the names.
     name_columns: usize,
+    /// Columns inside each bridge's box.
+    box_columns: usize,
     lines: Vec<String>,
 }
 
@@ -127,17 +147,8 @@ impl Drawing<'_> {
     }
 
     fn bridge(&mut self, bridge: &str, kind: &BridgeKind) {
-        let what = match kind {
-            BridgeKind::Linux => "Linux bridge · security groups".to_owned(),
-            BridgeKind::Ovs { datapath, fail_mode } => {
-                let fail_mode =
-                    fail_mode.as_deref().map_or(String::new(), |mode| format!(" · fail_mode {}", name(mode)));
-                format!("OVS bridge · {} datapath{fail_mode}", name(datapath))
-            }
-        };
-        let inside = format!("{}  {what}", pad(&name(bridge), self.name_columns));
-        let width = columns(&inside).max(BOX_COLUMNS);
-        let padded = pad(&what, width.saturating_sub(self.name_columns.max(columns(&name(bridge))) + 2));
+        let (what, width) = (description(kind), self.box_columns);
+        let padded = pad(&what, width.saturating_sub(self.name_columns + 2));
         let title = self.canvas.paint(Ink::Strong, pad(&name(bridge), self.name_columns));
         self.line(format!(" ┌─┴──{}─┐", "─".repeat(width)));
         self.line(format!(" │    {title}  {padded} │"));
@@ -197,7 +208,8 @@ impl Drawing<'_> {
         if !others.is_empty() {
             let shown = others.iter().take(4).cloned().collect::<Vec<_>>().join(", ");
             let more = if others.len() > 4 { ", …" } else { "" };
-            let line = format!("{} other VM ports on the integration bridge: {shown}{more}", others.len());
+            let noun = if others.len() == 1 { "port" } else { "ports" };
+            let line = format!("{} other VM {noun} on the integration bridge: {shown}{more}", others.len());
             self.line(self.faint(&line));
         }
         if !self.path.problems.is_empty() {
