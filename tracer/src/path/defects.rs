@@ -13,7 +13,7 @@ const DEAD_VLAN_TAG: u16 = 4095;
 pub(super) fn identity(walk: &mut Walk, port: &VmPort) {
     if let Some(attached) = port.attached_mac.filter(|attached| *attached != port.id.mac) {
         let what = format!(
-            "the guest has {} (libvirt), but OVSDB's attached-mac is {attached}: anti-spoofing drops its packets",
+            "the guest has {} (libvirt), but OVSDB's attached-mac is {attached}: port security drops what it sends",
             port.id.mac
         );
         walk.problem(Path::GUEST, what);

@@ -1,4 +1,4 @@
-//! The layouts a port can be plugged in. A new one is a file with a [`Layout`] and a line in [`LAYOUTS`].
+//! The layouts a port can be plugged in. A new one is a file with a `Layout` and a line in `LAYOUTS`.
 
 use super::{PathError, hybrid, plug::describe, ports, resolve};
 use crate::model::{Path, Topology, VmPort};

@@ -2,7 +2,7 @@
 //! [`Path`](crate::model::Path) comes out, so every layout and everything that can be wrong with it is a unit test.
 //!
 //! [`ports`] joins what libvirt and OVSDB know of each port, [`resolve`] finds the one a handle means, a layout
-//! ([`layout`]) walks from it to the wire, and [`defects`] adds what is wrong with the interfaces it walked over.
+//! (`layout.rs`) walks from it to the wire, and `defects.rs` adds what is wrong with the interfaces it walked over.
 
 mod close;
 mod defects;
