@@ -41,7 +41,8 @@ fn main() -> Result<()> {
 
 /// Whether rustup knows `toolchain` and its standard library's source is there.
 fn has_library_source(toolchain: &str) -> bool {
-    let Ok(output) = Command::new("rustup").args(["run", toolchain, "rustc", "--print", "sysroot"]).output() else {
+    let Ok(output) = Command::new("rustup").args(["run", toolchain, "rustc", "--print", "sysroot"]).output()
+    else {
         return false;
     };
     let sysroot = String::from_utf8_lossy(&output.stdout);

@@ -62,7 +62,8 @@ impl Part {
     #[inline(always)]
     #[must_use]
     pub const fn repeats(&self, expected: u32) -> bool {
-        self.number == 0 && self.start == 0 && expected == 0 || expected.wrapping_sub(self.start).wrapping_sub(1) < 1 << 31
+        self.number == 0 && self.start == 0 && expected == 0
+            || expected.wrapping_sub(self.start).wrapping_sub(1) < 1 << 31
     }
 }
 
@@ -122,7 +123,11 @@ pub fn answer<R: Reader>(reader: &R, packet: &Packet) -> Option<Part> {
             }
             let (source, destination) = addresses(reader, packet)?;
             let ports = u64::from(window.u16(2)) | (u64::from(window.u16(0)) << 16);
-            Some(Part { key: key(destination, source, ports | (6 << 32)), start: 0, number: window.u32_be(8) })
+            Some(Part {
+                key: key(destination, source, ports | (6 << 32)),
+                start: 0,
+                number: window.u32_be(8),
+            })
         }
         _ => None,
     }

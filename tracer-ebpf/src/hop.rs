@@ -83,7 +83,10 @@ fn handle<R: SkbReader>(reader: &R, skb: *mut __sk_buff, number: u32, counted: &
         Err(_) => {
             if claim == CLAIM_OWN {
                 counted.unparsed += 1;
-                debug!(&TcContext::new(skb), "hook {}: no identity, EtherType {:x}", number, frame.ether_type);
+                debug!(
+                    &TcContext::new(skb),
+                    "hook {}: no identity, EtherType {:x}", number, frame.ether_type
+                );
             }
             return DONE;
         }
@@ -127,7 +130,11 @@ fn handle<R: SkbReader>(reader: &R, skb: *mut __sk_buff, number: u32, counted: &
             strange(cpu, counted, &outcome);
             debug!(
                 &TcContext::new(skb),
-                "hook {}: identity {:x} {} at {}", number, packet.identity, name(outcome.kind), now_ns
+                "hook {}: identity {:x} {} at {}",
+                number,
+                packet.identity,
+                name(outcome.kind),
+                now_ns
             );
             return DONE;
         }

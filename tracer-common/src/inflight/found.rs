@@ -1,6 +1,9 @@
 //! The packet's identity is in the table already.
 
-use super::{Control, DELTAS, Hook, Kind, Outcome, SlotCell, State, Table, Visit, Withdrawn, home_of, place, set_of, slot::last_seen_ns};
+use super::{
+    Control, DELTAS, Hook, Kind, Outcome, SlotCell, State, Table, Visit, Withdrawn, home_of, place, set_of,
+    slot::last_seen_ns,
+};
 
 /// How long after its end a packet may still be seen at a hook it should have passed before. With the userspace
 /// datapath a frame reaches `ovs-vswitchd` through `AF_PACKET` a moment before TC ingress sees it.
@@ -10,7 +13,8 @@ const OVERTAKE_NS: u64 = 10_000_000;
 #[inline(always)]
 pub(super) const fn is_next_hook(control: Control, hook: &Hook) -> bool {
     let passed = control.passed();
-    passed & (1 << (hook.id & 0xf)) == 0 && (control.direction() != hook.direction || passed & hook.later == 0)
+    passed & (1 << (hook.id & 0xf)) == 0
+        && (control.direction() != hook.direction || passed & hook.later == 0)
 }
 
 /// One packet at one hook, its identity being that of `slot`. [`Kind::Retry`]: the slot changed meanwhile.
@@ -105,13 +109,7 @@ pub(super) fn pass<S: SlotCell>(slot: S, index: u32, control: Control, visit: &V
 
 /// One more sight of packets that share an identity. The slot is free again when as many left as came.
 #[inline(always)]
-fn another<T: Table>(
-    table: T,
-    index: u32,
-    slot: T::Slot,
-    control: Control,
-    visit: &Visit,
-) -> Outcome {
+fn another<T: Table>(table: T, index: u32, slot: T::Slot, control: Control, visit: &Visit) -> Outcome {
     let packets = control.count();
     // The sweeper counts its time-out from here.
     slot.set_delta_ns(0, u32::try_from(visit.now_ns.wrapping_sub(slot.first_ns())).unwrap_or(u32::MAX));

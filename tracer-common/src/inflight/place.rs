@@ -1,7 +1,8 @@
 //! A place for a packet that is not in the table.
 
 use super::{
-    Control, Kind, Outcome, SlotCell, State, Table, Visit, WAYS, Withdrawn, home_of, set_of, slot::last_seen_ns, visit::base_of,
+    Control, Kind, Outcome, SlotCell, State, Table, Visit, WAYS, Withdrawn, home_of, set_of,
+    slot::last_seen_ns, visit::base_of,
 };
 
 /// No slot.
@@ -158,7 +159,10 @@ pub fn twin<T: Table>(table: T, key: u64, own: u32) -> u32 {
         let index = base + way;
         way += 1;
         let Some(slot) = table.slot(index) else { break };
-        if index != own && slot.key() == key && matches!(slot.control().state(), State::Live | State::Ambiguous) {
+        if index != own
+            && slot.key() == key
+            && matches!(slot.control().state(), State::Live | State::Ambiguous)
+        {
             twin = table.opaque(index);
         }
     }

@@ -77,7 +77,8 @@ fn walk_extensions<R: Reader>(reader: &R, first: u8, offset: u32) -> Result<Chai
     while walked < MAX_EXTENSIONS {
         let len = match chain.protocol {
             HOP_BY_HOP | ROUTING | DESTINATION | MOBILITY | FRAGMENT | AUTHENTICATION => {
-                let window = reader.window(chain.l4_offset, EXTENSION_MIN_LEN).ok_or(ParseError::Truncated)?;
+                let window =
+                    reader.window(chain.l4_offset, EXTENSION_MIN_LEN).ok_or(ParseError::Truncated)?;
                 let kind = chain.protocol;
                 chain.protocol = window.u8(0);
                 if kind == FRAGMENT {

@@ -1,7 +1,8 @@
 //! The transport header's share of the identity.
 
 use super::{
-    PROTOCOL_ICMP, PROTOCOL_ICMPV6, PROTOCOL_SCTP, PROTOCOL_TCP, PROTOCOL_UDP, Packet, ParseError, Reader, Window,
+    PROTOCOL_ICMP, PROTOCOL_ICMPV6, PROTOCOL_SCTP, PROTOCOL_TCP, PROTOCOL_UDP, Packet, ParseError, Reader,
+    Window,
     identity::{Identity, position},
 };
 

@@ -40,7 +40,8 @@ pub(crate) fn ask(part: &Part, now_ns: u64) {
             return;
         }
         if state != FREE {
-            let waiting = now_ns.wrapping_sub(atomic::load(&raw const (*question).asked_ns)) < config::timeout_ns();
+            let waiting =
+                now_ns.wrapping_sub(atomic::load(&raw const (*question).asked_ns)) < config::timeout_ns();
             if atomic::load(&raw const (*question).key) == part.key {
                 let repeated = part.repeats(atomic::load(&raw const (*question).expected));
                 if waiting && !repeated {

@@ -57,7 +57,9 @@ pub enum AttachError {
         source: Box<ProgramError>,
     },
     /// The interface was renamed or replaced since the path was found.
-    #[error("interface {ifname} vanished before hoptrace could attach to it; is the VM being stopped or migrated?")]
+    #[error(
+        "interface {ifname} vanished before hoptrace could attach to it; is the VM being stopped or migrated?"
+    )]
     Gone {
         /// The interface.
         ifname: String,

@@ -99,7 +99,10 @@ impl Attached {
             counters: take("COUNTERS")?,
             segments: take("SEGMENTS")?,
             latencies: take("LATENCIES")?,
-            records: self.ebpf.take_map("RECORDS").ok_or_else(|| AttachError::Missing("map RECORDS".to_owned()))?,
+            records: self
+                .ebpf
+                .take_map("RECORDS")
+                .ok_or_else(|| AttachError::Missing("map RECORDS".to_owned()))?,
         })
     }
 
@@ -178,7 +181,9 @@ pub fn other_tracers(plan: &Plan) -> usize {
             Side::Egress => TcAttachType::Egress,
         };
         SchedClassifier::query_tcx(&hook.ifname, kind).is_ok_and(|(_, programs)| {
-            programs.iter().any(|program| program.name_as_str().is_some_and(|name| name.starts_with(PROGRAM_PREFIX)))
+            programs
+                .iter()
+                .any(|program| program.name_as_str().is_some_and(|name| name.starts_with(PROGRAM_PREFIX)))
         })
     });
     attached.count()

@@ -2,7 +2,7 @@
 
 use hoptrace_common::config::{HookConfig, MAX_HOOKS, OFF_PATH_SEGMENT};
 
-use crate::model::{Direction, HookPlan, Hop, Path, Plan, Role, SegmentPlan, Side};
+use crate::model::{Direction, HookPlan, Hop, Plan, Role, SegmentPlan, Side};
 
 /// Why a path can not be traced.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -15,17 +15,17 @@ pub enum PlanError {
     TooLong(usize),
 }
 
-/// The hooks and segments of `path`: both sides of every hop. Hops that share the last place (several NICs) are
+/// The hooks and segments of a path: both sides of every hop. Hops that share the last place (several NICs) are
 /// alternatives of each other.
 ///
 /// # Errors
 /// When the path is too short or too long to be traced.
-pub fn plan(path: &Path) -> Result<Plan, PlanError> {
-    let stages = stages(&path.hops);
+pub fn plan(hops: &[Hop]) -> Result<Plan, PlanError> {
+    let stages = stages(hops);
     if stages.len() < 2 {
         return Err(PlanError::TooShort(stages.len()));
     }
-    let count = path.hops.len() * 2;
+    let count = hops.len() * 2;
     if count > MAX_HOOKS {
         return Err(PlanError::TooLong(count));
     }
@@ -96,7 +96,12 @@ impl Builder {
                     if let Some(segment) = config.segment_from.get_mut(*from) {
                         *segment = self.next_segment;
                     }
-                    self.segments.push(SegmentPlan { index: self.next_segment, direction, from: *from, to: place });
+                    self.segments.push(SegmentPlan {
+                        index: self.next_segment,
+                        direction,
+                        from: *from,
+                        to: place,
+                    });
                     self.next_segment += 1;
                 }
                 here.push(place);
@@ -109,7 +114,9 @@ impl Builder {
                     config,
                 });
             }
-            for earlier in self.hooks.iter_mut().skip(first).take(here.first().map_or(0, |place| place - first)) {
+            for earlier in
+                self.hooks.iter_mut().skip(first).take(here.first().map_or(0, |place| place - first))
+            {
                 for place in &here {
                     earlier.config.later |= 1 << place;
                 }
@@ -138,37 +145,33 @@ fn side(hop: &Hop, direction: Direction) -> Side {
 }
 
 fn label(hop: &Hop, alternatives: usize) -> String {
-    let role = hop.role.name();
+    let role = hop.role.as_str();
     if alternatives > 1 { format!("{role}:{}", hop.ifname) } else { role.to_owned() }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{IfIndex, MacAddr, PathKind};
+    use crate::model::IfIndex;
 
-    fn path(hops: &[(Role, &str)]) -> Path {
-        Path {
-            kind: PathKind::OvsHybrid,
-            mac: MacAddr([0xfa, 0x16, 0x3e, 1, 2, 3]),
-            hops: (1..)
-                .zip(hops)
-                .map(|(index, (role, ifname))| Hop {
-                    role: *role,
-                    ifname: (*ifname).to_owned(),
-                    ifindex: IfIndex(index),
-                    bridge: None,
-                    vlan_tag: None,
-                })
-                .collect(),
-            problems: Vec::new(),
-        }
+    fn hops(hops: &[(Role, &str)]) -> Vec<Hop> {
+        (1..)
+            .zip(hops)
+            .map(|(index, (role, ifname))| Hop {
+                role: *role,
+                ifname: (*ifname).to_owned(),
+                ifindex: IfIndex(index),
+                bridge: None,
+                vlan_tag: None,
+            })
+            .collect()
     }
 
     #[test]
     fn the_hybrid_path_gets_eight_hooks_in_path_order() {
-        let path = path(&[(Role::Tap, "tap1"), (Role::Qvb, "qvb1"), (Role::Qvo, "qvo1"), (Role::Nic, "ens3")]);
-        let plan = super::plan(&path).unwrap();
+        let hops =
+            hops(&[(Role::Tap, "tap1"), (Role::Qvb, "qvb1"), (Role::Qvo, "qvo1"), (Role::Nic, "ens3")]);
+        let plan = super::plan(&hops).unwrap();
         let hooks: Vec<_> = plan.hooks.iter().map(|hook| (hook.ifname.as_str(), hook.side.name())).collect();
         assert_eq!(
             hooks,
@@ -197,12 +200,15 @@ mod tests {
 
     #[test]
     fn two_nics_are_alternatives() {
-        let path = path(&[(Role::Tap, "tap1"), (Role::Qvo, "qvo1"), (Role::Nic, "ens3"), (Role::Nic, "ens4")]);
-        let plan = super::plan(&path).unwrap();
+        let hops =
+            hops(&[(Role::Tap, "tap1"), (Role::Qvo, "qvo1"), (Role::Nic, "ens3"), (Role::Nic, "ens4")]);
+        let plan = super::plan(&hops).unwrap();
         let from_qvo: Vec<_> = plan
             .segments
             .iter()
-            .filter(|segment| plan.hooks[segment.from].label == "qvo" && segment.direction == Direction::Egress)
+            .filter(|segment| {
+                plan.hooks[segment.from].label == "qvo" && segment.direction == Direction::Egress
+            })
             .map(|segment| plan.hooks[segment.to].label.as_str())
             .collect();
         assert_eq!(from_qvo, ["nic:ens3", "nic:ens4"]);
@@ -211,8 +217,8 @@ mod tests {
 
     #[test]
     fn a_path_of_one_interface_can_not_be_traced() {
-        assert_eq!(plan(&path(&[(Role::Tap, "tap1")])), Err(PlanError::TooShort(1)));
+        assert_eq!(plan(&hops(&[(Role::Tap, "tap1")])), Err(PlanError::TooShort(1)));
         let many: Vec<_> = (0..9).map(|_| (Role::Nic, "ens3")).chain([(Role::Tap, "t")]).collect();
-        assert!(matches!(plan(&path(&many)), Err(PlanError::TooLong(20))));
+        assert!(matches!(plan(&hops(&many)), Err(PlanError::TooLong(20))));
     }
 }

@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 
 use futures_util::StreamExt as _;
-use rtnetlink::{MulticastGroup, new_multicast_connection, packet_core::NetlinkPayload, packet_route::RouteNetlinkMessage};
+use rtnetlink::{
+    MulticastGroup, new_multicast_connection, packet_core::NetlinkPayload, packet_route::RouteNetlinkMessage,
+};
 
 use crate::model::Plan;
 

@@ -1,9 +1,17 @@
-//! The command line: parses it and wires the stages together.
+//! The command line: parses it and wires the stages together, a file per command.
+//!
+//! stdout carries results only, stderr the rest. Exit codes are [`Exit`].
 
-use std::process::ExitCode;
+mod command;
+mod common;
+mod error;
+mod list;
+mod logging;
+pub mod output;
+mod path;
+mod run;
 
-/// Runs the program and gives its exit code.
-#[must_use]
-pub fn main() -> ExitCode {
-    ExitCode::SUCCESS
-}
+pub use command::{Cli, Command};
+pub use common::{CommonArgs, find_path, survey};
+pub use error::{CliError, Exit};
+pub use run::main;

@@ -14,7 +14,8 @@ use super::{
     table::SharedTable,
 };
 use crate::model::{
-    Direction, DirectionReport, Directions, Drop, HookPlan, KernelMaps, Latencies, Plan, Segment, Snapshot, TracerCost,
+    Direction, DirectionReport, Directions, Drop, HookPlan, KernelMaps, Latencies, Plan, Segment, Snapshot,
+    TracerCost,
 };
 
 /// Reads the maps of one trace.
@@ -104,8 +105,13 @@ impl Collector {
     /// The figures as of the last sweep. `tracer` is what tracing cost.
     #[must_use]
     pub fn snapshot(&self, tracer: TracerCost) -> Snapshot {
-        let hooks: Vec<(&HookPlan, HookCounters)> =
-            self.plan.hooks.iter().enumerate().map(|(number, hook)| (hook, self.counters.of(number))).collect();
+        let hooks: Vec<(&HookPlan, HookCounters)> = self
+            .plan
+            .hooks
+            .iter()
+            .enumerate()
+            .map(|(number, hook)| (hook, self.counters.of(number)))
+            .collect();
         let report = |direction| self.direction(direction, &hooks);
         Snapshot {
             duration: self.opened.map_or(self.admitted, |opened| opened.elapsed()),
@@ -117,7 +123,8 @@ impl Collector {
     }
 
     fn direction(&self, direction: Direction, hooks: &[(&HookPlan, HookCounters)]) -> DirectionReport {
-        let label = |place: usize| self.plan.hooks.get(place).map_or_else(String::new, |hook| hook.label.clone());
+        let label =
+            |place: usize| self.plan.hooks.get(place).map_or_else(String::new, |hook| hook.label.clone());
         let segments = self
             .plan
             .segments
@@ -141,9 +148,11 @@ impl Collector {
             lost: lost.iter().map(|(_, count)| count).sum(),
             in_flight: self.in_flight.get(index).copied().unwrap_or(0),
         };
-        let total = self.plan.totals.get(index).map_or(Latencies { count: 0, latency_ns: None }, |segment| {
-            self.latencies.of(*segment)
-        });
+        let total = self
+            .plan
+            .totals
+            .get(index)
+            .map_or(Latencies { count: 0, latency_ns: None }, |segment| self.latencies.of(*segment));
         DirectionReport {
             segments,
             total,

@@ -33,15 +33,17 @@ impl LatencyMaps {
 
     /// The figures of a segment. While packets flow, count and quantiles may be a few packets apart.
     pub(super) fn of(&self, segment: u8) -> Latencies {
-        let blocks = || (0..self.stats.len() / self.segments).map(|cpu| cpu * self.segments + u32::from(segment));
-        let stats = blocks().filter_map(|block| self.stats.read(block)).fold(SegmentStats::default(), |sum, more| {
-            SegmentStats {
-                count: sum.count + more.count,
-                sum_ns: sum.sum_ns.wrapping_add(more.sum_ns),
-                min_ns_inverted: sum.min_ns_inverted.max(more.min_ns_inverted),
-                max_ns: sum.max_ns.max(more.max_ns),
-            }
-        });
+        let blocks =
+            || (0..self.stats.len() / self.segments).map(|cpu| cpu * self.segments + u32::from(segment));
+        let stats =
+            blocks().filter_map(|block| self.stats.read(block)).fold(SegmentStats::default(), |sum, more| {
+                SegmentStats {
+                    count: sum.count + more.count,
+                    sum_ns: sum.sum_ns.wrapping_add(more.sum_ns),
+                    min_ns_inverted: sum.min_ns_inverted.max(more.min_ns_inverted),
+                    max_ns: sum.max_ns.max(more.max_ns),
+                }
+            });
         let Some(mut histogram) = (stats.count > 0).then(histogram).flatten() else {
             return Latencies { count: stats.count, latency_ns: None };
         };

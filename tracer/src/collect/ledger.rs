@@ -79,7 +79,8 @@ mod tests {
         let at_last = HookCounters { joined: 1, completed: 8, ..HookCounters::default() };
         let at_other = HookCounters { completed_crossed: 1, ..HookCounters::default() };
         let swept = Swept { lost: 1, in_flight: 0 };
-        let ledger = ledger(Direction::Egress, &[(&first, at_first), (&last, at_last), (&other, at_other)], swept);
+        let ledger =
+            ledger(Direction::Egress, &[(&first, at_first), (&last, at_last), (&other, at_other)], swept);
         assert_eq!((ledger.entered, ledger.joined_midway), (10, 0));
         assert_eq!((ledger.completed, ledger.lost), (9, 1));
         assert_eq!((ledger.ambiguous, ledger.clock_skew), (2, 1));

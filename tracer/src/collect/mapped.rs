@@ -32,7 +32,9 @@ unsafe impl<T: Send> Send for Mapped<T> {}
 impl<T: FromBytes + KnownLayout + Copy> Mapped<T> {
     /// Maps the whole array, whose flag `BPF_F_MMAPABLE` must be set.
     pub(super) fn new(map: &MapData, name: &'static str) -> Result<Self, CollectError> {
-        let info = map.info().map_err(|error| CollectError::Map { map: name, source: std::io::Error::other(error) })?;
+        let info = map
+            .info()
+            .map_err(|error| CollectError::Map { map: name, source: std::io::Error::other(error) })?;
         // The kernel pads elements to eight bytes.
         if (info.value_size() as usize).next_multiple_of(8) != size_of::<T>().next_multiple_of(8) {
             return Err(CollectError::Layout { map: name });

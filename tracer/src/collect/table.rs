@@ -29,7 +29,11 @@ pub(super) struct Sweep {
 
 impl SharedTable {
     pub(super) fn new(slots: &MapData, spilled: &MapData, timeout_ns: u64) -> Result<Self, CollectError> {
-        Ok(Self { slots: Mapped::new(slots, "SLOTS")?, spilled: Mapped::new(spilled, "SPILLED")?, timeout_ns })
+        Ok(Self {
+            slots: Mapped::new(slots, "SLOTS")?,
+            spilled: Mapped::new(spilled, "SPILLED")?,
+            timeout_ns,
+        })
     }
 
     pub(super) const fn bytes(&self) -> usize {

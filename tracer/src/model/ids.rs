@@ -21,8 +21,11 @@ pub struct MacAddr(pub [u8; 6]);
 
 impl fmt::Display for MacAddr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [a, b, c, d, e, g] = self.0;
-        write!(f, "{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{g:02x}")
+        for (position, byte) in self.0.iter().enumerate() {
+            let separator = if position == 0 { "" } else { ":" };
+            write!(f, "{separator}{byte:02x}")?;
+        }
+        Ok(())
     }
 }
 
@@ -57,13 +60,21 @@ impl FromStr for MacAddr {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
 
     #[test]
     fn mac_addresses_parse_and_print() {
         let mac: MacAddr = "FA-16-3e-21-1B-4b".parse().unwrap();
         assert_eq!(mac.to_string(), "fa:16:3e:21:1b:4b");
-        for bad in ["", "fa:16:3e:21:1b", "fa:16:3e:21:1b:4b:00", "fa:16:3e:21:1b:4g", "fa:16:3e:21:1b:+4", "instance"] {
+        for bad in [
+            "",
+            "fa:16:3e:21:1b",
+            "fa:16:3e:21:1b:4b:00",
+            "fa:16:3e:21:1b:4g",
+            "fa:16:3e:21:1b:+4",
+            "instance",
+        ] {
             assert_eq!(bad.parse::<MacAddr>(), Err(ParseMacError), "{bad}");
         }
     }

@@ -2,16 +2,35 @@
 
 mod direction;
 mod ids;
+mod instance;
 mod kernel_maps;
+mod link;
+mod listing;
+mod ovs;
 mod path;
 mod plan;
+mod port;
+mod printable;
 mod snapshot;
+mod source;
+mod topology;
 
 pub use direction::Direction;
 pub use ids::{IfIndex, MacAddr, ParseMacError};
+pub use instance::{Instance, InstanceId, InstanceInterface, InstanceState};
 pub use kernel_maps::KernelMaps;
-pub use path::{Hop, Path, PathKind, Problem, Role};
+pub use link::{BridgePortState, Link, LinkKind, VethPeer};
+pub use listing::ListRow;
+pub use ovs::{NeutronKeys, NeutronNetwork, OvsBridge, OvsInterface, OvsPort};
+pub use path::{
+    BridgeKind, Hop, InterfaceState, Node, OtherPort, Path, PathKind, PathSummary, Problem, Role,
+    Traceability,
+};
 pub use plan::{HookPlan, Plan, SegmentPlan, Side};
+pub use port::VmPort;
+pub use printable::Printable;
 pub use snapshot::{
     DirectionReport, Directions, Drop, Latencies, LatencyNs, Ledger, Segment, Snapshot, TracerCost,
 };
+pub use source::{SourceName, SourceStatus};
+pub use topology::{OvsPlace, Topology};

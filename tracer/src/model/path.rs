@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{IfIndex, MacAddr};
+use super::{IfIndex, InstanceId, MacAddr};
 
 /// The layout a path follows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -10,6 +10,16 @@ use super::{IfIndex, MacAddr};
 pub enum PathKind {
     /// tap, Linux bridge, veth pair, br-int, br-ex, physical NIC: Neutron's OVS driver with `iptables_hybrid`.
     OvsHybrid,
+}
+
+impl PathKind {
+    /// As in machine-readable output.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::OvsHybrid => "ovs-hybrid",
+        }
+    }
 }
 
 /// What an interface is on the path.
@@ -27,9 +37,9 @@ pub enum Role {
 }
 
 impl Role {
-    /// As it is written.
+    /// As in machine-readable output.
     #[must_use]
-    pub const fn name(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Tap => "tap",
             Self::Qvb => "qvb",
@@ -63,15 +73,156 @@ pub struct Problem {
     pub what: String,
 }
 
-/// The ordered interfaces from the VM to the wire.
+/// What a bridge on the path is made of.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "type", rename_all = "kebab-case")]
+pub enum BridgeKind {
+    /// A Linux bridge; on the hybrid path the one where security groups are enforced.
+    Linux,
+    /// An Open vSwitch bridge.
+    Ovs {
+        /// `system` (kernel) or `netdev` (user space).
+        datapath: String,
+        /// `secure` or `standalone`.
+        fail_mode: Option<String>,
+    },
+}
+
+/// An interface's state, of the hop of the same name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct InterfaceState {
+    /// The hop's `ifname`.
+    pub ifname: String,
+    /// In bytes.
+    pub mtu_bytes: u32,
+    /// `IFF_UP`.
+    pub admin_up: bool,
+    /// `IFF_LOWER_UP`.
+    pub carrier: bool,
+}
+
+/// A step of the drawing, from the VM to the wire.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "node", rename_all = "kebab-case")]
+pub enum Node {
+    /// A hop, by its `ifname`.
+    Interface(InterfaceState),
+    /// A bridge.
+    Bridge {
+        /// Its name.
+        name: String,
+        /// What it is made of.
+        kind: BridgeKind,
+    },
+    /// A pair of patch ports between two OVS bridges: no netdev, so no hook.
+    Patch {
+        /// The end towards the VM.
+        name: String,
+        /// The end towards the wire.
+        peer: String,
+    },
+    /// Where the way ends before it should.
+    Gap {
+        /// What is missing, by role or by the name it should have.
+        missing: String,
+    },
+}
+
+impl Node {
+    /// The name problems refer to.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Interface(state) => &state.ifname,
+            Self::Bridge { name, .. } | Self::Patch { name, .. } => name,
+            Self::Gap { missing } => missing,
+        }
+    }
+}
+
+/// How much of a path can be traced.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "traceable", rename_all = "lowercase")]
+pub enum Traceability {
+    /// From the tap to the wire.
+    Fully,
+    /// Hooks can sit on some of it.
+    Partly {
+        /// Why not on all of it, in one line.
+        why: String,
+    },
+    /// Nothing, or too little, to hook.
+    No {
+        /// Why, in one line.
+        why: String,
+    },
+}
+
+impl Traceability {
+    /// Why not all of it, if so.
+    #[must_use]
+    pub fn why_not(&self) -> Option<&str> {
+        match self {
+            Self::Fully => None,
+            Self::Partly { why } | Self::No { why } => Some(why),
+        }
+    }
+}
+
+/// A VM-facing interface beside the path, on the same integration bridge: traffic between two VMs of this host
+/// leaves the path there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct OtherPort {
+    /// Its name.
+    pub ifname: String,
+    /// Its index.
+    pub ifindex: IfIndex,
+}
+
+/// The ordered interfaces from the VM to the wire.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Path {
     /// The layout.
     pub kind: PathKind,
-    /// The port's MAC address.
+    /// Whose path.
+    pub instance: InstanceId,
+    /// The port's MAC address, that of the guest.
     pub mac: MacAddr,
     /// From the VM to the wire. Several hops of role [`Role::Nic`] are alternatives (a bond, two uplinks).
     pub hops: Vec<Hop>,
-    /// What is wrong on the way.
+    /// Hops, bridges and patch ports in the order of the drawing.
+    pub nodes: Vec<Node>,
+    /// The network behind the port, in words: `vlan 101 on physnet1`.
+    pub network: Option<String>,
+    /// Other VM-facing interfaces on the same integration bridge.
+    pub other_ports: Vec<OtherPort>,
+    /// What is wrong on the way. `at` is the name of a node, or [`Path::GUEST`].
     pub problems: Vec<Problem>,
+    /// How much of it can be traced.
+    pub traceability: Traceability,
+}
+
+impl Path {
+    /// Where problems of the guest itself are noted.
+    pub const GUEST: &'static str = "guest";
+
+    /// The `path` object of all machine-readable output.
+    #[must_use]
+    pub fn summary(&self) -> PathSummary<'_> {
+        PathSummary { kind: self.kind, hops: &self.hops }
+    }
+
+    /// What is wrong at a node.
+    pub fn problems_at<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Problem> {
+        self.problems.iter().filter(move |problem| problem.at == name)
+    }
+}
+
+/// The `path` object of all machine-readable output.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct PathSummary<'a> {
+    /// The layout.
+    pub kind: PathKind,
+    /// From the VM to the wire.
+    pub hops: &'a [Hop],
 }

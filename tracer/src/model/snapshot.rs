@@ -177,7 +177,14 @@ mod tests {
 
     #[test]
     fn the_ledger_balances_or_says_so() {
-        let ledger = Ledger { entered: 10, joined_midway: 2, completed: 9, lost: 2, in_flight: 1, ..Ledger::default() };
+        let ledger = Ledger {
+            entered: 10,
+            joined_midway: 2,
+            completed: 9,
+            lost: 2,
+            in_flight: 1,
+            ..Ledger::default()
+        };
         assert!(ledger.settled().balanced);
         assert!(!Ledger { lost: 3, ..ledger }.settled().balanced);
         assert!(Ledger { split: 3, merged: 2, evicted: 1, ..ledger }.settled().balanced);

@@ -1,1 +1,19 @@
-//! Renders what was collected, one file per format.
+//! Renders what was found and collected, one file per format. Everything here is text in memory; the command line
+//! writes it out.
+
+mod layout;
+mod list_json;
+mod list_text;
+mod paint;
+mod path_dot;
+mod path_json;
+mod path_mermaid;
+mod path_text;
+
+pub use list_json::list_json;
+pub use list_text::list_text;
+pub use paint::{Canvas, Ink};
+pub use path_dot::path_dot;
+pub use path_json::path_json;
+pub use path_mermaid::path_mermaid;
+pub use path_text::path_text;

@@ -1,0 +1,39 @@
+//! The commands. A new one is a file with `Args` and `run`, and a line in each place below.
+
+use super::{CliError, CommonArgs, Exit, list, path};
+
+/// Live per-hop latency and drops on the packet path of a virtual machine.
+#[derive(Debug, clap::Parser)]
+#[command(name = "hoptrace", version, about, max_term_width = 100)]
+pub struct Cli {
+    /// Options of every command.
+    #[command(flatten)]
+    pub common: CommonArgs,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, clap::Subcommand)]
+pub enum Command {
+    /// List the instances and ports this host can trace
+    List(list::Args),
+    /// Draw the packet path of a VM's port, and name what is wrong on it
+    Path(path::Args),
+    // Trace(trace::Args),
+}
+
+impl Command {
+    /// Runs it.
+    ///
+    /// # Errors
+    /// What the command could not do.
+    pub async fn run(&self, common: &CommonArgs) -> Result<Exit, CliError> {
+        match self {
+            Self::List(args) => list::run(common, args).await,
+            Self::Path(args) => path::run(common, args).await,
+            // Self::Trace(args) => trace::run(common, args).await,
+        }
+    }
+}

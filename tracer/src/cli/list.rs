@@ -1,0 +1,28 @@
+//! `hoptrace list`
+
+use super::{CliError, CommonArgs, Exit, output, survey};
+use crate::{path, report};
+
+/// Options of `list`.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Args {
+    /// Print one JSON object instead of a table
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Lists every instance and port.
+///
+/// # Errors
+/// When no source can name a VM, or stdout cannot be written.
+pub(super) async fn run(common: &CommonArgs, args: &Args) -> Result<Exit, CliError> {
+    let topology = survey(common).await?;
+    let rows = path::list(&topology);
+    let text = if args.json {
+        format!("{}\n", report::list_json(&rows, &topology.sources))
+    } else {
+        report::list_text(&rows, output::canvas())
+    };
+    output::result(&text)?;
+    Ok(Exit::Ok)
+}

@@ -1,0 +1,241 @@
+//! A libvirt domain's XML, with Nova's metadata, as an [`Instance`].
+
+use std::net::IpAddr;
+
+use roxmltree::{Document, Node, ParsingOptions};
+
+use crate::model::{Instance, InstanceInterface, InstanceState, MacAddr, ParseMacError};
+
+/// Larger XML is refused: real ones have some tens of kilobytes.
+const MAX_BYTES: usize = 4 << 20;
+/// More nodes than any real domain has.
+const MAX_NODES: u32 = 200_000;
+
+/// The text does not describe a domain.
+#[derive(Debug, thiserror::Error)]
+pub enum DomainXmlError {
+    /// Beyond any real size.
+    #[error("its XML has {0} bytes, more than hoptrace reads")]
+    TooLarge(usize),
+    /// Not XML, or with a DTD.
+    #[error("its XML is malformed: {0}")]
+    Malformed(#[from] roxmltree::Error),
+    /// XML of something else, or cut short.
+    #[error("its XML has no {0}")]
+    Missing(&'static str),
+    /// An interface's address.
+    #[error("its XML has an interface whose address is {0}")]
+    Mac(#[from] ParseMacError),
+}
+
+/// Reads a domain's XML. The state is not in it.
+///
+/// # Errors
+/// When the text is not XML, not a domain, without name or UUID, or with a MAC address that is none.
+pub fn parse(xml: &str, state: InstanceState) -> Result<Instance, DomainXmlError> {
+    if xml.len() > MAX_BYTES {
+        return Err(DomainXmlError::TooLarge(xml.len()));
+    }
+    let options = ParsingOptions { allow_dtd: false, nodes_limit: MAX_NODES, ..ParsingOptions::default() };
+    let document = Document::parse_with_options(xml, options)?;
+    let domain = document.root_element();
+    if !domain.has_tag_name("domain") {
+        return Err(DomainXmlError::Missing("domain element"));
+    }
+    let name = child_text(domain, "name").ok_or(DomainXmlError::Missing("name"))?;
+    let uuid = child_text(domain, "uuid").ok_or(DomainXmlError::Missing("uuid"))?;
+    let nova = nova_instance(domain);
+    let nova_ports = nova.map(nova_ports).unwrap_or_default();
+    let interfaces = child(domain, "devices")
+        .into_iter()
+        .flat_map(|devices| devices.children().filter(|node| node.has_tag_name("interface")))
+        .filter_map(|node| interface(node).transpose())
+        .collect::<Result<Vec<_>, _>>()?;
+    Ok(Instance {
+        name,
+        uuid: uuid.to_ascii_lowercase(),
+        display_name: nova.and_then(|nova| child_text(nova, "name")),
+        state,
+        interfaces: join(interfaces, nova_ports),
+    })
+}
+
+/// A Neutron port of Nova's metadata.
+struct NovaPort {
+    port_id: String,
+    fixed_ips: Vec<IpAddr>,
+}
+
+/// Nova lists its ports beside the interfaces, without a MAC. They belong together by the virtual port's id, else by
+/// the tap's name (`tap` and the first 11 characters of the port id), else by order, when there are as many.
+fn join(mut interfaces: Vec<InstanceInterface>, ports: Vec<NovaPort>) -> Vec<InstanceInterface> {
+    let same_count = interfaces.len() == ports.len();
+    let mut rest = Vec::new();
+    for port in ports {
+        let short = port.port_id.get(..11).unwrap_or(&port.port_id);
+        let owner = interfaces.iter_mut().find(|interface| {
+            let by_tap = || interface.tap.as_deref().and_then(|tap| tap.strip_prefix("tap")) == Some(short);
+            interface.port_id.as_ref().map_or_else(by_tap, |id| *id == port.port_id)
+        });
+        match owner {
+            Some(interface) => {
+                interface.port_id = Some(port.port_id);
+                interface.fixed_ips = port.fixed_ips;
+                rest.push(None);
+            }
+            None => rest.push(Some(port)),
+        }
+    }
+    if same_count {
+        for (interface, port) in interfaces.iter_mut().zip(rest) {
+            if let (None, Some(port)) = (&interface.port_id, port) {
+                interface.port_id = Some(port.port_id);
+                interface.fixed_ips = port.fixed_ips;
+            }
+        }
+    }
+    interfaces
+}
+
+/// An interface; `None` without a MAC (SR-IOV by PCI address, for one).
+fn interface(node: Node<'_, '_>) -> Result<Option<InstanceInterface>, ParseMacError> {
+    let Some(mac) = child_attribute(node, "mac", "address") else { return Ok(None) };
+    let mac: MacAddr = mac.parse()?;
+    let port_id =
+        child(node, "virtualport").and_then(|port| child_attribute(port, "parameters", "interfaceid"));
+    Ok(Some(InstanceInterface {
+        mac,
+        tap: child_attribute(node, "target", "dev").map(str::to_owned),
+        source_bridge: child_attribute(node, "source", "bridge").map(str::to_owned),
+        mtu_bytes: child_attribute(node, "mtu", "size").and_then(|size| size.parse().ok()),
+        port_id: port_id.map(str::to_ascii_lowercase),
+        fixed_ips: Vec::new(),
+    }))
+}
+
+/// Nova's element in the metadata, whatever version its namespace has.
+fn nova_instance<'a, 'input>(domain: Node<'a, 'input>) -> Option<Node<'a, 'input>> {
+    child(domain, "metadata")?.children().find(|node| {
+        node.tag_name().name() == "instance"
+            && node.tag_name().namespace().is_some_and(|namespace| namespace.contains("openstack.org"))
+    })
+}
+
+fn nova_ports(nova: Node<'_, '_>) -> Vec<NovaPort> {
+    let Some(ports) = child(nova, "ports") else { return Vec::new() };
+    ports
+        .children()
+        .filter(|node| node.tag_name().name() == "port")
+        .filter_map(|port| {
+            let fixed_ips = port
+                .children()
+                .filter(|node| node.tag_name().name() == "ip" && node.attribute("type") != Some("floating"))
+                .filter_map(|ip| ip.attribute("address")?.parse().ok())
+                .collect();
+            Some(NovaPort { port_id: port.attribute("uuid")?.to_ascii_lowercase(), fixed_ips })
+        })
+        .collect()
+}
+
+fn child<'a, 'input>(node: Node<'a, 'input>, name: &str) -> Option<Node<'a, 'input>> {
+    node.children().find(|child| child.tag_name().name() == name)
+}
+
+fn child_text(node: Node<'_, '_>, name: &str) -> Option<String> {
+    child(node, name)?.text().map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned)
+}
+
+fn child_attribute<'a>(node: Node<'a, '_>, name: &str, attribute: &str) -> Option<&'a str> {
+    child(node, name)?.attribute(attribute).filter(|value| !value.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+    use super::*;
+
+    fn domain(metadata: &str, devices: &str) -> String {
+        format!(
+            "<domain type='qemu' id='1'><name>instance-00000025</name>\
+             <uuid>9C45FCE8-83d9-4518-9055-4df2899e23af</uuid><metadata>{metadata}</metadata>\
+             <devices>{devices}</devices></domain>"
+        )
+    }
+
+    fn nova(inner: &str) -> String {
+        format!(
+            "<nova:instance xmlns:nova='http://openstack.org/xmlns/libvirt/nova/1.1'>{inner}</nova:instance>"
+        )
+    }
+
+    const INTERFACE: &str = "<interface type='bridge'><mac address='fa:16:3e:21:1b:4b'/>\
+        <source bridge='qbrc3d70d5c-a9'/><target dev='tapc3d70d5c-a9'/><mtu size='1450'/></interface>";
+
+    fn read(xml: &str) -> Result<Instance, DomainXmlError> {
+        parse(xml, InstanceState::Running)
+    }
+
+    #[test]
+    fn nova_metadata_and_interface_are_joined_by_tap_name() {
+        let ports = "<nova:name>yjwang-test-1</nova:name><nova:ports>\
+            <nova:port uuid='00000000-0000-0000-0000-000000000000'><nova:ip address='192.0.2.9'/></nova:port>\
+            <nova:port uuid='c3d70d5c-a9aa-4bbb-8ccc-0123456789ab'>\
+            <nova:ip type='fixed' address='10.99.99.111' ipVersion='4'/><nova:ip address='nonsense'/>\
+            <nova:ip type='fixed' address='2001:db8::6f' ipVersion='6'/></nova:port></nova:ports>";
+        let instance = read(&domain(&nova(ports), INTERFACE)).unwrap();
+        assert_eq!(instance.display_name.as_deref(), Some("yjwang-test-1"));
+        assert_eq!(instance.uuid, "9c45fce8-83d9-4518-9055-4df2899e23af");
+        let port = &instance.interfaces[0];
+        assert_eq!(port.port_id.as_deref(), Some("c3d70d5c-a9aa-4bbb-8ccc-0123456789ab"));
+        assert_eq!(
+            port.fixed_ips,
+            ["10.99.99.111".parse::<IpAddr>().unwrap(), "2001:db8::6f".parse().unwrap()]
+        );
+        assert_eq!((port.mtu_bytes, port.source_bridge.as_deref()), (Some(1450), Some("qbrc3d70d5c-a9")));
+    }
+
+    #[test]
+    fn a_shut_off_domain_without_targets_is_joined_by_order_only_when_counts_agree() {
+        let devices = "<interface><mac address='fa:16:3e:00:00:01'/></interface>\
+                       <interface><mac address='fa:16:3e:00:00:02'/></interface>";
+        let two = nova("<nova:ports><nova:port uuid='AAAA'/><nova:port uuid='bbbb'/></nova:ports>");
+        let ids =
+            |xml: &str| read(xml).unwrap().interfaces.into_iter().map(|i| i.port_id).collect::<Vec<_>>();
+        assert_eq!(ids(&domain(&two, devices)), [Some("aaaa".to_owned()), Some("bbbb".to_owned())]);
+        let one = nova("<nova:ports><nova:port uuid='aaaa'/></nova:ports>");
+        assert_eq!(ids(&domain(&one, devices)), [None, None]);
+    }
+
+    #[test]
+    fn a_domain_without_nova_is_fine_and_foreign_metadata_is_not_nova() {
+        let instance = read(&domain("<instance><name>x</name></instance>", INTERFACE)).unwrap();
+        assert_eq!(instance.display_name, None);
+        assert_eq!(read(&domain("", "<interface type='hostdev'/>")).unwrap().interfaces, []);
+    }
+
+    #[test]
+    fn hostile_text_is_an_error_not_a_crash() {
+        let bomb = "<!DOCTYPE d [<!ENTITY a 'ha'><!ENTITY b '&a;&a;&a;'>]><domain><name>&b;</name></domain>";
+        let deep = "<domain>".repeat(5_000);
+        let bad_mac = domain("", "<interface><mac address='fa:16:3e'/></interface>");
+        let huge = " ".repeat(MAX_BYTES + 1);
+        for bad in [
+            "",
+            "{}",
+            "<domain>",
+            "<domain/>",
+            "<network/>",
+            "<domain><name> </name></domain>",
+            bomb,
+            &deep,
+            &bad_mac,
+            &huge,
+            "<domain><name>a</name><uuid/></domain>",
+            "\u{0}<domain/>",
+        ] {
+            assert!(read(bad).is_err(), "{bad:.60}");
+        }
+        let many = format!("<domain><name>a</name><uuid>u</uuid>{}</domain>", "<a/>".repeat(300_000));
+        assert!(read(&many).is_err());
+    }
+}

@@ -1,0 +1,153 @@
+//! The kernel's interfaces, over rtnetlink.
+
+use futures_util::TryStreamExt;
+use rtnetlink::packet_route::{
+    AddressFamily,
+    link::{
+        BridgePortState as KernelPortState, InfoBridgePort, InfoKind, InfoPortData, LinkAttribute,
+        LinkExtentMask, LinkFlags, LinkInfo, LinkMessage,
+    },
+};
+
+use crate::model::{BridgePortState, IfIndex, Link, LinkKind, MacAddr, VethPeer};
+
+/// The kernel's interfaces could not be listed.
+#[derive(Debug, thiserror::Error)]
+pub enum NetlinkError {
+    /// No socket.
+    #[error("cannot open an rtnetlink socket: {0}")]
+    Open(#[source] std::io::Error),
+    /// The dump failed.
+    #[error("cannot list the interfaces: {0}")]
+    Dump(#[source] rtnetlink::Error),
+}
+
+/// Every interface of this network namespace.
+pub(super) async fn links() -> Result<Vec<Link>, NetlinkError> {
+    let (connection, handle, _) = rtnetlink::new_connection().map_err(NetlinkError::Open)?;
+    let driver = tokio::spawn(connection);
+    let dump = handle
+        .link()
+        .get()
+        .set_filter_mask(AddressFamily::Unspec, vec![LinkExtentMask::SkipStats])
+        .execute()
+        .try_filter_map(async |message| Ok(link(message)))
+        .try_collect()
+        .await;
+    driver.abort();
+    dump.map_err(NetlinkError::Dump)
+}
+
+/// One message as a link; `None` without a name.
+fn link(message: LinkMessage) -> Option<Link> {
+    let flags = message.header.flags;
+    let mut link = Link {
+        index: IfIndex(message.header.index),
+        name: String::new(),
+        mac: None,
+        mtu_bytes: 0,
+        admin_up: flags.contains(LinkFlags::Up),
+        carrier: flags.contains(LinkFlags::LowerUp),
+        kind: LinkKind::Other,
+        master: None,
+        peer: None,
+        bridge_port_state: None,
+    };
+    let (mut lower, mut elsewhere) = (None, false);
+    for attribute in message.attributes {
+        match attribute {
+            LinkAttribute::IfName(name) => link.name = name,
+            LinkAttribute::Address(bytes) => link.mac = <[u8; 6]>::try_from(bytes).ok().map(MacAddr),
+            LinkAttribute::Mtu(mtu) => link.mtu_bytes = mtu,
+            LinkAttribute::Controller(index) => link.master = Some(IfIndex(index)),
+            LinkAttribute::Link(index) => lower = Some(IfIndex(index)),
+            LinkAttribute::LinkNetNsId(_) => elsewhere = true,
+            LinkAttribute::LinkInfo(infos) => read_info(&mut link, &infos),
+            _ => {}
+        }
+    }
+    // IFLA_LINK of a veth is its peer's index, in the namespace IFLA_LINK_NETNSID names when that is another one.
+    if link.kind == LinkKind::Veth {
+        link.peer = lower
+            .map(|index| if elsewhere { VethPeer::OtherNamespace(index) } else { VethPeer::Here(index) });
+    }
+    (!link.name.is_empty()).then_some(link)
+}
+
+fn read_info(link: &mut Link, infos: &[LinkInfo]) {
+    for info in infos {
+        match info {
+            LinkInfo::Kind(kind) => link.kind = link_kind(kind),
+            LinkInfo::PortData(InfoPortData::BridgePort(attributes)) => {
+                link.bridge_port_state = attributes.iter().find_map(port_state);
+            }
+            _ => {}
+        }
+    }
+}
+
+fn link_kind(kind: &InfoKind) -> LinkKind {
+    match kind {
+        InfoKind::Bridge => LinkKind::Bridge,
+        InfoKind::Veth => LinkKind::Veth,
+        InfoKind::Tun => LinkKind::Tun,
+        InfoKind::Vlan => LinkKind::Vlan,
+        InfoKind::Bond | InfoKind::Team => LinkKind::Bond,
+        InfoKind::Other(name) if name == "openvswitch" => LinkKind::OpenVswitch,
+        _ => LinkKind::Other,
+    }
+}
+
+fn port_state(attribute: &InfoBridgePort) -> Option<BridgePortState> {
+    let InfoBridgePort::State(state) = attribute else { return None };
+    Some(match state {
+        KernelPortState::Forwarding => BridgePortState::Forwarding,
+        KernelPortState::Disabled => BridgePortState::NotForwarding("disabled"),
+        KernelPortState::Listening => BridgePortState::NotForwarding("listening"),
+        KernelPortState::Learning => BridgePortState::NotForwarding("learning"),
+        KernelPortState::Blocking => BridgePortState::NotForwarding("blocking"),
+        _ => BridgePortState::NotForwarding("unknown"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn message(attributes: Vec<LinkAttribute>) -> LinkMessage {
+        let mut message = LinkMessage::default();
+        message.header.index = 7;
+        message.header.flags = LinkFlags::Up;
+        message.attributes = attributes;
+        message
+    }
+
+    #[test]
+    fn a_veth_peer_is_here_or_elsewhere() {
+        let veth = || LinkAttribute::LinkInfo(vec![LinkInfo::Kind(InfoKind::Veth)]);
+        let name = || LinkAttribute::IfName("ens3".to_owned());
+        let here = link(message(vec![name(), LinkAttribute::Link(8), veth()])).unwrap();
+        assert_eq!(here.peer, Some(VethPeer::Here(IfIndex(8))));
+        assert!(here.admin_up && !here.carrier);
+        let away = link(message(vec![name(), LinkAttribute::Link(8), LinkAttribute::LinkNetNsId(0), veth()]))
+            .unwrap();
+        assert_eq!(away.peer, Some(VethPeer::OtherNamespace(IfIndex(8))));
+    }
+
+    #[test]
+    fn a_vlan_lower_device_is_no_peer_and_a_nameless_link_no_link() {
+        let vlan = vec![
+            LinkAttribute::IfName("ens3.5".to_owned()),
+            LinkAttribute::Link(2),
+            LinkAttribute::LinkInfo(vec![LinkInfo::Kind(InfoKind::Vlan)]),
+        ];
+        assert_eq!(link(message(vlan)).unwrap().peer, None);
+        assert_eq!(link(message(Vec::new())), None);
+    }
+
+    #[tokio::test]
+    async fn the_loopback_interface_is_found() {
+        assert!(links().await.unwrap().iter().any(|link| link.name == "lo"));
+    }
+}

@@ -1,0 +1,170 @@
+//! The bridges, ports and interfaces of Open vSwitch, in one consistent read.
+
+use std::collections::HashMap;
+
+use serde_json::{Value, json};
+
+use super::{Client, OvsdbError, Remote, column::Row};
+use crate::model::{NeutronKeys, NeutronNetwork, OvsBridge, OvsInterface, OvsPort};
+
+/// Open vSwitch's database.
+pub const DATABASE: &str = "Open_vSwitch";
+
+/// What discovery monitors: no statistics, which would change with every packet.
+#[must_use]
+pub fn monitor_requests() -> Value {
+    json!({
+        "Bridge": [{"columns": ["name", "datapath_type", "fail_mode", "ports"]}],
+        "Port": [{"columns": ["name", "tag", "trunks", "interfaces", "other_config"]}],
+        "Interface": [{"columns": [
+            "name", "type", "ofport", "error", "options", "external_ids", "admin_state", "link_state"
+        ]}],
+    })
+}
+
+/// Reads the bridges from the first of the remotes that can be connected to, and says which one that was.
+///
+/// # Errors
+/// When none can be connected to, or the one that can gives no sensible answer.
+pub async fn snapshot(remotes: &[Remote]) -> Result<(Vec<OvsBridge>, Remote), OvsdbError> {
+    let mut failures = Vec::new();
+    for remote in remotes {
+        match Client::connect(remote).await {
+            Ok(mut client) => {
+                let tables = client.monitor_cond(DATABASE, "hoptrace", monitor_requests()).await?;
+                return Ok((bridges_from_updates(&tables)?, remote.clone()));
+            }
+            Err(error) => failures.push(error),
+        }
+    }
+    Err(OvsdbError::Unreachable(failures))
+}
+
+/// The bridges in a `<table-updates2>` of `initial` rows. Dangling references are skipped, rows without a name too.
+///
+/// # Errors
+/// [`OvsdbError::Shape`] when it is no object of tables.
+pub fn bridges_from_updates(tables: &Value) -> Result<Vec<OvsBridge>, OvsdbError> {
+    if !tables.is_object() {
+        return Err(OvsdbError::Shape("the reply to monitor_cond is not an object of tables".to_owned()));
+    }
+    // A row belongs to one parent only. Taking it out keeps hostile data from multiplying rows.
+    let mut ports = rows(tables, "Port");
+    let mut interfaces = rows(tables, "Interface");
+    let mut bridges = Vec::new();
+    for row in rows(tables, "Bridge").into_values() {
+        let Some(mut bridge) = bridge(row) else { continue };
+        for port_row in row.references("ports").into_iter().filter_map(|uuid| ports.remove(uuid)) {
+            let children = port_row.references("interfaces").into_iter();
+            let children =
+                children.filter_map(|uuid| interfaces.remove(uuid)).filter_map(interface).collect();
+            bridge.ports.extend(port(port_row, children));
+        }
+        bridge.ports.sort_by(|one, other| one.name.cmp(&other.name));
+        bridges.push(bridge);
+    }
+    bridges.sort_by(|one, other| one.name.cmp(&other.name));
+    Ok(bridges)
+}
+
+fn rows<'a>(tables: &'a Value, table: &str) -> HashMap<&'a str, Row<'a>> {
+    let Some(Value::Object(rows)) = tables.get(table) else { return HashMap::new() };
+    rows.iter().filter_map(|(uuid, update)| Some((uuid.as_str(), Row(update.get("initial")?)))).collect()
+}
+
+fn bridge(row: Row<'_>) -> Option<OvsBridge> {
+    Some(OvsBridge {
+        name: row.string("name")?,
+        datapath_type: row.string("datapath_type").unwrap_or_default(),
+        fail_mode: row.string("fail_mode"),
+        ports: Vec::new(),
+    })
+}
+
+fn port(row: Row<'_>, interfaces: Vec<OvsInterface>) -> Option<OvsPort> {
+    let config = |key| row.key("other_config", key).map(str::to_owned);
+    Some(OvsPort {
+        name: row.string("name")?,
+        tag: row.integer("tag").and_then(|tag| tag.try_into().ok()),
+        trunks: row.set("trunks").into_iter().filter_map(|vlan| vlan.as_u64()?.try_into().ok()).collect(),
+        interfaces,
+        network: NeutronNetwork {
+            network_type: config("network_type"),
+            physical_network: config("physical_network"),
+            segmentation_id: config("segmentation_id"),
+        },
+    })
+}
+
+fn interface(row: Row<'_>) -> Option<OvsInterface> {
+    let external = |key| row.key("external_ids", key);
+    let is_up = |column| row.string(column).map(|state| state == "up");
+    Some(OvsInterface {
+        name: row.string("name")?,
+        kind: row.string("type").unwrap_or_default(),
+        ofport: row.integer("ofport"),
+        error: row.string("error"),
+        peer: row.key("options", "peer").map(str::to_owned),
+        admin_up: is_up("admin_state"),
+        link_up: is_up("link_state"),
+        neutron: NeutronKeys {
+            iface_id: external("iface-id").map(str::to_ascii_lowercase),
+            attached_mac: external("attached-mac").and_then(|mac| mac.parse().ok()),
+            vm_uuid: external("vm-uuid").map(str::to_ascii_lowercase),
+            iface_status: external("iface-status").map(str::to_owned),
+        },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+    use super::*;
+
+    fn tables() -> Value {
+        json!({
+            "Bridge": {"b1": {"initial": {"name": "br-int", "fail_mode": "secure",
+                "ports": ["set", [["uuid", "p1"], ["uuid", "gone"]]]}}},
+            "Port": {"p1": {"initial": {"name": "qvo1", "tag": 4095, "interfaces": ["uuid", "i1"],
+                "other_config": ["map", [["network_type", "vlan"], ["segmentation_id", "101"]]]}}},
+            "Interface": {"i1": {"initial": {"name": "qvo1", "ofport": -1, "error": "no such device",
+                "external_ids": ["map", [["iface-id", "C3D7"], ["attached-mac", "fa:16:3e:21:1b:4b"]]]}}},
+        })
+    }
+
+    #[test]
+    fn rows_are_joined() {
+        let bridges = bridges_from_updates(&tables()).unwrap();
+        let port = &bridges[0].ports[0];
+        assert_eq!((bridges[0].name.as_str(), port.tag), ("br-int", Some(4095)));
+        assert_eq!(port.network.segmentation_id.as_deref(), Some("101"));
+        let interface = &port.interfaces[0];
+        assert_eq!((interface.ofport, interface.error.as_deref()), (Some(-1), Some("no such device")));
+        assert_eq!(interface.neutron.iface_id.as_deref(), Some("c3d7"));
+        assert!(interface.is_netdev() && interface.link_up.is_none());
+    }
+
+    #[test]
+    fn malformed_tables_lose_what_is_malformed_and_nothing_else() {
+        assert!(bridges_from_updates(&json!([])).is_err());
+        assert!(bridges_from_updates(&json!(null)).is_err());
+        assert_eq!(bridges_from_updates(&json!({"Bridge": 7, "Port": []})).unwrap(), []);
+        let mut odd = tables();
+        odd["Port"]["p1"]["initial"]["tag"] = json!(70_000);
+        odd["Interface"]["i1"]["initial"]["external_ids"] = json!(["map"]);
+        odd["Interface"]["i2"] = json!("x");
+        odd["Bridge"]["b2"] = json!({"initial": {"ports": ["uuid"]}});
+        let bridges = bridges_from_updates(&odd).unwrap();
+        assert_eq!((bridges.len(), bridges[0].ports[0].tag), (1, None));
+        assert_eq!(bridges[0].ports[0].interfaces[0].neutron, NeutronKeys::default());
+    }
+
+    #[test]
+    fn a_row_that_many_refer_to_is_used_once() {
+        let mut odd = tables();
+        odd["Bridge"]["b2"] =
+            json!({"initial": {"name": "br-x", "ports": ["set", [["uuid", "p1"], ["uuid", "p1"]]]}});
+        let bridges = bridges_from_updates(&odd).unwrap();
+        assert_eq!(bridges.iter().map(|bridge| bridge.ports.len()).sum::<usize>(), 1);
+    }
+}

@@ -1,0 +1,95 @@
+//! Instances as libvirt knows them, and the identity of a port in all output.
+
+use std::net::IpAddr;
+
+use serde::Serialize;
+
+use super::MacAddr;
+
+/// What a domain is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum InstanceState {
+    /// Running, or blocked on a resource.
+    Running,
+    /// Its CPUs are stopped, its interfaces remain.
+    Paused,
+    /// Defined but without a process: it has no tap.
+    ShutOff,
+    /// On the way down, crashed, suspended by the guest, or unknown to us.
+    Other,
+}
+
+impl InstanceState {
+    /// The state in words.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Paused => "paused",
+            Self::ShutOff => "shut off",
+            Self::Other => "not running",
+        }
+    }
+}
+
+/// A libvirt domain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Instance {
+    /// The domain's name, `instance-00000025`.
+    pub name: String,
+    /// The domain's UUID, which is Nova's instance UUID, in lower case.
+    pub uuid: String,
+    /// Nova's display name, from the domain's metadata.
+    pub display_name: Option<String>,
+    /// What it is doing.
+    pub state: InstanceState,
+    /// Its interfaces, in the order of the domain XML.
+    pub interfaces: Vec<InstanceInterface>,
+}
+
+/// One interface of a domain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InstanceInterface {
+    /// The address the guest has.
+    pub mac: MacAddr,
+    /// The tap device; only a running domain has one for sure.
+    pub tap: Option<String>,
+    /// The bridge the tap is plugged into.
+    pub source_bridge: Option<String>,
+    /// The MTU asked for, in bytes.
+    pub mtu_bytes: Option<u32>,
+    /// The Neutron port, from Nova's metadata or the virtual port's `interfaceid`.
+    pub port_id: Option<String>,
+    /// The port's fixed addresses, from Nova's metadata.
+    pub fixed_ips: Vec<IpAddr>,
+}
+
+/// Which VM and which of its ports: the `instance` object of all machine-readable output.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct InstanceId {
+    /// The libvirt domain's name; `None` when libvirt could not be asked.
+    pub name: Option<String>,
+    /// The instance's UUID.
+    pub uuid: Option<String>,
+    /// Nova's display name.
+    pub display_name: Option<String>,
+    /// The port's MAC address.
+    pub mac: MacAddr,
+    /// The port's fixed addresses.
+    pub ips: Vec<IpAddr>,
+    /// The Neutron port.
+    pub port_id: Option<String>,
+}
+
+impl InstanceId {
+    /// What people call it: display name, else domain, else UUID, else MAC. Text from outside, not yet escaped.
+    #[must_use]
+    pub fn title(&self) -> String {
+        self.display_name
+            .clone()
+            .or_else(|| self.name.clone())
+            .or_else(|| self.uuid.clone())
+            .unwrap_or_else(|| self.mac.to_string())
+    }
+}

@@ -1,0 +1,98 @@
+//! What all sources said about this host, joined up: the only input of the path stage.
+
+use std::collections::HashMap;
+
+use super::{IfIndex, Instance, Link, OvsBridge, OvsInterface, OvsPort, SourceName, SourceStatus, VethPeer};
+
+/// This host: its instances, links and OVS bridges, and which sources could be asked.
+#[derive(Debug, Clone, Default)]
+pub struct Topology {
+    /// From libvirt.
+    pub instances: Vec<Instance>,
+    /// From OVSDB.
+    pub bridges: Vec<OvsBridge>,
+    /// Every source that was asked.
+    pub sources: Vec<SourceStatus>,
+    links: Vec<Link>,
+    link_by_name: HashMap<String, usize>,
+    link_by_index: HashMap<IfIndex, usize>,
+}
+
+/// Where an OVS interface sits.
+#[derive(Debug, Clone, Copy)]
+pub struct OvsPlace<'a> {
+    /// The bridge.
+    pub bridge: &'a OvsBridge,
+    /// The port on it.
+    pub port: &'a OvsPort,
+    /// The interface of that port.
+    pub interface: &'a OvsInterface,
+}
+
+impl Topology {
+    /// Takes the kernel's links, replacing those there were.
+    pub fn set_links(&mut self, links: Vec<Link>) {
+        self.link_by_name = links.iter().enumerate().map(|(at, link)| (link.name.clone(), at)).collect();
+        self.link_by_index = links.iter().enumerate().map(|(at, link)| (link.index, at)).collect();
+        self.links = links;
+    }
+
+    /// The kernel's links.
+    #[must_use]
+    pub fn links(&self) -> &[Link] {
+        &self.links
+    }
+
+    /// The link of that name.
+    #[must_use]
+    pub fn link(&self, name: &str) -> Option<&Link> {
+        self.link_by_name.get(name).and_then(|&at| self.links.get(at))
+    }
+
+    /// The link of that index.
+    #[must_use]
+    pub fn link_at(&self, index: IfIndex) -> Option<&Link> {
+        self.link_by_index.get(&index).and_then(|&at| self.links.get(at))
+    }
+
+    /// The bridge, bond or datapath a link is a port of.
+    #[must_use]
+    pub fn master(&self, link: &Link) -> Option<&Link> {
+        link.master.and_then(|index| self.link_at(index))
+    }
+
+    /// The other end of a veth pair, if it is in this network namespace.
+    #[must_use]
+    pub fn veth_peer(&self, link: &Link) -> Option<&Link> {
+        match link.peer {
+            Some(VethPeer::Here(index)) => self.link_at(index),
+            _ => None,
+        }
+    }
+
+    /// Every OVS interface, with its port and bridge.
+    pub fn ovs_interfaces(&self) -> impl Iterator<Item = OvsPlace<'_>> {
+        self.bridges.iter().flat_map(OvsBridge::places)
+    }
+
+    /// The OVS interface of that name. OVS keeps names unique on a host.
+    #[must_use]
+    pub fn ovs_interface(&self, name: &str) -> Option<OvsPlace<'_>> {
+        self.ovs_interfaces().find(|place| place.interface.name == name)
+    }
+
+    /// Whether a source answered.
+    #[must_use]
+    pub fn answered(&self, name: SourceName) -> bool {
+        self.sources.iter().any(|source| source.name == name && source.missing.is_none())
+    }
+}
+
+impl OvsBridge {
+    /// Every interface on this bridge, with its port.
+    pub fn places(&self) -> impl Iterator<Item = OvsPlace<'_>> {
+        self.ports.iter().flat_map(move |port| {
+            port.interfaces.iter().map(move |interface| OvsPlace { bridge: self, port, interface })
+        })
+    }
+}

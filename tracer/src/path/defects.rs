@@ -1,0 +1,113 @@
+//! What can be wrong with what a path leads over, each with its evidence.
+
+use super::walk::Walk;
+use crate::model::{
+    BridgePortState, InstanceState, Link, LinkKind, OvsInterface, OvsPlace, Path, Printable, Role, Topology,
+    VmPort,
+};
+
+/// Neutron's OVS agent puts a port it could not bind into this VLAN, whose packets are dropped.
+const DEAD_VLAN_TAG: u16 = 4095;
+
+/// The port's identity: what libvirt and OVSDB disagree on, and a guest that is not running.
+pub(super) fn identity(walk: &mut Walk, port: &VmPort) {
+    if let Some(attached) = port.attached_mac.filter(|attached| *attached != port.id.mac) {
+        let what = format!(
+            "the guest has {} (libvirt), but OVSDB's attached-mac is {attached}: port security drops what it sends",
+            port.id.mac
+        );
+        walk.problem(Path::GUEST, what);
+    }
+    if port.state == Some(InstanceState::Paused) {
+        walk.problem(Path::GUEST, "the VM is paused: it answers nothing");
+    }
+}
+
+/// Every hop: down, no carrier, not forwarding, or with a smaller MTU than the hop before.
+pub(super) fn interfaces(walk: &mut Walk, topology: &Topology) {
+    let hops: Vec<(Role, &Link)> =
+        walk.hops.iter().filter_map(|hop| Some((hop.role, topology.link_at(hop.ifindex)?))).collect();
+    let mut largest: Option<&Link> = None;
+    for (role, link) in hops {
+        if let Some(what) = link_defect(role, link) {
+            walk.problem(&link.name, what);
+        }
+        // A port without carrier is always disabled; that has been said already.
+        if let (true, true, Some(BridgePortState::NotForwarding(state))) =
+            (link.admin_up, link.carrier, link.bridge_port_state)
+        {
+            walk.problem(
+                &link.name,
+                format!("its bridge does not forward through it: spanning tree state {state}"),
+            );
+        }
+        if let Some(before) = largest.filter(|before| link.mtu_bytes < before.mtu_bytes) {
+            let what = format!(
+                "MTU {} is smaller than {} of {}: larger packets are dropped here",
+                link.mtu_bytes,
+                before.mtu_bytes,
+                Printable(&before.name),
+            );
+            walk.problem(&link.name, what);
+        }
+        // The hops of role NIC are alternatives: each is compared with what comes before all of them.
+        if role != Role::Nic && largest.is_none_or(|before| link.mtu_bytes > before.mtu_bytes) {
+            largest = Some(link);
+        }
+    }
+}
+
+fn link_defect(role: Role, link: &Link) -> Option<String> {
+    if !link.admin_up {
+        return Some(format!("it is down (IFF_UP is not set): ip link set {} up", Printable(&link.name)));
+    }
+    if link.carrier {
+        return None;
+    }
+    Some(
+        match (role, link.kind) {
+            (Role::Tap, LinkKind::Tun) => "no carrier: no process has the tap open",
+            (_, LinkKind::Veth) => "no carrier: the other end of the veth pair is down",
+            _ => "no carrier (IFF_LOWER_UP is not set): cable, switch port or peer",
+        }
+        .to_owned(),
+    )
+}
+
+/// A Linux bridge that is down forwards nothing.
+pub(super) fn bridge_down(walk: &mut Walk, bridge: &Link) {
+    if !bridge.admin_up {
+        walk.problem(&bridge.name, "the bridge is down (IFF_UP is not set): it forwards nothing");
+    }
+}
+
+/// What OVSDB says is wrong with a port.
+pub(super) fn ovs_port(walk: &mut Walk, place: OvsPlace<'_>) {
+    let interface = place.interface;
+    if let Some(what) = not_opened(interface) {
+        walk.problem(&interface.name, what);
+    }
+    if place.port.tag == Some(DEAD_VLAN_TAG) {
+        walk.problem(
+            &interface.name,
+            "VLAN tag 4095 is Neutron's dead VLAN: the port's binding failed, its packets are dropped",
+        );
+    }
+    if let Some(status) = interface.neutron.iface_status.as_deref().filter(|status| *status != "active") {
+        walk.problem(&interface.name, format!("Neutron's iface-status is {}, not active", Printable(status)));
+    }
+}
+
+/// `ofport -1` and the `error` column.
+pub(super) fn not_opened(interface: &OvsInterface) -> Option<String> {
+    let reason = || {
+        interface
+            .error
+            .as_deref()
+            .map_or("OVSDB gives no error".to_owned(), |error| Printable(error).to_string())
+    };
+    match interface.ofport {
+        Some(-1) => Some(format!("Open vSwitch could not open it (ofport -1): {}", reason())),
+        _ => interface.error.is_some().then(|| format!("Open vSwitch reports: {}", reason())),
+    }
+}

@@ -1,0 +1,161 @@
+//! Neutron's OVS driver with `iptables_hybrid`: tap, `qbr` (Linux bridge with the security groups), the veth pair
+//! `qvb`/`qvo`, the integration bridge, and from there to the wire.
+
+use super::{defects, layout::Layout, plug, ports::short_id, uplink, walk::Walk};
+use crate::model::{
+    InstanceState, Link, LinkKind, OtherPort, OvsPlace, Path, PathKind, Printable, Role, SourceName,
+    Topology, VethPeer, VmPort,
+};
+
+/// The hybrid layout.
+pub(super) const LAYOUT: Layout = Layout { recognises, walk };
+
+/// A Linux bridge, or anything Nova names this way; and a port of which nothing is there, since Nova unplugs all of it
+/// when an instance stops.
+fn recognises(topology: &Topology, port: &VmPort) -> bool {
+    let starts = |name: Option<&str>, prefix| name.is_some_and(|name: &str| name.starts_with(prefix));
+    let tap_in_ovs = port.tap.as_deref().is_some_and(|tap| topology.ovs_interface(tap).is_some());
+    let bridge_in_ovs =
+        || topology.bridges.iter().any(|bridge| Some(&bridge.name) == port.source_bridge.as_ref());
+    let nothing_there =
+        plug::tap(topology, port).is_none() && port.ovs_interface.is_none() && !bridge_in_ovs();
+    !tap_in_ovs
+        && (plug::linux_bridge(topology, port).is_some()
+            || starts(port.source_bridge.as_deref(), "qbr")
+            || starts(port.ovs_interface.as_deref(), "qvo")
+            || nothing_there)
+}
+
+fn walk(topology: &Topology, port: &VmPort) -> Path {
+    let mut walk = Walk::new(PathKind::OvsHybrid);
+    let bridge = plug::linux_bridge(topology, port);
+    walk_tap(&mut walk, topology, port, bridge);
+    let veth = bridge.and_then(|bridge| veth_on(topology, bridge));
+    if let Some(bridge) = bridge {
+        walk.linux_bridge(bridge);
+        defects::bridge_down(&mut walk, bridge);
+    }
+    match (bridge, veth) {
+        (Some(bridge), Some(qvb)) => walk.hop(Role::Qvb, qvb, Some(&bridge.name), None),
+        (Some(bridge), None) => walk.gap(
+            &expected(port, "qvb"),
+            format!("{} has no veth port towards Open vSwitch", Printable(&bridge.name)),
+        ),
+        (None, _) if plug::tap(topology, port).is_some() => {
+            walk.gap(&expected(port, "qbr"), "the tap is a port of no Linux bridge");
+        }
+        (None, _) => {}
+    }
+    walk_qvo(&mut walk, topology, port, veth);
+    defects::identity(&mut walk, port);
+    defects::interfaces(&mut walk, topology);
+    walk.finish(port)
+}
+
+fn walk_tap(walk: &mut Walk, topology: &Topology, port: &VmPort, bridge: Option<&Link>) {
+    if let Some(tap) = plug::tap(topology, port) {
+        let master = topology.master(tap);
+        walk.hop(Role::Tap, tap, master.map(|master| master.name.as_str()), None);
+        if let (None, Some(bridge)) = (master, bridge) {
+            walk.problem(
+                &tap.name,
+                format!("it is not a port of {}: it has no master", Printable(&bridge.name)),
+            );
+        }
+        return;
+    }
+    let name = port.tap.clone().unwrap_or_else(|| expected(port, "tap"));
+    let why = match port.state {
+        Some(state @ (InstanceState::ShutOff | InstanceState::Other)) => {
+            format!("the VM is {} (libvirt), so it has no tap", state.as_str())
+        }
+        Some(state) => {
+            format!(
+                "libvirt says the VM is {}, but there is no interface {}",
+                state.as_str(),
+                Printable(&name)
+            )
+        }
+        None => format!("there is no interface {}: is the VM running on this host?", Printable(&name)),
+    };
+    walk.gap(&name, why);
+}
+
+/// The veth port of the Linux bridge that leads to Open vSwitch; else any veth port of it.
+fn veth_on<'a>(topology: &'a Topology, bridge: &Link) -> Option<&'a Link> {
+    let mut veths = topology
+        .links()
+        .iter()
+        .filter(|link| link.master == Some(bridge.index) && link.kind == LinkKind::Veth);
+    let leads_to_ovs = |link: &&Link| {
+        topology.veth_peer(link).is_some_and(|peer| topology.ovs_interface(&peer.name).is_some())
+    };
+    let first = veths.clone().find(|link| link.name.starts_with("qvb")).or_else(|| veths.clone().next());
+    veths.find(leads_to_ovs).or(first)
+}
+
+fn walk_qvo(walk: &mut Walk, topology: &Topology, port: &VmPort, qvb: Option<&Link>) {
+    let by_peer = qvb.and_then(|qvb| topology.veth_peer(qvb));
+    let by_ovsdb = port.ovs_interface.as_deref();
+    if let (Some(qvb), None) = (qvb, by_peer) {
+        let found = match qvb.peer {
+            Some(VethPeer::OtherNamespace(_)) => "its peer is in another network namespace",
+            _ => "its peer is not in this network namespace",
+        };
+        walk.problem(&qvb.name, found);
+    }
+    if let (Some(peer), Some(ovs)) = (by_peer, by_ovsdb)
+        && peer.name != ovs
+        && topology.ovs_interface(&peer.name).is_some()
+    {
+        let ovs = Printable(ovs);
+        walk.problem(&peer.name, format!("the tap leads here, but OVSDB has this port's iface-id on {ovs}"));
+    }
+    let name = by_peer.map(|peer| peer.name.clone()).or_else(|| by_ovsdb.map(str::to_owned));
+    let Some(name) = name else {
+        if plug::tap(topology, port).is_some() {
+            walk.gap(&expected(port, "qvo"), "no veth end leads to Open vSwitch");
+        }
+        return;
+    };
+    let place = topology.ovs_interface(&name);
+    match (by_peer.or_else(|| topology.link(&name)), place) {
+        (Some(link), _) => {
+            let bridge = place.map(|place| place.bridge.name.as_str());
+            walk.hop(Role::Qvo, link, bridge, place.and_then(|place| place.port.tag));
+        }
+        (None, _) => walk.gap(&name, "OVSDB knows it, but there is no such interface"),
+    }
+    match place {
+        Some(place) => walk_integration_bridge(walk, topology, place),
+        None if topology.answered(SourceName::Ovsdb) => {
+            let what = "no bridge in OVSDB has a port of this name: the VM is cut off";
+            walk.problem(&name, what);
+            walk.cut(format!("{} is unknown to OVSDB", Printable(&name)));
+        }
+        None => walk.cut("OVSDB could not be asked for the way beyond the veth pair"),
+    }
+}
+
+fn walk_integration_bridge(walk: &mut Walk, topology: &Topology, qvo: OvsPlace<'_>) {
+    defects::ovs_port(walk, qvo);
+    walk.network = uplink::network_in_words(qvo.port);
+    walk.ovs_bridge(qvo.bridge);
+    uplink::walk_to_wire(walk, topology, qvo);
+    let on_path = |name: &str| walk.hops.iter().any(|hop| hop.ifname == name);
+    let others =
+        qvo.bridge.places().filter(|place| place.interface.is_netdev() && !on_path(&place.interface.name));
+    walk.other_ports = others
+        .filter_map(|place| topology.link(&place.interface.name))
+        .map(|link| OtherPort { ifname: link.name.clone(), ifindex: link.index })
+        .collect();
+}
+
+/// The name Nova would give.
+fn expected(port: &VmPort, prefix: &str) -> String {
+    port.id.port_id.as_deref().map_or_else(|| prefix.to_owned(), |id| format!("{prefix}{}", short_id(id)))
+}
+
+#[cfg(test)]
+#[path = "hybrid_tests.rs"]
+mod tests;

@@ -1,0 +1,34 @@
+//! The layouts a port can be plugged in. A new one is a file with a `Layout` and a line in `LAYOUTS`.
+
+use super::{PathError, hybrid, plug::describe, ports, resolve};
+use crate::model::{Path, Topology, VmPort};
+
+/// A way to plug a VM into the network.
+pub(super) struct Layout {
+    /// Whether this port looks plugged this way.
+    pub(super) recognises: fn(&Topology, &VmPort) -> bool,
+    /// Walks from the VM to the wire, noting what is wrong on the way.
+    pub(super) walk: fn(&Topology, &VmPort) -> Path,
+}
+
+/// All layouts; the first that recognises a port walks it.
+const LAYOUTS: &[Layout] = &[hybrid::LAYOUT];
+
+/// Resolves a handle and walks its path.
+///
+/// # Errors
+/// When the handle means no port or several, or the port's layout is unknown.
+pub fn find(topology: &Topology, handle: &str) -> Result<Path, PathError> {
+    path_of(topology, &resolve(topology, &ports(topology), handle)?)
+}
+
+/// Walks the path of a port.
+///
+/// # Errors
+/// When its layout is unknown.
+pub fn path_of(topology: &Topology, port: &VmPort) -> Result<Path, PathError> {
+    match LAYOUTS.iter().find(|layout| (layout.recognises)(topology, port)) {
+        Some(layout) => Ok((layout.walk)(topology, port)),
+        None => Err(PathError::UnknownLayout { port: port.id.title(), found: describe(topology, port) }),
+    }
+}

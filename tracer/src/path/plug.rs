@@ -1,0 +1,41 @@
+//! Where a VM's tap is plugged in, for every layout.
+
+use super::ports::short_id;
+use crate::model::{Link, LinkKind, Printable, Topology, VmPort};
+
+/// The port's tap, if it exists.
+pub(super) fn tap<'a>(topology: &'a Topology, port: &VmPort) -> Option<&'a Link> {
+    topology.link(port.tap.as_deref()?)
+}
+
+/// The Linux bridge between the tap and the veth pair: the tap's master, else the one libvirt named, else the one Nova would
+/// have named, else the master of the veth end whose peer is the port's OVS interface.
+pub(super) fn linux_bridge<'a>(topology: &'a Topology, port: &VmPort) -> Option<&'a Link> {
+    let is_bridge = |link: &&Link| link.kind == LinkKind::Bridge;
+    let by_tap = || topology.master(tap(topology, port)?).filter(is_bridge);
+    let by_libvirt = || topology.link(port.source_bridge.as_deref()?).filter(is_bridge);
+    let by_name =
+        || topology.link(&format!("qbr{}", short_id(port.id.port_id.as_deref()?))).filter(is_bridge);
+    let by_ovs = || {
+        let qvo = topology.link(port.ovs_interface.as_deref()?)?;
+        topology.master(topology.veth_peer(qvo)?).filter(is_bridge)
+    };
+    by_tap().or_else(by_libvirt).or_else(by_name).or_else(by_ovs)
+}
+
+/// In words, for a layout nobody recognised.
+pub(super) fn describe(topology: &Topology, port: &VmPort) -> String {
+    let Some(name) = port.tap.as_deref() else { return "it has no tap and no bridge".to_owned() };
+    let master = tap(topology, port).and_then(|tap| topology.master(tap));
+    if let Some(place) = topology.ovs_interface(name) {
+        return format!(
+            "its tap {} is a port of the OVS bridge {}",
+            Printable(name),
+            Printable(&place.bridge.name)
+        );
+    }
+    match master {
+        Some(master) => format!("its tap {} is a port of {}", Printable(name), Printable(&master.name)),
+        None => format!("its tap {} is a port of no bridge", Printable(name)),
+    }
+}

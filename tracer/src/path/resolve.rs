@@ -1,0 +1,108 @@
+//! A handle → exactly one port.
+
+use std::net::IpAddr;
+
+use super::{PathError, close::close_matches, ports::short_id};
+use crate::model::{MacAddr, Topology, VmPort};
+
+/// A shorter piece of a UUID is no handle: it could be a word.
+const MIN_PREFIX_BYTES: usize = 4;
+
+/// Finds the one port a handle means: domain name, display name, UUID, MAC, fixed IP, port id or interface name; else
+/// a unique beginning of a UUID or port id.
+///
+/// # Errors
+/// When it means none (with close matches) or several (with all of them).
+pub fn resolve(topology: &Topology, ports: &[VmPort], handle: &str) -> Result<VmPort, PathError> {
+    let handle = handle.trim();
+    if handle.is_empty() {
+        return Err(PathError::Empty);
+    }
+    let handle_of = Handle::new(topology, handle);
+    for matches in [Handle::is_exactly, Handle::begins] {
+        let found: Vec<&VmPort> = ports.iter().filter(|port| matches(&handle_of, port)).collect();
+        match found.as_slice() {
+            [] => {}
+            [port] => return Ok((*port).clone()),
+            several => {
+                let ports = several.iter().map(|port| (*port).clone()).collect();
+                return Err(PathError::Ambiguous { handle: handle.to_owned(), ports });
+            }
+        }
+    }
+    let handle = handle.to_owned();
+    let without_port = topology.instances.iter().any(|instance| {
+        instance.interfaces.is_empty()
+            && (instance.name == handle
+                || instance.display_name.as_ref() == Some(&handle)
+                || instance.uuid.eq_ignore_ascii_case(&handle))
+    });
+    if without_port {
+        Err(PathError::NoPort { handle })
+    } else if ports.is_empty() {
+        Err(PathError::NothingKnown { handle })
+    } else {
+        Err(PathError::Unknown { close: close_matches(ports, &handle), handle })
+    }
+}
+
+/// What was asked for, in all the forms it could have.
+struct Handle<'a> {
+    text: &'a str,
+    lower: String,
+    mac: Option<MacAddr>,
+    ip: Option<IpAddr>,
+    /// The OVS interface behind a veth end that was named (`qvb` → `qvo`).
+    behind_veth: Option<&'a str>,
+}
+
+impl<'a> Handle<'a> {
+    fn new(topology: &'a Topology, text: &'a str) -> Self {
+        let peer = topology.link(text).and_then(|link| topology.veth_peer(link));
+        Self {
+            text,
+            lower: text.to_ascii_lowercase(),
+            mac: text.parse().ok(),
+            ip: text.trim_matches(['[', ']']).parse().ok(),
+            behind_veth: peer.map(|link| link.name.as_str()),
+        }
+    }
+
+    fn is_exactly(&self, port: &VmPort) -> bool {
+        let id = &port.id;
+        [&id.name, &id.display_name].into_iter().flatten().any(|name| name == self.text)
+            || [&id.uuid, &id.port_id]
+                .into_iter()
+                .flatten()
+                .any(|uuid| uuid.to_ascii_lowercase() == self.lower)
+            || self.mac == Some(id.mac)
+            || self.ip.is_some_and(|ip| id.ips.contains(&ip))
+            || self.is_interface_of(port)
+    }
+
+    fn is_interface_of(&self, port: &VmPort) -> bool {
+        let known = [port.tap.as_deref(), port.ovs_interface.as_deref()];
+        let by_short_id = || {
+            let short = ["tap", "qvb", "qvo"].iter().find_map(|prefix| self.text.strip_prefix(prefix));
+            let id = port.id.port_id.as_deref().map(short_id);
+            id.is_some() && id == short
+        };
+        known.contains(&Some(self.text))
+            || (self.behind_veth.is_some() && port.ovs_interface.as_deref() == self.behind_veth)
+            || by_short_id()
+    }
+
+    fn begins(&self, port: &VmPort) -> bool {
+        let like_uuid = self.text.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
+        self.text.len() >= MIN_PREFIX_BYTES
+            && like_uuid
+            && [&port.id.uuid, &port.id.port_id]
+                .into_iter()
+                .flatten()
+                .any(|uuid| uuid.starts_with(&self.lower))
+    }
+}
+
+#[cfg(test)]
+#[path = "resolve_tests.rs"]
+mod tests;

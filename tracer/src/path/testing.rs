@@ -1,0 +1,127 @@
+//! A builder of topologies for tests: the lab's path, whole, to be damaged one piece at a time.
+#![allow(clippy::unwrap_used)]
+
+use std::time::Duration;
+
+use crate::model::{
+    BridgePortState, IfIndex, Instance, InstanceInterface, InstanceState, Link, LinkKind, MacAddr,
+    NeutronKeys, OvsBridge, OvsInterface, OvsPort, SourceName, SourceStatus, Topology, VethPeer,
+};
+
+pub(super) const PORT: &str = "c3d70d5c-a9aa-4bbb-8ccc-0123456789ab";
+pub(super) const UUID: &str = "9c45fce8-83d9-4518-9055-4df2899e23af";
+pub(super) const MAC: &str = "fa:16:3e:21:1b:4b";
+
+pub(super) fn mac(text: &str) -> MacAddr {
+    text.parse().unwrap()
+}
+
+pub(super) fn link(index: u32, name: &str, kind: LinkKind) -> Link {
+    Link {
+        index: IfIndex(index),
+        name: name.to_owned(),
+        mac: None,
+        mtu_bytes: 1500,
+        admin_up: true,
+        carrier: true,
+        kind,
+        master: None,
+        peer: None,
+        bridge_port_state: None,
+    }
+}
+
+pub(super) fn netdev(name: &str) -> OvsInterface {
+    OvsInterface { name: name.to_owned(), ofport: Some(5), ..OvsInterface::default() }
+}
+
+pub(super) fn patch(name: &str, peer: &str) -> OvsInterface {
+    OvsInterface { kind: "patch".to_owned(), peer: Some(peer.to_owned()), ..netdev(name) }
+}
+
+pub(super) fn port(interfaces: Vec<OvsInterface>) -> OvsPort {
+    OvsPort { name: interfaces.first().unwrap().name.clone(), interfaces, ..OvsPort::default() }
+}
+
+pub(super) fn qvo(name: &str, port_id: &str, vm_uuid: &str, attached: &str) -> OvsPort {
+    let neutron = NeutronKeys {
+        iface_id: Some(port_id.to_owned()),
+        attached_mac: attached.parse().ok(),
+        vm_uuid: Some(vm_uuid.to_owned()),
+        iface_status: Some("active".to_owned()),
+    };
+    OvsPort { tag: Some(1), ..port(vec![OvsInterface { neutron, ..netdev(name) }]) }
+}
+
+pub(super) fn bridge(name: &str, ports: Vec<OvsPort>) -> OvsBridge {
+    OvsBridge { name: name.to_owned(), ports, ..OvsBridge::default() }
+}
+
+pub(super) fn interface(mac_text: &str, port_id: &str, ip: &str) -> InstanceInterface {
+    let short = port_id.get(..11).unwrap_or(port_id);
+    InstanceInterface {
+        mac: mac(mac_text),
+        tap: Some(format!("tap{short}")),
+        source_bridge: Some(format!("qbr{short}")),
+        mtu_bytes: None,
+        port_id: Some(port_id.to_owned()),
+        fixed_ips: ip.parse().into_iter().collect(),
+    }
+}
+
+/// The lab's first VM, complete and healthy.
+pub(super) fn lab() -> Topology {
+    let mut topology = Topology::default();
+    topology.sources = [SourceName::Netlink, SourceName::Ovsdb, SourceName::Libvirt].map(answered).to_vec();
+    topology.instances = vec![Instance {
+        name: "instance-00000025".to_owned(),
+        uuid: UUID.to_owned(),
+        display_name: Some("yjwang-test-1".to_owned()),
+        state: InstanceState::Running,
+        interfaces: vec![interface(MAC, PORT, "10.99.99.111")],
+    }];
+    topology.bridges = vec![
+        bridge("br-ex", vec![port(vec![netdev("ens3")]), port(vec![patch("phy-br-ex", "int-br-ex")])]),
+        bridge(
+            "br-int",
+            vec![port(vec![patch("int-br-ex", "phy-br-ex")]), qvo("qvoc3d70d5c-a9", PORT, UUID, MAC)],
+        ),
+    ];
+    let forwarding = Some(BridgePortState::Forwarding);
+    let on_bridge = |link: Link| Link { master: Some(IfIndex(10)), bridge_port_state: forwarding, ..link };
+    let veth = |link: Link, peer| Link { peer: Some(VethPeer::Here(IfIndex(peer))), ..link };
+    topology.set_links(vec![
+        link(1, "lo", LinkKind::Other),
+        link(2, "ens3", LinkKind::Other),
+        link(10, "qbrc3d70d5c-a9", LinkKind::Bridge),
+        on_bridge(veth(link(11, "qvbc3d70d5c-a9", LinkKind::Veth), 12)),
+        veth(link(12, "qvoc3d70d5c-a9", LinkKind::Veth), 11),
+        on_bridge(link(13, "tapc3d70d5c-a9", LinkKind::Tun)),
+    ]);
+    topology
+}
+
+pub(super) fn answered(name: SourceName) -> SourceStatus {
+    SourceStatus { name, asked: "here".to_owned(), missing: None, notes: Vec::new(), took: Duration::ZERO }
+}
+
+/// Changes one link.
+pub(super) fn change_link(topology: &mut Topology, name: &str, change: impl FnOnce(&mut Link)) {
+    let mut links = topology.links().to_vec();
+    change(links.iter_mut().find(|link| link.name == name).unwrap());
+    topology.set_links(links);
+}
+
+pub(super) fn remove_link(topology: &mut Topology, name: &str) {
+    topology.set_links(topology.links().iter().filter(|link| link.name != name).cloned().collect());
+}
+
+pub(super) fn add_links(topology: &mut Topology, more: Vec<Link>) {
+    topology.set_links(topology.links().iter().cloned().chain(more).collect());
+}
+
+/// Changes one OVS port.
+pub(super) fn change_port(topology: &mut Topology, name: &str, change: impl FnOnce(&mut OvsPort)) {
+    let mut ports = topology.bridges.iter_mut().flat_map(|bridge| &mut bridge.ports);
+    change(ports.find(|port| port.name == name).unwrap());
+}

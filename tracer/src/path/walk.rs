@@ -1,0 +1,107 @@
+//! A path while it is being walked.
+
+use crate::model::{
+    BridgeKind, Hop, InterfaceState, Link, Node, OtherPort, OvsBridge, Path, PathKind, Problem, Role,
+    Traceability, VmPort,
+};
+
+/// Collects nodes, hops and problems in path order.
+pub(super) struct Walk {
+    kind: PathKind,
+    pub(super) hops: Vec<Hop>,
+    nodes: Vec<Node>,
+    problems: Vec<Problem>,
+    pub(super) network: Option<String>,
+    pub(super) other_ports: Vec<OtherPort>,
+    /// Why the path does not reach the wire, first reason first.
+    cut: Option<String>,
+}
+
+impl Walk {
+    pub(super) fn new(kind: PathKind) -> Self {
+        Self {
+            kind,
+            hops: Vec::new(),
+            nodes: Vec::new(),
+            problems: Vec::new(),
+            network: None,
+            other_ports: Vec::new(),
+            cut: None,
+        }
+    }
+
+    pub(super) fn hop(&mut self, role: Role, link: &Link, bridge: Option<&str>, vlan_tag: Option<u16>) {
+        self.hops.push(Hop {
+            role,
+            ifname: link.name.clone(),
+            ifindex: link.index,
+            bridge: bridge.map(str::to_owned),
+            vlan_tag,
+        });
+        self.nodes.push(Node::Interface(InterfaceState {
+            ifname: link.name.clone(),
+            mtu_bytes: link.mtu_bytes,
+            admin_up: link.admin_up,
+            carrier: link.carrier,
+        }));
+    }
+
+    pub(super) fn linux_bridge(&mut self, link: &Link) {
+        self.nodes.push(Node::Bridge { name: link.name.clone(), kind: BridgeKind::Linux });
+    }
+
+    pub(super) fn ovs_bridge(&mut self, bridge: &OvsBridge) {
+        let datapath = if bridge.datapath_type.is_empty() { "system" } else { &bridge.datapath_type };
+        self.nodes.push(Node::Bridge {
+            name: bridge.name.clone(),
+            kind: BridgeKind::Ovs { datapath: datapath.to_owned(), fail_mode: bridge.fail_mode.clone() },
+        });
+    }
+
+    pub(super) fn patch(&mut self, name: &str, peer: &str) {
+        self.nodes.push(Node::Patch { name: name.to_owned(), peer: peer.to_owned() });
+    }
+
+    pub(super) fn problem(&mut self, at: &str, what: impl Into<String>) {
+        self.problems.push(Problem { at: at.to_owned(), what: what.into() });
+    }
+
+    /// Something the path cannot do without is not there.
+    pub(super) fn gap(&mut self, missing: &str, what: impl Into<String>) {
+        let what = what.into();
+        self.cut(what.clone());
+        self.missing(missing, what);
+    }
+
+    /// Something is not there, but what is beside it may do.
+    pub(super) fn missing(&mut self, missing: &str, what: impl Into<String>) {
+        self.nodes.push(Node::Gap { missing: missing.to_owned() });
+        self.problem(missing, what);
+    }
+
+    /// The path ends before the wire; the first reason counts.
+    pub(super) fn cut(&mut self, why: impl Into<String>) {
+        self.cut.get_or_insert_with(|| why.into());
+    }
+
+    pub(super) fn finish(self, port: &VmPort) -> Path {
+        let has = |role| self.hops.iter().any(|hop| hop.role == role);
+        let traceability = match self.cut {
+            None => Traceability::Fully,
+            // One interface has two hooks but no way between two places.
+            Some(why) if !has(Role::Tap) || self.hops.len() < 2 => Traceability::No { why },
+            Some(why) => Traceability::Partly { why },
+        };
+        Path {
+            kind: self.kind,
+            instance: port.id.clone(),
+            mac: port.id.mac,
+            hops: self.hops,
+            nodes: self.nodes,
+            network: self.network,
+            other_ports: self.other_ports,
+            problems: self.problems,
+            traceability,
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! A path as a Mermaid flowchart.
+
+use std::fmt::Write as _;
+
+use crate::model::{BridgeKind, Node, Path, Printable};
+
+/// A `flowchart`, ending with a newline.
+#[must_use]
+pub fn path_mermaid(path: &Path) -> String {
+    let mut chart = String::from("flowchart TB\n");
+    let guest = format!("{}\n{}", Printable(&path.instance.title()), path.mac);
+    // Writing into a string cannot fail.
+    let _ = writeln!(chart, "  n0([{}])", quoted(&labelled(path, Path::GUEST, &guest)));
+    for (number, node) in path.nodes.iter().enumerate() {
+        let (open, label, close) = shape(path, node);
+        let label = quoted(&labelled(path, node.name(), &label));
+        let _ = writeln!(chart, "  n{}{open}{label}{close}", number + 1);
+        let _ = writeln!(chart, "  n{number} <--> n{}", number + 1);
+        if path.problems_at(node.name()).next().is_some() {
+            let _ = writeln!(chart, "  style n{} stroke:red", number + 1);
+        }
+    }
+    chart
+}
+
+fn shape(path: &Path, node: &Node) -> (&'static str, String, &'static str) {
+    match node {
+        Node::Interface(state) => {
+            let hop = path.hops.iter().find(|hop| hop.ifname == state.ifname);
+            let role = hop.map_or("", |hop| hop.role.as_str());
+            let tag = hop.and_then(|hop| hop.vlan_tag).map_or(String::new(), |tag| format!("\nVLAN {tag}"));
+            ("[", format!("{}\n{role}, mtu {}{tag}", Printable(&state.ifname), state.mtu_bytes), "]")
+        }
+        Node::Bridge { name, kind: BridgeKind::Linux } => {
+            ("[[", format!("{}\nLinux bridge", Printable(name)), "]]")
+        }
+        Node::Bridge { name, .. } => ("[[", format!("{}\nOVS bridge", Printable(name)), "]]"),
+        Node::Patch { name, peer } => ("(", format!("{} ⇄ {}", Printable(name), Printable(peer)), ")"),
+        Node::Gap { missing } => ("{{", format!("{}\nmissing", Printable(missing)), "}}"),
+    }
+}
+
+fn labelled(path: &Path, at: &str, label: &str) -> String {
+    path.problems_at(at).fold(label.to_owned(), |label, problem| format!("{label}\n✘ {}", problem.what))
+}
+
+/// Mermaid's entities: a label may hold HTML, so nothing that could be markup may stay.
+fn quoted(text: &str) -> String {
+    let mut out = String::from("\"");
+    for character in text.chars() {
+        match character {
+            '\n' => out.push_str("<br/>"),
+            '"' | '#' | '&' | '<' | '>' | '`' | '\\' | ';' => {
+                let _ = write!(out, "#{};", u32::from(character));
+            }
+            _ => out.push(character),
+        }
+    }
+    out.push('"');
+    out
+}

@@ -1,0 +1,147 @@
+//! The drawing, and the other formats of the same path.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+use super::{super::*, *};
+use crate::model::{IfIndex, InstanceId, PathKind, Problem};
+
+fn path() -> Path {
+    let mac = "fa:16:3e:21:1b:4b".parse().unwrap();
+    let state = |name: &str| {
+        Node::Interface(InterfaceState {
+            ifname: name.to_owned(),
+            mtu_bytes: 1500,
+            admin_up: true,
+            carrier: true,
+        })
+    };
+    let hop = |role, name: &str, index, bridge: &str, vlan_tag| Hop {
+        role,
+        ifname: name.to_owned(),
+        ifindex: IfIndex(index),
+        bridge: Some(bridge.to_owned()),
+        vlan_tag,
+    };
+    let ovs = BridgeKind::Ovs { datapath: "system".to_owned(), fail_mode: Some("secure".to_owned()) };
+    let bridge = |name: &str, kind: &BridgeKind| Node::Bridge { name: name.to_owned(), kind: kind.clone() };
+    Path {
+        kind: PathKind::OvsHybrid,
+        instance: InstanceId {
+            name: Some("instance-00000025".to_owned()),
+            uuid: Some("9c45fce8".to_owned()),
+            display_name: Some("vm\x1b[2J\"<b>".to_owned()),
+            mac,
+            ips: vec!["10.99.99.111".parse().unwrap()],
+            port_id: Some("c3d70d5c".to_owned()),
+        },
+        mac,
+        hops: vec![
+            hop(Role::Tap, "tap1", 13, "qbr1", None),
+            hop(Role::Qvb, "qvb1", 11, "qbr1", None),
+            hop(Role::Qvo, "qvo1", 12, "br-int", Some(1)),
+            hop(Role::Nic, "ens3", 2, "br-ex", None),
+        ],
+        nodes: vec![
+            state("tap1"),
+            bridge("qbr1", &BridgeKind::Linux),
+            state("qvb1"),
+            state("qvo1"),
+            bridge("br-int", &ovs),
+            Node::Patch { name: "int-br-ex".to_owned(), peer: "phy-br-ex".to_owned() },
+            bridge("br-ex", &ovs),
+            state("ens3"),
+        ],
+        network: Some("flat on physnet1".to_owned()),
+        other_ports: Vec::new(),
+        problems: vec![Problem { at: "ens3".to_owned(), what: "it is down".to_owned() }],
+        traceability: Traceability::Fully,
+    }
+}
+
+#[test]
+fn the_drawing_goes_from_the_guest_to_the_wire() {
+    let text = path_text(&path(), Canvas::PLAIN);
+    let order = [
+        "guest",
+        "tap1",
+        "qbr1",
+        "qvb1",
+        "veth pair",
+        "qvo1",
+        "VLAN 1",
+        "br-int",
+        "int-br-ex",
+        "phy-br-ex",
+        "br-ex",
+        "ens3",
+        "✘ it is down",
+        "wire",
+        "traceable",
+        "8 hooks",
+    ];
+    let mut rest = text.as_str();
+    for word in order {
+        let at = rest.find(word).unwrap_or_else(|| panic!("no {word} in order in\n{text}"));
+        rest = &rest[at..];
+    }
+    assert!(text.lines().all(|line| columns(line) <= 100), "{text}");
+    assert!(!text.contains('\x1b') && text.ends_with('\n'));
+}
+
+#[test]
+fn colours_change_nothing_but_colours() {
+    let coloured = path_text(&path(), Canvas { width: None, colour: true });
+    let mut plain = String::new();
+    let mut rest = coloured.as_str();
+    while let Some(at) = rest.find('\x1b') {
+        plain.push_str(&rest[..at]);
+        rest = &rest[at + rest[at..].find('m').unwrap() + 1..];
+    }
+    plain.push_str(rest);
+    assert_eq!(plain, path_text(&path(), Canvas::PLAIN));
+}
+
+#[test]
+fn a_box_closes_whatever_is_in_it() {
+    let mut path = path();
+    path.nodes[1] = Node::Bridge { name: "橋".repeat(20), kind: BridgeKind::Linux };
+    let text = path_text(&path, Canvas::PLAIN);
+    let lines: Vec<_> = text
+        .lines()
+        .filter(|line| line.starts_with(" │ ") || line.starts_with(" ┌") || line.starts_with(" └"))
+        .collect();
+    assert_eq!(lines.len(), 9);
+    for drawn in lines.chunks(3) {
+        assert!(drawn.iter().all(|line| columns(line) == columns(drawn[0])), "{text}");
+    }
+}
+
+#[test]
+fn json_keeps_the_contract() {
+    let json = path_json(&path());
+    assert_eq!(json["schema"], "hoptrace.path/1");
+    assert_eq!(json["path"]["kind"], "ovs-hybrid");
+    let hop = json["path"]["hops"][2].as_object().unwrap();
+    let keys: std::collections::BTreeSet<_> = hop.keys().map(String::as_str).collect();
+    assert_eq!(keys, ["bridge", "ifindex", "ifname", "role", "vlan_tag"].into());
+    assert_eq!(
+        (hop["role"].as_str(), hop["ifindex"].as_u64(), hop["vlan_tag"].as_u64()),
+        (Some("qvo"), Some(12), Some(1))
+    );
+    let instance: std::collections::BTreeSet<_> =
+        json["instance"].as_object().unwrap().keys().cloned().collect();
+    assert_eq!(instance, ["name", "uuid", "display_name", "mac", "ips", "port_id"].map(str::to_owned).into());
+    assert_eq!(json["traceable"], "fully");
+}
+
+#[test]
+fn graphs_quote_what_comes_from_outside() {
+    let dot = path_dot(&path());
+    assert!(dot.contains("\\\"<b>") && !dot.contains('\x1b') && dot.ends_with("}\n"), "{dot}");
+    assert_eq!(dot.matches("->").count(), 8);
+    let mermaid = path_mermaid(&path());
+    assert!(
+        !mermaid.contains("<b>") && !mermaid.contains('\x1b') && mermaid.contains("ens3<br/>nic"),
+        "{mermaid}"
+    );
+    assert_eq!(mermaid.matches("<-->").count(), 8);
+}

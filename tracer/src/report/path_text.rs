@@ -1,0 +1,225 @@
+//! A path drawn for people, from the guest down to the wire, with what is wrong right where it is.
+
+use super::{
+    Canvas, Ink,
+    layout::{columns, pad, wrap},
+};
+use crate::model::{BridgeKind, Hop, InterfaceState, Node, Path, Printable, Role, Traceability};
+
+/// Columns of the names, at least.
+const NAME_COLUMNS: usize = 18;
+/// Columns of a bridge's box, at least.
+const BOX_COLUMNS: usize = 60;
+/// What is attached at each hop.
+const HOOKS: &str = "tc ingress + egress";
+
+/// The drawing, ending with a newline.
+#[must_use]
+pub fn path_text(path: &Path, canvas: Canvas) -> String {
+    let name_columns =
+        path.nodes.iter().map(|node| columns(&name(node.name()))).max().unwrap_or(0).max(NAME_COLUMNS);
+    let inside = path.nodes.iter().filter_map(|node| match node {
+        Node::Bridge { kind, .. } => Some(name_columns + 2 + columns(&description(kind))),
+        _ => None,
+    });
+    let box_columns = inside.max().unwrap_or(0).max(BOX_COLUMNS);
+    let mut drawing = Drawing { path, canvas, name_columns, box_columns, lines: Vec::new() };
+    drawing.head();
+    drawing.guest();
+    let mut before = None;
+    for node in &path.nodes {
+        drawing.node(before, node);
+        before = Some(node);
+    }
+    drawing.wire(before);
+    drawing.foot();
+    drawing.lines.push(String::new());
+    drawing.lines.join("\n")
+}
+
+fn name(text: &str) -> String {
+    Printable(text).to_string()
+}
+
+/// What a bridge is made of, in words.
+fn description(kind: &BridgeKind) -> String {
+    match kind {
+        BridgeKind::Linux => "Linux bridge · security groups".to_owned(),
+        BridgeKind::Ovs { datapath, fail_mode } => {
+            let fail_mode =
+                fail_mode.as_deref().map_or(String::new(), |mode| format!(" · fail_mode {}", name(mode)));
+            format!("OVS bridge · {} datapath{fail_mode}", name(datapath))
+        }
+    }
+}
+
+struct Drawing<'a> {
+    path: &'a Path,
+    canvas: Canvas,
+    /// Columns of the names.
+    name_columns: usize,
+    /// Columns inside each bridge's box.
+    box_columns: usize,
+    lines: Vec<String>,
+}
+
+impl Drawing<'_> {
+    fn line(&mut self, line: impl Into<String>) {
+        self.lines.push(line.into());
+    }
+
+    fn faint(&self, text: &str) -> String {
+        self.canvas.paint(Ink::Faint, text)
+    }
+
+    fn head(&mut self) {
+        let id = &self.path.instance;
+        let mut title = vec![self.canvas.paint(Ink::Strong, name(&id.title()))];
+        title.extend(id.name.as_deref().filter(|it| *it != id.title()).map(name));
+        title.extend(id.uuid.as_deref().filter(|it| *it != id.title()).map(name));
+        self.line(title.join("  "));
+        let mut facts: Vec<String> = id.port_id.iter().map(|port| format!("port {}", name(port))).collect();
+        facts.push(self.path.kind.as_str().to_owned());
+        facts.extend(self.path.network.as_deref().map(name));
+        self.line(self.faint(&facts.join(" · ")));
+        self.line("");
+    }
+
+    fn guest(&mut self) {
+        let ips: Vec<_> = self.path.instance.ips.iter().map(ToString::to_string).collect();
+        let spine = format!("   {}  ", self.canvas.paint(Ink::Strong, "◆"));
+        let guest = pad("guest", self.name_columns);
+        self.line(format!("{spine}{guest}  {}  {}", self.path.mac, ips.join("  ")).trim_end().to_owned());
+        self.problems(Path::GUEST);
+    }
+
+    fn node(&mut self, before: Option<&Node>, node: &Node) {
+        match node {
+            Node::Interface(state) => self.interface(before, state),
+            Node::Bridge { name, kind } => self.bridge(name, kind),
+            Node::Patch { name, peer } => self.patch(name, peer),
+            Node::Gap { missing } => {
+                self.spine();
+                let line = format!(
+                    "   {}  {}",
+                    self.canvas.paint(Ink::Bad, "✘"),
+                    self.canvas.paint(Ink::Bad, name(missing))
+                );
+                self.line(line);
+            }
+        }
+        self.problems(node.name());
+    }
+
+    fn interface(&mut self, before: Option<&Node>, state: &InterfaceState) {
+        let role_of = |name: &str| self.path.hops.iter().find(|hop| hop.ifname == name).map(|hop| hop.role);
+        let role_before = match before {
+            Some(Node::Interface(before)) => role_of(&before.ifname),
+            _ => None,
+        };
+        match (role_before, role_of(&state.ifname)) {
+            (Some(Role::Qvb), Some(Role::Qvo)) => {
+                let pair = self.faint("veth pair");
+                self.line(format!("   ║  {pair}"));
+            }
+            // Alternatives stand side by side.
+            (Some(Role::Nic), Some(Role::Nic)) => {}
+            _ => self.spine(),
+        }
+        let Some(hop) = self.path.hops.iter().find(|hop| hop.ifname == state.ifname) else { return };
+        let line = self.hop(hop, state);
+        self.line(line);
+    }
+
+    fn hop(&self, hop: &Hop, state: &InterfaceState) -> String {
+        let broken = self.path.problems_at(&hop.ifname).next().is_some();
+        let mark = self.canvas.paint(if broken { Ink::Bad } else { Ink::Hook }, "●");
+        let ifname = self.canvas.paint(Ink::Strong, pad(&name(&hop.ifname), self.name_columns));
+        let vlan = hop.vlan_tag.map_or(String::new(), |tag| format!("VLAN {tag}"));
+        let facts = format!(
+            "{}  {}  {}  {}",
+            pad(hop.role.as_str(), 3),
+            pad(&format!("ifindex {}", hop.ifindex), 12),
+            pad(&format!("mtu {}", state.mtu_bytes), 9),
+            pad(&vlan, 9),
+        );
+        format!("   {mark}  {ifname}  {facts}  {}", self.canvas.paint(Ink::Hook, HOOKS))
+    }
+
+    fn bridge(&mut self, bridge: &str, kind: &BridgeKind) {
+        let (what, width) = (description(kind), self.box_columns);
+        let padded = pad(&what, width.saturating_sub(self.name_columns + 2));
+        let title = self.canvas.paint(Ink::Strong, pad(&name(bridge), self.name_columns));
+        self.line(format!(" ┌─┴──{}─┐", "─".repeat(width)));
+        self.line(format!(" │    {title}  {padded} │"));
+        self.line(format!(" └─┬──{}─┘", "─".repeat(width)));
+    }
+
+    fn patch(&mut self, near: &str, far: &str) {
+        let label = self.faint("patch port");
+        let width = self.name_columns;
+        self.line(format!("   ○  {}  {label}", pad(&name(near), width)));
+        self.line("   ┊");
+        self.line(format!("   ○  {}  {label}", pad(&name(far), width)));
+    }
+
+    fn spine(&mut self) {
+        self.line("   │");
+    }
+
+    fn problems(&mut self, at: &str) {
+        let room = self.canvas.width.map(|width| width.saturating_sub(10).max(20));
+        for problem in self.path.problems_at(at) {
+            for (number, line) in wrap(&problem.what, room).into_iter().enumerate() {
+                let mark = if number == 0 { "✘ " } else { "  " };
+                let text = self.canvas.paint(Ink::Bad, format!("{mark}{line}"));
+                self.lines.push(format!("   │    {text}"));
+            }
+        }
+    }
+
+    fn wire(&mut self, last: Option<&Node>) {
+        if self.path.hops.iter().any(|hop| hop.role == Role::Nic) {
+            self.line("   │");
+            let wire = self.canvas.paint(Ink::Strong, "wire");
+            self.line(format!("   ▼  {wire}"));
+        } else if last.is_some() {
+            let end = self.canvas.paint(Ink::Warn, "the path ends here");
+            self.line("   ┊");
+            self.line(format!("   ✘  {end}"));
+        }
+        self.line("");
+    }
+
+    fn foot(&mut self) {
+        let hops = self.path.hops.len();
+        let (ink, verdict) = match &self.path.traceability {
+            Traceability::Fully => (Ink::Good, "traceable".to_owned()),
+            Traceability::Partly { why } => (Ink::Warn, format!("partly traceable: {why}")),
+            Traceability::No { why } => (Ink::Bad, format!("not traceable: {why}")),
+        };
+        for line in wrap(&verdict, self.canvas.width) {
+            self.lines.push(self.canvas.paint(ink, line));
+        }
+        if !matches!(self.path.traceability, Traceability::No { .. }) {
+            self.line(format!("{} hooks: tc ingress and egress at {hops} interfaces", 2 * hops));
+        }
+        let others: Vec<_> = self.path.other_ports.iter().map(|port| name(&port.ifname)).collect();
+        if !others.is_empty() {
+            let shown = others.iter().take(4).cloned().collect::<Vec<_>>().join(", ");
+            let more = if others.len() > 4 { ", …" } else { "" };
+            let noun = if others.len() == 1 { "port" } else { "ports" };
+            let line = format!("{} other VM {noun} on the integration bridge: {shown}{more}", others.len());
+            self.line(self.faint(&line));
+        }
+        if !self.path.problems.is_empty() {
+            let count = self.path.problems.len();
+            let noun = if count == 1 { "problem" } else { "problems" };
+            self.line(self.canvas.paint(Ink::Bad, format!("{count} {noun}, marked ✘ above")));
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "path_tests.rs"]
+mod tests;
