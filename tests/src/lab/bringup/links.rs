@@ -46,7 +46,6 @@ fn quiet_wire(lab: &Lab) -> Result<()> {
         "net.ipv6.conf.default.accept_ra=0",
         "net.ipv6.conf.default.router_solicitations=0",
         "net.ipv6.conf.default.mldv2_unsolicited_report_interval=1",
-        "net.ipv6.mld_qrv=1",
         "net.ipv4.ping_group_range=0 2147483647",
     ];
     finish(lab.wire("sysctl", ["-q", "-w"]).args(settings)).map(drop)
