@@ -29,7 +29,7 @@ mod spec;
 mod traffic;
 
 pub use control::{PingReport, SendReport, SinkCount};
-pub use description::{Guest, Lab, LAB_ENV, Wire};
+pub use description::{Guest, LAB_ENV, Lab, Wire};
 pub use image::GuestImage;
 pub use sandbox::{Folders, Runner, Session};
 pub use traffic::{EchoReport, FloodReport, SinkReport, TcpSink, UdpSink};

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Write as _};
+use std::process::Command;
 use std::str::{FromStr, SplitWhitespace};
 use std::time::Duration;
 
@@ -64,8 +65,22 @@ fn execute(mut words: SplitWhitespace<'_>, sink: &Sink) -> Result<Value> {
             sink.reset();
             Ok(json!({ "ok": true }))
         }
+        "neighbours-flush" => {
+            neighbours_flush()?;
+            Ok(json!({ "ok": true }))
+        }
         other => bail!("unknown command {other:?}"),
     }
+}
+
+/// Forgets all neighbours, so that none is probed any more and the next packet asks anew.
+fn neighbours_flush() -> Result<()> {
+    for family in ["-4", "-6"] {
+        let status =
+            Command::new("/bin/busybox").args(["ip", family, "neigh", "flush", "dev", "eth0"]).status()?;
+        anyhow::ensure!(status.success(), "ip {family} neigh flush: {status}");
+    }
+    Ok(())
 }
 
 fn sink_json(counts: crate::serve::Counts) -> Value {

@@ -27,10 +27,15 @@ pub(crate) fn udp(to: (IpAddr, u16), count: u64, size_bytes: usize, pace: Durati
     Ok(started.elapsed())
 }
 
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+const STALL_LIMIT: Duration = Duration::from_secs(30);
+
 /// Sends `bytes`, closes its direction, reads until the peer closes; returns how many bytes came back.
 pub(crate) fn tcp(to: (IpAddr, u16), bytes: u64) -> Result<(u64, Duration)> {
     let started = Instant::now();
-    let stream = TcpStream::connect(to).context("connect")?;
+    let stream = TcpStream::connect_timeout(&to.into(), CONNECT_TIMEOUT).context("connect")?;
+    stream.set_read_timeout(Some(STALL_LIMIT))?;
+    stream.set_write_timeout(Some(STALL_LIMIT))?;
     let received = std::thread::scope(|scope| {
         let reader = scope.spawn(|| std::io::copy(&mut &stream, &mut std::io::sink()));
         let (mut left, chunk) = (bytes, vec![0x5a; CHUNK_BYTES]);

@@ -68,7 +68,8 @@ pub(crate) fn start(sink: &Arc<Sink>) -> Result<()> {
 
 /// A socket for both IP versions with room for bursts.
 fn udp(port: u16) -> Result<UdpSocket> {
-    let socket = UdpSocket::bind((Ipv6Addr::UNSPECIFIED, port)).with_context(|| format!("bind UDP port {port}"))?;
+    let socket =
+        UdpSocket::bind((Ipv6Addr::UNSPECIFIED, port)).with_context(|| format!("bind UDP port {port}"))?;
     rustix::net::sockopt::set_socket_recv_buffer_size_force(&socket, RECEIVE_BUFFER_BYTES)?;
     Ok(socket)
 }

@@ -1,19 +1,27 @@
 //! The libvirt domain of a guest, with Nova's metadata.
 
-use std::path::Path;
-
-use crate::lab::GuestImage;
 use crate::lab::description::Guest;
 use crate::lab::spec;
+use crate::lab::{GuestImage, Lab};
 
 const MEMORY_MIB: u32 = 192;
 
+/// The userspace datapath neither completes partial checksums nor cuts super-packets, so behind it the guest must do both:
+/// what it sent otherwise would arrive with a wrong checksum and be dropped.
+fn offloads(datapath: &str) -> &'static str {
+    match datapath {
+        "netdev" => "<driver><host csum='off' gso='off' tso4='off' tso6='off' ecn='off' ufo='off'/></driver>",
+        _ => "",
+    }
+}
+
 /// Domain XML as Nova would write it for a hybrid-plugged port, with a direct kernel boot.
-pub(super) fn domain_xml(guest: &Guest, image: &GuestImage, log_dir: &Path) -> String {
+pub(super) fn domain_xml(lab: &Lab, guest: &Guest, image: &GuestImage) -> String {
     let Guest { domain, display_name, uuid, mac, port_id, ipv4, ipv6, tap, qbr, .. } = guest;
     let kernel = image.kernel.display();
     let initramfs = image.initramfs.display();
-    let console = log_dir.join(format!("{domain}.console.log"));
+    let offloads = offloads(&lab.datapath);
+    let console = lab.log_dir.join(format!("{domain}.console.log"));
     let console = console.display();
     let control = guest.control_socket.display();
     let (v4_bits, v6_bits) = (spec::IPV4_PREFIX_BITS, spec::IPV6_PREFIX_BITS);
@@ -51,6 +59,7 @@ pub(super) fn domain_xml(guest: &Guest, image: &GuestImage, log_dir: &Path) -> S
       <target dev='{tap}'/>
       <model type='virtio'/>
       <mtu size='1500'/>
+      {offloads}
     </interface>
     <serial type='file'><source path='{console}'/><target port='0'/></serial>
     <serial type='unix'><source mode='bind' path='{control}'/><target port='1'/></serial>

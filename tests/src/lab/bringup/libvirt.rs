@@ -37,7 +37,7 @@ pub(super) fn boot_guests(lab: &Lab, image: &GuestImage, progress: Progress<'_>)
     let mut booting = Vec::new();
     for guest in &lab.guests {
         let file = Path::new(spec::LAB_RUN_DIR).join(format!("{}.xml", guest.domain));
-        fs::write(&file, domain_xml(guest, image, &lab.log_dir))?;
+        fs::write(&file, domain_xml(lab, guest, image))?;
         virsh(&["define", &file.to_string_lossy()])?;
         // Paused first: the agent's READY goes nowhere when nobody is connected yet.
         virsh(&["start", "--paused", &guest.domain])?;
@@ -54,7 +54,12 @@ pub(super) fn boot_guests(lab: &Lab, image: &GuestImage, progress: Progress<'_>)
         for (guest, wait) in waits {
             let ready = wait.join().map_err(|_| anyhow!("waiting for {} panicked", guest.domain))?;
             ready.with_context(|| {
-                format!("{} did not boot; its console is {}.console.log in {}", guest.domain, guest.domain, lab.log_dir.display())
+                format!(
+                    "{} did not boot; its console is {}.console.log in {}",
+                    guest.domain,
+                    guest.domain,
+                    lab.log_dir.display()
+                )
             })?;
             progress(&format!("{} ({}) is ready", guest.domain, guest.display_name));
         }

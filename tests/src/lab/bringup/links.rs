@@ -26,7 +26,20 @@ pub(super) fn create_wire(lab: &Lab) -> Result<()> {
     quiet_wire(lab)?;
     run(
         "ip",
-        &["link", "add", &lab.nic, "type", "veth", "peer", "name", interface, "netns", netns, "address", &lab.wire.mac],
+        &[
+            "link",
+            "add",
+            &lab.nic,
+            "type",
+            "veth",
+            "peer",
+            "name",
+            interface,
+            "netns",
+            netns,
+            "address",
+            &lab.wire.mac,
+        ],
     )?;
     // The userspace datapath does not complete partial checksums, and guests drop what arrives with a wrong one.
     finish(&mut lab.wire("ethtool", ["-K", interface, "tx", "off"]))?;

@@ -56,9 +56,10 @@ pub(super) fn configure(lab: &Lab) -> Result<()> {
         );
         add(format!("set interface {} {ids}", guest.qvo));
     }
-    for (bridge, port, peer) in
-        [(int, &lab.patch_integration, &lab.patch_provider), (ex, &lab.patch_provider, &lab.patch_integration)]
-    {
+    for (bridge, port, peer) in [
+        (int, &lab.patch_integration, &lab.patch_provider),
+        (ex, &lab.patch_provider, &lab.patch_integration),
+    ] {
         add(format!("add-port {bridge} {port}"));
         add(format!("set interface {port} type=patch options:peer={peer}"));
     }
@@ -78,7 +79,12 @@ fn add_flows(lab: &Lab) -> Result<()> {
     let (from_provider, from_integration) = (&lab.patch_integration, &lab.patch_provider);
     let vlan = lab.local_vlan;
     let flows = [
-        (int, format!("priority=3,in_port={from_provider},vlan_tci=0x0000/0x1fff actions=mod_vlan_vid:{vlan},resubmit(,60)")),
+        (
+            int,
+            format!(
+                "priority=3,in_port={from_provider},vlan_tci=0x0000/0x1fff actions=mod_vlan_vid:{vlan},resubmit(,60)"
+            ),
+        ),
         (int, format!("priority=2,in_port={from_provider} actions=drop")),
         (int, "priority=0 actions=resubmit(,60)".to_owned()),
         (int, "table=60,priority=3 actions=NORMAL".to_owned()),

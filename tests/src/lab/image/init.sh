@@ -13,6 +13,8 @@ echo 1 > /proc/sys/net/ipv6/mld_qrv
 for scope in default eth0; do
     conf=/proc/sys/net/ipv6/conf/$scope
     echo 0 > $conf/accept_ra
+    echo 0 > $conf/accept_dad # no duplicate address detection: usable at once, and nothing sent
+    echo 0 > $conf/dad_transmits
     echo 0 > $conf/router_solicitations
     echo 1 > $conf/mldv2_unsolicited_report_interval
     echo 1 > $conf/addr_gen_mode # no link-local address
@@ -25,6 +27,6 @@ echo 20000 > /proc/sys/net/core/netdev_max_backlog
 ip link set lo up
 ip link set eth0 up
 ip addr add "$(word ipv4)" dev eth0
-ip addr add "$(word ipv6)" dev eth0 nodad 2>/dev/null || ip addr add "$(word ipv6)" dev eth0
+ip addr add "$(word ipv6)" dev eth0
 stty -F /dev/ttyS1 115200 raw -echo
 exec /agent /dev/ttyS1

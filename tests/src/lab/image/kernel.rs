@@ -37,7 +37,8 @@ pub(super) fn ensure(cache_dir: &Path, progress: Progress<'_>) -> Result<Kernel>
         drop(fs::remove_dir_all(&scratch));
         made?;
     }
-    let modules = MODULES.iter().map(|module| folder.join(file_name(module))).filter(|path| path.exists()).collect();
+    let modules =
+        MODULES.iter().map(|module| folder.join(file_name(module))).filter(|path| path.exists()).collect();
     Ok(Kernel { image: folder.join("vmlinuz"), modules })
 }
 
@@ -50,7 +51,10 @@ fn resolve() -> Result<String> {
             return Ok(name.to_owned());
         }
     }
-    bail!("apt knows none of {} (run `apt-get update`; the guest needs a Debian cloud kernel)", META_PACKAGES.join(", "))
+    bail!(
+        "apt knows none of {} (run `apt-get update`; the guest needs a Debian cloud kernel)",
+        META_PACKAGES.join(", ")
+    )
 }
 
 fn unpack(package: &str, scratch: &Path) -> Result<()> {
@@ -76,7 +80,9 @@ fn unpack(package: &str, scratch: &Path) -> Result<()> {
 
 /// A module's bytes, whatever it is compressed with.
 fn read_module(stem: &Path) -> Result<Vec<u8>> {
-    for (suffix, tool) in [("ko", None), ("ko.xz", Some("xz")), ("ko.zst", Some("zstd")), ("ko.gz", Some("gzip"))] {
+    for (suffix, tool) in
+        [("ko", None), ("ko.xz", Some("xz")), ("ko.zst", Some("zstd")), ("ko.gz", Some("gzip"))]
+    {
         let path = stem.with_extension(suffix);
         if !path.exists() {
             continue;

@@ -21,7 +21,8 @@ impl Folders {
     /// # Errors
     /// Where no folder above holds a workspace.
     pub fn find() -> Result<Self> {
-        let start = std::env::var_os("CARGO_MANIFEST_DIR").map_or_else(std::env::current_dir, |dir| Ok(dir.into()))?;
+        let start = std::env::var_os("CARGO_MANIFEST_DIR")
+            .map_or_else(std::env::current_dir, |dir| Ok(dir.into()))?;
         let is_root = |dir: &&Path| {
             fs::read_to_string(dir.join("Cargo.toml")).is_ok_and(|manifest| manifest.contains("[workspace]"))
         };

@@ -66,7 +66,8 @@ fn init(plan_path: &str) -> Result<ExitCode> {
         .args([STAGE_COMMAND, "worker", plan_path])
         .spawn()
         .context("start the worker")?;
-    let worker = i32::try_from(worker.id()).ok().and_then(Pid::from_raw).context("the worker's process id")?;
+    let worker =
+        i32::try_from(worker.id()).ok().and_then(Pid::from_raw).context("the worker's process id")?;
     loop {
         match wait(WaitOptions::empty()) {
             Ok(Some((pid, status))) if pid == worker => {

@@ -26,7 +26,8 @@ impl Lab {
     /// Where the connection fails or what comes back differs from what was sent.
     pub fn wire_tcp_echo(&self, to: SocketAddr, bytes: u64) -> Result<u64> {
         self.in_wire(|| {
-            let stream = TcpStream::connect_timeout(&to, CONNECT_TIMEOUT).with_context(|| format!("connect to {to}"))?;
+            let stream = TcpStream::connect_timeout(&to, CONNECT_TIMEOUT)
+                .with_context(|| format!("connect to {to}"))?;
             stream.set_read_timeout(Some(STALL_LIMIT))?;
             stream.set_write_timeout(Some(STALL_LIMIT))?;
             std::thread::scope(|scope| {

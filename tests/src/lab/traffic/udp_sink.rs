@@ -49,7 +49,8 @@ impl Lab {
     pub fn wire_udp_sink(&self, port: u16) -> Result<UdpSink> {
         let address = SocketAddr::from((Ipv6Addr::UNSPECIFIED, port));
         let socket = self.in_wire(|| {
-            let socket = UdpSocket::bind(address).with_context(|| format!("bind UDP port {port} on the wire"))?;
+            let socket =
+                UdpSocket::bind(address).with_context(|| format!("bind UDP port {port} on the wire"))?;
             rustix::net::sockopt::set_socket_recv_buffer_size_force(&socket, 32 << 20)?;
             socket.set_read_timeout(Some(STOP_CHECK))?;
             Ok(socket)
@@ -73,7 +74,12 @@ impl UdpSink {
         let mut received = self.expected.received.lock().map_err(|_| anyhow!("the sink panicked"))?;
         while *received < count && !self.thread.is_finished() {
             let Some(left) = deadline.checked_duration_since(Instant::now()) else { break };
-            received = self.expected.changed.wait_timeout(received, left).map_err(|_| anyhow!("the sink panicked"))?.0;
+            received = self
+                .expected
+                .changed
+                .wait_timeout(received, left)
+                .map_err(|_| anyhow!("the sink panicked"))?
+                .0;
         }
         drop(received);
         self.expected.stop.store(true, Ordering::Release);
