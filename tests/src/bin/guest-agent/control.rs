@@ -76,8 +76,10 @@ fn execute(mut words: SplitWhitespace<'_>, sink: &Sink) -> Result<Value> {
 /// Forgets all neighbours, so that none is probed any more and the next packet asks anew.
 fn neighbours_flush() -> Result<()> {
     for family in ["-4", "-6"] {
-        let status =
-            Command::new("/bin/busybox").args(["ip", family, "neigh", "flush", "dev", "eth0"]).status()?;
+        let status = Command::new("/bin/busybox")
+            .args(["ip", family, "neigh", "flush", "dev", "eth0"])
+            .output()?
+            .status;
         anyhow::ensure!(status.success(), "ip {family} neigh flush: {status}");
     }
     Ok(())

@@ -26,6 +26,9 @@ echo 33554432 > /proc/sys/net/core/rmem_default
 echo 20000 > /proc/sys/net/core/netdev_max_backlog
 ip link set lo up
 ip link set eth0 up
+# The kernel tells IPv6 of the link with up to a second's delay, and listener reports follow; they must be over when the
+# agent says READY. A shell has no event for it.
+while [ "$(cat /sys/class/net/eth0/operstate)" != up ]; do usleep 5000; done
 ip addr add "$(word ipv4)" dev eth0
 ip addr add "$(word ipv6)" dev eth0
 stty -F /dev/ttyS1 115200 raw -echo
