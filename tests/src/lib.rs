@@ -3,5 +3,8 @@
 //! Builds on a bare machine: no libvirt headers, no libpcap, no eBPF compiler. Tests run the `hoptrace` binary as a
 //! child process and never link it.
 
+mod binary;
 pub mod lab;
 pub mod payload;
+
+pub use binary::{BINARY_ENV, hoptrace};

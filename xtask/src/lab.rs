@@ -1,12 +1,12 @@
 //! `cargo xtask lab`: the lab by hand.
 
 use std::io::{BufRead as _, BufReader};
-use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
-use std::process::{Command, ExitCode, ExitStatus, Stdio};
+use std::os::unix::process::CommandExt as _;
+use std::process::{Command, ExitCode, Stdio};
 
 use anyhow::{Context as _, Result, bail};
 use clap::Subcommand;
-use hoptrace_tests::lab::sandbox::READY_LINE;
+use hoptrace_tests::lab::sandbox::{READY_LINE, exit_code};
 use hoptrace_tests::lab::{Folders, Runner, Session};
 
 use crate::progress::step;
@@ -87,10 +87,4 @@ fn run_in_lab(folders: Folders, fresh: bool, command: &[String]) -> Result<ExitC
         return Ok(exit_code(session.command(command)?.status().context("run nsenter")?));
     }
     Ok(exit_code(Runner::new(folders, &step)?.run(command, &step)?))
-}
-
-/// Exit code of a child, as a shell reports it.
-pub(crate) fn exit_code(status: ExitStatus) -> ExitCode {
-    let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal)).unwrap_or(1);
-    ExitCode::from(u8::try_from(code).unwrap_or(1))
 }

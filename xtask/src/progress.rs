@@ -1,5 +1,5 @@
-//! What xtask says while it works. Everything goes to standard error; standard output belongs to the commands it runs.
-#![allow(clippy::print_stderr, reason = "xtask talks to the person who called it")]
+//! What xtask says while it works: progress to standard error, results to standard output.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "xtask talks to the person who called it")]
 
 /// A step is done, or starts.
 pub(crate) fn step(text: &str) {
@@ -14,4 +14,19 @@ pub(crate) fn heading(text: &str) {
 /// The task failed.
 pub(crate) fn error(error: &anyhow::Error) {
     eprintln!("error: {error:#}");
+}
+
+/// Rows of name, state and detail, in columns.
+pub(crate) fn table(rows: &[[String; 3]]) {
+    let width =
+        |column: fn(&[String; 3]) -> &String| rows.iter().map(|row| column(row).len()).max().unwrap_or(0);
+    let (names, states) = (width(|[name, ..]| name), width(|[_, state, _]| state));
+    for [name, state, detail] in rows {
+        eprintln!("  {name:names$}  {state:states$}  {detail}");
+    }
+}
+
+/// A result, as opposed to progress.
+pub(crate) fn result_line(text: &str) {
+    println!("{text}");
 }

@@ -17,7 +17,7 @@ use serde_json::Value;
 use super::Guest;
 
 /// Longest a single command may take, the guest's own work included.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(180);
+const ANSWER_TIMEOUT: Duration = Duration::from_mins(3);
 
 /// Answer to `ping`.
 #[derive(Debug, Clone, Serialize, Deserialize)]

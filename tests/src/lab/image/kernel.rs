@@ -63,7 +63,7 @@ fn unpack(package: &str, scratch: &Path) -> Result<()> {
     fs::create_dir_all(&tree)?;
     fs::create_dir_all(&out)?;
     finish(command("apt-get").args(["download", "--quiet", package]).current_dir(scratch))?;
-    let archive = find(scratch, |name| name.ends_with(".deb"))?;
+    let archive = find(scratch, |name| Path::new(name).extension().is_some_and(|suffix| suffix == "deb"))?;
     finish(command("dpkg-deb").arg("--extract").arg(&archive).arg(&tree))?;
     fs::rename(find(&tree.join("boot"), |name| name.starts_with("vmlinuz-"))?, out.join("vmlinuz"))?;
     let usr = tree.join("usr/lib/modules");

@@ -71,7 +71,7 @@ fn prune(lab_dir: &Path) {
         })
         .filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path())))
         .collect();
-    dead.sort_by(|a, b| b.0.cmp(&a.0));
+    dead.sort_by_key(|(modified, _)| std::cmp::Reverse(*modified));
     for (_, path) in dead.into_iter().skip(KEPT_FAILED_RUNS) {
         // Best effort: another lab may be pruning the same folder.
         drop(fs::remove_dir_all(path));

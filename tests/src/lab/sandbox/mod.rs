@@ -16,4 +16,4 @@ mod stage;
 pub use folders::Folders;
 pub use runner::Runner;
 pub use session::{READY_LINE, Session};
-pub use stage::{STAGE_COMMAND, run_stage};
+pub use stage::{STAGE_COMMAND, exit_code, run_stage};

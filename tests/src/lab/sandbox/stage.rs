@@ -106,7 +106,8 @@ fn hold() -> Result<ExitCode> {
 }
 
 /// Exit code of a child, as a shell reports it.
-pub(super) fn exit_code(status: ExitStatus) -> ExitCode {
+#[must_use]
+pub fn exit_code(status: ExitStatus) -> ExitCode {
     let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal)).unwrap_or(1);
     ExitCode::from(u8::try_from(code).unwrap_or(1))
 }
