@@ -83,6 +83,7 @@ fn dependencies(folders: &Folders) -> Result<()> {
     // Fetching the database is part of the check: tell an unreachable one from a finding.
     let fetched = Command::new(&program)
         .args(["--log-level", "off", "fetch", "db"])
+        .env("GIT_TERMINAL_PROMPT", "0")
         .current_dir(&folders.workspace_root)
         .output()?;
     if !fetched.status.success() {

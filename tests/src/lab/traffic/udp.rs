@@ -5,13 +5,16 @@ use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Context as _, Result};
 
 use super::Pace;
 use crate::lab::Lab;
 use crate::payload;
 
-/// How long an echo or a sink waits for the next datagram before it takes the rest for lost.
+/// Datagrams that may be on their way at once where the sender waits for the receiver: less than any queue holds.
+pub(super) const WINDOW: u64 = 64;
+
+/// How long an echo waits for the next datagram before it takes the rest for lost.
 const IDLE_LIMIT: Duration = Duration::from_secs(3);
 
 /// What a flood has sent.
@@ -60,7 +63,8 @@ impl Lab {
         })
     }
 
-    /// Like [`Lab::wire_udp_flood`] towards an echo port (7); counts what comes back.
+    /// Like [`Lab::wire_udp_flood`] towards an echo port (7); counts what comes back. Never more than a few are on their way,
+    /// so that no queue overflows however slow the machine is: a missing echo is a lost packet.
     ///
     /// # Errors
     /// Where the socket fails.
@@ -74,26 +78,60 @@ impl Lab {
         self.in_wire(|| {
             let socket = socket_towards(to)?;
             socket.set_read_timeout(Some(IDLE_LIMIT))?;
-            let started = Instant::now();
-            let (flood, echoed, unexpected) = std::thread::scope(|scope| {
-                let receiver = scope.spawn(|| receive_echoes(&socket, count));
-                let flood = send(&socket, count, size_bytes, pace)?;
-                let (tags, unexpected) = receiver.join().map_err(|_| anyhow!("the receiver panicked"))??;
-                anyhow::Ok((flood, tags, unexpected))
-            })?;
-            let foreign = echoed.iter().filter(|(_, tag)| *tag != flood.run_tag).count() as u64;
+            let (started, run_tag) = (Instant::now(), payload::new_run_tag());
+            let mut echoes = Echoes { run_tag, seen: HashSet::new(), unexpected: 0 };
+            let (mut pace, mut is_idle) = (Pace::new(pace), false);
+            for sequence in 0..count {
+                pace.wait();
+                socket.send(&payload::encode(sequence, run_tag, size_bytes)).context("send a datagram")?;
+                while !is_idle && sequence + 1 >= echoes.count() + WINDOW {
+                    is_idle = !echoes.receive(&socket)?;
+                }
+            }
+            while !is_idle && echoes.count() < count {
+                is_idle = !echoes.receive(&socket)?;
+            }
             Ok(EchoReport {
-                sent: flood.sent,
-                echoed: echoed.len() as u64 - foreign,
-                unexpected: unexpected + foreign,
-                source_port: flood.source_port,
+                sent: count,
+                echoed: echoes.count(),
+                unexpected: echoes.unexpected,
+                source_port: socket.local_addr()?.port(),
                 elapsed: started.elapsed(),
             })
         })
     }
 }
 
-fn socket_towards(to: SocketAddr) -> Result<UdpSocket> {
+/// What came back so far.
+struct Echoes {
+    run_tag: u64,
+    seen: HashSet<u64>,
+    unexpected: u64,
+}
+
+impl Echoes {
+    fn count(&self) -> u64 {
+        self.seen.len() as u64
+    }
+
+    /// Takes one datagram; `false` where none came in time.
+    fn receive(&mut self, socket: &UdpSocket) -> Result<bool> {
+        let mut buffer = [0; 2048];
+        match socket.recv(&mut buffer) {
+            Ok(length) => match buffer.get(..length).and_then(payload::decode) {
+                Some((sequence, tag)) if tag == self.run_tag && self.seen.insert(sequence) => {}
+                _ => self.unexpected += 1,
+            },
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                return Ok(false);
+            }
+            Err(error) => return Err(error).context("receive an echo"),
+        }
+        Ok(true)
+    }
+}
+
+pub(super) fn socket_towards(to: SocketAddr) -> Result<UdpSocket> {
     let any: IpAddr = if to.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
     let socket = UdpSocket::bind((any, 0)).context("bind a UDP socket in the wire namespace")?;
     socket.connect(to).with_context(|| format!("connect to {to}"))?;
@@ -110,21 +148,4 @@ fn send(socket: &UdpSocket, count: u64, size_bytes: usize, pace: Duration) -> Re
     }
     let source_port = socket.local_addr()?.port();
     Ok(FloodReport { sent: count, run_tag, source_port, elapsed: started.elapsed() })
-}
-
-/// Identities of what came back, and how many were double or unreadable. Ends when all are there or nothing more comes.
-fn receive_echoes(socket: &UdpSocket, count: u64) -> Result<(HashSet<(u64, u64)>, u64)> {
-    let (mut seen, mut unexpected) = (HashSet::new(), 0);
-    let mut buffer = vec![0; 65_536];
-    while (seen.len() as u64) < count {
-        match socket.recv(&mut buffer) {
-            Ok(length) => match buffer.get(..length).and_then(payload::decode) {
-                Some(identity) if seen.insert(identity) => {}
-                _ => unexpected += 1,
-            },
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => break,
-            Err(error) => return Err(error).context("receive an echo"),
-        }
-    }
-    Ok((seen, unexpected))
 }

@@ -64,12 +64,11 @@ impl Lab {
 }
 
 impl UdpSink {
-    /// Waits until `count` datagrams have arrived or `timeout` has passed, then stops and reports. More than `count` show
-    /// only where they were already queued.
+    /// Waits until `count` datagrams have arrived or `timeout` has passed; returns how many have.
     ///
     /// # Errors
     /// Where receiving failed.
-    pub fn finish(self, count: u64, timeout: Duration) -> Result<SinkReport> {
+    pub fn wait(&self, count: u64, timeout: Duration) -> Result<u64> {
         let deadline = Instant::now() + timeout;
         let mut received = self.expected.received.lock().map_err(|_| anyhow!("the sink panicked"))?;
         while *received < count && !self.thread.is_finished() {
@@ -81,7 +80,15 @@ impl UdpSink {
                 .map_err(|_| anyhow!("the sink panicked"))?
                 .0;
         }
-        drop(received);
+        Ok(*received)
+    }
+
+    /// Like [`UdpSink::wait`], then stops and reports. More than `count` show only where they were already queued.
+    ///
+    /// # Errors
+    /// Where receiving failed.
+    pub fn finish(self, count: u64, timeout: Duration) -> Result<SinkReport> {
+        self.wait(count, timeout)?;
         self.expected.stop.store(true, Ordering::Release);
         self.thread.join().map_err(|_| anyhow!("the sink panicked"))?
     }
