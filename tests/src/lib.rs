@@ -1,1 +1,10 @@
-//! The lab: a real VM behind a real Open vSwitch, in namespaces of its own.
+//! The lab: real VMs behind a real Open vSwitch, in namespaces of their own, and what end-to-end tests need in it.
+//!
+//! Builds on a bare machine: no libvirt headers, no libpcap, no eBPF compiler. Tests run the `hoptrace` binary as a
+//! child process and never link it.
+
+mod binary;
+pub mod lab;
+pub mod payload;
+
+pub use binary::{BINARY_ENV, hoptrace};

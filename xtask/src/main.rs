@@ -1,2 +1,68 @@
 //! Set-up, build, lint, test, lab and demo of hoptrace.
-fn main() {}
+
+mod build;
+mod demo;
+mod lab;
+mod lint;
+mod process;
+mod progress;
+mod setup;
+mod test;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use hoptrace_tests::lab::sandbox;
+
+/// Set-up, build, lint, test, lab and demo of hoptrace.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Show what the build, the tests and the lab need, and install what is missing.
+    Setup(setup::SetupArgs),
+    /// Build `hoptrace`, optimised.
+    Build,
+    /// Formatting, clippy, licences and sources of dependencies.
+    Lint,
+    /// Set-up, lint, unit tests, end-to-end tests in the lab.
+    Test,
+    /// Set-up, build, start the lab, trace a real guest for five seconds.
+    Demo,
+    /// A compute node on this machine: real OVS, real libvirt, two real guests.
+    #[command(subcommand)]
+    Lab(lab::LabCommand),
+    /// A stage of the lab's start; the lab calls it by itself.
+    #[command(name = sandbox::STAGE_COMMAND, hide = true)]
+    LabStage { args: Vec<String> },
+    /// The part of the demo that runs in the lab.
+    #[command(name = demo::INSIDE_COMMAND, hide = true)]
+    DemoInside { hoptrace: PathBuf },
+    /// The part of the tests that runs in the lab.
+    #[command(name = test::INSIDE_COMMAND, hide = true)]
+    TestInside { hoptrace: PathBuf, binaries: Vec<PathBuf> },
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Setup(args) => setup::run(&args),
+        Command::Build => build::run(),
+        Command::Lint => lint::run(),
+        Command::Test => test::run(),
+        Command::Demo => demo::run(),
+        Command::Lab(command) => lab::run(command),
+        Command::LabStage { args } => sandbox::run_stage(&args, &progress::step),
+        Command::DemoInside { hoptrace } => demo::run_inside(&hoptrace),
+        Command::TestInside { hoptrace, binaries } => test::run_inside(&hoptrace, &binaries),
+    };
+    result.unwrap_or_else(|error| {
+        progress::error(&error);
+        ExitCode::FAILURE
+    })
+}

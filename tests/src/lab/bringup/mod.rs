@@ -1,0 +1,73 @@
+//! Building the path and starting what runs on it, inside the lab's namespaces.
+
+mod domain_xml;
+mod libvirt;
+mod links;
+mod ovs;
+
+use std::path::Path;
+
+use anyhow::Result;
+
+use super::{GuestImage, Lab, Progress, description, spec};
+
+/// Brings everything up; returns when both guests have reported that they are ready.
+pub(crate) fn bring_up(image: &GuestImage, log_dir: &Path, progress: Progress<'_>) -> Result<Lab> {
+    let lab = describe(log_dir)?;
+    std::thread::scope(|scope| {
+        // libvirtd takes the longest to start and needs nothing of the rest.
+        let daemons = scope.spawn(|| libvirt::start_daemons(log_dir));
+        links::quiet_host()?;
+        links::create_wire(&lab)?;
+        for guest in &lab.guests {
+            links::create_hybrid_plug(guest)?;
+        }
+        ovs::start(log_dir)?;
+        ovs::configure(&lab)?;
+        progress("Open vSwitch and the path are up");
+        daemons.join().map_err(|_| anyhow::anyhow!("starting libvirt panicked"))?
+    })?;
+    progress("libvirt is up");
+    libvirt::boot_guests(&lab, image, progress)?;
+    links::verify_quiet(&lab)?;
+    Ok(lab)
+}
+
+fn describe(log_dir: &Path) -> Result<Lab> {
+    let guests = spec::GUESTS.iter().map(description_of).collect::<Result<Vec<_>>>()?;
+    Ok(Lab {
+        guests,
+        nic: spec::NIC.into(),
+        wire: description::Wire {
+            netns: spec::WIRE_NETNS.into(),
+            interface: spec::WIRE_INTERFACE.into(),
+            mac: spec::WIRE_MAC.into(),
+            ipv4: spec::WIRE_IPV4.parse()?,
+            ipv6: spec::WIRE_IPV6.parse()?,
+        },
+        integration_bridge: spec::INTEGRATION_BRIDGE.into(),
+        provider_bridge: spec::PROVIDER_BRIDGE.into(),
+        patch_integration: spec::PATCH_INTEGRATION.into(),
+        patch_provider: spec::PATCH_PROVIDER.into(),
+        local_vlan: spec::LOCAL_VLAN,
+        datapath: ovs::datapath().into(),
+        log_dir: log_dir.into(),
+    })
+}
+
+fn description_of(guest: &spec::GuestSpec) -> Result<description::Guest> {
+    Ok(description::Guest {
+        domain: guest.domain.into(),
+        display_name: guest.display_name.into(),
+        uuid: guest.uuid.into(),
+        mac: guest.mac.into(),
+        port_id: guest.port_id.into(),
+        ipv4: guest.ipv4.parse()?,
+        ipv6: guest.ipv6.parse()?,
+        tap: guest.interface("tap"),
+        qbr: guest.interface("qbr"),
+        qvb: guest.interface("qvb"),
+        qvo: guest.interface("qvo"),
+        control_socket: Path::new(spec::LAB_RUN_DIR).join(format!("{}.control", guest.domain)),
+    })
+}

@@ -1,0 +1,90 @@
+//! `cargo xtask lab`: the lab by hand.
+
+use std::io::{BufRead as _, BufReader};
+use std::os::unix::process::CommandExt as _;
+use std::process::{Command, ExitCode, Stdio};
+
+use anyhow::{Context as _, Result, bail};
+use clap::Subcommand;
+use hoptrace_tests::lab::sandbox::{READY_LINE, exit_code};
+use hoptrace_tests::lab::{Folders, Runner, Session};
+
+use crate::progress::step;
+
+#[derive(Subcommand)]
+pub(crate) enum LabCommand {
+    /// Start a lab that stays in the background until `down`.
+    Up,
+    /// Run a command in the lab that is up, else in a new one that ends with it.
+    Run {
+        /// Start a new lab even where one is up.
+        #[arg(long)]
+        fresh: bool,
+        /// The command and its arguments.
+        #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+        command: Vec<String>,
+    },
+    /// An interactive shell in the lab that is up, else in a new one.
+    Shell,
+    /// End the lab that is up.
+    Down,
+    /// The background process of `up`.
+    #[command(hide = true)]
+    Hold,
+}
+
+pub(crate) fn run(command: LabCommand) -> Result<ExitCode> {
+    let folders = Folders::find()?;
+    match command {
+        LabCommand::Up => up(&folders),
+        LabCommand::Run { fresh, command } => run_in_lab(folders, fresh, &command),
+        LabCommand::Shell => {
+            let shell = std::env::var("SHELL").unwrap_or_else(|_| "/bin/bash".into());
+            run_in_lab(folders, false, &[shell])
+        }
+        LabCommand::Down => down(&folders),
+        LabCommand::Hold => {
+            Session::hold(&Runner::new(folders, &step)?)?;
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+fn up(folders: &Folders) -> Result<ExitCode> {
+    if Session::current(folders).is_some() {
+        step("a lab is up already");
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut holder = Command::new(std::env::current_exe()?)
+        .args(["lab", "hold"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        // A group of its own: Ctrl-C in this terminal later on does not reach it.
+        .process_group(0)
+        .spawn()
+        .context("start the lab in the background")?;
+    let output = holder.stdout.take().context("the background process has no output")?;
+    if BufReader::new(output).lines().map_while(Result::ok).any(|line| line == READY_LINE) {
+        step("the lab is up; `cargo xtask lab shell` enters it, `cargo xtask lab down` ends it");
+        return Ok(ExitCode::SUCCESS);
+    }
+    bail!("the lab did not start: {}", holder.wait()?)
+}
+
+fn down(folders: &Folders) -> Result<ExitCode> {
+    match Session::current(folders) {
+        Some(session) => {
+            session.end(folders)?;
+            step("the lab is down");
+        }
+        None => step("no lab is up"),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn run_in_lab(folders: Folders, fresh: bool, command: &[String]) -> Result<ExitCode> {
+    if let Some(session) = Session::current(&folders).filter(|_| !fresh) {
+        return Ok(exit_code(session.command(command)?.status().context("run nsenter")?));
+    }
+    Ok(exit_code(Runner::new(folders, &step)?.run(command, &step)?))
+}
