@@ -14,6 +14,7 @@ mod printable;
 mod snapshot;
 mod source;
 mod topology;
+mod trace;
 
 pub use direction::Direction;
 pub use ids::{IfIndex, MacAddr, ParseMacError};
@@ -34,3 +35,4 @@ pub use snapshot::{
 };
 pub use source::{SourceName, SourceStatus};
 pub use topology::{OvsPlace, Topology};
+pub use trace::TraceReport;
