@@ -1,6 +1,11 @@
 //! Loads the programs, attaches them, and undoes it all on drop.
 
-use std::fs;
+use std::{
+    fs,
+    num::NonZero,
+    sync::{Mutex, PoisonError},
+    thread,
+};
 
 use aya::{
     Ebpf, EbpfLoader,
@@ -74,11 +79,11 @@ impl Attached {
             .map_max_entries("RECORDS", ring_bytes)
             .load(OBJECT)
             .map_err(|source| AttachError::Object(Box::new(source)))?;
-        let mut programs = Vec::new();
-        for (place, hook) in plan.hooks.iter().enumerate() {
-            let name = format!("{PROGRAM_PREFIX}{place}");
-            attach(classifier(&mut ebpf, &name)?, &name, hook)?;
-            programs.push(name);
+        let programs: Vec<String> =
+            (0..plan.hooks.len()).map(|place| format!("{PROGRAM_PREFIX}{place}")).collect();
+        load_programs(&mut ebpf, &programs)?;
+        for (name, hook) in programs.iter().zip(&plan.hooks) {
+            attach(classifier(&mut ebpf, name)?, hook)?;
         }
         Ok(Self { ebpf, programs })
     }
@@ -111,15 +116,6 @@ impl Attached {
         &mut self.ebpf
     }
 
-    /// Instructions the verifier looked at, per program.
-    #[must_use]
-    pub fn verified(&self) -> Vec<u32> {
-        self.programs
-            .iter()
-            .filter_map(|name| self.ebpf.program(name)?.info().ok()?.verified_instruction_count())
-            .collect()
-    }
-
     /// Runs and time of all programs since statistics were switched on: (runs, nanoseconds).
     #[must_use]
     pub fn run_statistics(&self) -> (u64, u64) {
@@ -144,11 +140,43 @@ fn classifier<'e>(ebpf: &'e mut Ebpf, name: &str) -> Result<&'e mut SchedClassif
         .ok_or_else(|| AttachError::Missing(format!("program {name}")))
 }
 
+/// Hands the programs to the verifier, on all CPUs at a time: it is most of what starting takes.
+fn load_programs(ebpf: &mut Ebpf, names: &[String]) -> Result<(), AttachError> {
+    let wanted: Vec<(&str, &mut SchedClassifier)> = ebpf
+        .programs_mut()
+        .filter(|(name, _)| names.iter().any(|wanted| wanted == name))
+        .filter_map(|(name, program)| Some((name, program.try_into().ok()?)))
+        .collect();
+    if wanted.len() != names.len() {
+        return Err(AttachError::Missing(format!(
+            "programs {PROGRAM_PREFIX}0 to {PROGRAM_PREFIX}{}",
+            names.len()
+        )));
+    }
+    let workers = thread::available_parallelism().map_or(1, NonZero::get).min(wanted.len());
+    let queue = Mutex::new(wanted);
+    let load_some = || loop {
+        // A poisoned lock still holds the queue.
+        let next = queue.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let Some((name, program)) = next else { return Ok(()) };
+        program
+            .load()
+            .map_err(|source| AttachError::Load { program: name.to_owned(), source: Box::new(source) })?;
+    };
+    thread::scope(|scope| {
+        let helpers: Vec<_> = (1..workers).map(|_| scope.spawn(load_some)).collect();
+        let mut outcome = load_some();
+        for helper in helpers {
+            let joined =
+                helper.join().unwrap_or_else(|_| Err(AttachError::Missing("loader thread".to_owned())));
+            outcome = outcome.and(joined);
+        }
+        outcome
+    })
+}
+
 /// First on the way in and last on the way out, so that what others do to the packet is inside what we measure.
-fn attach(program: &mut SchedClassifier, name: &str, hook: &HookPlan) -> Result<(), AttachError> {
-    program
-        .load()
-        .map_err(|source| AttachError::Load { program: name.to_owned(), source: Box::new(source) })?;
+fn attach(program: &mut SchedClassifier, hook: &HookPlan) -> Result<(), AttachError> {
     let (kind, order) = match hook.side {
         Side::Ingress => (TcAttachType::Ingress, LinkOrder::first()),
         Side::Egress => (TcAttachType::Egress, LinkOrder::last()),

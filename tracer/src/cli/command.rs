@@ -1,6 +1,6 @@
 //! The commands. A new one is a file with `Args` and `run`, and a line in each place below.
 
-use super::{CliError, CommonArgs, Exit, list, path};
+use super::{CliError, CommonArgs, Exit, list, path, trace};
 
 /// Live per-hop latency and drops on the packet path of a virtual machine.
 #[derive(Debug, clap::Parser)]
@@ -21,7 +21,8 @@ pub enum Command {
     List(list::Args),
     /// Draw the packet path of a VM's port, and name what is wrong on it
     Path(path::Args),
-    // Trace(trace::Args),
+    /// Trace a VM's packets hop by hop: latency per segment, losses, and where every packet went
+    Trace(trace::Args),
 }
 
 impl Command {
@@ -33,7 +34,7 @@ impl Command {
         match self {
             Self::List(args) => list::run(common, args).await,
             Self::Path(args) => path::run(common, args).await,
-            // Self::Trace(args) => trace::run(common, args).await,
+            Self::Trace(args) => trace::run(common, args).await,
         }
     }
 }

@@ -10,6 +10,7 @@ mod logging;
 pub mod output;
 mod path;
 mod run;
+mod trace;
 
 pub use command::{Cli, Command};
 pub use common::{CommonArgs, find_path, survey};

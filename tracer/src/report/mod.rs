@@ -9,6 +9,7 @@ mod path_dot;
 mod path_json;
 mod path_mermaid;
 mod path_text;
+mod trace_text;
 
 pub use list_json::list_json;
 pub use list_text::list_text;
@@ -17,3 +18,4 @@ pub use path_dot::path_dot;
 pub use path_json::path_json;
 pub use path_mermaid::path_mermaid;
 pub use path_text::path_text;
+pub use trace_text::{trace_json, trace_text};

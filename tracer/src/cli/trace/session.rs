@@ -1,0 +1,202 @@
+//! One trace, from loading the programs to taking them off.
+
+use std::{
+    net::IpAddr,
+    time::{Duration, Instant},
+};
+
+use aya_log::EbpfLogger;
+use hoptrace_common::{config::TraceConfig, filter::Filter};
+use tokio::io::{Interest, unix::AsyncFd};
+
+use super::ending::Endings;
+use crate::{
+    attach::{self, Attached, LoadOptions},
+    cli::{CliError, output},
+    collect::{Collector, CostMeter, Progress},
+    model::{MacAddr, Path, Plan, Printable, Snapshot, Traceability, TracerCost},
+};
+
+/// How often the table is looked at while the last packets come in.
+const DRAIN_EVERY: Duration = Duration::from_millis(20);
+
+/// What the command line says about a trace.
+#[derive(Debug, Clone)]
+pub(super) struct SessionOptions {
+    pub(super) timeout: Duration,
+    pub(super) inflight: u32,
+    pub(super) filter: Filter,
+    pub(super) budget: Option<u64>,
+    /// Whether the programs shall tell what they do.
+    pub(super) debug: bool,
+}
+
+/// Programs on the path, and what reads their maps. Dropping it takes everything off.
+pub(super) struct Session {
+    plan: Plan,
+    attached: Attached,
+    collector: Collector,
+    cost: CostMeter,
+    budget: Option<u64>,
+    timeout: Duration,
+    began: Instant,
+    ready: Duration,
+}
+
+impl Session {
+    /// Loads and attaches; no packet is admitted yet.
+    pub(super) fn start(path: &Path, options: &SessionOptions) -> Result<Self, CliError> {
+        let began = Instant::now();
+        match &path.traceability {
+            Traceability::Fully => {}
+            Traceability::Partly { why } => output::note(&format!("tracing a part of the path only: {why}")),
+            Traceability::No { why } => return Err(CliError::new(format!("cannot trace: {why}"))),
+        }
+        let preflight = attach::preflight().map_err(|error| CliError::new(error.to_string()))?;
+        if !preflight.btf {
+            output::note(
+                "no kernel BTF at /sys/kernel/btf/vmlinux: losses will have no reason (CONFIG_DEBUG_INFO_BTF)",
+            );
+        }
+        let plan =
+            attach::plan(&path.hops).map_err(|error| CliError::new(format!("cannot trace: {error}")))?;
+        if attach::other_tracers(&plan) > 0 {
+            output::note(
+                "another hoptrace traces these interfaces: both go on, and each one's figures contain the other's cost",
+            );
+        }
+        let load = LoadOptions {
+            inflight_slots: options.inflight,
+            ring_bytes: 0,
+            trace: TraceConfig {
+                timeout_ns: u64::try_from(options.timeout.as_nanos()).unwrap_or(u64::MAX),
+                mac: mac_number(path.mac),
+                budgeted: u32::from(options.budget.is_some()),
+                filter: options.filter,
+                ipv4: ipv4_numbers(&path.instance.ips),
+                ..TraceConfig::default()
+            },
+            log_level: if options.debug { aya_log::Level::Debug as u8 } else { 0 },
+        };
+        let mut attached = Attached::new(&plan, &load)
+            .map_err(|error| CliError::new(Printable(&error.to_string()).to_string()))?;
+        if options.debug {
+            forward_diagnostics(&mut attached);
+        }
+        let maps = attached.take_maps().map_err(|error| CliError::new(error.to_string()))?;
+        let (collector, _records) = Collector::new(plan.clone(), maps, options.timeout)
+            .map_err(|error| CliError::new(error.to_string()))?;
+        Ok(Self {
+            plan,
+            attached,
+            collector,
+            cost: CostMeter::start(),
+            budget: options.budget,
+            timeout: options.timeout,
+            began,
+            ready: Duration::ZERO,
+        })
+    }
+
+    pub(super) const fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// Admits packets.
+    pub(super) fn open(&mut self) {
+        self.collector.open(self.budget);
+        self.ready = self.began.elapsed();
+    }
+
+    /// What a user wants to know once packets are admitted.
+    pub(super) fn greeting(&self, path: &Path, filter: &str) -> String {
+        let name =
+            path.instance.display_name.as_deref().or(path.instance.name.as_deref()).unwrap_or_default();
+        let what = if filter.is_empty() { "all packets".to_owned() } else { Printable(filter).to_string() };
+        let ifnames: Vec<_> = path.hops.iter().map(|hop| Printable(&hop.ifname).to_string()).collect();
+        format!(
+            "tracing {what} of {} ({}) with {} hooks at {}, attached in {} ms; Ctrl-C ends it",
+            Printable(name),
+            path.mac,
+            self.plan.hooks.len(),
+            ifnames.join(", "),
+            self.ready.as_millis()
+        )
+    }
+
+    /// Settles lost packets; call it often.
+    pub(super) fn sweep(&mut self) -> Progress {
+        self.cost.tick(self.attached.run_statistics().0);
+        self.collector.sweep()
+    }
+
+    /// The figures so far.
+    pub(super) fn snapshot(&self) -> Snapshot {
+        let (runs, time_ns) = self.attached.run_statistics();
+        #[allow(clippy::cast_precision_loss, reason = "a mean")]
+        let ns_per_hook = (runs > 0).then(|| time_ns as f64 / runs as f64);
+        self.collector.snapshot(TracerCost {
+            ns_per_hook,
+            runs_measured: runs,
+            cpu_pct: self.cost.cpu_pct(),
+            ..TracerCost::default()
+        })
+    }
+
+    /// Admits nothing new and waits for the packets on their way: at most until each has come or timed out.
+    pub(super) async fn drain(&mut self, endings: &mut Endings) {
+        self.collector.drain();
+        let deadline = Instant::now() + self.timeout + 2 * DRAIN_EVERY;
+        while self.collector.sweep().in_flight > 0 && Instant::now() < deadline {
+            tokio::select! {
+                () = tokio::time::sleep(DRAIN_EVERY) => {}
+                () = endings.signal() => break,
+            }
+        }
+    }
+
+    /// Lets everything by unseen again, and gives the final figures.
+    pub(super) fn finish(&mut self) -> Snapshot {
+        self.collector.close();
+        self.collector.sweep();
+        self.snapshot()
+    }
+}
+
+/// Sends the programs' own diagnostics to the log, for as long as the runtime lives.
+fn forward_diagnostics(attached: &mut Attached) {
+    let logger =
+        EbpfLogger::init(attached.ebpf_mut()).map_err(|error| error.to_string()).and_then(|logger| {
+            AsyncFd::with_interest(logger, Interest::READABLE).map_err(|error| error.to_string())
+        });
+    match logger {
+        Ok(mut logger) => {
+            tokio::spawn(async move {
+                while let Ok(mut guard) = logger.readable_mut().await {
+                    guard.get_inner_mut().flush();
+                    guard.clear_ready();
+                }
+            });
+        }
+        Err(error) => log::warn!("no diagnostics from the eBPF programs: {error}"),
+    }
+}
+
+/// A MAC address as the programs compare it: its bytes read as a little-endian number.
+fn mac_number(mac: MacAddr) -> u64 {
+    let [a, b, c, d, e, f] = mac.0;
+    u64::from_le_bytes([a, b, c, d, e, f, 0, 0])
+}
+
+/// The first four IPv4 addresses, likewise.
+fn ipv4_numbers(ips: &[IpAddr]) -> [u32; 4] {
+    let mut numbers = [0; 4];
+    let addresses = ips.iter().filter_map(|ip| match ip {
+        IpAddr::V4(ip) => Some(u32::from_le_bytes(ip.octets())),
+        IpAddr::V6(_) => None,
+    });
+    for (number, address) in numbers.iter_mut().zip(addresses) {
+        *number = address;
+    }
+    numbers
+}
