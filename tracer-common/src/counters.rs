@@ -48,7 +48,8 @@ pub struct HookCounters {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct SegmentStats {
-    /// Packets.
+    /// Packets whose latency is known. It and the sum may count below zero on one CPU, as two's complements, where a
+    /// latency was recorded on another CPU and taken back on this one.
     pub count: u64,
     /// Sum of their latencies, in nanoseconds.
     pub sum_ns: u64,
@@ -56,13 +57,17 @@ pub struct SegmentStats {
     pub min_ns_inverted: u64,
     /// The largest latency, in nanoseconds.
     pub max_ns: u64,
+    /// Packets that passed both hooks, but in what time is not known.
+    pub untimed: u64,
+    /// Zero: one cache line.
+    pub reserved: [u64; 3],
 }
 
 impl SegmentStats {
     /// Adds one latency.
     #[inline(always)]
     pub const fn record(&mut self, latency_ns: u64) {
-        self.count += 1;
+        self.count = self.count.wrapping_add(1);
         self.sum_ns = self.sum_ns.wrapping_add(latency_ns);
         if u64::MAX - latency_ns > self.min_ns_inverted {
             self.min_ns_inverted = u64::MAX - latency_ns;
@@ -71,7 +76,14 @@ impl SegmentStats {
             self.max_ns = latency_ns;
         }
     }
+
+    /// Takes one latency back, but for the extremes.
+    #[inline(always)]
+    pub const fn take_back(&mut self, latency_ns: u64) {
+        self.count = self.count.wrapping_sub(1);
+        self.sum_ns = self.sum_ns.wrapping_sub(latency_ns);
+    }
 }
 
 const _: () = assert!(size_of::<HookCounters>() == 192);
-const _: () = assert!(size_of::<SegmentStats>() == 32);
+const _: () = assert!(size_of::<SegmentStats>() == 64);

@@ -6,7 +6,7 @@ use hoptrace_common::{
     config::{Control as GateState, HookConfig},
     counters::HookCounters,
     filter::addresses,
-    inflight::{Control, Hook, Kind, Outcome, Table as _, Visit, Withdrawn, quickly},
+    inflight::{Control, Hook, Kind, Outcome, State, Table as _, Visit, Withdrawn, quickly},
     packet::{ETHERTYPE_ARP, Frame, Packet, ParseError, Reader, Window as _, parse},
     record::PacketRecord,
 };
@@ -126,6 +126,10 @@ fn handle<R: SkbReader>(reader: &R, skb: *mut __sk_buff, number: u32, counted: &
                 counted.ring_lost += u64::from(!emit(reader, &packet, skb, &outcome));
             }
         }
+        Kind::Overtaken => {
+            overtaken(cpu, counted, &outcome, &this, hook);
+            return DONE;
+        }
         _ => {
             strange(cpu, counted, &outcome);
             debug!(
@@ -223,10 +227,12 @@ fn arrived(cpu: u32, counted: &mut HookCounters, outcome: &Outcome, hook: &Hook)
 fn passed(cpu: u32, counted: &mut HookCounters, outcome: &Outcome, hook: &Hook, facts: HookFacts) {
     counted.passed += 1;
     let skewed = outcome.latency_ns == Outcome::SKEWED;
+    let segment = facts.segment_from(outcome.hook);
     if skewed {
         counted.clock_skew += 1;
+        latency::record_untimed(cpu, segment);
     } else {
-        latency::record(cpu, facts.segment_from(outcome.hook), outcome.latency_ns);
+        latency::record(cpu, segment, outcome.latency_ns);
     }
     if hook.terminal {
         if outcome.control.direction() == hook.direction {
@@ -234,9 +240,31 @@ fn passed(cpu: u32, counted: &mut HookCounters, outcome: &Outcome, hook: &Hook, 
         } else {
             counted.completed_crossed += 1;
         }
-        if !skewed && whole_way(outcome.control, hook) {
-            latency::record(cpu, facts.total_segment(), outcome.total_ns);
+        if whole_way(outcome.control, hook) {
+            // Overtaken at its first hook, its first time is that of a later one.
+            if skewed || outcome.control.overtaken() {
+                latency::record_untimed(cpu, facts.total_segment());
+            } else {
+                latency::record(cpu, facts.total_segment(), outcome.total_ns);
+            }
         }
+    }
+}
+
+/// A packet that a later hook saw before this one: puts right what was recorded between the hooks on both sides.
+#[inline(always)]
+fn overtaken(cpu: u32, counted: &mut HookCounters, outcome: &Outcome, hook: &Hook, facts: HookFacts) {
+    counted.overtaken += 1;
+    if outcome.hook == Outcome::NO_HOOK {
+        return;
+    }
+    let after = config::hook(u32::from(outcome.hook));
+    latency::record_untimed(cpu, after.segment_from(hook.id));
+    if outcome.before != Outcome::NO_HOOK {
+        latency::take_back(cpu, after.segment_from(outcome.before), outcome.latency_ns);
+        latency::record_untimed(cpu, facts.segment_from(outcome.before));
+    } else if matches!(outcome.control.state(), State::Done) && !outcome.control.crossed() {
+        latency::record_untimed(cpu, facts.total_segment());
     }
 }
 
@@ -249,7 +277,6 @@ fn strange(cpu: u32, counted: &mut HookCounters, outcome: &Outcome) {
             withdraw(cpu, outcome.withdrawn);
         }
         Kind::Copy => counted.copies += 1,
-        Kind::Overtaken => counted.overtaken += 1,
         _ => counted.untracked += 1,
     }
 }
@@ -259,7 +286,6 @@ const fn name(kind: Kind) -> &'static str {
     match kind {
         Kind::Ambiguous => "is ambiguous",
         Kind::Copy => "is a copy",
-        Kind::Overtaken => "was overtaken",
         _ => "found no slot",
     }
 }

@@ -25,7 +25,7 @@ pub(crate) extern "C" fn hop_thoroughly(number: u32, key: u64, now_ns: u64, admi
     *control = outcome.control.0;
     *latency_ns = outcome.latency_ns;
     *total_ns = outcome.total_ns;
-    *hook = u64::from(outcome.hook);
+    *hook = u64::from(outcome.hook) | (u64::from(outcome.before) << 8);
     *withdrawn = u64::from(outcome.withdrawn.number());
     outcome.kind as u32
 }
@@ -54,6 +54,7 @@ pub(crate) fn outcome(kind: u32, counted: &HookCounters) -> Outcome {
     Outcome {
         kind: Kind::from_number(kind),
         hook: hook as u8,
+        before: (hook >> 8) as u8,
         withdrawn: Withdrawn::from_number(withdrawn as u8),
         index: index as u32,
         control: Control(control),

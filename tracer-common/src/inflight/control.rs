@@ -15,7 +15,7 @@ pub enum State {
     Ambiguous,
 }
 
-/// Bits: 0..3 state · 3 joined · 4 direction · 5 crossed · 8..12 count · 12..16 last hook · 16..32 hooks passed ·
+/// Bits: 0..3 state · 3 joined · 4 direction · 5 crossed · 6 overtaken · 8..12 count · 12..16 last hook · 16..32 hooks passed ·
 /// 32..64 generation. In state `Ambiguous` the count is that of the packets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Control(pub u64);
@@ -24,6 +24,7 @@ const STATE: u64 = 0b111;
 const JOINED: u64 = 1 << 3;
 const DIRECTION: u64 = 1 << 4;
 const CROSSED: u64 = 1 << 5;
+const OVERTAKEN: u64 = 1 << 6;
 const COUNT_SHIFT: u32 = 8;
 const COUNT: u64 = 0xf << COUNT_SHIFT;
 const LAST_SHIFT: u32 = 12;
@@ -82,6 +83,13 @@ impl Control {
         self.0 & CROSSED != 0
     }
 
+    /// Whether a hook saw the packet after a later one had seen it: the times in the slot are not those of all hooks.
+    #[inline(always)]
+    #[must_use]
+    pub const fn overtaken(self) -> bool {
+        self.0 & OVERTAKEN != 0
+    }
+
     /// How many hooks the packet passed; at most [`super::DELTAS`]. In state `Ambiguous`: how many packets.
     #[inline(always)]
     #[must_use]
@@ -125,6 +133,11 @@ impl Control {
     #[inline(always)]
     pub(super) const fn with_crossed(self) -> Self {
         Self(self.0 | CROSSED)
+    }
+
+    #[inline(always)]
+    pub(super) const fn with_overtaken(self) -> Self {
+        Self(self.0 | OVERTAKEN)
     }
 
     #[inline(always)]

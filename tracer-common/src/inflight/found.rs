@@ -63,12 +63,39 @@ fn become_ambiguous<S: SlotCell>(slot: S, control: Control) -> Outcome {
 }
 
 /// Seen at a hook behind one of whose later hooks it was seen before. At the first hook of the direction the packet
-/// has thereby entered after all.
+/// has thereby entered after all. Tells between which two hooks it should have been seen here, so that what was
+/// recorded between those two can be put right; for the first such hook of a packet only.
 #[inline(always)]
 fn late<S: SlotCell>(slot: S, control: Control, visit: &Visit) -> Outcome {
-    let marked = control.with_passed(visit.hook.id);
-    let marked = if visit.hook.entry { marked.without_joined() } else { marked };
-    if slot.exchange(control, marked) { Outcome::of(Kind::Overtaken) } else { Outcome::retry() }
+    let hooks = slot.hooks();
+    let mut outcome = Outcome { before: Outcome::NO_HOOK, hook: Outcome::NO_HOOK, ..Outcome::of(Kind::Overtaken) };
+    let mut before_ns = 0;
+    let mut position = 0;
+    while position < DELTAS && position < control.count() {
+        #[allow(clippy::cast_possible_truncation, reason = "four bits")]
+        let hook = ((hooks >> (position * 4)) & 0xf) as u8;
+        let delta_ns = slot.delta_ns(position);
+        position += 1;
+        if visit.hook.later & (1 << hook) != 0 {
+            outcome.hook = hook;
+            outcome.latency_ns = u64::from(delta_ns.wrapping_sub(before_ns));
+            break;
+        }
+        outcome.before = hook;
+        before_ns = delta_ns;
+    }
+    let mut marked = control.with_passed(visit.hook.id).with_overtaken();
+    if visit.hook.entry {
+        marked = marked.without_joined();
+    }
+    if !slot.exchange(control, marked) {
+        return Outcome::retry();
+    }
+    outcome.control = marked;
+    if control.overtaken() {
+        outcome.hook = Outcome::NO_HOOK;
+    }
+    outcome
 }
 
 /// The normal case: from the hook before to this one.

@@ -126,14 +126,19 @@ pub struct Outcome {
     /// What it did.
     pub kind: Kind,
     /// [`Kind::New`]: 1 + the last hook of a packet that was evicted for it, or 0. [`Kind::Passed`]: the hook before.
+    /// [`Kind::Overtaken`]: the later hook that saw the packet first, or [`Outcome::NO_HOOK`] when nothing is to be put
+    /// right.
     pub hook: u8,
+    /// [`Kind::Overtaken`]: the hook that the slot has before that one, or [`Outcome::NO_HOOK`].
+    pub before: u8,
     /// [`Kind::Ambiguous`]: what is to be taken back.
     pub withdrawn: Withdrawn,
     /// [`Kind::New`], [`Kind::Passed`]: the slot.
     pub index: u32,
-    /// [`Kind::Passed`]: the slot's control word as published.
+    /// [`Kind::Passed`], [`Kind::Overtaken`]: the slot's control word as published.
     pub control: Control,
-    /// [`Kind::Passed`]: nanoseconds since the hook before, or [`Outcome::SKEWED`].
+    /// [`Kind::Passed`]: nanoseconds since the hook before, or [`Outcome::SKEWED`]. [`Kind::Overtaken`]: what was
+    /// recorded between `before` and `hook`.
     pub latency_ns: u64,
     /// [`Kind::Passed`]: nanoseconds since the first hook.
     pub total_ns: u64,
@@ -142,12 +147,15 @@ pub struct Outcome {
 impl Outcome {
     /// No latency: the clocks contradict each other.
     pub const SKEWED: u64 = u64::MAX;
+    /// No hook.
+    pub const NO_HOOK: u8 = u8::MAX;
 
     #[inline(always)]
     pub(super) const fn of(kind: Kind) -> Self {
         Self {
             kind,
             hook: 0,
+            before: 0,
             withdrawn: Withdrawn::NONE,
             index: 0,
             control: Control(0),

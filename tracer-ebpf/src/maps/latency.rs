@@ -29,3 +29,26 @@ pub(crate) fn record(cpu: u32, segment: u32, latency_ns: u64) {
         unsafe { *bucket += 1 };
     }
 }
+
+/// Counts a packet on `cpu` that passed a segment in unknown time.
+#[inline(always)]
+pub(crate) fn record_untimed(cpu: u32, segment: u32) {
+    if let Some(stats) = SEGMENTS.get_ptr_mut(cpu * config::segments() + segment) {
+        // SAFETY: a map value that only this CPU writes.
+        unsafe { (*stats).untimed += 1 };
+    }
+}
+
+/// Takes back a latency that some CPU recorded.
+#[inline(always)]
+pub(crate) fn take_back(cpu: u32, segment: u32, latency_ns: u64) {
+    let block = cpu * config::segments() + segment;
+    if let Some(stats) = SEGMENTS.get_ptr_mut(block) {
+        // SAFETY: a map value that only this CPU writes.
+        unsafe { (*stats).take_back(latency_ns) };
+    }
+    if let Some(bucket) = LATENCIES.get_ptr_mut(block * BUCKETS + bucket_of(latency_ns)) {
+        // SAFETY: likewise; user space adds up two's complements.
+        unsafe { *bucket = (*bucket).wrapping_sub(1) };
+    }
+}

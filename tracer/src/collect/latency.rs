@@ -36,24 +36,32 @@ impl LatencyMaps {
         let blocks =
             || (0..self.stats.len() / self.segments).map(|cpu| cpu * self.segments + u32::from(segment));
         let stats =
-            blocks().filter_map(|block| self.stats.read(block)).fold(SegmentStats::default(), |sum, more| {
-                SegmentStats {
-                    count: sum.count + more.count,
-                    sum_ns: sum.sum_ns.wrapping_add(more.sum_ns),
-                    min_ns_inverted: sum.min_ns_inverted.max(more.min_ns_inverted),
-                    max_ns: sum.max_ns.max(more.max_ns),
-                }
-            });
+            blocks().filter_map(|block| self.stats.read(block)).fold(SegmentStats::default(), |sum, more| add(&sum, &more));
+        let count = stats.count.wrapping_add(stats.untimed);
         let Some(mut histogram) = (stats.count > 0).then(histogram).flatten() else {
-            return Latencies { count: stats.count, latency_ns: None };
+            return Latencies { count, latency_ns: None };
         };
         for bucket in 0..BUCKETS {
-            let count: u64 = blocks().filter_map(|block| self.buckets.read(block * BUCKETS + bucket)).sum();
-            if count > 0 {
-                histogram.saturating_record_n(middle_ns(bucket).max(1), count);
+            let in_bucket = blocks()
+                .filter_map(|block| self.buckets.read(block * BUCKETS + bucket))
+                .fold(0_u64, u64::wrapping_add);
+            if in_bucket > 0 {
+                histogram.saturating_record_n(middle_ns(bucket).max(1), in_bucket);
             }
         }
-        Latencies { count: stats.count, latency_ns: Some(quantiles(&stats, &histogram)) }
+        Latencies { count, latency_ns: Some(quantiles(&stats, &histogram)) }
+    }
+}
+
+/// Adds up two CPUs; a CPU that took more back than it recorded counts below zero.
+fn add(sum: &SegmentStats, more: &SegmentStats) -> SegmentStats {
+    SegmentStats {
+        count: sum.count.wrapping_add(more.count),
+        sum_ns: sum.sum_ns.wrapping_add(more.sum_ns),
+        min_ns_inverted: sum.min_ns_inverted.max(more.min_ns_inverted),
+        max_ns: sum.max_ns.max(more.max_ns),
+        untimed: sum.untimed + more.untimed,
+        ..SegmentStats::default()
     }
 }
 

@@ -28,9 +28,9 @@ pub struct LatencyNs {
 /// How many packets, and how long they took.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Latencies {
-    /// Packets.
+    /// Packets, those included whose latency is not known (see [`Ledger::clock_skew`]).
     pub count: u64,
-    /// Their latencies; `None` when there were no packets.
+    /// Their latencies; `None` when there were none.
     pub latency_ns: Option<LatencyNs>,
 }
 
