@@ -68,7 +68,8 @@ fn become_ambiguous<S: SlotCell>(slot: S, control: Control) -> Outcome {
 #[inline(always)]
 fn late<S: SlotCell>(slot: S, control: Control, visit: &Visit) -> Outcome {
     let hooks = slot.hooks();
-    let mut outcome = Outcome { before: Outcome::NO_HOOK, hook: Outcome::NO_HOOK, ..Outcome::of(Kind::Overtaken) };
+    let mut outcome =
+        Outcome { before: Outcome::NO_HOOK, hook: Outcome::NO_HOOK, ..Outcome::of(Kind::Overtaken) };
     let mut before_ns = 0;
     let mut position = 0;
     while position < DELTAS && position < control.count() {

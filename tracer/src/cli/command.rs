@@ -1,6 +1,6 @@
 //! The commands. A new one is a file with `Args` and `run`, and a line in each place below.
 
-use super::{CliError, CommonArgs, Exit, list, path, trace};
+use super::{CliError, CommonArgs, Exit, list, packets, path, trace};
 
 /// Live per-hop latency and drops on the packet path of a virtual machine.
 #[derive(Debug, clap::Parser)]
@@ -23,6 +23,8 @@ pub enum Command {
     Path(path::Args),
     /// Trace a VM's packets hop by hop: latency per segment, losses, and where every packet went
     Trace(trace::Args),
+    /// Print each packet's way: the time it took from hook to hook
+    Packets(packets::Args),
 }
 
 impl Command {
@@ -35,6 +37,7 @@ impl Command {
             Self::List(args) => list::run(common, args).await,
             Self::Path(args) => path::run(common, args).await,
             Self::Trace(args) => trace::run(common, args).await,
+            Self::Packets(args) => packets::run(common, args).await,
         }
     }
 }

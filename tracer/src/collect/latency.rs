@@ -35,8 +35,9 @@ impl LatencyMaps {
     pub(super) fn of(&self, segment: u8) -> Latencies {
         let blocks =
             || (0..self.stats.len() / self.segments).map(|cpu| cpu * self.segments + u32::from(segment));
-        let stats =
-            blocks().filter_map(|block| self.stats.read(block)).fold(SegmentStats::default(), |sum, more| add(&sum, &more));
+        let stats = blocks()
+            .filter_map(|block| self.stats.read(block))
+            .fold(SegmentStats::default(), |sum, more| add(&sum, &more));
         let count = stats.count.wrapping_add(stats.untimed);
         let Some(mut histogram) = (stats.count > 0).then(histogram).flatten() else {
             return Latencies { count, latency_ns: None };

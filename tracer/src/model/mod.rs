@@ -8,6 +8,7 @@ mod kernel_maps;
 mod link;
 mod listing;
 mod ovs;
+mod packet;
 mod path;
 mod plan;
 mod port;
@@ -25,6 +26,7 @@ pub use kernel_maps::KernelMaps;
 pub use link::{BridgePortState, Link, LinkKind, VethPeer};
 pub use listing::ListRow;
 pub use ovs::{NeutronKeys, NeutronNetwork, OvsBridge, OvsInterface, OvsPort};
+pub use packet::{Flow, PacketWay, WayPoint};
 pub use path::{
     BridgeKind, Hop, InterfaceState, Node, OtherPort, Path, PathKind, PathSummary, Problem, Role,
     Traceability,

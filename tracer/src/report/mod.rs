@@ -4,6 +4,7 @@
 mod layout;
 mod list_json;
 mod list_text;
+mod packet;
 mod paint;
 mod path_dot;
 mod path_json;
@@ -13,6 +14,7 @@ mod trace_text;
 
 pub use list_json::list_json;
 pub use list_text::list_text;
+pub use packet::{packet_json, packet_text};
 pub use paint::{Canvas, Ink};
 pub use path_dot::path_dot;
 pub use path_json::path_json;

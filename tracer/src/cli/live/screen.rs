@@ -10,17 +10,17 @@ use crossterm::{
 
 /// Draws over what it drew before. Nothing of the terminal is switched, so nothing is left when we are killed.
 #[derive(Debug, Default)]
-pub(super) struct Screen {
+pub(in crate::cli) struct Screen {
     lines: u16,
 }
 
 impl Screen {
-    pub(super) fn new() -> Self {
+    pub(in crate::cli) fn new() -> Self {
         Self::default()
     }
 
     /// Draws `text`, as much of it as fits.
-    pub(super) fn draw(&mut self, text: &str) -> io::Result<()> {
+    pub(in crate::cli) fn draw(&mut self, text: &str) -> io::Result<()> {
         let rows = terminal::size().map_or(24, |(_, rows)| rows).max(2) - 1;
         self.clear()?;
         let mut stdout = io::stdout().lock();
@@ -32,7 +32,7 @@ impl Screen {
     }
 
     /// Takes away what was drawn.
-    pub(super) fn clear(&mut self) -> io::Result<()> {
+    pub(in crate::cli) fn clear(&mut self) -> io::Result<()> {
         let mut stdout = io::stdout().lock();
         if self.lines > 0 {
             queue!(stdout, MoveToPreviousLine(self.lines), Clear(ClearType::FromCursorDown))?;

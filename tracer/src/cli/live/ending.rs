@@ -21,7 +21,7 @@ use crate::{
 
 /// Why a trace ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Ending {
+pub(in crate::cli) enum Ending {
     /// The time is over.
     Duration,
     /// Enough packets have entered.
@@ -37,7 +37,7 @@ pub(super) enum Ending {
 type Waiting<T> = Pin<Box<dyn Future<Output = T>>>;
 
 /// Everything that may end a trace.
-pub(super) struct Endings {
+pub(in crate::cli) struct Endings {
     signals: [Signal; 3],
     deadline: Option<Instant>,
     command: Waiting<()>,
@@ -46,7 +46,7 @@ pub(super) struct Endings {
 
 impl Endings {
     /// From here on signals end the trace, not the process.
-    pub(super) fn new() -> Result<Self, CliError> {
+    pub(in crate::cli) fn new() -> Result<Self, CliError> {
         let catch =
             |kind| signal(kind).map_err(|error| CliError::new(format!("cannot catch signals: {error}")));
         Ok(Self {
@@ -62,7 +62,7 @@ impl Endings {
     }
 
     /// Waits for interfaces of `plan` to go, too.
-    pub(super) fn watch(&mut self, plan: &Plan) {
+    pub(in crate::cli) fn watch(&mut self, plan: &Plan) {
         let plan = plan.clone();
         self.vanished = Box::pin(async move {
             match attach::watch(&plan).await {
@@ -78,7 +78,7 @@ impl Endings {
     }
 
     /// The trace begins: the clock runs, and so does `command`.
-    pub(super) fn begin(
+    pub(in crate::cli) fn begin(
         &mut self,
         duration: Option<Duration>,
         command: Option<&str>,
@@ -104,7 +104,7 @@ impl Endings {
     }
 
     /// Waits for the first of them.
-    pub(super) async fn next(&mut self) -> Ending {
+    pub(in crate::cli) async fn next(&mut self) -> Ending {
         let [interrupt, terminate, hangup] = &mut self.signals;
         let deadline = self.deadline;
         let timer = async move {
@@ -124,7 +124,7 @@ impl Endings {
     }
 
     /// Waits for a signal: one more while a trace drains ends that, too.
-    pub(super) async fn signal(&mut self) {
+    pub(in crate::cli) async fn signal(&mut self) {
         let [interrupt, terminate, hangup] = &mut self.signals;
         tokio::select! {
             _ = interrupt.recv() => {}

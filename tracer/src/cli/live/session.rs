@@ -13,8 +13,8 @@ use super::ending::Endings;
 use crate::{
     attach::{self, Attached, LoadOptions},
     cli::{CliError, output},
-    collect::{Collector, CostMeter, Progress},
-    model::{MacAddr, Path, Plan, Printable, Snapshot, Traceability, TracerCost},
+    collect::{Collector, CostMeter, Progress, Records},
+    model::{MacAddr, PacketWay, Path, Plan, Printable, Snapshot, Traceability, TracerCost},
 };
 
 /// How often the table is looked at while the last packets come in.
@@ -22,31 +22,31 @@ const DRAIN_EVERY: Duration = Duration::from_millis(20);
 
 /// What the command line says about a trace.
 #[derive(Debug, Clone)]
-pub(super) struct SessionOptions {
-    pub(super) timeout: Duration,
-    pub(super) inflight: u32,
-    pub(super) filter: Filter,
-    pub(super) budget: Option<u64>,
+pub(in crate::cli) struct SessionOptions {
+    pub(in crate::cli) timeout: Duration,
+    pub(in crate::cli) inflight: u32,
+    pub(in crate::cli) filter: Filter,
+    pub(in crate::cli) budget: Option<u64>,
+    /// Room for packet records; 0: none are wanted.
+    pub(in crate::cli) ring_bytes: u32,
     /// Whether the programs shall tell what they do.
-    pub(super) debug: bool,
+    pub(in crate::cli) debug: bool,
 }
 
 /// Programs on the path, and what reads their maps. Dropping it takes everything off.
-pub(super) struct Session {
+pub(in crate::cli) struct Session {
     plan: Plan,
     attached: Attached,
     collector: Collector,
     cost: CostMeter,
     budget: Option<u64>,
     timeout: Duration,
-    began: Instant,
-    ready: Duration,
+    records: Records,
 }
 
 impl Session {
     /// Loads and attaches; no packet is admitted yet.
-    pub(super) fn start(path: &Path, options: &SessionOptions) -> Result<Self, CliError> {
-        let began = Instant::now();
+    pub(in crate::cli) fn start(path: &Path, options: &SessionOptions) -> Result<Self, CliError> {
         match &path.traceability {
             Traceability::Fully => {}
             Traceability::Partly { why } => output::note(&format!("tracing a part of the path only: {why}")),
@@ -67,10 +67,11 @@ impl Session {
         }
         let load = LoadOptions {
             inflight_slots: options.inflight,
-            ring_bytes: 0,
+            ring_bytes: options.ring_bytes,
             trace: TraceConfig {
                 timeout_ns: u64::try_from(options.timeout.as_nanos()).unwrap_or(u64::MAX),
                 mac: mac_number(path.mac),
+                sample_below: if options.ring_bytes > 0 { u64::MAX } else { 0 },
                 budgeted: u32::from(options.budget.is_some()),
                 filter: options.filter,
                 ipv4: ipv4_numbers(&path.instance.ips),
@@ -84,7 +85,7 @@ impl Session {
             forward_diagnostics(&mut attached);
         }
         let maps = attached.take_maps().map_err(|error| CliError::new(error.to_string()))?;
-        let (collector, _records) = Collector::new(plan.clone(), maps, options.timeout)
+        let (collector, records) = Collector::new(plan.clone(), maps, options.timeout)
             .map_err(|error| CliError::new(error.to_string()))?;
         Ok(Self {
             plan,
@@ -93,45 +94,48 @@ impl Session {
             cost: CostMeter::start(),
             budget: options.budget,
             timeout: options.timeout,
-            began,
-            ready: Duration::ZERO,
+            records,
         })
     }
 
-    pub(super) const fn plan(&self) -> &Plan {
+    pub(in crate::cli) const fn plan(&self) -> &Plan {
         &self.plan
     }
 
     /// Admits packets.
-    pub(super) fn open(&mut self) {
+    pub(in crate::cli) fn open(&mut self) {
         self.collector.open(self.budget);
-        self.ready = self.began.elapsed();
     }
 
     /// What a user wants to know once packets are admitted.
-    pub(super) fn greeting(&self, path: &Path, filter: &str) -> String {
+    pub(in crate::cli) fn greeting(&self, path: &Path, filter: &str, ready: Duration) -> String {
         let name =
             path.instance.display_name.as_deref().or(path.instance.name.as_deref()).unwrap_or_default();
         let what = if filter.is_empty() { "all packets".to_owned() } else { Printable(filter).to_string() };
         let ifnames: Vec<_> = path.hops.iter().map(|hop| Printable(&hop.ifname).to_string()).collect();
         format!(
-            "tracing {what} of {} ({}) with {} hooks at {}, attached in {} ms; Ctrl-C ends it",
+            "tracing {what} of {} ({}) with {} hooks at {}, ready after {} ms; Ctrl-C ends it",
             Printable(name),
             path.mac,
             self.plan.hooks.len(),
             ifnames.join(", "),
-            self.ready.as_millis()
+            ready.as_millis()
         )
     }
 
     /// Settles lost packets; call it often.
-    pub(super) fn sweep(&mut self) -> Progress {
+    pub(in crate::cli) fn sweep(&mut self) -> Progress {
         self.cost.tick(self.attached.run_statistics().0);
         self.collector.sweep()
     }
 
+    /// The next packet record, if there is one.
+    pub(in crate::cli) fn next_record(&mut self) -> Option<PacketWay> {
+        self.records.next(&self.plan)
+    }
+
     /// The figures so far.
-    pub(super) fn snapshot(&self) -> Snapshot {
+    pub(in crate::cli) fn snapshot(&self) -> Snapshot {
         let (runs, time_ns) = self.attached.run_statistics();
         #[allow(clippy::cast_precision_loss, reason = "a mean")]
         let ns_per_hook = (runs > 0).then(|| time_ns as f64 / runs as f64);
@@ -144,7 +148,7 @@ impl Session {
     }
 
     /// Admits nothing new and waits for the packets on their way: at most until each has come or timed out.
-    pub(super) async fn drain(&mut self, endings: &mut Endings) {
+    pub(in crate::cli) async fn drain(&mut self, endings: &mut Endings) {
         self.collector.drain();
         let deadline = Instant::now() + self.timeout + 2 * DRAIN_EVERY;
         while self.collector.sweep().in_flight > 0 && Instant::now() < deadline {
@@ -156,7 +160,7 @@ impl Session {
     }
 
     /// Lets everything by unseen again, and gives the final figures.
-    pub(super) fn finish(&mut self) -> Snapshot {
+    pub(in crate::cli) fn finish(&mut self) -> Snapshot {
         self.collector.close();
         self.collector.sweep();
         self.snapshot()

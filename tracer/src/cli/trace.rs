@@ -1,0 +1,103 @@
+//! `hoptrace trace`
+
+use std::{io::IsTerminal as _, time::Duration};
+
+use super::{
+    CliError, CommonArgs, Exit,
+    live::{Ending, LiveArgs, Prepared, Screen},
+    output,
+};
+use crate::{
+    model::{Ledger, Snapshot, TraceReport},
+    report,
+};
+
+/// How often the kernel's table is swept.
+const SWEEP_EVERY: Duration = Duration::from_millis(100);
+/// How often the report on a terminal is drawn anew, in sweeps.
+const DRAW_EVERY: u32 = 5;
+/// Packets out of all that may be ambiguous or untracked before the result is inconclusive: one in so many.
+const DOUBTFUL_SHARE: u64 = 100;
+
+/// Options of `trace`.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    live: LiveArgs,
+    /// Print one JSON object at the end
+    #[arg(long)]
+    json: bool,
+}
+
+/// Traces one port until something ends it.
+///
+/// # Errors
+/// When the port has no path that can be traced, the programs cannot be attached, or stdout cannot be written.
+pub(super) async fn run(common: &CommonArgs, args: &Args) -> Result<Exit, CliError> {
+    let Prepared { path, filter, mut session, mut endings, timeout_ms } = args.live.begin(common, 0).await?;
+    let report = |snapshot: &Snapshot, live: bool, canvas| {
+        let report = TraceReport { path: &path, snapshot, filter: &filter, live, timeout_ms };
+        if args.json && !live {
+            report::trace_json(&report) + "\n"
+        } else {
+            report::trace_text(&report, canvas)
+        }
+    };
+    let mut screen = (!args.json && std::io::stdout().is_terminal()).then(Screen::new);
+    let mut sweeps = tokio::time::interval(SWEEP_EVERY);
+    let mut swept: u32 = 0;
+    let ending = loop {
+        tokio::select! {
+            ending = endings.next() => break ending,
+            _ = sweeps.tick() => {
+                let progress = session.sweep();
+                if progress.used_up {
+                    break Ending::Count;
+                }
+                swept = swept.wrapping_add(1);
+                if let Some(screen) = screen.as_mut().filter(|_| swept.is_multiple_of(DRAW_EVERY)) {
+                    screen.draw(&report(&session.snapshot(), true, output::canvas()))?;
+                }
+            }
+        }
+    };
+    session.drain(&mut endings).await;
+    let snapshot = session.finish();
+    drop(session);
+    if let Some(screen) = screen.as_mut() {
+        screen.clear()?;
+    }
+    output::result(&report(&snapshot, false, output::canvas()))?;
+    conclude(&ending, &snapshot)
+}
+
+/// The exit code, and a word on stderr where it is not 0.
+pub(super) fn conclude(ending: &Ending, snapshot: &Snapshot) -> Result<Exit, CliError> {
+    let ledgers = [&snapshot.directions.egress.ledger, &snapshot.directions.ingress.ledger];
+    if let Ending::Vanished(ifname) = ending {
+        return Err(CliError::new(format!(
+            "interface {ifname} vanished while tracing: was the VM stopped, migrated or its port unplugged? The \
+             report covers the time before"
+        )));
+    }
+    if ledgers.iter().all(|ledger| seen(ledger) == 0) {
+        let advice = "check the filter, and that the VM has traffic";
+        return Err(CliError::with_exit(Exit::NoTraffic, format!("no matching packet was seen; {advice}")));
+    }
+    if ledgers.iter().any(|ledger| !ledger.balanced || doubtful(ledger) > seen(ledger) / DOUBTFUL_SHARE) {
+        let what = "too many packets were ambiguous or untracked, or a ledger does not balance";
+        return Err(CliError::with_exit(
+            Exit::Inconclusive,
+            format!("inconclusive: {what}; see the report's ledger"),
+        ));
+    }
+    Ok(Exit::Ok)
+}
+
+const fn seen(ledger: &Ledger) -> u64 {
+    ledger.entered + ledger.joined_midway + ledger.ambiguous + ledger.untracked + ledger.unparsed
+}
+
+const fn doubtful(ledger: &Ledger) -> u64 {
+    ledger.ambiguous + ledger.untracked + ledger.evicted
+}
