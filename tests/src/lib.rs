@@ -4,7 +4,11 @@
 //! child process and never link it.
 
 mod binary;
+mod capture;
 pub mod lab;
 pub mod payload;
+mod tracer;
 
 pub use binary::{BINARY_ENV, hoptrace};
+pub use capture::{Capture, Captures, Seen};
+pub use tracer::{Ended, Tracer};

@@ -1,0 +1,153 @@
+//! Exact numbers: every packet at every hook, against ping, the interfaces' counters and tcpdump.
+
+use std::collections::HashMap;
+
+use anyhow::{Context as _, Result, ensure};
+use hoptrace_tests::{Captures, Tracer, lab::Lab};
+use serde_json::Value;
+
+const PINGS: u64 = 1_000;
+const DATAGRAMS: u64 = 50_000;
+/// The port of the guest's sink.
+const SINK_PORT: u16 = 9;
+/// How far a segment's latency may be from tcpdump's, in the median.
+const MEDIAN_DIFFERENCE_NS: u64 = 15_000;
+
+/// Every segment and the total of a direction have `count` packets, and its ledger no other.
+fn assert_exact(report: &Value, direction: &str, count: u64) -> Result<()> {
+    let found = &report["directions"][direction];
+    let segments = found["segments"].as_array().context("no segments")?;
+    ensure!(segments.len() == 3, "{direction}: {} segments", segments.len());
+    for segment in segments.iter().chain([&found["total"]]) {
+        ensure!(segment["count"] == count, "{direction}: {segment}");
+    }
+    let ledger = &found["ledger"];
+    ensure!(ledger["entered"] == count && ledger["completed"] == count, "{direction}: {ledger}");
+    ensure!(ledger["balanced"] == true, "{direction}: {ledger}");
+    for none in [
+        "joined_midway",
+        "dropped",
+        "lost",
+        "merged",
+        "split",
+        "in_flight",
+        "evicted",
+        "ambiguous",
+        "untracked",
+        "unparsed",
+        "ring_lost",
+    ] {
+        ensure!(ledger[none] == 0, "{direction}: {none} in {ledger}");
+    }
+    ensure!(found["drops"].as_array().is_some_and(Vec::is_empty), "{direction}: {}", found["drops"]);
+    Ok(())
+}
+
+#[test]
+#[ignore = "needs the lab: cargo xtask test"]
+fn a_thousand_pings_are_a_thousand_everywhere() -> Result<()> {
+    let lab = Lab::from_env()?;
+    let guest = lab.guest("yjwang-test-1")?;
+    let tracer = Tracer::start(&["trace", &guest.display_name, "icmp", "--json"])?;
+    let ping = lab.wire("ping", ["-q", "-c", "1000", "-i", "0.002", &guest.ipv4.to_string()]).output()?;
+    let report = tracer.finish()?;
+    let said = String::from_utf8_lossy(&ping.stdout);
+    ensure!(said.contains("1000 packets transmitted, 1000 received"), "{said}");
+    assert_exact(&report, "ingress", PINGS)?;
+    assert_exact(&report, "egress", PINGS)?;
+    ensure!(report["guest"]["count"] == PINGS, "guest: {}", report["guest"]);
+    ensure!(report["off_path"]["count"] == 0, "off the path: {}", report["off_path"]);
+    Ok(())
+}
+
+/// Packets an interface received and sent so far.
+fn interface_packets(ifname: &str) -> Result<u64> {
+    ["rx_packets", "tx_packets"].iter().try_fold(0, |sum, counter| {
+        let text = std::fs::read_to_string(format!("/sys/class/net/{ifname}/statistics/{counter}"))?;
+        Ok(sum + text.trim().parse::<u64>()?)
+    })
+}
+
+#[test]
+#[ignore = "needs the lab: cargo xtask test"]
+fn fifty_thousand_datagrams_match_interface_counters_and_tcpdump() -> Result<()> {
+    let lab = Lab::from_env()?;
+    let guest = lab.guest("yjwang-test-1")?;
+    let interfaces = lab.path_interfaces(guest);
+    let folder = tempfile::tempdir()?;
+    let captures = Captures::start(&interfaces, folder.path())?;
+    let before = interfaces.iter().map(|it| interface_packets(it)).collect::<Result<Vec<_>>>()?;
+    let tracer = Tracer::start(&["trace", &guest.display_name, "udp", "and", "port", "9", "--json"])?;
+    lab.wire_udp_exact(guest, DATAGRAMS, 64)?;
+    let report = tracer.finish()?;
+    let after = interfaces.iter().map(|it| interface_packets(it)).collect::<Result<Vec<_>>>()?;
+    let captures = captures.finish()?;
+
+    assert_exact(&report, "ingress", DATAGRAMS)?;
+    assert_exact(&report, "egress", 0)?;
+    for (((ifname, capture), before), after) in interfaces.iter().zip(&captures).zip(before).zip(after) {
+        let seen = capture.udp_to(SINK_PORT) as u64;
+        ensure!(seen == DATAGRAMS, "tcpdump on {ifname}: {seen} datagrams");
+        let crossed = after - before;
+        let all = capture.packets.len() as u64;
+        ensure!(crossed == all, "{ifname} counted {crossed} packets, tcpdump saw {all}");
+    }
+    Ok(())
+}
+
+/// The segments of one direction: role and interface before, role behind, and the differences found.
+type Differences = HashMap<(String, String), Vec<i64>>;
+
+/// For each packet and segment: hoptrace's latency less tcpdump's, in nanoseconds.
+fn differences(ways: &[Value], times: &HashMap<&str, HashMap<u64, u64>>) -> Result<Differences> {
+    let mut found = Differences::new();
+    for way in ways {
+        let identity = u64::from_str_radix(way["identity"].as_str().context("no identity")?, 16)?;
+        let hops = way["hops"].as_array().context("no hops")?;
+        for pair in hops.windows(2) {
+            let [from, to] = pair else { continue };
+            let name = |hop: &Value| hop["hook"].as_str().unwrap_or_default().to_owned();
+            let at = |hop: &Value| hop["at_ns"].as_i64().context("no time");
+            let seen = |hop: &Value| -> Result<i64> {
+                let times = times.get(name(hop).as_str()).with_context(|| format!("no capture at {hop}"))?;
+                let time = times.get(&identity).with_context(|| format!("tcpdump missed {way}"))?;
+                Ok(i64::try_from(*time)?)
+            };
+            let difference = (at(to)? - at(from)?) - (seen(to)? - seen(from)?);
+            found.entry((name(from), name(to))).or_default().push(difference);
+        }
+    }
+    Ok(found)
+}
+
+#[test]
+#[ignore = "needs the lab: cargo xtask test"]
+fn each_packets_latencies_agree_with_tcpdump() -> Result<()> {
+    let lab = Lab::from_env()?;
+    let guest = lab.guest("yjwang-test-1")?;
+    let interfaces = lab.path_interfaces(guest);
+    let folder = tempfile::tempdir()?;
+    let captures = Captures::start(&interfaces, folder.path())?;
+    let tracer = Tracer::start(&["packets", &guest.display_name, "icmp", "--jsonl", "-c", "2000"])?;
+    let ping = lab.wire("ping", ["-q", "-c", "1000", "-i", "0.002", &guest.ipv4.to_string()]).output()?;
+    ensure!(ping.status.success(), "{}", String::from_utf8_lossy(&ping.stdout));
+    let ended = tracer.wait()?;
+    ensure!(ended.status.success(), "{}", ended.stderr);
+    let captures = captures.finish()?;
+
+    let lines = String::from_utf8(ended.stdout)?;
+    let ways = lines.lines().map(serde_json::from_str).collect::<Result<Vec<Value>, _>>()?;
+    ensure!(ways.len() as u64 == 2 * PINGS, "{} packets: {}", ways.len(), ended.stderr);
+    let times =
+        ["tap", "qvb", "qvo", "nic"].into_iter().zip(captures.iter().map(|it| it.by_identity())).collect();
+    let differences = differences(&ways, &times)?;
+    ensure!(differences.len() == 6, "segments: {:?}", differences.keys());
+    for (segment, mut found) in differences {
+        ensure!(found.len() as u64 >= PINGS - PINGS / 50, "{segment:?}: {} packets", found.len());
+        found.sort_by_key(|difference| difference.unsigned_abs());
+        let median = found[found.len() / 2].unsigned_abs();
+        println!("{} -> {}: median difference {median} ns of {}", segment.0, segment.1, found.len());
+        ensure!(median < MEDIAN_DIFFERENCE_NS, "{segment:?}: median difference {median} ns");
+    }
+    Ok(())
+}

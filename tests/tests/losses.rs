@@ -1,0 +1,103 @@
+//! Packets dropped on purpose: lost after the right hook, in the right number, and nothing else is.
+
+use std::{process::Command, time::Duration};
+
+use anyhow::{Context as _, Result, ensure};
+use hoptrace_tests::{
+    Tracer,
+    lab::{Guest, Lab},
+};
+use serde_json::{Value, json};
+
+/// Datagrams sent into the trap.
+const DOOMED: u64 = 200;
+/// Their port.
+const DOOMED_PORT: u16 = 4444;
+/// Pings beside them, which must come through.
+const INNOCENT: u64 = 100;
+
+/// Runs a program of the host side of the lab; it must succeed.
+fn run(program: &str, args: &[&str]) -> Result<()> {
+    let output = Command::new(program).args(args).output().with_context(|| format!("run {program}"))?;
+    ensure!(output.status.success(), "{program} {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    Ok(())
+}
+
+/// Takes a trap away again, whatever happens.
+struct Trap(&'static str, Vec<String>);
+
+impl Trap {
+    fn set(program: &'static str, set: &[&str], remove: &[&str]) -> Result<Self> {
+        run(program, set)?;
+        Ok(Self(program, remove.iter().map(|word| (*word).to_owned()).collect()))
+    }
+}
+
+impl Drop for Trap {
+    fn drop(&mut self) {
+        let words: Vec<_> = self.1.iter().map(String::as_str).collect();
+        run(self.0, &words).expect("the trap can be taken away");
+    }
+}
+
+/// Sends into the trap from both sides, with innocent traffic beside it, and gives the report.
+fn trace_doomed(lab: &Lab, guest: &Guest) -> Result<Value> {
+    let tracer = Tracer::start(&["trace", &guest.display_name, "--json"])?;
+    let sink = lab.wire_udp_sink(DOOMED_PORT)?;
+    lab.wire_udp_flood((guest.ipv4, DOOMED_PORT).into(), DOOMED, 64, Duration::from_millis(1))?;
+    let sent = guest.send_udp((lab.wire.ipv4.into(), DOOMED_PORT), DOOMED, 64, Duration::from_millis(1))?;
+    ensure!(sent.sent == DOOMED, "{sent:?}");
+    let ping = lab.wire("ping", ["-q", "-c", "100", "-i", "0.005", &guest.ipv4.to_string()]).output()?;
+    ensure!(ping.status.success(), "{}", String::from_utf8_lossy(&ping.stdout));
+    let through = sink.finish(0, Duration::ZERO)?;
+    ensure!(through.datagrams == 0, "the trap let {} datagrams through", through.datagrams);
+    tracer.finish()
+}
+
+/// The direction lost the doomed after `after` and nothing else; the innocent came through.
+fn assert_lost(report: &Value, direction: &str, after: &str) -> Result<()> {
+    let found = &report["directions"][direction];
+    let expected = json!([{"after": after, "reason": null, "location": null, "count": DOOMED}]);
+    ensure!(found["drops"] == expected, "{direction}: {}", found["drops"]);
+    let ledger = &found["ledger"];
+    let count = |name: &str| ledger[name].as_u64().with_context(|| format!("no {name} in {ledger}"));
+    ensure!(count("lost")? == DOOMED && ledger["balanced"] == true, "{direction}: {ledger}");
+    ensure!(count("entered")? == count("completed")? + DOOMED, "{direction}: {ledger}");
+    ensure!(count("completed")? >= INNOCENT, "{direction}: {ledger}");
+    for none in ["joined_midway", "dropped", "evicted", "ambiguous", "untracked", "in_flight"] {
+        ensure!(count(none)? == 0, "{direction}: {none} in {ledger}");
+    }
+    Ok(())
+}
+
+#[test]
+#[ignore = "needs the lab: cargo xtask test"]
+fn an_openflow_drop_rule_loses_packets_after_qvo_and_after_the_nic() -> Result<()> {
+    let lab = Lab::from_env()?;
+    let guest = lab.guest("yjwang-test-1")?;
+    let flow = format!("priority=1000,udp,tp_dst={DOOMED_PORT}");
+    let rule = format!("{flow},actions=drop");
+    let strict = format!("{flow}");
+    let _trap = Trap::set(
+        "ovs-ofctl",
+        &["add-flow", "br-int", &rule],
+        &["--strict", "del-flows", "br-int", &strict],
+    )?;
+    let report = trace_doomed(&lab, guest)?;
+    assert_lost(&report, "egress", "qvo")?;
+    assert_lost(&report, "ingress", "nic")
+}
+
+#[test]
+#[ignore = "needs the lab: cargo xtask test"]
+fn a_bridge_rule_loses_packets_between_tap_and_qvb() -> Result<()> {
+    let lab = Lab::from_env()?;
+    let guest = lab.guest("yjwang-test-1")?;
+    let port = DOOMED_PORT.to_string();
+    let rule = ["FORWARD", "-p", "IPv4", "--ip-proto", "udp", "--ip-dport", &port, "-j", "DROP"];
+    let words = |action: &'static str| [&[action][..], &rule].concat();
+    let _trap = Trap::set("ebtables", &words("-A"), &words("-D"))?;
+    let report = trace_doomed(&lab, guest)?;
+    assert_lost(&report, "egress", "tap")?;
+    assert_lost(&report, "ingress", "qvb")
+}
