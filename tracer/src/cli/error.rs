@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use crate::path::PathError;
+use crate::{model::FilterError, path::PathError};
 
 /// The exit codes of the interface contract.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +34,9 @@ pub enum CliError {
     /// The handle leads to no path.
     #[error("{0}")]
     Path(#[from] PathError),
+    /// The filter makes no sense.
+    #[error("{0}")]
+    Filter(#[from] FilterError),
     /// A source without which nothing can be found.
     #[error("{0}")]
     Discover(String),
@@ -66,7 +69,7 @@ impl CliError {
     pub fn exit(&self) -> Exit {
         match self {
             Self::Output(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Exit::Ok,
-            Self::Path(PathError::Empty) => Exit::Usage,
+            Self::Path(PathError::Empty) | Self::Filter(_) => Exit::Usage,
             Self::Other { exit, .. } => *exit,
             Self::Path(_) | Self::Discover(_) | Self::Output(_) => Exit::Error,
         }

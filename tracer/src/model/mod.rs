@@ -1,6 +1,7 @@
 //! What flows between the stages: the words of the design as types, without any I/O.
 
 mod direction;
+mod filter;
 mod ids;
 mod instance;
 mod kernel_maps;
@@ -17,6 +18,7 @@ mod topology;
 mod trace;
 
 pub use direction::Direction;
+pub use filter::{FilterError, FilterProtocol, PacketFilter};
 pub use ids::{IfIndex, MacAddr, ParseMacError};
 pub use instance::{Instance, InstanceId, InstanceInterface, InstanceState};
 pub use kernel_maps::KernelMaps;
