@@ -12,6 +12,7 @@ mod path_text;
 mod trace_json;
 #[cfg(test)]
 mod trace_samples;
+mod trace_text;
 
 pub use list_json::list_json;
 pub use list_text::list_text;
@@ -21,3 +22,4 @@ pub use path_json::path_json;
 pub use path_mermaid::path_mermaid;
 pub use path_text::path_text;
 pub use trace_json::trace_json;
+pub use trace_text::trace_text;
