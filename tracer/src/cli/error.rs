@@ -81,3 +81,16 @@ impl CliError {
         matches!(self, Self::Output(error) if error.kind() == std::io::ErrorKind::BrokenPipe)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::PacketFilter;
+
+    #[test]
+    fn a_wrong_filter_is_a_usage_error_of_one_line() {
+        let error = CliError::from(PacketFilter::from_words(&["arp", "and", "port", "53"]).unwrap_err());
+        assert_eq!(error.exit(), Exit::Usage);
+        assert_eq!(error.to_string(), "filter: no packet could match `arp and port 53`: ARP has no ports");
+    }
+}
