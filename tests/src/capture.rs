@@ -8,7 +8,7 @@ use std::{
     process::{Child, ChildStderr, Command, Stdio},
 };
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use hoptrace_common::packet::{Frame, PROTOCOL_UDP, SliceReader, parse};
 use pcap_file::pcap::PcapReader;
 use rustix::process::{Pid, Signal, kill_process};
@@ -104,6 +104,8 @@ impl Captures {
         let mut captures = Vec::new();
         for (mut child, mut stderr, file) in self.running {
             let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).context("no process id")?;
+            // What waits in the kernel's buffer when tcpdump ends is gone: ask until it has read everything.
+            while !has_read_everything(pid, &mut stderr)? {}
             kill_process(pid, Signal::INT).context("end tcpdump")?;
             let mut words = String::new();
             stderr.read_to_string(&mut words)?;
@@ -114,6 +116,20 @@ impl Captures {
         }
         Ok(captures)
     }
+}
+
+/// Whether tcpdump has captured what its socket received, by its own words.
+fn has_read_everything(pid: Pid, stderr: &mut BufReader<ChildStderr>) -> Result<bool> {
+    kill_process(pid, Signal::USR1).context("ask tcpdump")?;
+    let mut words = String::new();
+    // "tcpdump: 12 packets captured, 12 packets received by filter, 0 packets dropped by kernel"
+    while !words.contains("dropped by kernel") {
+        ensure!(stderr.read_line(&mut words)? > 0, "tcpdump ended: {words}");
+    }
+    let numbers: Vec<u64> = words.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+    let [captured, received, dropped] = numbers[..] else { bail!("tcpdump says {words:?}") };
+    ensure!(dropped == 0, "tcpdump is no witness: {words}");
+    Ok(captured == received)
 }
 
 fn read(file: &Path) -> Result<Capture> {

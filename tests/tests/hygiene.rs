@@ -168,7 +168,7 @@ fn bad_hosts_get_one_clear_line() -> Result<()> {
     // No OVSDB: the path has one end only, and that is said.
     let output = hoptrace(["--ovsdb", "unix:/nonexistent", "path", "yjwang-test-1"])?.output()?;
     let words = String::from_utf8_lossy(&output.stderr).into_owned();
-    ensure!(output.status.success() && words.contains("ovsdb") && words.lines().count() == 1, "{words}");
+    ensure!(output.status.success() && words.contains("OVSDB") && words.lines().count() == 1, "{words}");
     Ok(())
 }
 

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use crate::path::PathError;
+use crate::{model::FilterError, path::PathError};
 
 /// The exit codes of the interface contract.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +34,9 @@ pub enum CliError {
     /// The handle leads to no path.
     #[error("{0}")]
     Path(#[from] PathError),
+    /// The filter makes no sense.
+    #[error("{0}")]
+    Filter(#[from] FilterError),
     /// A source without which nothing can be found.
     #[error("{0}")]
     Discover(String),
@@ -66,7 +69,7 @@ impl CliError {
     pub fn exit(&self) -> Exit {
         match self {
             Self::Output(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Exit::Ok,
-            Self::Path(PathError::Empty) => Exit::Usage,
+            Self::Path(PathError::Empty) | Self::Filter(_) => Exit::Usage,
             Self::Other { exit, .. } => *exit,
             Self::Path(_) | Self::Discover(_) | Self::Output(_) => Exit::Error,
         }
@@ -76,5 +79,18 @@ impl CliError {
     #[must_use]
     pub fn is_silent(&self) -> bool {
         matches!(self, Self::Output(error) if error.kind() == std::io::ErrorKind::BrokenPipe)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::PacketFilter;
+
+    #[test]
+    fn a_wrong_filter_is_a_usage_error_of_one_line() {
+        let error = CliError::from(PacketFilter::from_words(&["arp", "and", "port", "53"]).unwrap_err());
+        assert_eq!(error.exit(), Exit::Usage);
+        assert_eq!(error.to_string(), "filter: no packet could match `arp and port 53`: ARP has no ports");
     }
 }

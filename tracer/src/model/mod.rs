@@ -19,7 +19,7 @@ mod topology;
 mod trace;
 
 pub use direction::Direction;
-pub use filter::TraceFilter;
+pub use filter::{FilterError, FilterProtocol, PacketFilter};
 pub use ids::{IfIndex, MacAddr, ParseMacError};
 pub use instance::{Instance, InstanceId, InstanceInterface, InstanceState};
 pub use kernel_maps::KernelMaps;

@@ -97,12 +97,19 @@ pub struct Ledger {
 }
 
 impl Ledger {
+    /// Packets that went in less those that came out: 0 when the balance holds.
+    #[must_use]
+    pub fn imbalance(&self) -> i128 {
+        let into = [self.entered, self.joined_midway, self.split];
+        let out = [self.completed, self.dropped, self.lost, self.merged, self.in_flight, self.evicted];
+        let sum = |counts: &[u64]| counts.iter().copied().map(i128::from).sum::<i128>();
+        sum(&into) - sum(&out)
+    }
+
     /// Sets [`Ledger::balanced`] from the other figures.
     #[must_use]
     pub fn settled(mut self) -> Self {
-        let into = i128::from(self.entered) + i128::from(self.joined_midway) + i128::from(self.split);
-        let out = [self.completed, self.dropped, self.lost, self.merged, self.in_flight, self.evicted];
-        self.balanced = into == out.into_iter().map(i128::from).sum::<i128>();
+        self.balanced = self.imbalance() == 0;
         self
     }
 }

@@ -10,6 +10,9 @@ mod path_dot;
 mod path_json;
 mod path_mermaid;
 mod path_text;
+mod trace_json;
+#[cfg(test)]
+mod trace_samples;
 mod trace_text;
 
 pub use list_json::list_json;
@@ -20,4 +23,5 @@ pub use path_dot::path_dot;
 pub use path_json::path_json;
 pub use path_mermaid::path_mermaid;
 pub use path_text::path_text;
-pub use trace_text::{trace_json, trace_text};
+pub use trace_json::trace_json;
+pub use trace_text::trace_text;

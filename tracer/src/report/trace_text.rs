@@ -1,13 +1,196 @@
-//! Placeholder.
-use super::Canvas;
-use crate::model::TraceReport;
-/// The report.
+//! A trace for people: what is wrong with it first, then per direction a row per segment, what died, and the ledger;
+//! at the end the guest's own time and what tracing cost.
+
+mod flow;
+mod head;
+mod ledger;
+mod places;
+mod table;
+mod units;
+
+use flow::{Piece, flow};
+use table::{Block, Layout, Row};
+
+use super::{Canvas, Ink};
+use crate::model::{Direction, DirectionReport, Latencies, Ledger, Printable, TraceReport};
+
+/// Columns where there is no terminal: what fits into a log or a README.
+const DEFAULT_COLUMNS: usize = 100;
+/// Fewer columns than this are not aimed at; lines then get longer than the terminal.
+const MIN_COLUMNS: usize = 80;
+
+/// The report, ending with a newline. Made for 80 columns and more; wider canvases get fewer, longer lines.
 #[must_use]
-pub fn trace_text(report: &TraceReport<'_>, _canvas: Canvas) -> String {
-    format!("{:#?}\n", report.snapshot)
+pub fn trace_text(report: &TraceReport<'_>, canvas: Canvas) -> String {
+    let columns = canvas.width.unwrap_or(DEFAULT_COLUMNS).max(MIN_COLUMNS);
+    let page = Page { report, canvas, columns };
+    let directions = Direction::ALL.map(|direction| (direction, page.rows(direction)));
+    let guest = guest_block(report.snapshot.guest);
+    let blocks: Vec<&Block> =
+        directions.iter().filter_map(|(_, block)| block.as_ref()).chain(&guest).collect();
+    let layout = Layout::new(&blocks, columns);
+
+    let mut lines = page.warnings();
+    lines.extend(page.head());
+    if directions.iter().any(|(_, block)| block.is_some()) {
+        let arrow = "a → b: seen at hook a and next at hook b; the times are those in between";
+        lines.push(canvas.paint(Ink::Faint, arrow));
+    }
+    for (direction, block) in &directions {
+        lines.push(String::new());
+        lines.extend(page.direction(*direction, block.as_ref(), &layout));
+    }
+    lines.push(String::new());
+    lines.extend(page.guest(guest.as_ref(), &layout));
+    lines.extend(page.foot());
+    lines.push(String::new());
+    lines.join("\n")
 }
-/// The report.
-#[must_use]
-pub fn trace_json(report: &TraceReport<'_>) -> String {
-    serde_json::to_string(&report.snapshot.directions).unwrap_or_default()
+
+/// A report and what it is written on.
+struct Page<'a> {
+    report: &'a TraceReport<'a>,
+    canvas: Canvas,
+    columns: usize,
 }
+
+impl Page<'_> {
+    fn flow(&self, pieces: &[Piece], separator: &str, indent: usize) -> Vec<String> {
+        flow(pieces, separator, indent, self.columns, self.canvas)
+    }
+
+    fn heading(&self, title: &str, what: &str) -> String {
+        format!("{}  {what}", self.canvas.paint(Ink::Strong, title))
+    }
+
+    /// The table of a direction; `None` when nothing was seen in it.
+    fn rows(&self, direction: Direction) -> Option<Block> {
+        let figures = self.report.snapshot.directions.get(direction);
+        if !saw_packets(figures) {
+            return None;
+        }
+        let mut counted: Vec<&str> = Vec::new();
+        let mut rows: Vec<Row> = Vec::new();
+        for segment in &figures.segments {
+            // Drops belong to the hook before; of several segments from there the first shows them.
+            let lost = if counted.contains(&segment.from.as_str()) {
+                "↑".to_owned()
+            } else {
+                counted.push(&segment.from);
+                lost_after(figures, |after| after == segment.from).to_string()
+            };
+            let ends = places::ends(self.report.path, segment);
+            rows.push(Row { ends, latencies: segment.latencies, lost: Some(lost) });
+        }
+        let lost = Some(lost_after(figures, |_| true).to_string());
+        rows.push(Row { ends: places::Ends::named("total"), latencies: figures.total, lost });
+        Some(Block { counted: "packets", rows })
+    }
+
+    fn direction(&self, direction: Direction, block: Option<&Block>, layout: &Layout) -> Vec<String> {
+        let figures = self.report.snapshot.directions.get(direction);
+        let way = match direction {
+            Direction::Egress => "VM → wire",
+            Direction::Ingress => "wire → VM",
+        };
+        let mut lines = vec![self.heading(direction.name(), way)];
+        match block {
+            Some(block) => lines.extend(layout.draw(block, self.canvas)),
+            None => lines.push("  no packet was seen in this direction".to_owned()),
+        }
+        lines.extend(self.drops(figures));
+        if block.is_some() || figures.ledger != Ledger::default().settled() {
+            lines.extend(self.ledger(&figures.ledger));
+        }
+        lines
+    }
+
+    fn drops(&self, figures: &DirectionReport) -> Vec<String> {
+        let widest = figures.drops.iter().map(|drop| drop.count.to_string().len()).max().unwrap_or(0);
+        let lines = figures.drops.iter().flat_map(|drop| {
+            let reason = match (&drop.reason, &drop.location) {
+                (None, _) => {
+                    format!("lost: not seen again within {} ms, no reason seen", self.report.timeout_ms)
+                }
+                (Some(reason), None) => Printable(reason).to_string(),
+                (Some(reason), Some(location)) => format!("{} in {}", Printable(reason), Printable(location)),
+            };
+            let pieces = [
+                Piece::new(Ink::Bad, format!("    {:>widest$}", drop.count)),
+                Piece::plain(format!("after {}", places::hook(self.report.path, &drop.after))),
+                Piece::plain(reason),
+            ];
+            self.flow(&pieces, "  ", 6 + widest)
+        });
+        let lines: Vec<_> = lines.collect();
+        let title = (!lines.is_empty()).then(|| "  drops".to_owned());
+        title.into_iter().chain(lines).collect()
+    }
+
+    fn guest(&self, block: Option<&Block>, layout: &Layout) -> Vec<String> {
+        let what = "its own response time: tap egress → tap ingress of the reply";
+        let mut lines = vec![self.heading("guest", what)];
+        match block {
+            Some(block) => lines.extend(layout.draw(block, self.canvas)),
+            None => lines.push("  no reply of the guest was matched to a request".to_owned()),
+        }
+        lines
+    }
+
+    /// Hops beside the path, and what tracing cost.
+    fn foot(&self) -> Vec<String> {
+        let snapshot = self.report.snapshot;
+        let mut lines = vec![String::new()];
+        if snapshot.off_path.count > 0 {
+            let text = format!(
+                "off the path: {} hops between hooks that are no neighbours{}",
+                snapshot.off_path.count,
+                snapshot.off_path.latency_ns.map_or(String::new(), |latency| {
+                    format!(
+                        " (p50 {}, max {})",
+                        units::nanoseconds(latency.p50),
+                        units::nanoseconds(latency.max)
+                    )
+                })
+            );
+            lines.extend(self.flow(&[Piece::new(Ink::Warn, text)], " ", 0));
+        }
+        let cost = snapshot.tracer;
+        let per_packet = match cost.ns_per_hook {
+            Some(ns) => {
+                format!("{ns:.0} ns per packet and hook (kernel BPF statistics, {} runs)", cost.runs_measured)
+            }
+            None => "cost per packet not measured: no packet while statistics were on".to_owned(),
+        };
+        let pieces = [
+            Piece::new(Ink::Faint, format!("tracer: {} hooks", cost.hooks)),
+            Piece::new(Ink::Faint, per_packet),
+            Piece::new(Ink::Faint, format!("CPU {:.1} % of one core", cost.cpu_pct)),
+            Piece::new(Ink::Faint, format!("{} of maps", units::bytes(cost.map_bytes))),
+        ];
+        lines.extend(self.flow(&pieces, " · ", 8));
+        lines
+    }
+}
+
+fn guest_block(latencies: Latencies) -> Option<Block> {
+    let row = Row { ends: places::Ends::named("guest"), latencies, lost: None };
+    (latencies.count > 0).then(|| Block { counted: "replies", rows: vec![row] })
+}
+
+fn saw_packets(figures: &DirectionReport) -> bool {
+    let ledger = &figures.ledger;
+    let passed = [ledger.entered, ledger.joined_midway, ledger.split, ledger.completed, figures.total.count];
+    passed.into_iter().any(|count| count > 0)
+        || figures.segments.iter().any(|segment| segment.latencies.count > 0)
+        || !figures.drops.is_empty()
+}
+
+fn lost_after(figures: &DirectionReport, hook: impl Fn(&str) -> bool) -> u64 {
+    let drops = figures.drops.iter().filter(|drop| hook(&drop.after));
+    drops.fold(0, |sum, drop| sum.saturating_add(drop.count))
+}
+
+#[cfg(test)]
+#[path = "trace_text_tests.rs"]
+mod tests;

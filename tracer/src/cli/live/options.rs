@@ -6,8 +6,8 @@ use hoptrace_common::filter::Filter;
 
 use super::{Endings, Session, session::SessionOptions};
 use crate::{
-    cli::{CliError, CommonArgs, Exit, find_path, output},
-    model::{Path, TraceFilter},
+    cli::{CliError, CommonArgs, find_path, output},
+    model::{PacketFilter, Path},
 };
 
 /// Which packets of which VM, and for how long.
@@ -61,17 +61,17 @@ impl LiveArgs {
         ring_bytes: u32,
     ) -> Result<Prepared, CliError> {
         let began = Instant::now();
-        let filter = TraceFilter::parse(&self.filter.join(" "))
-            .map_err(|error| CliError::with_exit(Exit::Usage, format!("filter: {error}")))?;
+        let filter = PacketFilter::from_words(&self.filter)?;
         let (path, _) = find_path(common, &self.vm).await?;
         let mut endings = Endings::new()?;
-        let mut session = Session::start(&path, &self.options(common, filter.filter, ring_bytes))?;
+        let mut session = Session::start(&path, &self.options(common, filter.to_kernel(), ring_bytes))?;
         endings.watch(session.plan());
         session.open();
         endings.begin(self.duration, self.cmd.as_deref())?;
-        output::note(&session.greeting(&path, &filter.text, began.elapsed()));
+        let filter = filter.to_string();
+        output::note(&session.greeting(&path, &filter, began.elapsed()));
         let timeout_ms = u64::try_from(self.timeout.as_millis()).unwrap_or(u64::MAX);
-        Ok(Prepared { path, filter: filter.text, session, endings, timeout_ms })
+        Ok(Prepared { path, filter, session, endings, timeout_ms })
     }
 
     fn options(&self, common: &CommonArgs, filter: Filter, ring_bytes: u32) -> SessionOptions {

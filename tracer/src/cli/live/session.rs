@@ -171,7 +171,7 @@ impl Session {
 fn forward_diagnostics(attached: &mut Attached) {
     let logger =
         EbpfLogger::init(attached.ebpf_mut()).map_err(|error| error.to_string()).and_then(|logger| {
-            AsyncFd::with_interest(logger, Interest::READABLE).map_err(|error| error.to_string())
+            AsyncFd::register_with_interest(logger, Interest::READABLE).map_err(|error| error.to_string())
         });
     match logger {
         Ok(mut logger) => {

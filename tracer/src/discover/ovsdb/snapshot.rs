@@ -2,9 +2,13 @@
 
 use std::collections::HashMap;
 
+use ovsdb::protocol::Uuid;
 use serde_json::{Value, json};
 
-use super::{Client, OvsdbError, Remote, column::Row};
+use super::{
+    Client, OvsdbError, Remote,
+    column::{Row, uuid},
+};
 use crate::model::{NeutronKeys, NeutronNetwork, OvsBridge, OvsInterface, OvsPort};
 
 /// Open vSwitch's database.
@@ -40,7 +44,8 @@ pub async fn snapshot(remotes: &[Remote]) -> Result<(Vec<OvsBridge>, Remote), Ov
     Err(OvsdbError::Unreachable(failures))
 }
 
-/// The bridges in a `<table-updates2>` of `initial` rows. Dangling references are skipped, rows without a name too.
+/// The bridges in a `<table-updates2>` of `initial` rows. Dangling references are skipped, rows without a
+/// name or a proper UUID too.
 ///
 /// # Errors
 /// [`OvsdbError::Shape`] when it is no object of tables.
@@ -54,10 +59,10 @@ pub fn bridges_from_updates(tables: &Value) -> Result<Vec<OvsBridge>, OvsdbError
     let mut bridges = Vec::new();
     for row in rows(tables, "Bridge").into_values() {
         let Some(mut bridge) = bridge(row) else { continue };
-        for port_row in row.references("ports").into_iter().filter_map(|uuid| ports.remove(uuid)) {
+        for port_row in row.references("ports").into_iter().filter_map(|uuid| ports.remove(&uuid)) {
             let children = port_row.references("interfaces").into_iter();
             let children =
-                children.filter_map(|uuid| interfaces.remove(uuid)).filter_map(interface).collect();
+                children.filter_map(|uuid| interfaces.remove(&uuid)).filter_map(interface).collect();
             bridge.ports.extend(port(port_row, children));
         }
         bridge.ports.sort_by(|one, other| one.name.cmp(&other.name));
@@ -67,9 +72,9 @@ pub fn bridges_from_updates(tables: &Value) -> Result<Vec<OvsBridge>, OvsdbError
     Ok(bridges)
 }
 
-fn rows<'a>(tables: &'a Value, table: &str) -> HashMap<&'a str, Row<'a>> {
+fn rows<'a>(tables: &'a Value, table: &str) -> HashMap<Uuid, Row<'a>> {
     let Some(Value::Object(rows)) = tables.get(table) else { return HashMap::new() };
-    rows.iter().filter_map(|(uuid, update)| Some((uuid.as_str(), Row(update.get("initial")?)))).collect()
+    rows.iter().filter_map(|(text, update)| Some((uuid(text)?, Row(update.get("initial")?)))).collect()
 }
 
 fn bridge(row: Row<'_>) -> Option<OvsBridge> {
@@ -86,7 +91,7 @@ fn port(row: Row<'_>, interfaces: Vec<OvsInterface>) -> Option<OvsPort> {
     Some(OvsPort {
         name: row.string("name")?,
         tag: row.integer("tag").and_then(|tag| tag.try_into().ok()),
-        trunks: row.set("trunks").into_iter().filter_map(|vlan| vlan.as_u64()?.try_into().ok()).collect(),
+        trunks: row.set("trunks").iter().filter_map(|vlan| vlan.as_u64()?.try_into().ok()).collect(),
         interfaces,
         network: NeutronNetwork {
             network_type: config("network_type"),
@@ -121,13 +126,20 @@ mod tests {
     #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
     use super::*;
 
+    const BRIDGE: &str = "06234b93-6b4b-4f92-be8a-342dd858617c";
+    const OTHER_BRIDGE: &str = "1ef13326-744a-4065-82ee-0998ff56dcc8";
+    const PORT: &str = "67087d8a-1b61-408a-a448-a239248b9f7d";
+    const INTERFACE: &str = "c16f3aaa-907f-4e81-86c9-4ef845b8990e";
+    const OTHER_INTERFACE: &str = "d05c07dd-3455-48a4-8e9e-d1f0236375b8";
+    const GONE: &str = "d3bbf06e-e460-4162-93cf-7237bb326630";
+
     fn tables() -> Value {
         json!({
-            "Bridge": {"b1": {"initial": {"name": "br-int", "fail_mode": "secure",
-                "ports": ["set", [["uuid", "p1"], ["uuid", "gone"]]]}}},
-            "Port": {"p1": {"initial": {"name": "qvo1", "tag": 4095, "interfaces": ["uuid", "i1"],
+            "Bridge": {BRIDGE: {"initial": {"name": "br-int", "fail_mode": "secure",
+                "ports": ["set", [["uuid", PORT], ["uuid", GONE]]]}}},
+            "Port": {PORT: {"initial": {"name": "qvo1", "tag": 4095, "interfaces": ["uuid", INTERFACE],
                 "other_config": ["map", [["network_type", "vlan"], ["segmentation_id", "101"]]]}}},
-            "Interface": {"i1": {"initial": {"name": "qvo1", "ofport": -1, "error": "no such device",
+            "Interface": {INTERFACE: {"initial": {"name": "qvo1", "ofport": -1, "error": "no such device",
                 "external_ids": ["map", [["iface-id", "C3D7"], ["attached-mac", "fa:16:3e:21:1b:4b"]]]}}},
         })
     }
@@ -150,10 +162,11 @@ mod tests {
         assert!(bridges_from_updates(&json!(null)).is_err());
         assert_eq!(bridges_from_updates(&json!({"Bridge": 7, "Port": []})).unwrap(), []);
         let mut odd = tables();
-        odd["Port"]["p1"]["initial"]["tag"] = json!(70_000);
-        odd["Interface"]["i1"]["initial"]["external_ids"] = json!(["map"]);
-        odd["Interface"]["i2"] = json!("x");
-        odd["Bridge"]["b2"] = json!({"initial": {"ports": ["uuid"]}});
+        odd["Port"][PORT]["initial"]["tag"] = json!(70_000);
+        odd["Interface"][INTERFACE]["initial"]["external_ids"] = json!(["map"]);
+        odd["Interface"][OTHER_INTERFACE] = json!("x");
+        odd["Bridge"][OTHER_BRIDGE] = json!({"initial": {"ports": ["uuid"]}});
+        odd["Bridge"]["not a UUID"] = json!({"initial": {"name": "br-x"}});
         let bridges = bridges_from_updates(&odd).unwrap();
         assert_eq!((bridges.len(), bridges[0].ports[0].tag), (1, None));
         assert_eq!(bridges[0].ports[0].interfaces[0].neutron, NeutronKeys::default());
@@ -162,8 +175,8 @@ mod tests {
     #[test]
     fn a_row_that_many_refer_to_is_used_once() {
         let mut odd = tables();
-        odd["Bridge"]["b2"] =
-            json!({"initial": {"name": "br-x", "ports": ["set", [["uuid", "p1"], ["uuid", "p1"]]]}});
+        odd["Bridge"][OTHER_BRIDGE] =
+            json!({"initial": {"name": "br-x", "ports": ["set", [["uuid", PORT], ["uuid", PORT]]]}});
         let bridges = bridges_from_updates(&odd).unwrap();
         assert_eq!(bridges.iter().map(|bridge| bridge.ports.len()).sum::<usize>(), 1);
     }

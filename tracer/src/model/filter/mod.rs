@@ -1,0 +1,122 @@
+//! The simple packet filter: `icmp|tcp|udp|arp`, `host ADDR` and `port N`, joined with `and`. Pure.
+
+mod error;
+mod parse;
+#[cfg(test)]
+mod tests;
+
+use std::{fmt, net::IpAddr, str::FromStr};
+
+use hoptrace_common::{
+    filter::{Filter, Host, MAX_ENDS},
+    packet::{ETHERTYPE_IPV4, ETHERTYPE_IPV6},
+};
+
+pub use error::FilterError;
+
+/// A protocol a filter can name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FilterProtocol {
+    /// ICMP over IPv4 and IPv6.
+    Icmp,
+    /// TCP.
+    Tcp,
+    /// UDP.
+    Udp,
+    /// ARP.
+    Arp,
+}
+
+impl FilterProtocol {
+    fn from_word(word: &str) -> Option<Self> {
+        [Self::Icmp, Self::Tcp, Self::Udp, Self::Arp].into_iter().find(|protocol| protocol.word() == word)
+    }
+
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Icmp => "icmp",
+            Self::Tcp => "tcp",
+            Self::Udp => "udp",
+            Self::Arp => "arp",
+        }
+    }
+
+    const fn number(self) -> u32 {
+        match self {
+            Self::Icmp => Filter::PROTOCOL_ICMP,
+            Self::Tcp => Filter::PROTOCOL_TCP,
+            Self::Udp => Filter::PROTOCOL_UDP,
+            Self::Arp => Filter::PROTOCOL_ARP,
+        }
+    }
+}
+
+/// Which packets are traced. Its text is the normalised filter: protocol, hosts, ports; empty when every packet is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PacketFilter {
+    protocol: Option<FilterProtocol>,
+    /// [`MAX_ENDS`] at most, all different and of one family.
+    hosts: Vec<IpAddr>,
+    /// [`MAX_ENDS`] at most, all different.
+    ports: Vec<u16>,
+}
+
+impl PacketFilter {
+    /// From the words of a command line: one by one, or several in one quoted argument.
+    ///
+    /// # Errors
+    /// When the words are no filter, or no packet could match it.
+    pub fn from_words(words: &[impl AsRef<str>]) -> Result<Self, FilterError> {
+        let words: Vec<&str> = words.iter().flat_map(|word| word.as_ref().split_whitespace()).collect();
+        parse::parse(&words)
+    }
+
+    /// What the programs in the kernel compare packets with.
+    #[must_use]
+    pub fn to_kernel(&self) -> Filter {
+        let mut filter = Filter {
+            protocol: self.protocol.map_or(Filter::PROTOCOL_ANY, FilterProtocol::number),
+            ..Filter::default()
+        };
+        for (place, address) in filter.hosts.iter_mut().zip(&self.hosts) {
+            *place = host(*address);
+            filter.host_count += 1;
+        }
+        for (place, port) in filter.ports.iter_mut().zip(&self.ports) {
+            *place = *port;
+            filter.port_count += 1;
+        }
+        filter
+    }
+}
+
+/// The programs read an address from the packet as it stands there, as little-endian numbers.
+fn host(address: IpAddr) -> Host {
+    let (address, ether_type) = match address {
+        IpAddr::V4(address) => ([u64::from(u32::from_le_bytes(address.octets())), 0], ETHERTYPE_IPV4),
+        IpAddr::V6(address) => {
+            let whole = u128::from_le_bytes(address.octets());
+            #[allow(clippy::cast_possible_truncation, reason = "the lower half, then the upper")]
+            let halves = [whole as u64, (whole >> 64) as u64];
+            (halves, ETHERTYPE_IPV6)
+        }
+    };
+    Host { address, ether_type, ..Host::default() }
+}
+
+impl FromStr for PacketFilter {
+    type Err = FilterError;
+
+    fn from_str(text: &str) -> Result<Self, FilterError> {
+        Self::from_words(&[text])
+    }
+}
+
+impl fmt::Display for PacketFilter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let protocol = self.protocol.iter().map(|protocol| protocol.word().to_owned());
+        let hosts = self.hosts.iter().map(|address| format!("host {address}"));
+        let ports = self.ports.iter().map(|port| format!("port {port}"));
+        f.write_str(&protocol.chain(hosts).chain(ports).collect::<Vec<_>>().join(" and "))
+    }
+}

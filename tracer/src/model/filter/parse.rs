@@ -1,0 +1,211 @@
+//! From words to a filter.
+
+use std::{fmt, net::IpAddr};
+
+use super::{FilterError, FilterProtocol, MAX_ENDS, PacketFilter};
+use crate::model::Printable;
+
+/// Words of tcpdump that are no mistake, and what there is instead.
+const NOT_YET: [(&[&str], &str); 6] = [
+    (&["or", "||", "not", "!", "(", ")"], "conditions can only be joined with `and`"),
+    (&["src", "dst"], "`host ADDR` and `port N` match either end"),
+    (&["net", "mask", "gateway"], "name single addresses with `host ADDR`"),
+    (&["portrange"], "name single ports with `port N`"),
+    (&["icmp6"], "`icmp` matches ICMP over IPv4 and IPv6"),
+    (
+        &[
+            "ip",
+            "ip6",
+            "sctp",
+            "igmp",
+            "rarp",
+            "ether",
+            "vlan",
+            "mpls",
+            "proto",
+            "protochain",
+            "less",
+            "greater",
+            "len",
+            "broadcast",
+            "multicast",
+            "inbound",
+            "outbound",
+        ],
+        "there are icmp, tcp, udp, arp, `host ADDR` and `port N`",
+    ),
+];
+
+/// One condition of a filter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Condition {
+    Protocol(FilterProtocol),
+    Host(IpAddr),
+    Port(u16),
+}
+
+impl fmt::Display for Condition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Protocol(protocol) => f.write_str(protocol.word()),
+            Self::Host(address) => write!(f, "host {address}"),
+            Self::Port(port) => write!(f, "port {port}"),
+        }
+    }
+}
+
+/// Reads the words of a whole filter; none are the filter that lets everything through.
+pub(super) fn parse(words: &[&str]) -> Result<PacketFilter, FilterError> {
+    let mut conditions: Vec<Condition> = Vec::new();
+    let mut words = words.iter().copied();
+    let mut next = words.next();
+    while let Some(word) = next {
+        if word == "and" {
+            return Err(FilterError::LonelyAnd(if conditions.is_empty() { "before" } else { "behind" }));
+        }
+        let condition = condition(word, &mut words)?;
+        conditions.push(condition);
+        next = match words.next() {
+            None => None,
+            Some("and") => Some(words.next().ok_or(FilterError::LonelyAnd("behind"))?),
+            Some(word) => return Err(without_and(condition, word)),
+        };
+    }
+    conditions.into_iter().try_fold(PacketFilter::default(), PacketFilter::with)
+}
+
+fn condition<'a>(word: &str, words: &mut impl Iterator<Item = &'a str>) -> Result<Condition, FilterError> {
+    match word {
+        "host" => {
+            let missing =
+                FilterError::MissingValue { word: "host", what: "an address", example: "host 10.0.0.1" };
+            host(words.next().filter(|word| *word != "and").ok_or(missing)?).map(Condition::Host)
+        }
+        "port" => {
+            let missing = FilterError::MissingValue { word: "port", what: "a number", example: "port 53" };
+            port(words.next().filter(|word| *word != "and").ok_or(missing)?).map(Condition::Port)
+        }
+        _ => FilterProtocol::from_word(word).map(Condition::Protocol).ok_or_else(|| misread(word)),
+    }
+}
+
+fn host(word: &str) -> Result<IpAddr, FilterError> {
+    if let Some((address, _)) = word.split_once('/')
+        && address.parse::<IpAddr>().is_ok()
+    {
+        return Err(FilterError::NotYet {
+            word: shown(word),
+            instead: "name single addresses with `host ADDR`",
+        });
+    }
+    word.parse().map_err(|_| FilterError::Address(shown(word)))
+}
+
+fn port(word: &str) -> Result<u16, FilterError> {
+    // Rust's numbers may begin with a plus sign.
+    let digits = word.bytes().all(|byte| byte.is_ascii_digit());
+    word.parse().ok().filter(|_| digits).ok_or_else(|| FilterError::Port(shown(word)))
+}
+
+/// The error for a word that begins no condition.
+fn misread(word: &str) -> FilterError {
+    if let Some(error) = not_yet(word) {
+        return error;
+    }
+    let lower = word.to_ascii_lowercase();
+    let right = if word == "&&" || lower == "and" {
+        "and".to_owned()
+    } else if word.parse::<IpAddr>().is_ok() {
+        format!("host {word}")
+    } else if port(word).is_ok() {
+        format!("port {word}")
+    } else if matches!(lower.as_str(), "host" | "port") || FilterProtocol::from_word(&lower).is_some() {
+        lower
+    } else {
+        return FilterError::Unknown(shown(word));
+    };
+    FilterError::Write { word: shown(word), right }
+}
+
+/// The error for a word that follows a condition and is not `and`.
+fn without_and(before: Condition, word: &str) -> FilterError {
+    let begins_condition = matches!(word, "host" | "port") || FilterProtocol::from_word(word).is_some();
+    if begins_condition {
+        FilterError::MissingAnd { before: before.to_string(), word: word.to_owned() }
+    } else {
+        misread(word)
+    }
+}
+
+fn not_yet(word: &str) -> Option<FilterError> {
+    // tcpdump takes parentheses and `!` without a blank behind them.
+    let bare = word.trim_matches(['(', ')', '!']);
+    let (_, instead) = NOT_YET.iter().find(|(words, _)| words.contains(&word)).or_else(|| {
+        (bare.len() < word.len()).then(|| NOT_YET.iter().find(|(words, _)| words.contains(&"("))).flatten()
+    })?;
+    Some(FilterError::NotYet { word: shown(word), instead })
+}
+
+fn shown(word: &str) -> String {
+    Printable(word).to_string()
+}
+
+impl PacketFilter {
+    /// The filter with one more condition; one it has already changes nothing.
+    fn with(mut self, condition: Condition) -> Result<Self, FilterError> {
+        if let Some((other, why)) =
+            self.conditions().find_map(|other| Some((other, clash(other, condition)?)))
+        {
+            return Err(FilterError::Contradiction {
+                one: other.to_string(),
+                other: condition.to_string(),
+                why,
+            });
+        }
+        match condition {
+            Condition::Protocol(protocol) => self.protocol = Some(protocol),
+            Condition::Host(address) => add_end(&mut self.hosts, address, condition)?,
+            Condition::Port(port) => add_end(&mut self.ports, port, condition)?,
+        }
+        Ok(self)
+    }
+
+    fn conditions(&self) -> impl Iterator<Item = Condition> {
+        let hosts = self.hosts.iter().copied().map(Condition::Host);
+        let ports = self.ports.iter().copied().map(Condition::Port);
+        self.protocol.into_iter().map(Condition::Protocol).chain(hosts).chain(ports)
+    }
+}
+
+fn add_end<T: PartialEq>(ends: &mut Vec<T>, end: T, condition: Condition) -> Result<(), FilterError> {
+    if ends.contains(&end) {
+        return Ok(());
+    }
+    if ends.len() >= MAX_ENDS {
+        return Err(FilterError::TooMany(condition.to_string()));
+    }
+    ends.push(end);
+    Ok(())
+}
+
+/// Why no packet can meet both conditions, if so.
+fn clash(one: Condition, other: Condition) -> Option<&'static str> {
+    use Condition::{Host, Port, Protocol};
+    match (one, other) {
+        (Protocol(one), Protocol(other)) if one != other => Some("a packet has one protocol"),
+        (Protocol(FilterProtocol::Icmp), Port(_)) | (Port(_), Protocol(FilterProtocol::Icmp)) => {
+            Some("ICMP has no ports")
+        }
+        (Protocol(FilterProtocol::Arp), Port(_)) | (Port(_), Protocol(FilterProtocol::Arp)) => {
+            Some("ARP has no ports")
+        }
+        (Protocol(FilterProtocol::Arp), Host(IpAddr::V6(_)))
+        | (Host(IpAddr::V6(_)), Protocol(FilterProtocol::Arp)) => {
+            Some("ARP is of IPv4; IPv6 finds its neighbours with ICMP")
+        }
+        (Host(one), Host(other)) if one.is_ipv4() != other.is_ipv4() => {
+            Some("both ends of a packet have the same IP version")
+        }
+        _ => None,
+    }
+}

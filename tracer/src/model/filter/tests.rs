@@ -1,0 +1,221 @@
+//! Words in, decisions about real packet bytes out.
+
+use hoptrace_common::packet::{
+    Frame, PROTOCOL_ICMP, PROTOCOL_ICMPV6, PROTOCOL_TCP, PROTOCOL_UDP, SliceReader, parse,
+};
+
+use super::*;
+
+const VM: [u8; 4] = [10, 99, 99, 111];
+const PEER: [u8; 4] = [10, 99, 99, 1];
+const VM6: &str = "fd00::1:6f";
+const PEER6: &str = "fd00::1";
+
+fn ethernet(ether_type: u16) -> Vec<u8> {
+    let mut frame = vec![0xfa, 0x16, 0x3e, 0x21, 0x1b, 0x4b, 0xfa, 0x16, 0x3e, 0, 0, 1];
+    frame.extend(ether_type.to_be_bytes());
+    frame
+}
+
+fn ipv4(protocol: u8, fragment: u16, payload: &[u8]) -> Vec<u8> {
+    let mut frame = ethernet(ETHERTYPE_IPV4);
+    let len = u16::try_from(20 + payload.len()).unwrap();
+    frame.extend([0x45, 0]);
+    frame.extend(len.to_be_bytes());
+    frame.extend([0x12, 0x34]);
+    frame.extend(fragment.to_be_bytes());
+    frame.extend([64, protocol, 0, 0]);
+    frame.extend(VM);
+    frame.extend(PEER);
+    frame.extend(payload);
+    frame
+}
+
+fn ipv6(next_header: u8, payload: &[u8]) -> Vec<u8> {
+    let mut frame = ethernet(ETHERTYPE_IPV6);
+    frame.extend([0x60, 0, 0, 0]);
+    frame.extend(u16::try_from(payload.len()).unwrap().to_be_bytes());
+    frame.extend([next_header, 64]);
+    for address in [VM6, PEER6] {
+        frame.extend(address.parse::<std::net::Ipv6Addr>().unwrap().octets());
+    }
+    frame.extend(payload);
+    frame
+}
+
+fn arp() -> Vec<u8> {
+    let mut frame = ethernet(0x0806);
+    frame.extend([0, 1, 8, 0, 6, 4, 0, 1, 0xfa, 0x16, 0x3e, 0, 0, 1]);
+    frame.extend(VM);
+    frame.extend([0; 6]);
+    frame.extend(PEER);
+    frame
+}
+
+/// Ports 40000 → 53, then what a TCP header has at least.
+fn ports() -> Vec<u8> {
+    let mut header = vec![0x9c, 0x40, 0, 53, 0, 20, 0, 0];
+    header.extend([0, 0, 0, 0, 0x50, 0x10, 0, 0, 0, 0, 0, 0]);
+    header
+}
+
+fn lets_through(filter: &str, frame: &[u8]) -> bool {
+    let reader = SliceReader(frame);
+    let packet = parse(&reader, &Frame::read(&reader).unwrap()).unwrap();
+    filter.parse::<PacketFilter>().unwrap().to_kernel().matches(&reader, &packet)
+}
+
+fn error(filter: &str) -> String {
+    let error = filter.parse::<PacketFilter>().unwrap_err().to_string();
+    assert!(error.starts_with("filter: ") && !error.contains('\n'), "{error}");
+    error
+}
+
+#[test]
+fn protocols_match_their_packets_only() {
+    let echo = [8, 0, 0, 0, 0, 1, 0, 1];
+    let packets = [
+        ("icmp", ipv4(PROTOCOL_ICMP, 0, &echo)),
+        ("icmp", ipv6(PROTOCOL_ICMPV6, &[128, 0, 0, 0, 0, 1, 0, 1])),
+        ("tcp", ipv4(PROTOCOL_TCP, 0, &ports())),
+        ("tcp", ipv6(PROTOCOL_TCP, &ports())),
+        ("udp", ipv4(PROTOCOL_UDP, 0, &ports())),
+        ("udp", ipv6(PROTOCOL_UDP, &ports())),
+        ("arp", arp()),
+    ];
+    for (name, packet) in &packets {
+        for filter in ["icmp", "tcp", "udp", "arp"] {
+            assert_eq!(lets_through(filter, packet), filter == *name, "{filter} on {name}");
+        }
+        assert!(lets_through("", packet), "no filter on {name}");
+    }
+}
+
+#[test]
+fn hosts_match_either_end_in_both_families() {
+    let udp = ipv4(PROTOCOL_UDP, 0, &ports());
+    for packet in [&udp, &arp()] {
+        assert!(lets_through("host 10.99.99.111", packet));
+        assert!(lets_through("host 10.99.99.1", packet));
+        assert!(lets_through("host 10.99.99.1 and host 10.99.99.111", packet));
+        assert!(!lets_through("host 10.99.99.1 and host 10.99.99.112", packet));
+        // The bytes backwards: byte order matters.
+        assert!(!lets_through("host 111.99.99.10", packet) && !lets_through("host 1.99.99.10", packet));
+        assert!(!lets_through("host fd00::1", packet));
+    }
+    let udp6 = ipv6(PROTOCOL_UDP, &ports());
+    assert!(lets_through("host fd00::1", &udp6) && lets_through("host FD00:0::1:6f", &udp6));
+    assert!(lets_through("udp and host fd00::1 and host fd00::1:6f and port 53", &udp6));
+    assert!(!lets_through("host fd00::2", &udp6) && !lets_through("host 10.99.99.1", &udp6));
+    assert!(!lets_through("host 100::fd", &udp6));
+}
+
+#[test]
+fn ports_match_either_end_and_no_fragment_tails() {
+    for packet in
+        [ipv4(PROTOCOL_UDP, 0, &ports()), ipv4(PROTOCOL_TCP, 0, &ports()), ipv6(PROTOCOL_TCP, &ports())]
+    {
+        assert!(lets_through("port 53", &packet) && lets_through("port 40000", &packet));
+        assert!(lets_through("port 53 and port 40000", &packet));
+        assert!(!lets_through("port 53 and port 54", &packet));
+        // 53 with its bytes swapped.
+        assert!(!lets_through("port 13568", &packet));
+    }
+    let tail = ipv4(PROTOCOL_UDP, 1, &ports());
+    assert!(lets_through("udp", &tail) && !lets_through("port 53", &tail));
+    assert!(!lets_through("port 53", &arp()));
+}
+
+#[test]
+fn the_text_is_normalised_however_the_words_arrive() {
+    let filter =
+        PacketFilter::from_words(&["port", "53", "and", "host", "FD00:0::01", "and", "udp"]).unwrap();
+    assert_eq!(filter.to_string(), "udp and host fd00::1 and port 53");
+    assert_eq!(PacketFilter::from_words(&["port 53 and host fd00::1", "and", "udp\t"]).unwrap(), filter);
+    assert_eq!(filter.to_string().parse::<PacketFilter>().unwrap(), filter);
+    let twice: PacketFilter = "tcp and tcp and port 1 and port 1 and host ::1 and host ::1".parse().unwrap();
+    assert_eq!(twice.to_string(), "tcp and host ::1 and port 1");
+    for nothing in [&[][..], &[""], &["  ", "\n"]] {
+        let filter = PacketFilter::from_words(nothing).unwrap();
+        assert_eq!((filter.to_kernel(), filter.to_string()), (Filter::default(), String::new()));
+    }
+    assert_eq!("port 0".parse::<PacketFilter>().unwrap().to_kernel().port_count, 1);
+}
+
+#[test]
+fn a_missing_and_is_named() {
+    assert_eq!(
+        error("tcp port 80"),
+        "filter: `and` is missing between `tcp` and `port`: write `tcp and port`"
+    );
+    assert!(error("host 10.0.0.1 icmp").contains("between `host 10.0.0.1` and `icmp`"));
+    assert!(error("icmp &&").contains("write `and`") && error("icmp AND tcp").contains("write `and`"));
+    assert!(error("and icmp").contains("nothing before") && error("and").contains("nothing before"));
+    assert!(
+        error("icmp and").contains("nothing behind") && error("icmp and and tcp").contains("nothing behind")
+    );
+}
+
+#[test]
+fn wrong_words_are_named_with_what_would_be_right() {
+    assert!(error("icpm").contains("`icpm` is not understood; use icmp, tcp"));
+    assert!(error("ICMP").contains("write `icmp`") && error("Host ::1").contains("write `host`"));
+    assert!(error("10.0.0.1").contains("write `host 10.0.0.1`"));
+    assert!(error("host 10.0.0.1 and fd00::1").contains("write `host fd00::1`"));
+    assert!(error("udp and 53").contains("write `port 53`"));
+    assert!(
+        error("host").contains("needs an address") && error("host and icmp").contains("needs an address")
+    );
+    assert!(
+        error("port").contains("needs a number") && error("tcp and port and icmp").contains("needs a number")
+    );
+    for bad in ["example.com", "10.0.0", "10.0.0.256", "fe80::1%eth0", "tcp", "010.0.0.1"] {
+        assert!(error(&format!("host {bad}")).contains(&format!("`{bad}` is not an IPv4")), "{bad}");
+    }
+    for bad in ["http", "65536", "-1", "+53", "0x35", "5.3", "99999999999999999999"] {
+        assert!(error(&format!("port {bad}")).contains(&format!("`{bad}` is not a port number")), "{bad}");
+    }
+    assert!(!error("\x1b[2J").contains('\x1b'));
+    assert!(error(&"x".repeat(100_000)).len() < 500);
+}
+
+#[test]
+fn words_of_tcpdump_are_not_supported_yet() {
+    for (filter, word) in [
+        ("icmp or arp", "or"),
+        ("not arp", "not"),
+        ("src host 10.0.0.1", "src"),
+        ("tcp dst port 80", "dst"),
+        ("net 10.0.0.0/8", "net"),
+        ("host 10.0.0.0/8", "10.0.0.0/8"),
+        ("tcp and portrange 1-2", "portrange"),
+        ("(icmp and arp)", "(icmp"),
+        ("icmp and !tcp", "!tcp"),
+        ("icmp6", "icmp6"),
+        ("ip6 and tcp", "ip6"),
+        ("vlan", "vlan"),
+    ] {
+        assert!(error(filter).starts_with(&format!("filter: not supported yet: `{word}`; ")), "{filter}");
+    }
+}
+
+#[test]
+fn contradictions_say_why() {
+    for (filter, why) in [
+        ("arp and port 53", "ARP has no ports"),
+        ("port 53 and arp", "ARP has no ports"),
+        ("icmp and port 80", "ICMP has no ports"),
+        ("tcp and udp", "one protocol"),
+        ("arp and host ::1", "ARP is of IPv4"),
+        ("host ::1 and arp", "ARP is of IPv4"),
+        ("host ::1 and host 10.0.0.1", "same IP version"),
+    ] {
+        let error = error(filter);
+        assert!(error.contains(filter) && error.contains(why), "{error}");
+    }
+    assert!(
+        error("host 10.0.0.1 and host 10.0.0.2 and host 10.0.0.3")
+            .contains("`host 10.0.0.3` is one too many")
+    );
+    assert!(error("port 1 and port 2 and port 3").contains("`port 3` is one too many"));
+}

@@ -1,0 +1,162 @@
+//! Rendered traces against the schema, and the schema against broken objects.
+
+use jsonschema::Validator;
+use serde_json::Value;
+
+use super::{
+    super::trace_samples::{latencies, path, report, snapshot, with_drops},
+    *,
+};
+use crate::model::{InstanceId, Ledger, Snapshot, TracerCost};
+
+fn schema() -> Value {
+    serde_json::from_str(include_str!("../../schema/hoptrace.trace-1.schema.json")).unwrap()
+}
+
+fn validator() -> Validator {
+    let schema = schema();
+    jsonschema::meta::validate(&schema).unwrap();
+    jsonschema::draft202012::options().should_validate_formats(true).build(&schema).unwrap()
+}
+
+fn rendered(snapshot: &Snapshot) -> Value {
+    let path = path();
+    serde_json::from_str(&trace_json(&report(&path, snapshot))).unwrap()
+}
+
+#[track_caller]
+fn assert_valid(object: &Value) {
+    let errors: Vec<_> =
+        validator().iter_errors(object).map(|error| format!("{}: {error}", error.instance_path())).collect();
+    assert!(errors.is_empty(), "{errors:#?}");
+}
+
+#[test]
+fn reports_keep_to_the_schema() {
+    for snapshot in [snapshot(1_000), snapshot(0), with_drops(), snapshot(u64::MAX)] {
+        assert_valid(&rendered(&snapshot));
+    }
+    let mut odd = snapshot(1);
+    odd.off_path = latencies(u64::MAX, u64::MAX);
+    odd.tracer = TracerCost { runs_measured: u64::MAX, map_bytes: u64::MAX, ..TracerCost::default() };
+    odd.directions.ingress.ledger = Ledger { entered: u64::MAX, ..Ledger::default() }.settled();
+    assert_valid(&rendered(&odd));
+}
+
+#[test]
+fn what_is_unknown_is_null() {
+    let mut path = path();
+    let mac = path.mac;
+    path.instance =
+        InstanceId { name: None, uuid: None, display_name: None, mac, ips: Vec::new(), port_id: None };
+    for hop in &mut path.hops {
+        (hop.bridge, hop.vlan_tag) = (None, None);
+    }
+    let snapshot = snapshot(0);
+    let text = trace_json(&crate::model::TraceReport { filter: "", ..report(&path, &snapshot) });
+    assert!(!text.contains('\n'));
+    let object: Value = serde_json::from_str(&text).unwrap();
+    assert_valid(&object);
+    assert_eq!((&object["instance"]["name"], &object["filter"]), (&Value::Null, &json!("")));
+    assert_eq!(object["guest"], json!({"count": 0, "latency_ns": null}));
+    assert_eq!(object["tracer"]["ns_per_hook"], Value::Null);
+}
+
+#[test]
+fn figures_come_out_as_they_went_in() {
+    let object = rendered(&with_drops());
+    assert_eq!(object["schema"], "hoptrace.trace/1");
+    assert_eq!(object["duration_s"], 5.04);
+    assert_eq!(object["path"]["hops"][2]["vlan_tag"], 1);
+    let egress = &object["directions"]["egress"];
+    assert_eq!(
+        (&egress["segments"][0]["from"], &egress["segments"][0]["to"]),
+        (&json!("tap"), &json!("qvb"))
+    );
+    assert_eq!(egress["segments"][0]["latency_ns"]["p999"], 8_420);
+    assert_eq!(egress["drops"][1], json!({"after": "qvb", "reason": null, "location": null, "count": 5}));
+    assert_eq!((&egress["ledger"]["lost"], &egress["ledger"]["balanced"]), (&json!(5), &json!(true)));
+    assert_eq!(rendered(&snapshot(u64::MAX))["guest"]["count"], u64::MAX);
+}
+
+/// Every object of the report, by JSON pointer.
+fn objects(value: &Value, at: &str, found: &mut Vec<String>) {
+    match value {
+        Value::Object(members) => {
+            found.push(at.to_owned());
+            members.iter().for_each(|(key, member)| objects(member, &format!("{at}/{key}"), found));
+        }
+        Value::Array(items) => {
+            items.iter().enumerate().for_each(|(place, item)| objects(item, &format!("{at}/{place}"), found));
+        }
+        _ => {}
+    }
+}
+
+#[test]
+fn an_object_with_a_member_too_few_or_too_many_is_rejected() {
+    let (whole, validator) = (rendered(&with_drops()), validator());
+    let mut places = Vec::new();
+    objects(&whole, "", &mut places);
+    assert!(places.len() > 20);
+    for place in &places {
+        let members = whole.pointer(place).unwrap().as_object().unwrap();
+        for key in members.keys() {
+            let mut broken = whole.clone();
+            broken.pointer_mut(place).unwrap().as_object_mut().unwrap().remove(key);
+            assert!(!validator.is_valid(&broken), "without {place}/{key}");
+        }
+        let mut broken = whole.clone();
+        broken.pointer_mut(place).unwrap()["surprise"] = json!(1);
+        assert!(!validator.is_valid(&broken), "a surprise in {place}");
+    }
+}
+
+#[test]
+fn wrong_values_are_rejected() {
+    let (whole, validator) = (rendered(&with_drops()), validator());
+    for (place, wrong) in [
+        ("/schema", json!("hoptrace.trace/2")),
+        ("/path/kind", json!("magic")),
+        ("/path/hops/0/role", json!("eth")),
+        ("/path/hops/2/vlan_tag", json!(4_096)),
+        ("/path/hops/0/ifindex", json!(0)),
+        ("/instance/mac", json!("fa:16:3e:21:1b")),
+        ("/instance/ips/0", json!("10.99.99")),
+        ("/duration_s", json!(-1)),
+        ("/directions/egress/segments/0/count", json!(-1)),
+        ("/directions/egress/segments/0/count", json!(1.5)),
+        ("/directions/egress/segments/0/count", json!("1")),
+        ("/directions/egress/segments/0/count", json!(0)),
+        ("/directions/egress/segments/0/from", json!("")),
+        ("/directions/egress/drops/0/count", json!(0)),
+        ("/directions/egress/ledger/balanced", json!(1)),
+        ("/guest/latency_ns/p50", json!(null)),
+        ("/tracer/hooks", json!(null)),
+    ] {
+        let mut broken = whole.clone();
+        *broken.pointer_mut(place).unwrap() = wrong.clone();
+        assert!(!validator.is_valid(&broken), "{place} = {wrong}");
+    }
+}
+
+#[test]
+fn every_member_is_described_and_required() {
+    fn check(schema: &Value, at: &str) {
+        let Some(schema) = schema.as_object() else { return };
+        if let Some(properties) = schema.get("properties").and_then(Value::as_object)
+            && schema.get("type").is_some()
+        {
+            assert_eq!(schema["additionalProperties"], false, "{at}");
+            let required: Vec<_> = schema["required"].as_array().unwrap().iter().collect();
+            for (key, member) in properties {
+                assert!(member["description"].is_string(), "{at}/{key} has no description");
+                assert!(required.contains(&&json!(key)), "{at}/{key} is not required");
+            }
+        }
+        for (key, member) in schema {
+            check(member, &format!("{at}/{key}"));
+        }
+    }
+    check(&schema(), "");
+}

@@ -1,0 +1,142 @@
+//! Traces for the tests of every format.
+
+use std::time::Duration;
+
+use crate::model::{
+    BridgeKind, DirectionReport, Directions, Drop, Hop, IfIndex, InstanceId, InterfaceState, Latencies,
+    LatencyNs, Ledger, Node, Path, PathKind, Role, Segment, Snapshot, TraceReport, Traceability, TracerCost,
+};
+
+/// The hops, with names as long as the kernel allows.
+const HOPS: [(Role, &str, u32, &str, Option<u16>); 4] = [
+    (Role::Tap, "tapc3d70d5c-a90", 13, "qbrc3d70d5c-a90", None),
+    (Role::Qvb, "qvbc3d70d5c-a90", 11, "qbrc3d70d5c-a90", None),
+    (Role::Qvo, "qvoc3d70d5c-a90", 12, "br-int", Some(1)),
+    (Role::Nic, "ens3", 2, "br-ex", None),
+];
+
+/// The hybrid path; the display name attacks the terminal.
+pub(super) fn path() -> Path {
+    let mac = "fa:16:3e:21:1b:4b".parse().unwrap();
+    let interface = |ifname: &str| {
+        let ifname = ifname.to_owned();
+        Node::Interface(InterfaceState { ifname, mtu_bytes: 1500, admin_up: true, carrier: true })
+    };
+    let ovs = |name: &str| Node::Bridge {
+        name: name.to_owned(),
+        kind: BridgeKind::Ovs { datapath: "system".to_owned(), fail_mode: None },
+    };
+    let [tap, qvb, qvo, nic] = HOPS.map(|(_, ifname, ..)| interface(ifname));
+    let hop = |(role, ifname, index, bridge, vlan_tag): (Role, &str, u32, &str, _)| Hop {
+        role,
+        ifname: ifname.to_owned(),
+        ifindex: IfIndex(index),
+        bridge: Some(bridge.to_owned()),
+        vlan_tag,
+    };
+    Path {
+        kind: PathKind::OvsHybrid,
+        instance: InstanceId {
+            name: Some("instance-00000025".to_owned()),
+            uuid: Some("9c45fce8-0000-4000-8000-000000000025".to_owned()),
+            display_name: Some("vm\x1b[2J-1".to_owned()),
+            mac,
+            ips: vec!["10.99.99.111".parse().unwrap(), "fd00::6f".parse().unwrap()],
+            port_id: Some("c3d70d5c-a9aa-4bbb-8ccc-000000000001".to_owned()),
+        },
+        mac,
+        hops: HOPS.map(hop).to_vec(),
+        nodes: vec![
+            tap,
+            Node::Bridge { name: "qbrc3d70d5c-a90".to_owned(), kind: BridgeKind::Linux },
+            qvb,
+            qvo,
+            ovs("br-int"),
+            Node::Patch { name: "int-br-ex".to_owned(), peer: "phy-br-ex".to_owned() },
+            ovs("br-ex"),
+            nic,
+        ],
+        network: None,
+        other_ports: Vec::new(),
+        problems: Vec::new(),
+        traceability: Traceability::Fully,
+    }
+}
+
+/// Figures around a median.
+pub(super) fn latencies(count: u64, p50: u64) -> Latencies {
+    let latency_ns = (count > 0).then(|| LatencyNs {
+        min: p50 / 2,
+        #[allow(clippy::cast_precision_loss)]
+        mean: p50 as f64 * 1.25,
+        p50,
+        p90: p50.saturating_mul(2),
+        p99: p50.saturating_mul(4),
+        p999: p50.saturating_mul(10),
+        max: p50.saturating_mul(100),
+    });
+    Latencies { count, latency_ns }
+}
+
+/// A direction whose packets all arrive, from the hooks in the order they are passed.
+pub(super) fn direction(hooks: [&str; 4], count: u64) -> DirectionReport {
+    let segments = hooks.iter().zip(hooks.iter().skip(1)).zip([842, 12_345, 1_240_000]);
+    DirectionReport {
+        segments: segments
+            .map(|((from, to), p50)| Segment {
+                from: (*from).to_owned(),
+                to: (*to).to_owned(),
+                latencies: latencies(count, p50),
+            })
+            .collect(),
+        total: latencies(count, 1_300_000),
+        drops: Vec::new(),
+        ledger: Ledger { entered: count, completed: count, ..Ledger::default() }.settled(),
+    }
+}
+
+/// 1,000 packets each way, all well.
+pub(super) fn snapshot(count: u64) -> Snapshot {
+    Snapshot {
+        duration: Duration::from_millis(5_040),
+        directions: Directions {
+            egress: direction(["tap", "qvb", "qvo", "nic"], count),
+            ingress: direction(["nic", "qvo", "qvb", "tap"], count),
+        },
+        off_path: latencies(0, 0),
+        guest: latencies(count, 150_000),
+        tracer: TracerCost {
+            hooks: 8,
+            ns_per_hook: (count > 0).then_some(118.4),
+            runs_measured: count.saturating_mul(8),
+            cpu_pct: 0.34,
+            map_bytes: 12_900_000,
+        },
+    }
+}
+
+/// The same with packets that died: five without a reason behind qvb, two with one behind the tap, one behind the NIC.
+pub(super) fn with_drops() -> Snapshot {
+    let mut snapshot = snapshot(1_000);
+    let drop = |after: &str, reason: Option<&str>, count| Drop {
+        after: after.to_owned(),
+        reason: reason.map(str::to_owned),
+        location: reason.map(|_| "nf_hook_slow".to_owned()),
+        count,
+    };
+    let egress = &mut snapshot.directions.egress;
+    egress.drops = vec![
+        drop("tap", Some("NETFILTER_DROP\x1b[31m"), 2),
+        drop("qvb", None, 5),
+        drop("nic", Some("QDISC_DROP"), 1),
+    ];
+    egress.ledger =
+        Ledger { entered: 1_000, completed: 991, dropped: 3, lost: 5, in_flight: 1, ..Ledger::default() }
+            .settled();
+    snapshot
+}
+
+/// A final report.
+pub(super) fn report<'a>(path: &'a Path, snapshot: &'a Snapshot) -> TraceReport<'a> {
+    TraceReport { path, snapshot, filter: "icmp and host 10.0.0.1", live: false, timeout_ms: 1_000 }
+}

@@ -1,0 +1,65 @@
+//! The ledger in one or two lines.
+
+use super::{Page, flow::Piece};
+use crate::{model::Ledger, report::Ink};
+
+/// Columns of the words the lines begin with.
+const INDENT: usize = 10;
+
+impl Page<'_> {
+    /// What went in, what came out, whether it balances; then what stands beside the balance, if anything does.
+    pub(super) fn ledger(&self, ledger: &Ledger) -> Vec<String> {
+        let apart = ledger.imbalance();
+        let mut pieces = vec![Piece::plain(format!("  ledger  entered {}", ledger.entered))];
+        let more_in = [("joined midway", ledger.joined_midway), ("split", ledger.split)];
+        pieces.extend(
+            more_in.into_iter().filter(|(_, count)| *count > 0).map(|(name, count)| plus(name, count)),
+        );
+        let equals = if apart == 0 { "=" } else { "≠" };
+        pieces.push(Piece::plain(format!("{equals} completed {}", ledger.completed)));
+        let out = [
+            ("dropped", ledger.dropped, false),
+            ("lost", ledger.lost, true),
+            ("merged", ledger.merged, false),
+            ("in flight", ledger.in_flight, true),
+            ("evicted", ledger.evicted, false),
+        ];
+        pieces.extend(
+            out.into_iter()
+                .filter(|(_, count, always)| *always || *count > 0)
+                .map(|(name, count, _)| plus(name, count)),
+        );
+        pieces.push(match (apart, self.report.live) {
+            (0, _) => Piece::new(Ink::Good, "· balanced"),
+            (_, true) => {
+                Piece::new(Ink::Warn, format!("· {} apart while packets move", apart.unsigned_abs()))
+            }
+            (_, false) => Piece::new(Ink::Bad, format!("· DOES NOT BALANCE by {}", apart.unsigned_abs())),
+        });
+        let mut lines = self.flow(&pieces, " ", INDENT);
+        lines.extend(self.flow(&beside(ledger), " · ", INDENT));
+        lines
+    }
+}
+
+fn plus(name: &str, count: u64) -> Piece {
+    Piece::plain(format!("+ {name} {count}"))
+}
+
+fn beside(ledger: &Ledger) -> Vec<Piece> {
+    let counts = [
+        ("ambiguous", ledger.ambiguous),
+        ("untracked", ledger.untracked),
+        ("unparsed", ledger.unparsed),
+        ("clock skew", ledger.clock_skew),
+        ("further copies", ledger.copies),
+        ("ring lost", ledger.ring_lost),
+    ];
+    let shown = counts.into_iter().filter(|(_, count)| *count > 0).enumerate();
+    shown
+        .map(|(place, (name, count))| {
+            let start = if place == 0 { "  beside  " } else { "" };
+            Piece::plain(format!("{start}{name} {count}"))
+        })
+        .collect()
+}

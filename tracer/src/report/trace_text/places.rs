@@ -1,0 +1,87 @@
+//! Hooks and segments by the interfaces they are on, and what lies between.
+
+use crate::model::{BridgeKind, Hop, Node, Path, Printable, Role, Segment};
+
+/// What a row of a table is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Ends {
+    /// `tap → qvb`
+    pub(super) short: String,
+    /// `tap tapc3d70d5c-a9 → qvb qvbc3d70d5c-a9`
+    pub(super) long: String,
+    /// `tapc3d70d5c-a9 → qvbc3d70d5c-a9`; empty where there are no interfaces to name.
+    pub(super) names: String,
+    /// `through qbrc3d70d5c-a9 (security groups)`; empty where there is nothing in between.
+    pub(super) via: String,
+}
+
+impl Ends {
+    /// A row that is about no segment.
+    pub(super) fn named(name: &str) -> Self {
+        Self { short: name.to_owned(), long: name.to_owned(), names: String::new(), via: String::new() }
+    }
+}
+
+/// The ends of a segment.
+pub(super) fn ends(path: &Path, segment: &Segment) -> Ends {
+    let (from, to) = (find(path, &segment.from), find(path, &segment.to));
+    let role = |hop: Option<&Hop>, label: &str| {
+        hop.map_or_else(|| Printable(label).to_string(), |hop| hop.role.as_str().to_owned())
+    };
+    let name =
+        |hop: Option<&Hop>| hop.map_or_else(|| "?".to_owned(), |hop| Printable(&hop.ifname).to_string());
+    let (short_from, short_to) = (role(from, &segment.from), role(to, &segment.to));
+    Ends {
+        short: format!("{short_from} → {short_to}"),
+        long: format!("{} → {}", hook(path, &segment.from), hook(path, &segment.to)),
+        names: format!("{} → {}", name(from), name(to)),
+        via: from.zip(to).map_or(String::new(), |(from, to)| between(path, from, to)),
+    }
+}
+
+/// A hook by its role and interface: `tap tapc3d70d5c-a9`.
+pub(super) fn hook(path: &Path, label: &str) -> String {
+    match find(path, label) {
+        Some(hop) => format!("{} {}", hop.role.as_str(), Printable(&hop.ifname)),
+        None => Printable(label).to_string(),
+    }
+}
+
+/// The hop a hook's label means: its role, with the interface behind a colon where several have that role.
+fn find<'a>(path: &'a Path, label: &str) -> Option<&'a Hop> {
+    let (role, ifname) = label.split_once(':').map_or((label, None), |(role, ifname)| (role, Some(ifname)));
+    path.hops.iter().find(|hop| hop.role.as_str() == role && ifname.is_none_or(|ifname| hop.ifname == ifname))
+}
+
+/// The bridges between two hops, in the order a packet passes them.
+fn between(path: &Path, from: &Hop, to: &Hop) -> String {
+    let place = |hop: &Hop| {
+        path.nodes
+            .iter()
+            .position(|node| matches!(node, Node::Interface(state) if state.ifname == hop.ifname))
+    };
+    let Some((start, end)) = place(from).zip(place(to)) else { return String::new() };
+    let nodes = path.nodes.iter().skip(start.min(end) + 1).take(start.abs_diff(end).saturating_sub(1));
+    let (mut linux, mut ovs) = (Vec::new(), Vec::new());
+    for node in nodes {
+        match node {
+            Node::Bridge { name, kind: BridgeKind::Linux } => linux.push(Printable(name).to_string()),
+            Node::Bridge { name, kind: BridgeKind::Ovs { .. } } => ovs.push(Printable(name).to_string()),
+            _ => {}
+        }
+    }
+    if start > end {
+        linux.reverse();
+        ovs.reverse();
+    }
+    if !linux.is_empty() {
+        return format!("through {} (security groups)", linux.join(", "));
+    }
+    if !ovs.is_empty() {
+        return format!("through Open vSwitch {}", ovs.join(", "));
+    }
+    match (from.role, to.role) {
+        (Role::Qvb, Role::Qvo) | (Role::Qvo, Role::Qvb) => "veth pair".to_owned(),
+        _ => String::new(),
+    }
+}

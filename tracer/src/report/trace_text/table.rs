@@ -1,0 +1,159 @@
+//! Rows of figures in columns that all tables of a report share.
+
+use super::{
+    places::Ends,
+    units::{nanoseconds, short_count},
+};
+use crate::{
+    model::Latencies,
+    report::{
+        Canvas, Ink,
+        layout::{columns, pad},
+    },
+};
+
+const QUANTILES: [&str; 6] = ["min", "p50", "p90", "p99", "p99.9", "max"];
+const LOST: &str = "lost";
+const NOTHING: &str = "-";
+/// Columns before every row.
+const INDENT: usize = 2;
+/// Columns before the names below a row.
+const DETAIL_INDENT: usize = 4;
+const CELLS: usize = QUANTILES.len() + 2;
+
+/// A segment, a total, or the guest.
+#[derive(Debug, Clone)]
+pub(super) struct Row {
+    pub(super) ends: Ends,
+    pub(super) latencies: Latencies,
+    /// Packets that died; `None` where that is not known.
+    pub(super) lost: Option<String>,
+}
+
+/// A table.
+#[derive(Debug, Clone)]
+pub(super) struct Block {
+    /// What the first column counts.
+    pub(super) counted: &'static str,
+    pub(super) rows: Vec<Row>,
+}
+
+type Cells = [String; CELLS];
+
+impl Block {
+    fn heading(&self) -> Cells {
+        let has_lost = self.rows.iter().any(|row| row.lost.is_some());
+        let mut names = [self.counted].into_iter().chain(QUANTILES).chain(has_lost.then_some(LOST));
+        std::array::from_fn(|_| names.next().unwrap_or_default().to_owned())
+    }
+}
+
+impl Row {
+    fn cells(&self, short_counts: bool) -> Cells {
+        let count = if short_counts { short_count } else { |count: u64| count.to_string() };
+        let latency = self.latencies.latency_ns.map(|it| [it.min, it.p50, it.p90, it.p99, it.p999, it.max]);
+        let mut quantiles = latency.into_iter().flatten().map(nanoseconds);
+        let lost = self.lost.as_ref().map_or(String::new(), |lost| lost.parse().map_or(lost.clone(), count));
+        let mut cells = [count(self.latencies.count)]
+            .into_iter()
+            .chain((0..QUANTILES.len()).map(|_| quantiles.next().unwrap_or_else(|| NOTHING.to_owned())))
+            .chain([lost]);
+        std::array::from_fn(|_| cells.next().unwrap_or_default())
+    }
+}
+
+/// How the columns share the width: as roomy as it allows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Layout {
+    /// Interfaces stand in the row, not below it.
+    names_in_row: bool,
+    /// What lies between stands at the end of the row, not below it.
+    via_in_row: bool,
+    /// Counts are shortened to three digits.
+    short_counts: bool,
+    gap: usize,
+    label: usize,
+    cells: [usize; CELLS],
+}
+
+impl Layout {
+    /// The roomiest layout in which all tables fit into `width`; the tightest, when none does.
+    pub(super) fn new(blocks: &[&Block], width: usize) -> Self {
+        let shape = |names_in_row, via_in_row, gap, short_counts| {
+            Self { names_in_row, via_in_row, short_counts, gap, label: 0, cells: [0; CELLS] }.fitted(blocks)
+        };
+        let roomy = [(true, true, 2), (true, false, 2), (false, false, 2), (false, false, 1)];
+        roomy
+            .into_iter()
+            .map(|(names_in_row, via_in_row, gap)| shape(names_in_row, via_in_row, gap, false))
+            .find(|layout| layout.width(blocks) <= width)
+            .unwrap_or_else(|| shape(false, false, 1, true))
+    }
+
+    fn fitted(mut self, blocks: &[&Block]) -> Self {
+        for block in blocks {
+            let rows = block.rows.iter().map(|row| row.cells(self.short_counts));
+            for cells in rows.chain([block.heading()]) {
+                for (width, cell) in self.cells.iter_mut().zip(&cells) {
+                    *width = columns(cell).max(*width);
+                }
+            }
+            let labels = block.rows.iter().map(|row| columns(self.label(row)));
+            self.label = labels.max().unwrap_or(0).max(self.label);
+        }
+        self
+    }
+
+    fn label<'a>(&self, row: &'a Row) -> &'a str {
+        if self.names_in_row { &row.ends.long } else { &row.ends.short }
+    }
+
+    fn width(&self, blocks: &[&Block]) -> usize {
+        let via = blocks.iter().flat_map(|block| &block.rows).map(|row| columns(&row.ends.via)).max();
+        let via = via.filter(|_| self.via_in_row).map_or(0, |via| via + 2);
+        INDENT + self.label + self.cells.iter().map(|width| width + self.gap).sum::<usize>() + via
+    }
+
+    /// The lines of a table.
+    pub(super) fn draw(&self, block: &Block, canvas: Canvas) -> Vec<String> {
+        let heading = self.line("", &block.heading());
+        let mut lines = vec![canvas.paint(Ink::Faint, heading.trim_end())];
+        for row in &block.rows {
+            lines.push(self.row(row, canvas));
+            lines.extend(self.detail(row).map(|detail| canvas.paint(Ink::Faint, detail)));
+        }
+        lines
+    }
+
+    fn row(&self, row: &Row, canvas: Canvas) -> String {
+        let cells = row.cells(self.short_counts);
+        let [figures @ .., lost] = &cells;
+        let [.., lost_width] = &self.cells;
+        let line = self.line(self.label(row), figures);
+        let room = " ".repeat(self.gap + lost_width.saturating_sub(columns(lost)));
+        let died = row.lost.as_deref().is_some_and(|lost| lost.parse::<u64>().is_ok_and(|lost| lost > 0));
+        let lost = if died { canvas.paint(Ink::Bad, lost) } else { lost.clone() };
+        if self.via_in_row && !row.ends.via.is_empty() {
+            return format!("{line}{room}{lost}  {}", canvas.paint(Ink::Faint, &row.ends.via));
+        }
+        format!("{line}{room}{lost}").trim_end().to_owned()
+    }
+
+    /// A label and the first cells, each at the right of its column.
+    fn line(&self, label: &str, cells: &[String]) -> String {
+        let mut line = format!("{}{}", " ".repeat(INDENT), pad(label, self.label));
+        for (cell, width) in cells.iter().zip(&self.cells) {
+            line.push_str(&" ".repeat(self.gap + width.saturating_sub(columns(cell))));
+            line.push_str(cell);
+        }
+        line
+    }
+
+    /// What did not fit into the row.
+    fn detail(&self, row: &Row) -> Option<String> {
+        let names = if self.names_in_row { "" } else { row.ends.names.as_str() };
+        let via = if self.via_in_row { "" } else { row.ends.via.as_str() };
+        let parts: Vec<_> = [names, via].into_iter().filter(|part| !part.is_empty()).collect();
+        (!parts.is_empty()).then(|| format!("{}{}", " ".repeat(DETAIL_INDENT), parts.join("  ")))
+    }
+}

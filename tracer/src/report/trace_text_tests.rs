@@ -1,0 +1,283 @@
+//! What the report says, and that it fits.
+
+use super::{
+    super::{
+        layout::columns,
+        trace_samples::{direction, latencies, path, report, snapshot, with_drops},
+    },
+    *,
+};
+use crate::model::{Hop, IfIndex, Path, Role, Segment, Snapshot};
+
+fn at(width: usize) -> Canvas {
+    Canvas { width: Some(width), colour: false }
+}
+
+#[track_caller]
+fn drawn(path: &Path, snapshot: &Snapshot, canvas: Canvas) -> String {
+    let text = trace_text(&report(path, snapshot), canvas);
+    let width = canvas.width.unwrap_or(DEFAULT_COLUMNS);
+    for line in text.lines() {
+        assert!(columns(line) <= width, "{} columns: {line}\n{text}", columns(line));
+        assert_eq!(line, line.trim_end());
+    }
+    assert!(text.ends_with('\n') && !text.contains('\x1b'), "{text}");
+    text
+}
+
+#[track_caller]
+fn assert_order(text: &str, words: &[&str]) {
+    let mut rest = text;
+    for word in words {
+        let at = rest.find(word).unwrap_or_else(|| panic!("no {word} in order in\n{text}"));
+        rest = &rest[at + word.len()..];
+    }
+}
+
+/// A line's words, so that spaces do not matter.
+fn words(text: &str, start: &str) -> Vec<String> {
+    let line = text.lines().find(|line| line.trim_start().starts_with(start));
+    let line = line.unwrap_or_else(|| panic!("no line {start} in\n{text}"));
+    line.split_whitespace().map(str::to_owned).collect()
+}
+
+#[test]
+fn a_clean_trace_reads_from_head_to_cost() {
+    let text = drawn(&path(), &snapshot(1_000), at(80));
+    assert_order(
+        &text,
+        &[
+            "vm\\u{1b}[2J-1",
+            "instance-00000025",
+            "fa:16:3e:21:1b:4b",
+            "10.99.99.111",
+            "fd00::6f",
+            "final · 5.0 s · filter: icmp and host 10.0.0.1",
+            "a → b:",
+            "egress  VM → wire",
+            "packets",
+            "min",
+            "p50",
+            "p90",
+            "p99",
+            "p99.9",
+            "max",
+            "lost",
+            "tap → qvb",
+            "tapc3d70d5c-a90 → qvbc3d70d5c-a90  through qbrc3d70d5c-a90 (security groups)",
+            "qvb → qvo",
+            "veth pair",
+            "qvo → nic",
+            "qvoc3d70d5c-a90 → ens3  through Open vSwitch br-int, br-ex",
+            "total",
+            "ledger  entered 1000 = completed 1000 + lost 0 + in flight 0 · balanced",
+            "ingress  wire → VM",
+            "nic → qvo",
+            "ens3 → qvoc3d70d5c-a90  through Open vSwitch br-ex, br-int",
+            "total",
+            "balanced",
+            "guest",
+            "tap egress → tap ingress of the reply",
+            "replies",
+            "guest",
+            "tracer: 8 hooks",
+            "118 ns per packet and hook (kernel BPF statistics, 8000 runs)",
+            "CPU 0.3 % of one core",
+            "12.3 MiB of maps",
+        ],
+    );
+    assert_eq!(
+        words(&text, "tap → qvb").join(" "),
+        "tap → qvb 1000 421 ns 842 ns 1.68 µs 3.37 µs 8.42 µs 84.2 µs 0"
+    );
+    assert_eq!(words(&text, "total").join(" "), "total 1000 650 µs 1.30 ms 2.60 ms 5.20 ms 13.0 ms 130 ms 0");
+    assert_eq!(text.matches("a → b:").count(), 1, "{text}");
+    assert!(text.contains("\n  ledger  entered"), "{text}");
+    for absent in ["drops", "beside", "off the path", "BALANCE by", "✘", "!"] {
+        assert!(!text.contains(absent), "{absent} in\n{text}");
+    }
+}
+
+#[test]
+fn columns_line_up_over_all_tables() {
+    let text = drawn(&path(), &snapshot(1_000), at(80));
+    let ends: Vec<usize> = text
+        .lines()
+        .filter(|line| line.contains(" ns ") || line.contains("packets") && line.contains("p50"))
+        .filter_map(|line| {
+            line.find("p50")
+                .map(|at| columns(&line[..at + 3]))
+                .or_else(|| line.find("842 ns").map(|at| columns(&line[..at + 6])))
+        })
+        .collect();
+    assert!(ends.len() >= 4 && ends.iter().all(|end| *end == ends[0]), "{ends:?}\n{text}");
+}
+
+#[test]
+fn wider_canvases_have_fewer_lines() {
+    let lines = |width| drawn(&path(), &snapshot(1_000), at(width)).lines().count();
+    assert!(lines(80) > lines(125) && lines(125) > lines(180));
+    let wide = drawn(&path(), &snapshot(1_000), at(180));
+    assert!(wide.contains("tap tapc3d70d5c-a90 → qvb qvbc3d70d5c-a90 "), "{wide}");
+    let row = wide.lines().find(|line| line.contains("tap tapc3")).unwrap();
+    assert!(row.ends_with("0  through qbrc3d70d5c-a90 (security groups)"), "{row}");
+}
+
+#[test]
+fn drops_are_shown_where_and_why() {
+    let text = drawn(&path(), &with_drops(), at(80));
+    let lost = |row: &str| words(&text, row).pop().unwrap();
+    assert_eq!(
+        (lost("tap → qvb"), lost("qvb → qvo"), lost("qvo → nic")),
+        ("2".into(), "5".into(), "0".into())
+    );
+    // With the one behind the last hook, which no segment follows.
+    assert_eq!(lost("total"), "8");
+    assert_order(
+        &text,
+        &[
+            "drops",
+            "2  after tap tapc3d70d5c-a90  NETFILTER_DROP\\u{1b}[31m in nf_hook_slow",
+            "5  after qvb qvbc3d70d5c-a90",
+            "lost: not seen again within 1000 ms, no reason seen",
+            "1  after nic ens3  QDISC_DROP in nf_hook_slow",
+            "entered 1000 = completed 991 + dropped 3 + lost 5 + in flight 1",
+            "balanced",
+        ],
+    );
+}
+
+#[test]
+fn what_makes_the_figures_doubtful_comes_first() {
+    let mut snapshot = with_drops();
+    snapshot.directions.egress.ledger.lost = 2;
+    snapshot.directions.ingress.ledger.ambiguous = 50;
+    snapshot.directions.ingress.ledger.untracked = 11;
+    snapshot.directions.ingress.ledger.clock_skew = 4;
+    let text = drawn(&path(), &snapshot, at(100));
+    assert!(
+        text.starts_with("✘ egress: the ledger DOES NOT BALANCE: 3 packets went in and did not"),
+        "{text}"
+    );
+    assert_order(&text, &["! ingress: 50 ambiguous", "! ingress: 11 untracked", "vm\\u{1b}[2J-1"]);
+    assert_order(&text, &["entered 1000 ≠ completed 991", "DOES NOT BALANCE by 3"]);
+    assert_order(
+        &text,
+        &["= completed 1000", "· balanced", "beside  ambiguous 50 · untracked 11 · clock skew 4"],
+    );
+    // Four of a thousand are not much.
+    assert!(!text.contains("skewed"), "{text}");
+    snapshot.directions.egress.ledger.lost = 9;
+    let text = drawn(&path(), &snapshot, at(100));
+    assert!(text.contains("4 packets came out and did not go in"), "{text}");
+    snapshot.directions.egress.ledger.lost = 6;
+    assert!(drawn(&path(), &snapshot, at(100)).contains("1 packet came out and did not go in"));
+}
+
+#[test]
+fn a_live_ledger_may_be_a_little_apart() {
+    let (path, mut snapshot) = (path(), snapshot(1_000));
+    snapshot.directions.egress.ledger.completed = 997;
+    let live = |snapshot: &Snapshot| {
+        trace_text(&TraceReport { live: true, filter: "", ..report(&path, snapshot) }, at(80))
+    };
+    let text = live(&snapshot);
+    assert!(text.contains("live · 5.0 s · all packets of the port"), "{text}");
+    assert!(text.contains("3 apart while packets move") && !text.contains("BALANCE"), "{text}");
+    snapshot.directions.egress.ledger.completed = 500;
+    assert!(live(&snapshot).starts_with("✘ egress: the ledger DOES NOT BALANCE: 500 packets"));
+}
+
+#[test]
+fn an_empty_trace_says_so_without_tables() {
+    let text = drawn(&path(), &snapshot(0), at(80));
+    assert_eq!(text.matches("no packet was seen in this direction").count(), 2, "{text}");
+    assert!(text.contains("no reply of the guest was matched to a request"), "{text}");
+    assert!(text.contains("not measured: no packet while statistics were on"), "{text}");
+    assert!(!text.contains("p50") && !text.contains("ledger") && !text.contains("a → b"), "{text}");
+    // What is beside the balance is told even so.
+    let mut snapshot = snapshot(0);
+    snapshot.directions.ingress.ledger.unparsed = 7;
+    let text = drawn(&path(), &snapshot, at(80));
+    assert_order(&text, &["no packet", "no packet", "entered 0 = completed 0", "beside  unparsed 7"]);
+}
+
+#[test]
+fn one_direction_may_be_empty() {
+    let mut snapshot = snapshot(1_000);
+    snapshot.directions.egress = direction(["tap", "qvb", "qvo", "nic"], 0);
+    assert_order(
+        &drawn(&path(), &snapshot, at(80)),
+        &["egress", "no packet was seen", "ingress", "nic → qvo"],
+    );
+    // Everything lost behind the first hook: a table, with nothing to measure.
+    snapshot.directions.egress.drops = with_drops().directions.egress.drops;
+    let text = drawn(&path(), &snapshot, at(80));
+    assert_eq!(words(&text, "qvb → qvo").join(" "), "qvb → qvo 0 - - - - - - 5");
+}
+
+#[test]
+fn the_largest_numbers_fit() {
+    let mut snapshot = with_drops();
+    let egress = &mut snapshot.directions.egress;
+    for segment in &mut egress.segments {
+        segment.latencies = latencies(u64::MAX, 60_000_000_000);
+    }
+    for drop in &mut egress.drops {
+        drop.count = u64::MAX;
+    }
+    for ledger in [&mut egress.ledger, &mut snapshot.directions.ingress.ledger] {
+        (ledger.entered, ledger.completed, ledger.lost) = (u64::MAX, u64::MAX, u64::MAX);
+        (ledger.in_flight, ledger.evicted, ledger.ambiguous) = (u64::MAX, u64::MAX, u64::MAX);
+    }
+    let text = drawn(&path(), &snapshot, at(80));
+    assert!(text.contains("DOES NOT BALANCE") && text.contains("18.4E"), "{text}");
+    assert!(text.contains("18446744073709551615"), "{text}");
+    drawn(&path(), &snapshot, at(200));
+    assert!(!trace_text(&report(&path(), &self::snapshot(u64::MAX)), at(1)).is_empty());
+}
+
+#[test]
+fn alternatives_are_told_apart_and_their_drops_counted_once() {
+    let (mut path, mut snapshot) = (path(), with_drops());
+    path.hops.push(Hop {
+        role: Role::Nic,
+        ifname: "ens4".to_owned(),
+        ifindex: IfIndex(3),
+        bridge: None,
+        vlan_tag: None,
+    });
+    let egress = &mut snapshot.directions.egress;
+    let to =
+        |label: &str| Segment { from: "qvo".to_owned(), to: label.to_owned(), latencies: latencies(5, 900) };
+    egress.segments.truncate(2);
+    egress.segments.extend([to("nic:ens3"), to("nic:ens4")]);
+    egress.drops[0].after = "qvo".to_owned();
+    let text = drawn(&path, &snapshot, at(80));
+    assert_order(&text, &["→ ens3", "qvo → nic", "↑\n", "qvoc3d70d5c-a90 → ens4", "total"]);
+    let wide = drawn(&path, &snapshot, at(125));
+    assert_order(&wide, &["qvo qvoc3d70d5c-a90 → nic ens3", " 2\n", "qvo qvoc3d70d5c-a90 → nic ens4", "↑\n"]);
+}
+
+#[test]
+fn hops_beside_the_path_are_told() {
+    let mut snapshot = snapshot(10);
+    snapshot.off_path = latencies(12, 2_000);
+    let text = drawn(&path(), &snapshot, Canvas::PLAIN);
+    assert!(text.contains("off the path: 12 hops") && text.contains("p50 2.00 µs, max 200 µs"), "{text}");
+}
+
+#[test]
+fn colours_change_nothing_but_colours() {
+    let (path, snapshot) = (path(), with_drops());
+    let coloured = trace_text(&report(&path, &snapshot), Canvas { width: Some(80), colour: true });
+    let mut plain = String::new();
+    let mut rest = coloured.as_str();
+    while let Some(at) = rest.find('\x1b') {
+        plain.push_str(&rest[..at]);
+        rest = &rest[at + rest[at..].find('m').unwrap() + 1..];
+    }
+    plain.push_str(rest);
+    let plain: Vec<_> = plain.lines().map(str::trim_end).collect();
+    assert_eq!(plain, drawn(&path, &snapshot, at(80)).lines().collect::<Vec<_>>());
+}
