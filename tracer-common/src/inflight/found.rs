@@ -5,10 +5,6 @@ use super::{
     slot::last_seen_ns,
 };
 
-/// How long after its end a packet may still be seen at a hook it should have passed before. With the userspace
-/// datapath a frame reaches `ovs-vswitchd` through `AF_PACKET` a moment before TC ingress sees it.
-const OVERTAKE_NS: u64 = 10_000_000;
-
 /// Whether `hook` is one the live packet of `control` may come to next: neither passed already nor before one that was.
 #[inline(always)]
 pub(super) const fn is_next_hook(control: Control, hook: &Hook) -> bool {
@@ -35,8 +31,10 @@ pub(super) fn step<T: Table>(
         State::Live if overtaken => late(slot, control, visit),
         State::Live => pass(slot, index, control, visit),
         State::Done => {
+            // With the userspace datapath a frame reaches `ovs-vswitchd` through `AF_PACKET` a moment before TC ingress
+            // sees it, and the CPU may be taken away in that moment: a hook can come late by tens of milliseconds.
             let age_ns = visit.now_ns.wrapping_sub(last_seen_ns(slot, control));
-            let fresh = age_ns < OVERTAKE_NS || age_ns > u64::MAX / 2;
+            let fresh = age_ns < table.timeout_ns() || age_ns > u64::MAX / 2;
             if overtaken && fresh && (control.joined() || !visit.hook.entry) {
                 late(slot, control, visit)
             } else if visit.hook.entry || !fresh {

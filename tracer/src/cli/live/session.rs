@@ -7,7 +7,7 @@ use std::{
 
 use aya_log::EbpfLogger;
 use hoptrace_common::{config::TraceConfig, filter::Filter};
-use tokio::io::{Interest, unix::AsyncFd};
+use log::Log;
 
 use super::ending::Endings;
 use crate::{
@@ -42,6 +42,8 @@ pub(in crate::cli) struct Session {
     budget: Option<u64>,
     timeout: Duration,
     records: Records,
+    /// The programs' own words, at debug level.
+    diagnostics: Option<EbpfLogger<&'static dyn Log>>,
 }
 
 impl Session {
@@ -81,9 +83,8 @@ impl Session {
         };
         let mut attached = Attached::new(&plan, &load)
             .map_err(|error| CliError::new(Printable(&error.to_string()).to_string()))?;
-        if options.debug {
-            forward_diagnostics(&mut attached);
-        }
+        log::info!("loading and attaching took {:.1} ms", loading.elapsed().as_secs_f64() * 1e3);
+        let diagnostics = if options.debug { diagnostics(&mut attached) } else { None };
         let maps = attached.take_maps().map_err(|error| CliError::new(error.to_string()))?;
         let (collector, records) = Collector::new(plan.clone(), maps, options.timeout)
             .map_err(|error| CliError::new(error.to_string()))?;
@@ -95,6 +96,7 @@ impl Session {
             budget: options.budget,
             timeout: options.timeout,
             records,
+            diagnostics,
         })
     }
 
@@ -125,6 +127,9 @@ impl Session {
 
     /// Settles lost packets; call it often.
     pub(in crate::cli) fn sweep(&mut self) -> Progress {
+        if let Some(diagnostics) = &mut self.diagnostics {
+            diagnostics.flush();
+        }
         self.cost.tick(self.attached.run_statistics().0);
         self.collector.sweep()
     }
@@ -167,25 +172,6 @@ impl Session {
     }
 }
 
-/// Sends the programs' own diagnostics to the log, for as long as the runtime lives.
-fn forward_diagnostics(attached: &mut Attached) {
-    let logger =
-        EbpfLogger::init(attached.ebpf_mut()).map_err(|error| error.to_string()).and_then(|logger| {
-            AsyncFd::register_with_interest(logger, Interest::READABLE).map_err(|error| error.to_string())
-        });
-    match logger {
-        Ok(mut logger) => {
-            tokio::spawn(async move {
-                while let Ok(mut guard) = logger.readable_mut().await {
-                    guard.get_inner_mut().flush();
-                    guard.clear_ready();
-                }
-            });
-        }
-        Err(error) => log::warn!("no diagnostics from the eBPF programs: {error}"),
-    }
-}
-
 /// A MAC address as the programs compare it: its bytes read as a little-endian number.
 fn mac_number(mac: MacAddr) -> u64 {
     let [a, b, c, d, e, f] = mac.0;
@@ -203,4 +189,11 @@ fn ipv4_numbers(ips: &[IpAddr]) -> [u32; 4] {
         *number = address;
     }
     numbers
+}
+
+/// The reader of the programs' own diagnostics; they go to the log.
+fn diagnostics(attached: &mut Attached) -> Option<EbpfLogger<&'static dyn Log>> {
+    EbpfLogger::init(attached.ebpf_mut())
+        .inspect_err(|error| log::warn!("no diagnostics from the eBPF programs: {error}"))
+        .ok()
 }
