@@ -81,9 +81,14 @@ impl Session {
             },
             log_level: if options.debug { aya_log::Level::Debug as u8 } else { 0 },
         };
+        let loading = Instant::now();
         let mut attached = Attached::new(&plan, &load)
             .map_err(|error| CliError::new(Printable(&error.to_string()).to_string()))?;
-        log::info!("loading and attaching took {:.1} ms", loading.elapsed().as_secs_f64() * 1e3);
+        log::info!(
+            "loading and attaching took {:.1} ms, the verifier followed {} instructions",
+            loading.elapsed().as_secs_f64() * 1e3,
+            attached.verified_instructions()
+        );
         let diagnostics = if options.debug { diagnostics(&mut attached) } else { None };
         let maps = attached.take_maps().map_err(|error| CliError::new(error.to_string()))?;
         let (collector, records) = Collector::new(plan.clone(), maps, options.timeout)
