@@ -164,7 +164,7 @@ fn segment() -> impl Strategy<Value = Segment> {
         (prop_oneof![Just((1, 8)), Just((1, 0)), Just((58, 128)), Just((58, 129))], any::<[u16; 2]>())
             .prop_map(|((protocol, kind), [id, seq])| echo(protocol, kind, id, seq)),
         any::<[u8; 16]>().prop_map(|target| neighbour(135, target)),
-        vec(any::<u8>(), 0..40).prop_map(|body| other(&body)),
+        vec(any::<u8>(), 1..40).prop_map(|body| other(&body)),
     ]
 }
 
