@@ -25,7 +25,7 @@ pub(crate) struct Ledger {
 }
 
 impl Ledger {
-    pub(crate) fn count(&mut self, hook: &Hook, outcome: &Outcome) {
+    pub(crate) fn count(&mut self, hook: Hook, outcome: &Outcome) {
         match outcome.kind {
             Kind::New => {
                 if hook.entry {

@@ -151,11 +151,10 @@ struct Running<'a> {
 
 impl Drop for Running<'_> {
     fn drop(&mut self) {
-        let mut inside = self.machine.inside.lock().unwrap();
+        // In its turn too, or a run could not be repeated.
+        let mut inside = self.machine.on_turn(self.number);
         inside.running[self.number] = false;
-        if inside.turn == self.number {
-            inside.go_on(true);
-        }
+        inside.go_on(true);
         drop(inside);
         self.machine.changed.notify_all();
     }

@@ -31,7 +31,7 @@ impl Traced {
 
     fn at_hook(&mut self, hook: Hook, key: u64, now_ns: u64) -> Outcome {
         let outcome = visit(&self.table, &Visit { hook, key, now_ns, admit: true });
-        self.ledger.count(&hook, &outcome);
+        self.ledger.count(hook, &outcome);
         outcome
     }
 

@@ -92,7 +92,7 @@ impl Run<'_> {
         let hook = hook(packet.next_hook);
         let now_ns = packet.base_ns + u64::from(hook.id) * STEP_NS;
         let outcome = visit(self.table, &Visit { hook, key: packet.key, now_ns, admit: true });
-        tally.ledger.count(&hook, &outcome);
+        tally.ledger.count(hook, &outcome);
         packet.next_hook += 1;
         if packet.nature == Nature::Twin {
             return;

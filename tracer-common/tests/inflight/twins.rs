@@ -22,7 +22,7 @@ fn walk(processor: Processor<'_>, ledger: &mut Ledger, key: u64, base_ns: u64, h
         .map(|&id| {
             let now_ns = base_ns + u64::from(id) * STEP_NS;
             let outcome = visit(processor, &Visit { hook: hook(id), key, now_ns, admit: true });
-            ledger.count(&hook(id), &outcome);
+            ledger.count(hook(id), &outcome);
             outcome
         })
         .collect()
@@ -50,7 +50,7 @@ type Program<'a> = Box<dyn FnOnce(Processor<'_>) -> (Ledger, Vec<Outcome>) + Sen
 /// Two packets of one identity come in at the same moment on two processors, while the packet at their home ends.
 #[test]
 fn twins_that_come_at_once_are_never_both_taken_for_one_packet() {
-    let (mut ambiguous, mut apart) = (0, 0);
+    let (mut ambiguous, mut apart, mut unsure) = (0, 0, 0);
     for seed in 0..6_000 {
         let machine = Machine::new(1, 2, TIMEOUT_NS, seed);
         let mut ledger = Ledger::default();
@@ -70,12 +70,17 @@ fn twins_that_come_at_once_are_never_both_taken_for_one_packet() {
             ledger += part;
         }
         // Both are on their way: neither may be counted any more.
-        assert_eq!(ledger.net_entered() + ledger.untracked, 1, "seed {seed}: {ledger:?}");
+        let counted = if ledger.untracked == 0 { 0 } else { 2 - ledger.untracked };
+        // But one was interrupted while it wrote its home: then the other steps back, and it shows at the next hook.
+        let stepped_back = ledger.ambiguous == 1 && ledger.withdrawn_entered == 0;
+        unsure += u32::from(stepped_back);
+        let counted = counted + i64::from(stepped_back);
+        assert_eq!(ledger.net_entered(), 1 + counted, "seed {seed}: {ledger:?}");
         ambiguous += u32::from(ledger.withdrawn_entered > 0);
         apart += u32::from(ledger.ambiguous > 1);
         for base_ns in [100_000, 200_000] {
             let outcomes = walk(machine.alone(), &mut ledger, key(2), base_ns, &[1, 2, 3]);
-            if ledger.untracked == 0 {
+            if ledger.untracked == 0 && !stepped_back {
                 assert!(outcomes.iter().all(|outcome| outcome.kind == Kind::Ambiguous), "seed {seed}");
             }
         }
@@ -83,7 +88,42 @@ fn twins_that_come_at_once_are_never_both_taken_for_one_packet() {
         assert_eq!(ledger.lost, 0, "seed {seed}: {ledger:?}");
     }
     // Both the usual way and the narrow one were met.
-    assert!(ambiguous > 1_000 && apart > 10, "{ambiguous} {apart}");
+    assert!(ambiguous > 1_000 && apart > 10 && unsure < 60, "{ambiguous} {apart} {unsure}");
+}
+
+/// The same, and each goes its whole way at once.
+#[test]
+fn twins_that_go_side_by_side_are_hardly_ever_lost_or_mixed() {
+    let (mut passed, mut lost, mut mixed) = (0, 0, 0);
+    for seed in 0..6_000 {
+        let machine = Machine::new(1, 2, TIMEOUT_NS, seed);
+        let mut ledger = Ledger::default();
+        walk(machine.alone(), &mut ledger, key(1), 0, &[0, 1, 2]);
+        let first: Program<'_> = Box::new(|processor| {
+            let mut ledger = Ledger::default();
+            walk(processor, &mut ledger, key(1), 0, &[3]);
+            let outcomes = walk(processor, &mut ledger, key(2), 100_000, &[0, 1, 2, 3]);
+            (ledger, outcomes)
+        });
+        let second: Program<'_> = Box::new(|processor| {
+            let mut ledger = Ledger::default();
+            let outcomes = walk(processor, &mut ledger, key(2), 200_000, &[0, 1, 2, 3]);
+            (ledger, outcomes)
+        });
+        for (part, outcomes) in machine.side_by_side(vec![first, second]) {
+            ledger += part;
+            for outcome in outcomes.iter().filter(|outcome| outcome.kind == Kind::Passed) {
+                passed += 1;
+                // One that found no slot at the first hook may meet its twin's later, and nobody can tell.
+                mixed += u32::from(outcome.latency_ns != STEP_NS && part.untracked == 0);
+            }
+        }
+        finish(&machine, &mut ledger, 300_000);
+        lost += ledger.lost;
+    }
+    // What is left needs one processor to stop for a packet's whole way, in the midst of looking for a place: the
+    // other's done slot then hides its own. Or, for the mixed ones, in the midst of writing its home.
+    assert!(lost < 60 && mixed < 30 && passed > 10_000, "{lost} {mixed} {passed}");
 }
 
 /// The last sight of an ambiguous packet, while the sweeper frees the slot and a new packet takes it.

@@ -13,6 +13,7 @@ pub(crate) enum Bits {
 pub(crate) use Bits::{Free, Hashed, Structure};
 
 /// Bytes with a mask of the hashed bits and one of the free bits.
+#[allow(clippy::struct_field_names, reason = "bytes beside their masks")]
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Bytes {
     pub(crate) bytes: Vec<u8>,
