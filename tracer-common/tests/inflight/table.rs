@@ -1,8 +1,12 @@
 //! A table in plain memory.
 
-use std::sync::atomic::{
-    AtomicU32, AtomicU64,
-    Ordering::{Acquire, Relaxed, Release, SeqCst},
+use std::{
+    cell::Cell as Local,
+    sync::atomic::{
+        AtomicU32, AtomicU64,
+        Ordering::{Acquire, Relaxed, Release, SeqCst},
+    },
+    thread,
 };
 
 use hoptrace_common::inflight::{Control, DELTAS, SlotCell, State, Table, WAYS};
@@ -76,6 +80,23 @@ impl<'a> Table for &'a HostTable {
     }
 }
 
+/// Now and then lets other threads run, in the midst of what is to look like one step.
+fn pause_one_in(chance: u64) {
+    thread_local! {
+        static RANDOM: Local<u64> = const { Local::new(0x9e37_79b9_7f4a_7c15) };
+    }
+    RANDOM.with(|random| {
+        let mut value = random.get();
+        value ^= value << 13;
+        value ^= value >> 7;
+        value ^= value << 17;
+        random.set(value);
+        if (value >> 20).is_multiple_of(chance) {
+            thread::yield_now();
+        }
+    });
+}
+
 // As in eBPF on x86-64: loads and stores in order, but a store may still wait while a later load is done.
 impl SlotCell for &Cell {
     fn control(self) -> Control {
@@ -91,7 +112,10 @@ impl SlotCell for &Cell {
     }
 
     fn key(self) -> u64 {
-        self.key.load(Acquire)
+        let key = self.key.load(Acquire);
+        // The control word was read and the exchange comes next.
+        pause_one_in(16);
+        key
     }
 
     fn set_key(self, key: u64) {
@@ -112,6 +136,8 @@ impl SlotCell for &Cell {
 
     fn set_hooks(self, hooks: u32) {
         self.hooks.store(hooks, Relaxed);
+        // The slot is busy.
+        pause_one_in(1024);
     }
 
     fn delta_ns(self, position: u32) -> u32 {
