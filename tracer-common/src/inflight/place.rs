@@ -200,10 +200,12 @@ fn settle_twins<T: Table>(table: T, slot: T::Slot, word: Control, key: u64, new:
         // There is none; or the other CPU was faster and has taken ours back.
         return new;
     }
-    let Some(other) = table.slot(twin) else { return Outcome::ambiguous(Withdrawn::NONE) };
+    // Whatever becomes of the newcomer, the packet it evicted is to be counted.
+    let mut ambiguous = Outcome { hook: new.hook, ..Outcome::ambiguous(Withdrawn::NONE) };
+    let Some(other) = table.slot(twin) else { return ambiguous };
     let control = other.control();
     if control.state() == State::Live && other.key() == key && other.exchange(control, control.ambiguous(1)) {
-        return Outcome::ambiguous(Withdrawn::of(control));
+        ambiguous.withdrawn = Withdrawn::of(control);
     }
-    Outcome::ambiguous(Withdrawn::NONE)
+    ambiguous
 }

@@ -125,7 +125,8 @@ impl Kind {
 pub struct Outcome {
     /// What it did.
     pub kind: Kind,
-    /// [`Kind::New`]: 1 + the last hook of a packet that was evicted for it, or 0. [`Kind::Passed`]: the hook before.
+    /// [`Kind::New`], [`Kind::Ambiguous`]: 1 + the last hook of a packet that was evicted for it, or 0.
+    /// [`Kind::Passed`]: the hook before.
     pub hook: u8,
     /// [`Kind::Ambiguous`]: what is to be taken back.
     pub withdrawn: Withdrawn,

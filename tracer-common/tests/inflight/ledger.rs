@@ -42,6 +42,7 @@ impl Ledger {
             }
             Kind::Ambiguous => {
                 self.ambiguous += 1;
+                self.evicted += i64::from(outcome.hook != 0);
                 if outcome.withdrawn.any() && outcome.withdrawn.joined() {
                     self.withdrawn_joined += 1;
                 } else if outcome.withdrawn.any() {
