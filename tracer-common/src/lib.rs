@@ -5,6 +5,8 @@
 
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
+#![allow(clippy::inline_always, reason = "what is not inlined is a function of its own to the eBPF verifier")]
+#![allow(clippy::doc_markdown, reason = "EtherType is a word, not code")]
 
 pub mod config;
 pub mod counters;

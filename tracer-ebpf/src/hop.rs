@@ -215,6 +215,12 @@ fn arrived(cpu: u32, counted: &mut HookCounters, outcome: &Outcome, hook: &Hook)
     if hook.terminal {
         counted.completed += 1;
     }
+    evicted(cpu, outcome);
+}
+
+/// Counts the packet whose slot was taken for this one, at its last hook.
+#[inline(always)]
+fn evicted(cpu: u32, outcome: &Outcome) {
     if outcome.hook != 0
         && let Some(of_evicted) = counters::of(cpu, u32::from((outcome.hook - 1) & 0xf))
     {
@@ -275,6 +281,7 @@ fn strange(cpu: u32, counted: &mut HookCounters, outcome: &Outcome) {
         Kind::Ambiguous => {
             counted.ambiguous += 1;
             withdraw(cpu, outcome.withdrawn);
+            evicted(cpu, outcome);
         }
         Kind::Copy => counted.copies += 1,
         _ => counted.untracked += 1,

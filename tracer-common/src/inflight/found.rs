@@ -34,6 +34,7 @@ pub(super) fn step<T: Table>(
             // With the userspace datapath a frame reaches `ovs-vswitchd` through `AF_PACKET` a moment before TC ingress
             // sees it, and the CPU may be taken away in that moment: a hook can come late by tens of milliseconds.
             let age_ns = visit.now_ns.wrapping_sub(last_seen_ns(slot, control));
+            #[allow(clippy::manual_range_contains, reason = "two comparisons, as the verifier likes them")]
             let fresh = age_ns < table.timeout_ns() || age_ns > u64::MAX / 2;
             if overtaken && fresh && (control.joined() || !visit.hook.entry) {
                 late(slot, control, visit)
@@ -137,8 +138,6 @@ pub(super) fn pass<S: SlotCell>(slot: S, index: u32, control: Control, visit: &V
 #[inline(always)]
 fn another<T: Table>(table: T, index: u32, slot: T::Slot, control: Control, visit: &Visit) -> Outcome {
     let packets = control.count();
-    // The sweeper counts its time-out from here.
-    slot.set_delta_ns(0, u32::try_from(visit.now_ns.wrapping_sub(slot.first_ns())).unwrap_or(u32::MAX));
     let next = if visit.hook.entry {
         control.ambiguous(if packets < 15 { packets + 1 } else { packets })
     } else if visit.hook.terminal && packets < 15 {
@@ -146,13 +145,16 @@ fn another<T: Table>(table: T, index: u32, slot: T::Slot, control: Control, visi
     } else {
         control
     };
-    if next != control {
-        if !slot.exchange(control, next) {
-            return Outcome::retry();
-        }
-        if next.state() == State::Free && home_of(visit.key, table.set_mask()) != index {
-            table.add_spilled(set_of(visit.key, table.set_mask()), u32::MAX);
-        }
+    if !slot.exchange(control, control.busy()) {
+        return Outcome::retry();
+    }
+    // The sweeper counts its time-out from here. A CPU whose clock is behind sees it at 0, not in an age.
+    let age_ns = visit.now_ns.wrapping_sub(slot.first_ns());
+    let age_ns = if age_ns > u64::MAX / 2 { 0 } else { age_ns };
+    slot.set_delta_ns(0, u32::try_from(age_ns).unwrap_or(u32::MAX));
+    slot.publish(next);
+    if next.state() == State::Free && home_of(visit.key, table.set_mask()) != index {
+        table.add_spilled(set_of(visit.key, table.set_mask()), u32::MAX);
     }
     Outcome::ambiguous(Withdrawn::NONE)
 }

@@ -149,22 +149,32 @@ pub(super) fn take<T: Table>(table: T, index: u32, visit: &Visit) -> Outcome {
     settle_twins(table, slot, word, visit.key, Outcome::new(index, evicted))
 }
 
-/// Another slot of the set that holds a live `key`, or [`NONE`].
+/// Another slot of the set that holds a live `key`, or [`NONE`], or [`BUSY`]: the home slot is being written, perhaps
+/// with `key` (see [`at_home`], which looks for others without a barrier).
 #[inline(always)]
 pub fn twin<T: Table>(table: T, key: u64, own: u32) -> u32 {
     let base = base_of(key, table.set_mask());
+    let home = home_of(key, table.set_mask());
     let mut twin = NONE;
+    let mut busy = 0;
     let mut way = 0;
     while way < WAYS {
         let index = base + way;
         way += 1;
         let Some(slot) = table.slot(index) else { break };
-        if index != own
-            && slot.key() == key
-            && matches!(slot.control().state(), State::Live | State::Ambiguous)
-        {
-            twin = table.opaque(index);
+        if index == own {
+            continue;
         }
+        // Before the key: it may be the one of the packet before.
+        let state = slot.control().state();
+        if matches!(state, State::Live | State::Ambiguous) && slot.key() == key {
+            twin = table.opaque(index);
+        } else if state == State::Busy && index == home {
+            busy = table.opaque(1);
+        }
+    }
+    if busy != 0 && twin == NONE {
+        twin = BUSY;
     }
     twin
 }
@@ -177,15 +187,25 @@ fn settle_twins<T: Table>(table: T, slot: T::Slot, word: Control, key: u64, new:
     if word.state() != State::Live {
         return new;
     }
-    let twin = table.twin(key, new.index);
+    // A full barrier: the slot is shown to the others, not only on its way to be.
+    if !slot.exchange(word, word) {
+        return new;
+    }
+    let mut twin = table.twin(key, new.index);
+    if twin == BUSY {
+        twin = table.twin(key, new.index);
+    }
+    // Still `BUSY` (it was interrupted there): nobody can say, so ours counts as ambiguous.
     if twin == NONE || !slot.exchange(word, word.ambiguous(1)) {
         // There is none; or the other CPU was faster and has taken ours back.
         return new;
     }
-    let Some(other) = table.slot(twin) else { return Outcome::ambiguous(Withdrawn::NONE) };
+    // Whatever becomes of the newcomer, the packet it evicted is to be counted.
+    let mut ambiguous = Outcome { hook: new.hook, ..Outcome::ambiguous(Withdrawn::NONE) };
+    let Some(other) = table.slot(twin) else { return ambiguous };
     let control = other.control();
     if control.state() == State::Live && other.key() == key && other.exchange(control, control.ambiguous(1)) {
-        return Outcome::ambiguous(Withdrawn::of(control));
+        ambiguous.withdrawn = Withdrawn::of(control);
     }
-    Outcome::ambiguous(Withdrawn::NONE)
+    ambiguous
 }

@@ -125,9 +125,9 @@ impl Kind {
 pub struct Outcome {
     /// What it did.
     pub kind: Kind,
-    /// [`Kind::New`]: 1 + the last hook of a packet that was evicted for it, or 0. [`Kind::Passed`]: the hook before.
-    /// [`Kind::Overtaken`]: the later hook that saw the packet first, or [`Outcome::NO_HOOK`] when nothing is to be put
-    /// right.
+    /// [`Kind::New`], [`Kind::Ambiguous`]: 1 + the last hook of a packet that was evicted for it, or 0.
+    /// [`Kind::Passed`]: the hook before. [`Kind::Overtaken`]: the later hook that saw the packet first, or
+    /// [`Outcome::NO_HOOK`] when nothing is to be put right.
     pub hook: u8,
     /// [`Kind::Overtaken`]: the hook that the slot has before that one, or [`Outcome::NO_HOOK`].
     pub before: u8,

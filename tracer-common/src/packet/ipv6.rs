@@ -8,8 +8,9 @@ use super::{
 
 const IPV6_LEN: u32 = 40;
 const EXTENSION_MIN_LEN: u32 = 8;
-/// Extension headers walked at most; a longer chain is malformed to us, as it is to most routers.
-const MAX_EXTENSIONS: u32 = 6;
+/// Headers of the chain looked at, the transport header among them: a chain of more than five extension headers is
+/// malformed to us, as it is to most routers.
+const MAX_HEADERS: u32 = 6;
 
 const HOP_BY_HOP: u8 = 0;
 const ROUTING: u8 = 43;
@@ -74,7 +75,7 @@ struct Chain {
 fn walk_extensions<R: Reader>(reader: &R, first: u8, offset: u32) -> Result<Chain, ParseError> {
     let mut chain = Chain { protocol: first, fragment_tail: 0, l4_offset: offset, fragment: 0 };
     let mut walked = 0;
-    while walked < MAX_EXTENSIONS {
+    while walked < MAX_HEADERS {
         let len = match chain.protocol {
             HOP_BY_HOP | ROUTING | DESTINATION | MOBILITY | FRAGMENT | AUTHENTICATION => {
                 let window =

@@ -81,10 +81,13 @@ impl Attached {
             .map_err(|source| AttachError::Object(Box::new(source)))?;
         let programs: Vec<String> =
             (0..plan.hooks.len()).map(|place| format!("{PROGRAM_PREFIX}{place}")).collect();
+        let t0 = std::time::Instant::now();
         load_programs(&mut ebpf, &programs)?;
+        log::info!("verify {:?}", t0.elapsed());
         for (name, hook) in programs.iter().zip(&plan.hooks) {
             attach(classifier(&mut ebpf, name)?, hook)?;
         }
+        log::info!("attach {:?}", t0.elapsed());
         Ok(Self { ebpf, programs })
     }
 

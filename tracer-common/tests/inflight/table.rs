@@ -1,0 +1,150 @@
+//! A table in plain memory.
+
+use std::{
+    cell::Cell as Local,
+    sync::atomic::{
+        AtomicU32, AtomicU64,
+        Ordering::{Acquire, Relaxed, Release, SeqCst},
+    },
+    thread,
+};
+
+use hoptrace_common::inflight::{Control, DELTAS, SlotCell, State, Table, WAYS};
+
+#[derive(Debug, Default)]
+pub(crate) struct Cell {
+    control: AtomicU64,
+    key: AtomicU64,
+    first_ns: AtomicU64,
+    hooks: AtomicU32,
+    deltas_ns: [AtomicU32; DELTAS as usize],
+}
+
+#[derive(Debug)]
+pub(crate) struct HostTable {
+    slots: Vec<Cell>,
+    spilled: Vec<AtomicU32>,
+    timeout_ns: u64,
+}
+
+impl HostTable {
+    pub(crate) fn new(sets: u32, timeout_ns: u64) -> Self {
+        assert!(sets.is_power_of_two());
+        Self {
+            slots: (0..sets * WAYS).map(|_| Cell::default()).collect(),
+            spilled: (0..sets).map(|_| AtomicU32::new(0)).collect(),
+            timeout_ns,
+        }
+    }
+
+    pub(crate) fn len(&self) -> u32 {
+        u32::try_from(self.slots.len()).unwrap()
+    }
+
+    /// How many slots are in `state`.
+    pub(crate) fn count(&self, state: State) -> usize {
+        self.slots.iter().filter(|slot| slot.control().state() == state).count()
+    }
+
+    pub(crate) fn spilled_of_all_sets(&self) -> Vec<u32> {
+        self.spilled.iter().map(|spilled| spilled.load(SeqCst)).collect()
+    }
+
+    /// The slot at `index`, which there must be.
+    pub(crate) fn at(&self, index: u32) -> &Cell {
+        &self.slots[index as usize]
+    }
+}
+
+impl<'a> Table for &'a HostTable {
+    type Slot = &'a Cell;
+
+    fn slot(self, index: u32) -> Option<&'a Cell> {
+        self.slots.get(index as usize)
+    }
+
+    fn set_mask(self) -> u32 {
+        u32::try_from(self.spilled.len()).unwrap() - 1
+    }
+
+    fn spilled(self, set: u32) -> u32 {
+        self.spilled[set as usize].load(Acquire)
+    }
+
+    fn add_spilled(self, set: u32, change: u32) {
+        self.spilled[set as usize].fetch_add(change, SeqCst);
+    }
+
+    fn timeout_ns(self) -> u64 {
+        self.timeout_ns
+    }
+}
+
+/// Now and then lets other threads run, in the midst of what is to look like one step.
+fn pause_one_in(chance: u64) {
+    thread_local! {
+        static RANDOM: Local<u64> = const { Local::new(0x9e37_79b9_7f4a_7c15) };
+    }
+    RANDOM.with(|random| {
+        let mut value = random.get();
+        value ^= value << 13;
+        value ^= value >> 7;
+        value ^= value << 17;
+        random.set(value);
+        if (value >> 20).is_multiple_of(chance) {
+            thread::yield_now();
+        }
+    });
+}
+
+// As in eBPF on x86-64: loads and stores in order, but a store may still wait while a later load is done.
+impl SlotCell for &Cell {
+    fn control(self) -> Control {
+        Control(self.control.load(Acquire))
+    }
+
+    fn exchange(self, old: Control, new: Control) -> bool {
+        self.control.compare_exchange(old.0, new.0, SeqCst, SeqCst).is_ok()
+    }
+
+    fn publish(self, control: Control) {
+        self.control.store(control.0, Release);
+    }
+
+    fn key(self) -> u64 {
+        let key = self.key.load(Acquire);
+        // The control word was read and the exchange comes next.
+        pause_one_in(16);
+        key
+    }
+
+    fn set_key(self, key: u64) {
+        self.key.store(key, Relaxed);
+    }
+
+    fn first_ns(self) -> u64 {
+        self.first_ns.load(Acquire)
+    }
+
+    fn set_first_ns(self, first_ns: u64) {
+        self.first_ns.store(first_ns, Relaxed);
+    }
+
+    fn hooks(self) -> u32 {
+        self.hooks.load(Acquire)
+    }
+
+    fn set_hooks(self, hooks: u32) {
+        self.hooks.store(hooks, Relaxed);
+        // The slot is busy.
+        pause_one_in(1024);
+    }
+
+    fn delta_ns(self, position: u32) -> u32 {
+        self.deltas_ns[position as usize].load(Acquire)
+    }
+
+    fn set_delta_ns(self, position: u32, delta_ns: u32) {
+        self.deltas_ns[position as usize].store(delta_ns, Relaxed);
+    }
+}

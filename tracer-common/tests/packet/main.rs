@@ -1,0 +1,12 @@
+//! Packets: parsing, identity, and what is decided on a packet's headers.
+
+#![cfg(test)]
+
+mod bytes;
+mod collisions;
+mod exchange;
+mod filter;
+mod frames;
+mod identity;
+mod malformed;
+mod strict;
