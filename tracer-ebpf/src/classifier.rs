@@ -28,3 +28,11 @@ hooks! {
     hop_0 0 hop_1 1 hop_2 2 hop_3 3 hop_4 4 hop_5 5 hop_6 6 hop_7 7
     hop_8 8 hop_9 9 hop_10 10 hop_11 11 hop_12 12 hop_13 13 hop_14 14 hop_15 15
 }
+
+/// The program that all hooks share.
+#[classifier]
+#[inline(always)]
+pub(crate) fn hop_rarely(ctx: TcContext) -> i32 {
+    hop::rarely(ctx.skb.skb);
+    GO_ON
+}

@@ -5,11 +5,14 @@
 #![allow(internal_features, reason = "compare-exchange is not in core::sync::atomic on this target")]
 
 mod atomic;
+mod claim;
 mod classifier;
+mod emit;
 mod guest;
 mod hop;
 mod maps;
 mod reader;
+mod tally;
 mod thorough;
 
 /// Without it the kernel would not let the programs use GPL-only helpers.

@@ -142,3 +142,44 @@ impl Reader for Copied {
         scratch::through(self.scratch, value)
     }
 }
+
+/// A reader of an skb.
+pub(crate) trait SkbReader: Reader {
+    /// Whether this is the reader of the rare program, which knows all rules and sees the whole head of the packet.
+    const THOROUGH: bool;
+
+    /// Whether the reader shows the packet to its end.
+    fn is_whole(&self, skb: *const __sk_buff) -> bool;
+    /// The same reader, but the verifier forgets which bytes were checked already.
+    fn renewed(&self, skb: *const __sk_buff) -> Self;
+}
+
+impl SkbReader for Direct {
+    const THOROUGH: bool = false;
+
+    #[inline(always)]
+    fn is_whole(&self, skb: *const __sk_buff) -> bool {
+        // SAFETY: the context of the running program.
+        self.len() >= unsafe { (*skb).len }
+    }
+
+    #[inline(always)]
+    fn renewed(&self, skb: *const __sk_buff) -> Self {
+        // SAFETY: the context of the running program, and our own scratch word.
+        unsafe { Self::new(skb, self.scratch()) }
+    }
+}
+
+impl SkbReader for Copied {
+    const THOROUGH: bool = true;
+
+    #[inline(always)]
+    fn is_whole(&self, _skb: *const __sk_buff) -> bool {
+        true
+    }
+
+    #[inline(always)]
+    fn renewed(&self, _skb: *const __sk_buff) -> Self {
+        *self
+    }
+}

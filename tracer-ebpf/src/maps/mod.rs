@@ -6,6 +6,7 @@ pub(crate) mod counters;
 pub(crate) mod inflight;
 pub(crate) mod latency;
 pub(crate) mod questions;
+pub(crate) mod rare;
 pub(crate) mod records;
 pub(crate) mod scratch;
 

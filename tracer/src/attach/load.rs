@@ -9,7 +9,7 @@ use std::{
 
 use aya::{
     Ebpf, EbpfLoader,
-    maps::MapData,
+    maps::{MapData, ProgramArray},
     programs::{LinkOrder, ProgramError, SchedClassifier, TcAttachType, tc::TcAttachOptions},
 };
 use hoptrace_common::{
@@ -27,6 +27,9 @@ static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/ho
 
 /// Names of the programs start with this.
 const PROGRAM_PREFIX: &str = "hop_";
+/// The program that all hooks share, and the map they find it in.
+const RARE_PROGRAM: &str = "hop_rarely";
+const RARE_MAP: &str = "RARE";
 
 /// Sizes and settings of a trace. What the plan decides is filled in by [`Attached::new`].
 #[derive(Debug, Clone)]
@@ -44,7 +47,10 @@ pub struct LoadOptions {
 /// The programs on the path. Dropping it takes them off.
 pub struct Attached {
     ebpf: Ebpf,
+    /// The hooks' programs.
     programs: Vec<String>,
+    /// Empties itself when it is closed.
+    _rare: ProgramArray<MapData>,
 }
 
 impl Attached {
@@ -81,14 +87,12 @@ impl Attached {
             .map_err(|source| AttachError::Object(Box::new(source)))?;
         let programs: Vec<String> =
             (0..plan.hooks.len()).map(|place| format!("{PROGRAM_PREFIX}{place}")).collect();
-        let t0 = std::time::Instant::now();
         load_programs(&mut ebpf, &programs)?;
-        log::info!("verify {:?}", t0.elapsed());
+        let rare = connect_rare_program(&mut ebpf)?;
         for (name, hook) in programs.iter().zip(&plan.hooks) {
             attach(classifier(&mut ebpf, name)?, hook)?;
         }
-        log::info!("attach {:?}", t0.elapsed());
-        Ok(Self { ebpf, programs })
+        Ok(Self { ebpf, programs, _rare: rare })
     }
 
     /// The maps user space reads; can be taken once.
@@ -150,14 +154,26 @@ fn classifier<'e>(ebpf: &'e mut Ebpf, name: &str) -> Result<&'e mut SchedClassif
         .ok_or_else(|| AttachError::Missing(format!("program {name}")))
 }
 
+/// Puts the program that all hooks share where their tail calls look for it.
+fn connect_rare_program(ebpf: &mut Ebpf) -> Result<ProgramArray<MapData>, AttachError> {
+    let map = ebpf.take_map(RARE_MAP).ok_or_else(|| AttachError::Missing(format!("map {RARE_MAP}")))?;
+    let failed = |source| AttachError::Map { map: RARE_MAP, source: Box::new(source) };
+    let mut rare = ProgramArray::try_from(map).map_err(failed)?;
+    let program = classifier(ebpf, RARE_PROGRAM)?.fd();
+    let program = program
+        .map_err(|source| AttachError::Load { program: RARE_PROGRAM.to_owned(), source: Box::new(source) })?;
+    rare.set(0, program, 0).map_err(failed)?;
+    Ok(rare)
+}
+
 /// Hands the programs to the verifier, on all CPUs at a time: it is most of what starting takes.
 fn load_programs(ebpf: &mut Ebpf, names: &[String]) -> Result<(), AttachError> {
     let wanted: Vec<(&str, &mut SchedClassifier)> = ebpf
         .programs_mut()
-        .filter(|(name, _)| names.iter().any(|wanted| wanted == name))
+        .filter(|(name, _)| *name == RARE_PROGRAM || names.iter().any(|wanted| wanted == name))
         .filter_map(|(name, program)| Some((name, program.try_into().ok()?)))
         .collect();
-    if wanted.len() != names.len() {
+    if wanted.len() != names.len() + 1 {
         return Err(AttachError::Missing(format!(
             "programs {PROGRAM_PREFIX}0 to {PROGRAM_PREFIX}{}",
             names.len()

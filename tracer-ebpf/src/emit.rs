@@ -1,0 +1,41 @@
+//! Sends a packet's way to user space.
+
+use aya_ebpf::bindings::__sk_buff;
+use hoptrace_common::{
+    filter::addresses,
+    inflight::{Outcome, Table as _},
+    packet::{ETHERTYPE_ARP, Packet, Reader, Window as _},
+    record::PacketRecord,
+};
+
+use crate::maps::{
+    inflight::{Cell, Inflight},
+    records,
+};
+
+/// Sends the packet's slot and flow to user space.
+#[inline(always)]
+pub(crate) fn emit<R: Reader>(reader: &R, packet: &Packet, skb: *mut __sk_buff, outcome: &Outcome) -> bool {
+    let Some(slot): Option<Cell> = Inflight(core::ptr::null_mut()).slot(outcome.index) else { return false };
+    let (source, destination) = addresses(reader, packet).unwrap_or(([0; 2], [0; 2]));
+    let ports = if packet.fragment_tail == 0 && packet.ether_type != ETHERTYPE_ARP {
+        reader.window(packet.l4_offset, 4).map_or((0, 0), |window| (window.u16_be(0), window.u16_be(2)))
+    } else {
+        (0, 0)
+    };
+    records::emit(|record: *mut PacketRecord| {
+        // SAFETY: `record` is room reserved for a whole record; every field is written.
+        unsafe {
+            (*record).source = source;
+            (*record).destination = destination;
+            (*record).source_port = ports.0;
+            (*record).destination_port = ports.1;
+            (*record).ether_type = packet.ether_type;
+            (*record).protocol = packet.protocol;
+            (*record).reserved = 0;
+            (*record).len_bytes = (*skb).len;
+            (*record).padding = [0; 5];
+            slot.copy_to(&raw mut (*record).slot, outcome.control)
+        }
+    })
+}

@@ -1,0 +1,81 @@
+//! The way to the program that all hooks share, and what it needs to know.
+
+use aya_ebpf::{
+    bindings::__sk_buff,
+    macros::map,
+    maps::{PerCpuArray, ProgramArray},
+    programs::TcContext,
+};
+
+/// Holds the one program; the loader puts it there.
+#[map]
+static RARE: ProgramArray = ProgramArray::with_max_entries(1, 0);
+
+#[map]
+static NOTE: PerCpuArray<Note> = PerCpuArray::with_max_entries(1, 0);
+
+/// What a hook's program leaves for the shared one.
+#[derive(Clone, Copy, Default)]
+#[repr(C)]
+pub(crate) struct Note {
+    /// The hook's number.
+    pub(crate) hook: u32,
+    /// Whether the packet may be admitted: [`Note::UNDECIDED`] or its siblings.
+    admit: u32,
+    /// When the hook saw the packet, if that was decided.
+    pub(crate) now_ns: u64,
+}
+
+impl Note {
+    const UNDECIDED: u32 = 0;
+    const REFUSED: u32 = 1;
+    const ADMITTED: u32 = 2;
+
+    /// Nothing but the hook is known.
+    #[inline(always)]
+    pub(crate) const fn undecided(hook: u32) -> Self {
+        Self { hook, admit: Self::UNDECIDED, now_ns: 0 }
+    }
+
+    /// The packet came at `now_ns`, and may be admitted or not.
+    #[inline(always)]
+    pub(crate) const fn decided(hook: u32, admit: bool, now_ns: u64) -> Self {
+        Self { hook, admit: if admit { Self::ADMITTED } else { Self::REFUSED }, now_ns }
+    }
+
+    /// Whether the hook's program came as far as that.
+    #[inline(always)]
+    pub(crate) const fn is_decided(&self) -> bool {
+        self.admit != Self::UNDECIDED
+    }
+
+    /// Whether the packet may be admitted.
+    #[inline(always)]
+    pub(crate) const fn admit(&self) -> bool {
+        self.admit == Self::ADMITTED
+    }
+}
+
+/// Leaves `note` for [`call`]. Gives 1, for the caller to return.
+#[inline(always)]
+pub(crate) fn leave(note: Note) -> u32 {
+    if let Some(place) = NOTE.get_ptr_mut(0) {
+        // SAFETY: a map value of this CPU.
+        unsafe { place.write(note) };
+    }
+    1
+}
+
+/// The note that was left.
+#[inline(always)]
+pub(crate) fn note() -> Option<Note> {
+    // SAFETY: a map value of this CPU, written by the program that called this one.
+    NOTE.get_ptr(0).map(|place| unsafe { place.read_volatile() })
+}
+
+/// Goes on in the shared program. Returns only when it is not there.
+#[inline(always)]
+pub(crate) fn call(skb: *mut __sk_buff) {
+    // SAFETY: the context of the running program.
+    unsafe { RARE.tail_call(&TcContext::new(skb), 0) };
+}

@@ -1,0 +1,134 @@
+//! Counts what the table's rules said of a packet.
+
+use hoptrace_common::{
+    counters::HookCounters,
+    inflight::{Control, Hook, Kind, Outcome, State, Withdrawn},
+};
+
+use crate::maps::{
+    config::{self, HookFacts},
+    counters, latency,
+};
+
+/// Whether the packet was seen from the first hook of this hook's direction on.
+#[inline(always)]
+fn whole_way(control: Control, hook: &Hook) -> bool {
+    !control.joined() && !control.crossed() && control.direction() == hook.direction
+}
+
+/// A packet seen for the first time.
+#[inline(always)]
+pub(crate) fn arrived(cpu: u32, counted: &mut HookCounters, outcome: &Outcome, hook: &Hook) {
+    if hook.entry {
+        counted.entered += 1;
+    } else {
+        counted.joined += 1;
+    }
+    if hook.terminal {
+        counted.completed += 1;
+    }
+    evicted(cpu, outcome);
+}
+
+/// Counts the packet whose slot was taken for this one, at its last hook.
+#[inline(always)]
+fn evicted(cpu: u32, outcome: &Outcome) {
+    if outcome.hook != 0
+        && let Some(of_evicted) = counters::of(cpu, u32::from((outcome.hook - 1) & 0xf))
+    {
+        of_evicted.evicted += 1;
+    }
+}
+
+/// A packet on its way from one hook to this one.
+#[inline(always)]
+pub(crate) fn passed(cpu: u32, counted: &mut HookCounters, outcome: &Outcome, hook: &Hook, facts: HookFacts) {
+    counted.passed += 1;
+    let skewed = outcome.latency_ns == Outcome::SKEWED;
+    let segment = facts.segment_from(outcome.hook);
+    if skewed {
+        counted.clock_skew += 1;
+        latency::record_untimed(cpu, segment);
+    } else {
+        latency::record(cpu, segment, outcome.latency_ns);
+    }
+    if hook.terminal {
+        if outcome.control.direction() == hook.direction {
+            counted.completed += 1;
+        } else {
+            counted.completed_crossed += 1;
+        }
+        if whole_way(outcome.control, hook) {
+            // Overtaken at its first hook, its first time is that of a later one.
+            if skewed || outcome.control.overtaken() {
+                latency::record_untimed(cpu, facts.total_segment());
+            } else {
+                latency::record(cpu, facts.total_segment(), outcome.total_ns);
+            }
+        }
+    }
+}
+
+/// A packet that a later hook saw before this one: puts right what was recorded between the hooks on both sides.
+#[inline(always)]
+pub(crate) fn overtaken(
+    cpu: u32,
+    counted: &mut HookCounters,
+    outcome: &Outcome,
+    hook: &Hook,
+    facts: HookFacts,
+) {
+    counted.overtaken += 1;
+    if outcome.hook == Outcome::NO_HOOK {
+        return;
+    }
+    let after = config::hook(u32::from(outcome.hook));
+    latency::record_untimed(cpu, after.segment_from(hook.id));
+    if outcome.before != Outcome::NO_HOOK {
+        latency::take_back(cpu, after.segment_from(outcome.before), outcome.latency_ns);
+        latency::record_untimed(cpu, facts.segment_from(outcome.before));
+    } else if matches!(outcome.control.state(), State::Done) && !outcome.control.crossed() {
+        latency::record_untimed(cpu, facts.total_segment());
+    }
+}
+
+/// Everything that must not be averaged.
+#[inline(always)]
+pub(crate) fn strange(cpu: u32, counted: &mut HookCounters, outcome: &Outcome) {
+    match outcome.kind {
+        Kind::Ambiguous => {
+            counted.ambiguous += 1;
+            withdraw(cpu, outcome.withdrawn);
+            evicted(cpu, outcome);
+        }
+        Kind::Copy => counted.copies += 1,
+        _ => counted.untracked += 1,
+    }
+}
+
+/// For the diagnostics.
+pub(crate) const fn name(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Ambiguous => "is ambiguous",
+        Kind::Copy => "is a copy",
+        Kind::Overtaken => "was overtaken",
+        _ => "found no slot",
+    }
+}
+
+/// Takes back what was counted for a packet that turned out to be ambiguous, in the direction it was counted in.
+#[inline(always)]
+fn withdraw(cpu: u32, withdrawn: Withdrawn) {
+    if !withdrawn.any() {
+        return;
+    }
+    let [egress, ingress] = config::entries();
+    let first = if withdrawn.direction() == 0 { egress } else { ingress };
+    if let Some(counted) = counters::of(cpu, u32::from(first & 0xf)) {
+        if withdrawn.joined() {
+            counted.withdrawn_joined += 1;
+        } else {
+            counted.withdrawn_entered += 1;
+        }
+    }
+}
