@@ -53,7 +53,6 @@ fn the_first_packet_is_traced_within_half_a_second() -> Result<()> {
     ensure!(ping.status.success());
     let report = tracer.finish()?;
     ensure!(report["directions"]["ingress"]["ledger"]["entered"] == 1, "{report}");
-    println!("ready after {} ms", started_in.as_millis());
     ensure!(started_in < START_LIMIT, "started in {started_in:?}");
     Ok(())
 }

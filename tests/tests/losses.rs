@@ -96,7 +96,7 @@ fn a_bridge_rule_loses_packets_between_tap_and_qvb() -> Result<()> {
     let port = DOOMED_PORT.to_string();
     let rule = ["FORWARD", "-p", "IPv4", "--ip-proto", "udp", "--ip-dport", &port, "-j", "DROP"];
     let words = |action: &'static str| [&[action][..], &rule].concat();
-    let _trap = Trap::set("ebtables", &words("-A"), &words("-D"))?;
+    let _trap = Trap::set("ebtables-nft", &words("-A"), &words("-D"))?;
     let report = trace_doomed(&lab, guest)?;
     assert_lost(&report, "egress", "tap")?;
     assert_lost(&report, "ingress", "qvb")

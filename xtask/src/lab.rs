@@ -1,5 +1,6 @@
 //! `cargo xtask lab`: the lab by hand.
 
+use std::fs::File;
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Command, ExitCode, Stdio};
@@ -55,10 +56,15 @@ fn up(folders: &Folders) -> Result<ExitCode> {
         step("a lab is up already");
         return Ok(ExitCode::SUCCESS);
     }
+    // Not our stderr: whoever reads that through a pipe would wait for as long as the lab is up.
+    let folder = folders.target_dir.join("lab");
+    std::fs::create_dir_all(&folder)?;
+    let words = folder.join("up.log");
     let mut holder = Command::new(std::env::current_exe()?)
         .args(["lab", "hold"])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
+        .stderr(File::create(&words)?)
         // A group of its own: Ctrl-C in this terminal later on does not reach it.
         .process_group(0)
         .spawn()
@@ -68,7 +74,8 @@ fn up(folders: &Folders) -> Result<ExitCode> {
         step("the lab is up; `cargo xtask lab shell` enters it, `cargo xtask lab down` ends it");
         return Ok(ExitCode::SUCCESS);
     }
-    bail!("the lab did not start: {}", holder.wait()?)
+    let status = holder.wait()?;
+    bail!("the lab did not start: {status}\n{}", std::fs::read_to_string(&words).unwrap_or_default())
 }
 
 fn down(folders: &Folders) -> Result<ExitCode> {

@@ -8,8 +8,6 @@ use hoptrace_common::inflight::{
 use crate::{ledger::Ledger, table::HostTable};
 
 const TIMEOUT_NS: u64 = 1_000_000_000;
-/// As `found::OVERTAKE_NS`.
-const OVERTAKE_NS: u64 = 10_000_000;
 
 /// The hooks of the provider path: tap, qvb, qvo, NIC; 0 to 3 on the way out, 4 to 7 on the way in.
 fn hook(id: u8) -> Hook {
@@ -273,9 +271,9 @@ fn long_after_the_end_it_is_another_packet() {
     for id in 0..4 {
         traced.at(id, KEY, 0);
     }
-    assert_eq!(traced.kind(2, KEY, OVERTAKE_NS - 1), Kind::Copy);
-    assert_eq!(traced.kind(2, KEY, OVERTAKE_NS), Kind::New);
-    let ledger = traced.finish(OVERTAKE_NS);
+    assert_eq!(traced.kind(2, KEY, TIMEOUT_NS - 1), Kind::Copy);
+    assert_eq!(traced.kind(2, KEY, TIMEOUT_NS), Kind::New);
+    let ledger = traced.finish(TIMEOUT_NS);
     assert_eq!((ledger.entered, ledger.joined, ledger.completed, ledger.lost), (1, 1, 1, 1));
 }
 

@@ -37,7 +37,7 @@ pub fn preflight() -> Result<Preflight, AttachError> {
 }
 
 fn check_capabilities() -> Result<(), AttachError> {
-    let effective = capabilities(None).map(|sets| sets.effective).unwrap_or(CapabilitySet::empty());
+    let effective = capabilities(None).map_or(CapabilitySet::empty(), |sets| sets.effective);
     if effective.contains(CapabilitySet::SYS_ADMIN | CapabilitySet::NET_ADMIN) {
         return Ok(());
     }

@@ -43,7 +43,7 @@ pub fn packet_text(way: &PacketWay) -> String {
     let mut before_ns = 0;
     for point in &way.hops {
         if point.at_ns > 0 {
-            line.push_str(&format!(" +{} ", microseconds(point.at_ns - before_ns)));
+            line = line + " +" + &microseconds(point.at_ns - before_ns) + " ";
         }
         line.push_str(&point.hook);
         before_ns = point.at_ns;

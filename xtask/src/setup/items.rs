@@ -61,7 +61,7 @@ impl Item {
 
 /// Debian packages by what of theirs must exist. A file instead of dpkg's word: it also holds where things were
 /// installed in another way.
-const LAB: [(&str, &str); 16] = [
+const LAB: [(&str, &str); 17] = [
     ("libvirt-daemon-system", "/usr/sbin/libvirtd"),
     ("libvirt-daemon-system", "/usr/sbin/virtlogd"),
     ("libvirt-clients", "/usr/bin/virsh"),
@@ -73,6 +73,7 @@ const LAB: [(&str, &str); 16] = [
     ("iputils-ping", "/usr/bin/ping,/bin/ping"),
     ("iperf3", "/usr/bin/iperf3"),
     ("tcpdump", "/usr/bin/tcpdump,/usr/sbin/tcpdump"),
+    ("iptables", "/usr/sbin/ebtables-nft"),
     ("kmod", "/usr/sbin/modprobe,/sbin/modprobe"),
     ("procps", "/usr/sbin/sysctl,/sbin/sysctl"),
     ("util-linux", "/usr/bin/nsenter"),

@@ -119,7 +119,7 @@ mod tests {
         assert_eq!(parse_time("5"), Ok(Duration::from_secs(5)));
         assert_eq!(parse_time("0.5s"), Ok(Duration::from_millis(500)));
         assert_eq!(parse_time("250ms"), Ok(Duration::from_millis(250)));
-        assert_eq!(parse_time("2m"), Ok(Duration::from_secs(120)));
+        assert_eq!(parse_time("2m"), Ok(Duration::from_mins(2)));
         for bad in ["", "s", "0", "-1", "1d", "nan", "1e400", "5 s"] {
             assert!(parse_time(bad).is_err(), "{bad}");
         }

@@ -179,8 +179,7 @@ impl Session {
 
 /// A MAC address as the programs compare it: its bytes read as a little-endian number.
 fn mac_number(mac: MacAddr) -> u64 {
-    let [a, b, c, d, e, f] = mac.0;
-    u64::from_le_bytes([a, b, c, d, e, f, 0, 0])
+    mac.0.iter().rev().fold(0, |number, byte| (number << 8) | u64::from(*byte))
 }
 
 /// The first four IPv4 addresses, likewise.
