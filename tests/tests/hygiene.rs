@@ -1,5 +1,11 @@
 //! Starting fast, leaving nothing, and saying in one line what is wrong.
 
+#![allow(
+    clippy::indexing_slicing,
+    clippy::expect_used,
+    reason = "a panic is a failed test; a JSON value that is missing reads as null"
+)]
+
 use std::{
     process::{Command, Output},
     time::Duration,
