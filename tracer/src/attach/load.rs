@@ -126,8 +126,8 @@ impl Attached {
     /// Instructions the verifier followed, in all programs together: most of what loading takes. From kernel 5.16.
     #[must_use]
     pub fn verified_instructions(&self) -> u32 {
-        let of = |name: &String| self.ebpf.program(name)?.info().ok()?.verified_instruction_count();
-        self.programs.iter().filter_map(of).sum()
+        let of = |name: &str| self.ebpf.program(name)?.info().ok()?.verified_instruction_count();
+        self.programs.iter().map(String::as_str).chain([RARE_PROGRAM]).filter_map(of).sum()
     }
 
     /// Runs and time of all programs since statistics were switched on: (runs, nanoseconds).

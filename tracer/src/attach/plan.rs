@@ -11,7 +11,7 @@ pub enum PlanError {
     #[error("the path has {0} interface(s) to attach to; at least two are needed to measure between")]
     TooShort(usize),
     /// More interfaces than the tables hold.
-    #[error("the path needs {0} hooks, and a trace has room for {MAX_HOOKS}; choose one uplink with --nic")]
+    #[error("the path needs {0} hooks, and a trace has room for {MAX_HOOKS}")]
     TooLong(usize),
 }
 

@@ -12,7 +12,7 @@ use flow::{Piece, flow};
 use table::{Block, Layout, Row};
 
 use super::{Canvas, Ink};
-use crate::model::{Direction, DirectionReport, Latencies, Ledger, Printable, TraceReport};
+use crate::model::{Direction, DirectionReport, Latencies, Ledger, Printable, Role, TraceReport};
 
 /// Columns where there is no terminal: what fits into a log or a README.
 const DEFAULT_COLUMNS: usize = 100;
@@ -99,6 +99,12 @@ impl Page<'_> {
             None => lines.push("  no packet was seen in this direction".to_owned()),
         }
         lines.extend(self.drops(figures));
+        if direction == Direction::Egress && !self.report.path.other_ports.is_empty() {
+            let left = lost_after(figures, |after| after == Role::Qvo.as_str());
+            if left > 0 {
+                lines.push(self.canvas.paint(Ink::Bad, LOCAL_TRAFFIC));
+            }
+        }
         if block.is_some() || figures.ledger != Ledger::default().settled() {
             lines.extend(self.ledger(&figures.ledger));
         }
@@ -185,6 +191,9 @@ fn saw_packets(figures: &DirectionReport) -> bool {
         || figures.segments.iter().any(|segment| segment.latencies.count > 0)
         || !figures.drops.is_empty()
 }
+
+/// Said beside losses after qvo, where another VM of the host may be whom the packets were for.
+const LOCAL_TRAFFIC: &str = "    packets for other VMs of this host leave at qvo and count as lost, too";
 
 fn lost_after(figures: &DirectionReport, hook: impl Fn(&str) -> bool) -> u64 {
     let drops = figures.drops.iter().filter(|drop| hook(&drop.after));

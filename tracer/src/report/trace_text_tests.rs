@@ -7,7 +7,7 @@ use super::{
     },
     *,
 };
-use crate::model::{Hop, IfIndex, Path, Role, Segment, Snapshot};
+use crate::model::{Drop, Hop, IfIndex, OtherPort, Path, Role, Segment, Snapshot};
 
 fn at(width: usize) -> Canvas {
     Canvas { width: Some(width), colour: false }
@@ -280,4 +280,18 @@ fn colours_change_nothing_but_colours() {
     plain.push_str(rest);
     let plain: Vec<_> = plain.lines().map(str::trim_end).collect();
     assert_eq!(plain, drawn(&path, &snapshot, at(80)).lines().collect::<Vec<_>>());
+}
+
+#[test]
+fn losses_after_qvo_may_be_packets_for_another_vm() {
+    let mut snapshot = snapshot(1_000);
+    let egress = &mut snapshot.directions.egress;
+    egress.drops = vec![Drop { after: "qvo".to_owned(), reason: None, location: None, count: 3 }];
+    egress.ledger = Ledger { completed: 997, lost: 3, ..egress.ledger }.settled();
+    let mut path = path();
+    assert!(!drawn(&path, &snapshot, at(80)).contains("other VMs"), "it is the only VM");
+    path.other_ports = vec![OtherPort { ifname: "qvo7be41f06-31".to_owned(), ifindex: IfIndex(9) }];
+    assert!(drawn(&path, &snapshot, at(80)).contains("packets for other VMs of this host"));
+    snapshot.directions.egress.drops.clear();
+    assert!(!drawn(&path, &snapshot, at(80)).contains("other VMs"), "nothing was lost");
 }
