@@ -14,6 +14,8 @@ use serde_json::Value;
 
 const PINGS: u64 = 1_000;
 const DATAGRAMS: u64 = 50_000;
+/// Datagrams in each direction whose every latency is held against tcpdump's.
+const WITNESSED: u64 = 2_000;
 /// The port of the guest's sink.
 const SINK_PORT: u16 = 9;
 /// How far a segment's latency may be from tcpdump's, in the median.
@@ -134,6 +136,8 @@ fn differences(ways: &[Value], times: &HashMap<&str, HashMap<u64, u64>>) -> Resu
     Ok(found)
 }
 
+/// In bursts, so that `ovs-vswitchd` is awake: its wake-up, which costs tens of microseconds on an emulated CPU, happens
+/// between tcpdump's look at a frame and the hook behind it.
 #[test]
 #[ignore = "needs the lab: cargo xtask test"]
 fn each_packets_latencies_agree_with_tcpdump() -> Result<()> {
@@ -142,25 +146,30 @@ fn each_packets_latencies_agree_with_tcpdump() -> Result<()> {
     let interfaces = lab.path_interfaces(guest);
     let folder = tempfile::tempdir()?;
     let captures = Captures::start(&interfaces, folder.path())?;
-    let tracer = Tracer::start(&["packets", &guest.display_name, "icmp", "--jsonl", "-c", "2000"])?;
-    let ping = lab.wire("ping", ["-q", "-c", "1000", "-i", "0.002", &guest.ipv4.to_string()]).output()?;
-    ensure!(ping.status.success(), "{}", String::from_utf8_lossy(&ping.stdout));
+    let count = (2 * WITNESSED).to_string();
+    let tracer = Tracer::start(&["packets", &guest.display_name, "udp", "--jsonl", "-c", &count])?;
+    lab.wire_udp_exact(guest, WITNESSED, 64)?;
+    lab.guest_udp_exact(guest, 5009, WITNESSED, 64)?;
     let ended = tracer.wait()?;
     ensure!(ended.status.success(), "{}", ended.stderr);
     let captures = captures.finish()?;
 
     let lines = String::from_utf8(ended.stdout)?;
     let ways = lines.lines().map(serde_json::from_str).collect::<Result<Vec<Value>, _>>()?;
-    ensure!(ways.len() as u64 == 2 * PINGS, "{} packets: {}", ways.len(), ended.stderr);
+    ensure!(ways.len() as u64 == 2 * WITNESSED, "{} packets: {}", ways.len(), ended.stderr);
     let times =
         ["tap", "qvb", "qvo", "nic"].into_iter().zip(captures.iter().map(Capture::by_identity)).collect();
     let differences = differences(&ways, &times)?;
     ensure!(differences.len() == NEIGHBOURS.len(), "segments: {:?}", differences.keys());
+    let mut medians = Vec::new();
     for (segment, mut found) in differences {
-        ensure!(found.len() as u64 >= PINGS - PINGS / 50, "{segment:?}: {} packets", found.len());
+        ensure!(found.len() as u64 >= WITNESSED - WITNESSED / 50, "{segment:?}: {} packets", found.len());
         found.sort_by_key(|difference| difference.unsigned_abs());
-        let median = found[found.len() / 2].unsigned_abs();
-        ensure!(median < MEDIAN_DIFFERENCE_NS, "{segment:?}: median difference {median} ns");
+        medians.push((segment, found[found.len() / 2].unsigned_abs()));
     }
+    ensure!(
+        medians.iter().all(|(_, median)| *median < MEDIAN_DIFFERENCE_NS),
+        "median differences in ns: {medians:?}"
+    );
     Ok(())
 }
