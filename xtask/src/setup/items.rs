@@ -107,12 +107,14 @@ fn llvm() -> Result<String, String> {
     if toolchain::bpf_linker().is_ok() {
         return Ok("not needed, bpf-linker is there".into());
     }
-    let found = first_of(&format!("{}/bin/llvm-config", toolchain::LLVM_PREFIX));
+    // The link against which bpf-linker is built: llvm-config alone comes with another package.
+    let found = first_of(&format!("{}/lib/libLLVM.so", toolchain::LLVM_PREFIX))
+        .filter(|_| first_of(&format!("{}/bin/llvm-config", toolchain::LLVM_PREFIX)).is_some());
     let zstd = first_of("/usr/include/zstd.h");
     let zlib = first_of("/usr/include/zlib.h");
     match (found, zstd, zlib) {
         (Some(llvm), Some(_), Some(_)) => Ok(llvm),
-        _ => Err("LLVM 22, zstd or zlib headers not found".into()),
+        _ => Err("LLVM 22, or zstd or zlib headers not found".into()),
     }
 }
 
