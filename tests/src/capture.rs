@@ -22,8 +22,6 @@ pub struct Seen {
     pub identity: Option<u64>,
     /// Source and destination port, if it is a UDP datagram or its first fragment.
     pub udp_ports: Option<(u16, u16)>,
-    /// Source MAC address, as a number.
-    pub source_mac: u64,
 }
 
 /// What tcpdump saw on one interface.
@@ -138,8 +136,7 @@ fn read(file: &Path) -> Result<Capture> {
     while let Some(packet) = reader.next_packet() {
         let packet = packet?;
         let bytes = SliceReader(&packet.data);
-        let frame = Frame::read(&bytes);
-        let parsed = frame.and_then(|frame| parse(&bytes, &frame).ok());
+        let parsed = Frame::read(&bytes).and_then(|frame| parse(&bytes, &frame).ok());
         let udp_ports =
             parsed.filter(|it| it.protocol == PROTOCOL_UDP && it.fragment_tail == 0).and_then(|it| {
                 let start = usize::try_from(it.l4_offset).ok()?;
@@ -151,7 +148,6 @@ fn read(file: &Path) -> Result<Capture> {
             time_ns: u64::try_from(packet.timestamp.as_nanos()).unwrap_or(u64::MAX),
             identity: parsed.map(|parsed| parsed.identity),
             udp_ports,
-            source_mac: frame.map_or(0, |frame| frame.source),
         });
     }
     Ok(capture)

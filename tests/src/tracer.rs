@@ -70,12 +70,6 @@ impl Tracer {
         Ok(Self { child, stdout, stderr: drain_text(stderr), started_in, notes })
     }
 
-    /// Its process id.
-    #[must_use]
-    pub fn pid(&self) -> u32 {
-        self.child.id()
-    }
-
     /// Sends it a signal.
     ///
     /// # Errors

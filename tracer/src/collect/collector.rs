@@ -36,8 +36,6 @@ pub struct Collector {
 /// How far a trace is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Progress {
-    /// Packets seen at any hook so far.
-    pub seen: u64,
     /// Packets on their way.
     pub in_flight: u64,
     /// Whether the programs have stopped admitting packets because the budget is used up.
@@ -95,11 +93,7 @@ impl Collector {
             }
         }
         self.in_flight = sweep.in_flight;
-        Progress {
-            seen: (0..self.plan.hooks.len()).map(|hook| self.counters.of(hook).seen).sum(),
-            in_flight: self.in_flight.iter().sum(),
-            used_up: self.gate.used_up(),
-        }
+        Progress { in_flight: self.in_flight.iter().sum(), used_up: self.gate.used_up() }
     }
 
     /// The figures as of the last sweep. `tracer` is what tracing cost.
