@@ -30,6 +30,10 @@ pub struct TraceConfig {
     pub guest_segment: u16,
     /// The first hook of each direction, egress first.
     pub entries: [u8; 2],
+    /// The hooks that packets from neighbours enter by, a bit each.
+    pub neighbour_entries: u16,
+    /// Zero.
+    pub reserved: [u16; 3],
     /// Which packets are traced.
     pub filter: Filter,
     /// The VM's IPv4 addresses, read as little-endian numbers; 0 where there is none.
@@ -46,12 +50,14 @@ pub struct HookConfig {
     pub flags: u8,
     /// Hooks behind it in its direction, a bit each.
     pub later: u16,
+    /// Hooks at neighbours that packets may leave by after it, a bit each.
+    pub beside: u16,
     /// The segment from each other hook to this one; [`OFF_PATH_SEGMENT`] where there is none.
     pub segment_from: [u8; MAX_HOOKS],
     /// The segment of the whole way, recorded at a terminal hook.
     pub total_segment: u8,
-    /// Zero.
-    pub reserved: [u8; 3],
+    /// The segment of the whole way of packets that came from a neighbour.
+    pub total_from_neighbour: u8,
 }
 
 impl HookConfig {
@@ -63,6 +69,8 @@ impl HookConfig {
     pub const GUEST: u8 = 1 << 2;
     /// On an interface that other VMs' packets cross, too.
     pub const SHARED: u8 = 1 << 3;
+    /// At the ports of other VMs on the same switch, beside the path.
+    pub const NEIGHBOUR: u8 = 1 << 4;
 }
 
 /// The gate and the budget: the one page that user space and the programs both write.

@@ -18,6 +18,7 @@ use crate::{
     emit::emit,
     guest,
     maps::{config, control, counters, inflight::Inflight, rare},
+    neighbour,
     reader::{Copied, Direct, SkbReader},
     tally,
     thorough::{self, hop_thoroughly},
@@ -115,7 +116,10 @@ fn handle<R: SkbReader>(
         return DONE;
     }
     let entry = hook.has(HookConfig::ENTRY);
-    let mut admit = gate_state == GateState::OPEN && claim != CLAIM_IF_TRACKED;
+    let sight = neighbour::sight(hook, &frame, skb);
+    // What leaves by a neighbour's port came by the path: a packet unknown there is none of ours.
+    let mut admit =
+        gate_state == GateState::OPEN && claim != CLAIM_IF_TRACKED && !neighbour::leaves_beside(hook);
     let mut now_ns = note.now_ns;
     if note.is_decided() {
         admit = note.admit();
@@ -127,14 +131,15 @@ fn handle<R: SkbReader>(
         now_ns = unsafe { bpf_ktime_get_ns() };
     }
     let cpu = counters::cpu();
-    let this = hook.for_rules(number);
+    let this = hook.for_rules(number, neighbour::ends_here(sight));
     let admit = reader.opaque(u32::from(admit)) != 0;
     let outcome = if R::THOROUGH {
-        let kind = hop_thoroughly(number, packet.identity, now_ns, u32::from(admit));
+        let kind = hop_thoroughly(number, packet.identity, now_ns, thorough::terms(admit, sight));
         thorough::outcome(kind, counted)
     } else {
         let table = Inflight(counted.scratch.as_mut_ptr());
-        let outcome = quickly(table, &Visit { hook: this, key: packet.identity, now_ns, admit });
+        let aside = neighbour::aside(sight);
+        let outcome = quickly(table, &Visit { hook: this, key: packet.identity, now_ns, admit, aside });
         if matches!(outcome.kind, Kind::Retry) {
             return rare::leave(rare::Note::decided(number, admit, now_ns));
         }
@@ -144,6 +149,7 @@ fn handle<R: SkbReader>(
         return DONE;
     }
     counted.seen += 1;
+    neighbour::count(hook, outcome.kind, sight, skb);
     match outcome.kind {
         Kind::New => tally::arrived(cpu, counted, &outcome, &this),
         Kind::Passed => {
@@ -181,7 +187,9 @@ fn strange(
 ) {
     let hook = config::hook(number);
     if matches!(outcome.kind, Kind::Overtaken) {
-        tally::overtaken(cpu, counted, outcome, &hook.for_rules(number), hook);
+        tally::overtaken(cpu, counted, outcome, &hook.for_rules(number, false), hook);
+    } else if matches!(outcome.kind, Kind::Aside) {
+        tally::aside(cpu, counted, outcome, hook);
     } else {
         tally::strange(cpu, counted, outcome);
     }

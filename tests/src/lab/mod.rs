@@ -27,12 +27,14 @@ mod netns;
 pub mod sandbox;
 mod spec;
 mod traffic;
+mod trap;
 
 pub use control::{PingReport, SendReport, SinkCount};
 pub use description::{Guest, LAB_ENV, Lab, Wire};
 pub use image::GuestImage;
 pub use sandbox::{Folders, Runner, Session};
 pub use traffic::{EchoReport, FloodReport, SinkReport, TcpSink, UdpSink};
+pub use trap::Trap;
 
 /// Where a step reports that it is done; xtask prints it.
 pub type Progress<'a> = &'a dyn Fn(&str);

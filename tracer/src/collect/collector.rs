@@ -11,6 +11,7 @@ use super::{
     gate::Gate,
     latency::LatencyMaps,
     ledger::{Swept, ledger},
+    neighbours::Neighbours,
     table::SharedTable,
 };
 use crate::model::{
@@ -29,6 +30,8 @@ pub struct Collector {
     /// Packets lost, per hook that saw them last and direction they entered in.
     lost: Vec<[u64; 2]>,
     in_flight: [u64; 2],
+    elsewhere: [u64; 2],
+    neighbours: Neighbours,
     opened: Option<Instant>,
     admitted: Duration,
 }
@@ -56,6 +59,8 @@ impl Collector {
             latencies: LatencyMaps::new(&maps.segments, &maps.latencies, plan.segment_count)?,
             lost: vec![[0; 2]; plan.hooks.len()],
             in_flight: [0; 2],
+            elsewhere: [0; 2],
+            neighbours: Neighbours::new(maps.neighbours)?,
             opened: None,
             admitted: Duration::ZERO,
             plan,
@@ -92,6 +97,9 @@ impl Collector {
                 *count += 1;
             }
         }
+        for (sum, more) in self.elsewhere.iter_mut().zip(sweep.elsewhere) {
+            *sum += more;
+        }
         self.in_flight = sweep.in_flight;
         Progress { in_flight: self.in_flight.iter().sum(), used_up: self.gate.used_up() }
     }
@@ -112,6 +120,7 @@ impl Collector {
             directions: Directions { egress: report(Direction::Egress), ingress: report(Direction::Ingress) },
             off_path: self.latencies.of(OFF_PATH_SEGMENT),
             guest: self.latencies.of(self.plan.guest),
+            neighbours: self.plan.neighbours.iter().map(|port| self.neighbours.of(port)).collect(),
             tracer: TracerCost { hooks: self.plan.hooks.len(), map_bytes: self.map_bytes(), ..tracer },
         }
     }
@@ -127,6 +136,7 @@ impl Collector {
             .map(|segment| Segment {
                 from: label(segment.from),
                 to: label(segment.to),
+                off_path: segment.off_path,
                 latencies: self.latencies.of(segment.index),
             })
             .collect();
@@ -140,16 +150,17 @@ impl Collector {
             .collect();
         let swept = Swept {
             lost: lost.iter().map(|(_, count)| count).sum(),
+            elsewhere: self.elsewhere.get(index).copied().unwrap_or(0),
             in_flight: self.in_flight.get(index).copied().unwrap_or(0),
         };
-        let total = self
-            .plan
-            .totals
-            .get(index)
-            .map_or(Latencies { count: 0, latency_ns: None }, |segment| self.latencies.of(*segment));
+        let total = |totals: [u8; 2]| match totals.get(index) {
+            Some(segment) if *segment != OFF_PATH_SEGMENT => self.latencies.of(*segment),
+            _ => Latencies { count: 0, latency_ns: None },
+        };
         DirectionReport {
             segments,
-            total,
+            total: total(self.plan.totals),
+            neighbour_total: total(self.plan.neighbour_totals),
             drops: lost
                 .into_iter()
                 .map(|(place, count)| Drop { after: label(place), reason: None, location: None, count })

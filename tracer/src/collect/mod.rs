@@ -8,6 +8,7 @@ mod gate;
 mod latency;
 mod ledger;
 mod mapped;
+mod neighbours;
 mod records;
 mod table;
 

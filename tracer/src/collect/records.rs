@@ -27,8 +27,8 @@ impl Records {
     /// # Errors
     /// When it can not be mapped.
     pub fn new(map: Map) -> Result<Self, CollectError> {
-        let ring =
-            RingBuf::try_from(map).map_err(|source| CollectError::Ring { source: Box::new(source) })?;
+        let ring = RingBuf::try_from(map)
+            .map_err(|source| CollectError::Open { map: "RECORDS", source: Box::new(source) })?;
         Ok(Self { ring, offset_ns: clock_ns(ClockId::Realtime) - clock_ns(ClockId::Monotonic) })
     }
 

@@ -31,11 +31,11 @@ pub use path::{
     BridgeKind, Hop, InterfaceState, Node, OtherPort, Path, PathKind, PathSummary, Problem, Role,
     Traceability,
 };
-pub use plan::{HookPlan, Plan, SegmentPlan, Side};
+pub use plan::{HookPlan, Interface, Plan, SegmentPlan, Side};
 pub use port::VmPort;
 pub use printable::Printable;
 pub use snapshot::{
-    DirectionReport, Directions, Drop, Latencies, LatencyNs, Ledger, Segment, Snapshot, TracerCost,
+    DirectionReport, Directions, Drop, Latencies, LatencyNs, Ledger, Neighbour, Segment, Snapshot, TracerCost,
 };
 pub use source::{SourceName, SourceStatus};
 pub use topology::{OvsPlace, Topology};

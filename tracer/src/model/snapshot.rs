@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::Direction;
+use super::{Direction, MacAddr};
 
 /// Latencies of one segment, in nanoseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -41,6 +41,8 @@ pub struct Segment {
     pub from: String,
     /// The hook behind.
     pub to: String,
+    /// Whether it leaves the discovered path, or comes from beside it.
+    pub off_path: bool,
     /// The figures.
     #[serde(flatten)]
     pub latencies: Latencies,
@@ -66,8 +68,10 @@ pub struct Ledger {
     pub entered: u64,
     /// First seen at a later hook.
     pub joined_midway: u64,
-    /// Seen at the last hook.
+    /// Seen at the last hook, or gone elsewhere.
     pub completed: u64,
+    /// Of those: left the switch for other VMs of this host, not for the wire.
+    pub elsewhere: u64,
     /// Freed by the kernel with a reason.
     pub dropped: u64,
     /// Not seen again in time, no reason seen.
@@ -121,6 +125,8 @@ pub struct DirectionReport {
     pub segments: Vec<Segment>,
     /// From the first hook to the last.
     pub total: Latencies,
+    /// From the first hook to a neighbour's port, or from there to the last hook.
+    pub neighbour_total: Latencies,
     /// Packets that died.
     pub drops: Vec<Drop>,
     /// Where every packet went.
@@ -145,6 +151,21 @@ impl Directions {
             Direction::Ingress => &self.ingress,
         }
     }
+}
+
+/// Another VM's port on the switch that the path leads through.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Neighbour {
+    /// The interface.
+    pub ifname: String,
+    /// The MAC address of the VM behind it.
+    pub mac: Option<MacAddr>,
+    /// Packets of the traced VM for that VM.
+    pub received: u64,
+    /// Packets of the traced VM that came by, but were for others: flooded, mirrored or forwarded on.
+    pub copies: u64,
+    /// Packets for the traced VM from there.
+    pub sent: u64,
 }
 
 /// What tracing cost.
@@ -174,6 +195,8 @@ pub struct Snapshot {
     pub off_path: Latencies,
     /// The guest's own response time.
     pub guest: Latencies,
+    /// Other VMs' ports on the same switch.
+    pub neighbours: Vec<Neighbour>,
     /// What tracing cost.
     pub tracer: TracerCost,
 }

@@ -86,10 +86,12 @@ pub(super) fn direction(hooks: [&str; 4], count: u64) -> DirectionReport {
             .map(|((from, to), p50)| Segment {
                 from: (*from).to_owned(),
                 to: (*to).to_owned(),
+                off_path: false,
                 latencies: latencies(count, p50),
             })
             .collect(),
         total: latencies(count, 1_300_000),
+        neighbour_total: latencies(0, 0),
         drops: Vec::new(),
         ledger: Ledger { entered: count, completed: count, ..Ledger::default() }.settled(),
     }
@@ -105,6 +107,7 @@ pub(super) fn snapshot(count: u64) -> Snapshot {
         },
         off_path: latencies(0, 0),
         guest: latencies(count, 150_000),
+        neighbours: Vec::new(),
         tracer: TracerCost {
             hooks: 8,
             ns_per_hook: (count > 0).then_some(118.4),

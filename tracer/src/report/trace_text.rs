@@ -4,6 +4,7 @@
 mod flow;
 mod head;
 mod ledger;
+mod neighbours;
 mod places;
 mod table;
 mod units;
@@ -12,7 +13,7 @@ use flow::{Piece, flow};
 use table::{Block, Layout, Row};
 
 use super::{Canvas, Ink};
-use crate::model::{Direction, DirectionReport, Latencies, Ledger, Printable, Role, TraceReport};
+use crate::model::{Direction, DirectionReport, Latencies, Ledger, Printable, Role, Segment, TraceReport};
 
 /// Columns where there is no terminal: what fits into a log or a README.
 const DEFAULT_COLUMNS: usize = 100;
@@ -42,6 +43,7 @@ pub fn trace_text(report: &TraceReport<'_>, canvas: Canvas) -> String {
     }
     lines.push(String::new());
     lines.extend(page.guest(guest.as_ref(), &layout));
+    lines.extend(page.neighbours());
     lines.extend(page.foot());
     lines.push(String::new());
     lines.join("\n")
@@ -71,7 +73,8 @@ impl Page<'_> {
         }
         let mut counted: Vec<&str> = Vec::new();
         let mut rows: Vec<Row> = Vec::new();
-        for segment in &figures.segments {
+        let taken = |segment: &&Segment| !segment.off_path || segment.latencies.count > 0;
+        for segment in figures.segments.iter().filter(taken) {
             // Drops belong to the hook before; of several segments from there the first shows them.
             let lost = if counted.contains(&segment.from.as_str()) {
                 "↑".to_owned()
@@ -84,6 +87,14 @@ impl Page<'_> {
         }
         let lost = Some(lost_after(figures, |_| true).to_string());
         rows.push(Row { ends: places::Ends::named("total"), latencies: figures.total, lost });
+        if figures.neighbour_total.count > 0 {
+            let name = match direction {
+                Direction::Egress => "total, to neighbours",
+                Direction::Ingress => "total, from neighbours",
+            };
+            let ends = places::Ends::named(name);
+            rows.push(Row { ends, latencies: figures.neighbour_total, lost: Some("↑".to_owned()) });
+        }
         Some(Block { counted: "packets", rows })
     }
 
@@ -99,7 +110,9 @@ impl Page<'_> {
             None => lines.push("  no packet was seen in this direction".to_owned()),
         }
         lines.extend(self.drops(figures));
-        if direction == Direction::Egress && !self.report.path.other_ports.is_empty() {
+        let unwatched =
+            !self.report.path.other_ports.is_empty() && self.report.snapshot.neighbours.is_empty();
+        if direction == Direction::Egress && unwatched {
             let left = lost_after(figures, |after| after == Role::Qvo.as_str());
             if left > 0 {
                 lines.push(self.canvas.paint(Ink::Bad, LOCAL_TRAFFIC));

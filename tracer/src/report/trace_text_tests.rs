@@ -7,7 +7,7 @@ use super::{
     },
     *,
 };
-use crate::model::{Drop, Hop, IfIndex, OtherPort, Path, Role, Segment, Snapshot};
+use crate::model::{Drop, Hop, IfIndex, Neighbour, OtherPort, Path, Role, Segment, Snapshot};
 
 fn at(width: usize) -> Canvas {
     Canvas { width: Some(width), colour: false }
@@ -248,8 +248,12 @@ fn alternatives_are_told_apart_and_their_drops_counted_once() {
         vlan_tag: None,
     });
     let egress = &mut snapshot.directions.egress;
-    let to =
-        |label: &str| Segment { from: "qvo".to_owned(), to: label.to_owned(), latencies: latencies(5, 900) };
+    let to = |label: &str| Segment {
+        from: "qvo".to_owned(),
+        to: label.to_owned(),
+        off_path: false,
+        latencies: latencies(5, 900),
+    };
     egress.segments.truncate(2);
     egress.segments.extend([to("nic:ens3"), to("nic:ens4")]);
     egress.drops[0].after = "qvo".to_owned();
@@ -290,8 +294,50 @@ fn losses_after_qvo_may_be_packets_for_another_vm() {
     egress.ledger = Ledger { completed: 997, lost: 3, ..egress.ledger }.settled();
     let mut path = path();
     assert!(!drawn(&path, &snapshot, at(80)).contains("other VMs"), "it is the only VM");
-    path.other_ports = vec![OtherPort { ifname: "qvo7be41f06-31".to_owned(), ifindex: IfIndex(9) }];
+    path.other_ports =
+        vec![OtherPort { ifname: "qvo7be41f06-31".to_owned(), ifindex: IfIndex(9), mac: None }];
     assert!(drawn(&path, &snapshot, at(80)).contains("packets for other VMs of this host"));
     snapshot.directions.egress.drops.clear();
     assert!(!drawn(&path, &snapshot, at(80)).contains("other VMs"), "nothing was lost");
+}
+
+#[test]
+fn neighbours_show_what_they_got_and_sent() {
+    let mut snapshot = snapshot(1_000);
+    let beside = Segment {
+        from: "qvo".to_owned(),
+        to: "neighbour".to_owned(),
+        off_path: true,
+        latencies: latencies(0, 0),
+    };
+    snapshot.directions.egress.segments.push(beside);
+    let neighbour = |ifname: &str, received| Neighbour {
+        ifname: ifname.to_owned(),
+        mac: "fa:16:3e:6c:82:a0".parse().ok(),
+        received,
+        copies: 0,
+        sent: 2 * received,
+    };
+    snapshot.neighbours = vec![neighbour("qvo7be41f06-31", 0), neighbour("qvo11111111-22", 0)];
+    let mut path = path();
+    path.other_ports =
+        vec![OtherPort { ifname: "qvo7be41f06-31".to_owned(), ifindex: IfIndex(9), mac: None }];
+    assert!(!drawn(&path, &snapshot, at(80)).contains("neighbour"), "nothing went beside the path");
+
+    snapshot.neighbours = vec![neighbour("qvo7be41f06-31", 5), neighbour("qvo11111111-22", 0)];
+    let egress = &mut snapshot.directions.egress;
+    egress.segments[3].latencies = latencies(5, 700);
+    egress.neighbour_total = latencies(5, 900);
+    egress.ledger = Ledger { elsewhere: 5, ..egress.ledger };
+    egress.drops = vec![Drop { after: "qvo".to_owned(), reason: None, location: None, count: 3 }];
+    let text = drawn(&path, &snapshot, at(80));
+    for expected in [
+        "qvo → neighbour",
+        "total, to neighbours",
+        "completed 1000 (5 of them elsewhere)",
+        "qvo7be41f06-31  fa:16:3e:6c:82:a0  5 received, 10 sent",
+    ] {
+        assert!(text.contains(expected), "{expected}: {text}");
+    }
+    assert!(!text.contains("qvo11111111-22") && !text.contains("packets for other VMs"), "{text}");
 }

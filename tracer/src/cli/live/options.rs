@@ -34,6 +34,9 @@ pub(in crate::cli) struct LiveArgs {
     #[arg(long, value_name = "PACKETS", default_value_t = 65_536,
           value_parser = clap::value_parser!(u32).range(64..=16_777_216))]
     inflight: u32,
+    /// Leave the ports of the host's other VMs alone; what goes to them then counts as lost
+    #[arg(long)]
+    path_only: bool,
 }
 
 /// Programs attached, packets admitted.
@@ -80,6 +83,7 @@ impl LiveArgs {
             inflight: self.inflight,
             filter,
             budget: self.count,
+            path_only: self.path_only,
             ring_bytes,
             debug: common.verbose >= 2,
         }

@@ -14,7 +14,7 @@ use crate::{
     attach::{self, Attached, LoadOptions},
     cli::{CliError, output},
     collect::{Collector, CostMeter, Progress, Records},
-    model::{MacAddr, PacketWay, Path, Plan, Printable, Snapshot, Traceability, TracerCost},
+    model::{PacketWay, Path, Plan, Printable, Snapshot, Traceability, TracerCost},
 };
 
 /// How often the table is looked at while the last packets come in.
@@ -27,6 +27,8 @@ pub(in crate::cli) struct SessionOptions {
     pub(in crate::cli) inflight: u32,
     pub(in crate::cli) filter: Filter,
     pub(in crate::cli) budget: Option<u64>,
+    /// Whether to leave the neighbours' ports alone.
+    pub(in crate::cli) path_only: bool,
     /// Room for packet records; 0: none are wanted.
     pub(in crate::cli) ring_bytes: u32,
     /// Whether the programs shall tell what they do.
@@ -60,8 +62,9 @@ impl Session {
                 "no kernel BTF at /sys/kernel/btf/vmlinux: losses will have no reason (CONFIG_DEBUG_INFO_BTF)",
             );
         }
-        let plan =
-            attach::plan(&path.hops).map_err(|error| CliError::new(format!("cannot trace: {error}")))?;
+        let neighbours: &[_] = if options.path_only { &[] } else { &path.other_ports };
+        let plan = attach::plan(&path.hops, neighbours)
+            .map_err(|error| CliError::new(format!("cannot trace: {error}")))?;
         if attach::other_tracers(&plan) > 0 {
             output::note(
                 "another hoptrace traces these interfaces: both go on, and each one's figures contain the other's cost",
@@ -72,7 +75,7 @@ impl Session {
             ring_bytes: options.ring_bytes,
             trace: TraceConfig {
                 timeout_ns: u64::try_from(options.timeout.as_nanos()).unwrap_or(u64::MAX),
-                mac: mac_number(path.mac),
+                mac: path.mac.as_number(),
                 sample_below: if options.ring_bytes > 0 { u64::MAX } else { 0 },
                 budgeted: u32::from(options.budget.is_some()),
                 filter: options.filter,
@@ -120,8 +123,13 @@ impl Session {
             path.instance.display_name.as_deref().or(path.instance.name.as_deref()).unwrap_or_default();
         let what = if filter.is_empty() { "all packets".to_owned() } else { Printable(filter).to_string() };
         let ifnames: Vec<_> = path.hops.iter().map(|hop| Printable(&hop.ifname).to_string()).collect();
+        let neighbours = match self.plan.neighbours.len() {
+            0 => String::new(),
+            1 => " and at 1 neighbour's port".to_owned(),
+            count => format!(" and at {count} neighbours' ports"),
+        };
         format!(
-            "tracing {what} of {} ({}) with {} hooks at {}, ready after {} ms; Ctrl-C ends it",
+            "tracing {what} of {} ({}) with {} hooks at {}{neighbours}, ready after {} ms; Ctrl-C ends it",
             Printable(name),
             path.mac,
             self.plan.hooks.len(),
@@ -177,12 +185,7 @@ impl Session {
     }
 }
 
-/// A MAC address as the programs compare it: its bytes read as a little-endian number.
-fn mac_number(mac: MacAddr) -> u64 {
-    mac.0.iter().rev().fold(0, |number, byte| (number << 8) | u64::from(*byte))
-}
-
-/// The first four IPv4 addresses, likewise.
+/// The first four IPv4 addresses as the programs compare them: their bytes read as little-endian numbers.
 fn ipv4_numbers(ips: &[IpAddr]) -> [u32; 4] {
     let mut numbers = [0; 4];
     let addresses = ips.iter().filter_map(|ip| match ip {

@@ -17,6 +17,9 @@ impl Page<'_> {
         );
         let equals = if apart == 0 { "=" } else { "≠" };
         pieces.push(Piece::plain(format!("{equals} completed {}", ledger.completed)));
+        if ledger.elsewhere > 0 {
+            pieces.push(Piece::plain(format!("({} of them elsewhere)", ledger.elsewhere)));
+        }
         let out = [
             ("dropped", ledger.dropped, false),
             ("lost", ledger.lost, true),
