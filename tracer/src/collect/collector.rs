@@ -139,6 +139,8 @@ impl Collector {
                 off_path: segment.off_path,
                 latencies: self.latencies.of(segment.index),
             })
+            // Beside the path only what was observed is a segment.
+            .filter(|segment| !segment.off_path || segment.latencies.count > 0)
             .collect();
         let index = usize::from(direction.index());
         let lost: Vec<(usize, u64)> = self

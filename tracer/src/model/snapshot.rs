@@ -121,7 +121,7 @@ impl Ledger {
 /// Everything about one direction.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct DirectionReport {
-    /// Each segment of the path, in path order.
+    /// Each segment of the path, in path order; then those beside it that packets took.
     pub segments: Vec<Segment>,
     /// From the first hook to the last.
     pub total: Latencies,

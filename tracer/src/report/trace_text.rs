@@ -73,8 +73,7 @@ impl Page<'_> {
         }
         let mut counted: Vec<&str> = Vec::new();
         let mut rows: Vec<Row> = Vec::new();
-        let taken = |segment: &&Segment| !segment.off_path || segment.latencies.count > 0;
-        for segment in figures.segments.iter().filter(taken) {
+        for segment in &figures.segments {
             // Drops belong to the hook before; of several segments from there the first shows them.
             let lost = if counted.contains(&segment.from.as_str()) {
                 "↑".to_owned()
@@ -88,11 +87,7 @@ impl Page<'_> {
         let lost = Some(lost_after(figures, |_| true).to_string());
         rows.push(Row { ends: places::Ends::named("total"), latencies: figures.total, lost });
         if figures.neighbour_total.count > 0 {
-            let name = match direction {
-                Direction::Egress => "total, to neighbours",
-                Direction::Ingress => "total, from neighbours",
-            };
-            let ends = places::Ends::named(name);
+            let ends = places::Ends::named("neighbour total");
             rows.push(Row { ends, latencies: figures.neighbour_total, lost: Some("↑".to_owned()) });
         }
         Some(Block { counted: "packets", rows })

@@ -304,13 +304,6 @@ fn losses_after_qvo_may_be_packets_for_another_vm() {
 #[test]
 fn neighbours_show_what_they_got_and_sent() {
     let mut snapshot = snapshot(1_000);
-    let beside = Segment {
-        from: "qvo".to_owned(),
-        to: "neighbour".to_owned(),
-        off_path: true,
-        latencies: latencies(0, 0),
-    };
-    snapshot.directions.egress.segments.push(beside);
     let neighbour = |ifname: &str, received| Neighbour {
         ifname: ifname.to_owned(),
         mac: "fa:16:3e:6c:82:a0".parse().ok(),
@@ -326,14 +319,19 @@ fn neighbours_show_what_they_got_and_sent() {
 
     snapshot.neighbours = vec![neighbour("qvo7be41f06-31", 5), neighbour("qvo11111111-22", 0)];
     let egress = &mut snapshot.directions.egress;
-    egress.segments[3].latencies = latencies(5, 700);
+    egress.segments.push(Segment {
+        from: "qvo".to_owned(),
+        to: "neighbour".to_owned(),
+        off_path: true,
+        latencies: latencies(5, 700),
+    });
     egress.neighbour_total = latencies(5, 900);
     egress.ledger = Ledger { elsewhere: 5, ..egress.ledger };
     egress.drops = vec![Drop { after: "qvo".to_owned(), reason: None, location: None, count: 3 }];
     let text = drawn(&path, &snapshot, at(80));
     for expected in [
         "qvo → neighbour",
-        "total, to neighbours",
+        "neighbour total",
         "completed 1000 (5 of them elsewhere)",
         "qvo7be41f06-31  fa:16:3e:6c:82:a0  5 received, 10 sent",
     ] {
