@@ -34,6 +34,10 @@ pub struct TraceConfig {
     pub filter: Filter,
     /// The VM's IPv4 addresses, read as little-endian numbers; 0 where there is none.
     pub ipv4: [u32; 4],
+    /// 1 to send packets slower than [`Control::slower_than_ns`] to the ring buffer.
+    pub tail: u32,
+    /// Zero.
+    pub reserved: u32,
 }
 
 /// Facts about one hook.
@@ -65,7 +69,7 @@ impl HookConfig {
     pub const SHARED: u8 = 1 << 3;
 }
 
-/// The gate and the budget: the one page that user space and the programs both write.
+/// The gate, the budget and the thresholds: the one page that user space and the programs both write.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct Control {
@@ -76,6 +80,9 @@ pub struct Control {
     pub foreign_source: u32,
     /// Packets still to be admitted; counts below zero, as a two's complement.
     pub budget: u64,
+    /// A packet whose whole way took longer goes to the ring buffer; per direction, egress first, in nanoseconds.
+    /// [`Control::NEVER`]: none does. Read only if [`TraceConfig::tail`] is 1.
+    pub slower_than_ns: [u64; 2],
 }
 
 impl Control {
@@ -85,7 +92,9 @@ impl Control {
     pub const OPEN: u32 = 1;
     /// Only packets already in the table are followed.
     pub const DRAINING: u32 = 2;
+    /// No way takes longer than this.
+    pub const NEVER: u64 = u64::MAX;
 }
 
 const _: () = assert!(size_of::<HookConfig>() == 24);
-const _: () = assert!(size_of::<Control>() == 16);
+const _: () = assert!(size_of::<Control>() == 32);

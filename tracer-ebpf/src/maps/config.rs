@@ -26,6 +26,8 @@ static TRACE: Global<TraceConfig> = Global::new(TraceConfig {
         hosts: [Host { address: [0; 2], ether_type: 0, reserved: [0; 3] }; 2],
     },
     ipv4: [0; 4],
+    tail: 0,
+    reserved: 0,
 });
 
 /// Facts about the hooks.
@@ -60,6 +62,13 @@ trace_fields! {
     guest_segment: u16
     entries: [u8; 2]
     ipv4: [u32; 4]
+    tail: u32
+}
+
+/// Whether any packet may be sent to user space.
+#[inline(always)]
+pub(crate) fn sends() -> bool {
+    sample_below() != 0 || tail() != 0
 }
 
 /// The filter; volatile, field by field, so that the verifier sees constants.

@@ -107,6 +107,7 @@ impl Page<'_> {
         }
         if block.is_some() || figures.ledger != Ledger::default().settled() {
             lines.extend(self.ledger(&figures.ledger));
+            lines.extend(self.troubles(&figures.hooks));
         }
         lines
     }
@@ -172,7 +173,7 @@ impl Page<'_> {
             Piece::new(Ink::Faint, format!("tracer: {} hooks", cost.hooks)),
             Piece::new(Ink::Faint, per_packet),
             Piece::new(Ink::Faint, format!("CPU {:.1} % of one core", cost.cpu_pct)),
-            Piece::new(Ink::Faint, format!("{} of maps", units::bytes(cost.map_bytes))),
+            Piece::new(Ink::Faint, format!("{} locked", units::bytes(cost.map_bytes))),
         ];
         lines.extend(self.flow(&pieces, " · ", 8));
         lines
