@@ -33,7 +33,9 @@ pub struct TraceConfig {
     /// The hooks that packets from neighbours enter by, a bit each.
     pub neighbour_entries: u16,
     /// Zero.
-    pub reserved: [u16; 3],
+    pub reserved: u16,
+    /// 1 to send packets slower than [`Control::slower_than_ns`] to the ring buffer.
+    pub tail: u32,
     /// Which packets are traced.
     pub filter: Filter,
     /// The VM's IPv4 addresses, read as little-endian numbers; 0 where there is none.
@@ -73,7 +75,7 @@ impl HookConfig {
     pub const NEIGHBOUR: u8 = 1 << 4;
 }
 
-/// The gate and the budget: the one page that user space and the programs both write.
+/// The gate, the budget and the thresholds: the one page that user space and the programs both write.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct Control {
@@ -84,6 +86,9 @@ pub struct Control {
     pub foreign_source: u32,
     /// Packets still to be admitted; counts below zero, as a two's complement.
     pub budget: u64,
+    /// A packet whose whole way took longer goes to the ring buffer; per direction, egress first, in nanoseconds.
+    /// [`Control::NEVER`]: none does. Read only if [`TraceConfig::tail`] is 1.
+    pub slower_than_ns: [u64; 2],
 }
 
 impl Control {
@@ -93,7 +98,9 @@ impl Control {
     pub const OPEN: u32 = 1;
     /// Only packets already in the table are followed.
     pub const DRAINING: u32 = 2;
+    /// No way takes longer than this.
+    pub const NEVER: u64 = u64::MAX;
 }
 
 const _: () = assert!(size_of::<HookConfig>() == 24);
-const _: () = assert!(size_of::<Control>() == 16);
+const _: () = assert!(size_of::<Control>() == 32);

@@ -15,7 +15,7 @@ use hoptrace_common::{
 
 use crate::{
     claim::{CLAIM_GROUP, CLAIM_IF_TRACKED, CLAIM_NONE, CLAIM_OWN, claim, concerns_guest},
-    emit::emit,
+    emit::{causes, emit},
     guest,
     maps::{config, control, counters, inflight::Inflight, rare},
     neighbour,
@@ -153,9 +153,16 @@ fn handle<R: SkbReader>(
     match outcome.kind {
         Kind::New => tally::arrived(cpu, counted, &outcome, &this),
         Kind::Passed => {
-            tally::passed(cpu, counted, &outcome, &this, hook);
-            if this.terminal && packet.identity < config::sample_below() {
-                counted.ring_lost += u64::from(!emit(reader, &packet, skb, &outcome));
+            let total_ns = tally::passed(cpu, counted, &outcome, &this, hook);
+            if this.terminal && config::sends() {
+                let causes = causes(gate, this.direction, packet.identity, total_ns);
+                if causes != 0 {
+                    if emit(reader, &packet, skb, &outcome, causes) {
+                        counted.emitted += 1;
+                    } else {
+                        counted.ring_lost += 1;
+                    }
+                }
             }
         }
         _ => {

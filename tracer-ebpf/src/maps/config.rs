@@ -19,7 +19,8 @@ static TRACE: Global<TraceConfig> = Global::new(TraceConfig {
     guest_segment: 0,
     entries: [0; 2],
     neighbour_entries: 0,
-    reserved: [0; 3],
+    reserved: 0,
+    tail: 0,
     filter: Filter {
         protocol: 0,
         host_count: 0,
@@ -64,6 +65,13 @@ trace_fields! {
     entries: [u8; 2]
     neighbour_entries: u16
     ipv4: [u32; 4]
+    tail: u32
+}
+
+/// Whether any packet may be sent to user space.
+#[inline(always)]
+pub(crate) fn sends() -> bool {
+    sample_below() != 0 || tail() != 0
 }
 
 /// The filter; volatile, field by field, so that the verifier sees constants.

@@ -19,7 +19,7 @@ use hoptrace_common::{
 };
 use zerocopy::IntoBytes as _;
 
-use super::AttachError;
+use super::{AttachError, locked::locked_bytes};
 use crate::model::{HookPlan, Interface, KernelMaps, MacAddr, OtherPort, Plan, Printable, Side};
 
 /// The eBPF object, aligned as its ELF header wants.
@@ -53,6 +53,7 @@ pub struct Attached {
     programs: Vec<String>,
     /// Empties itself when it is closed.
     _rare: ProgramArray<MapData>,
+    locked_bytes: u64,
 }
 
 impl Attached {
@@ -96,7 +97,7 @@ impl Attached {
         for (name, hook) in programs.iter().zip(&plan.hooks) {
             attach(classifier(&mut ebpf, name)?, hook)?;
         }
-        Ok(Self { ebpf, programs, _rare: rare })
+        Ok(Self { ebpf, programs, _rare: rare, locked_bytes: locked_bytes() })
     }
 
     /// The maps user space reads; can be taken once.
@@ -124,6 +125,12 @@ impl Attached {
                 .take_map("RECORDS")
                 .ok_or_else(|| AttachError::Missing("map RECORDS".to_owned()))?,
         })
+    }
+
+    /// Kernel memory locked for all maps, in bytes.
+    #[must_use]
+    pub const fn locked_bytes(&self) -> u64 {
+        self.locked_bytes
     }
 
     /// The object, for the logger of the programs' own diagnostics.

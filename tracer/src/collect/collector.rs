@@ -13,10 +13,11 @@ use super::{
     ledger::{Swept, ledger},
     neighbours::Neighbours,
     table::SharedTable,
+    thresholds::Thresholds,
 };
 use crate::model::{
-    Direction, DirectionReport, Directions, Drop, HookPlan, KernelMaps, Latencies, Plan, Segment, Snapshot,
-    TracerCost,
+    Direction, DirectionReport, Directions, Drop, HookPlan, HookReport, KernelMaps, Latencies, Plan, Segment,
+    Snapshot, Tail, TracerCost,
 };
 
 /// Reads the maps of one trace.
@@ -27,6 +28,7 @@ pub struct Collector {
     table: SharedTable,
     counters: Counters,
     latencies: LatencyMaps,
+    thresholds: Thresholds,
     /// Packets lost, per hook that saw them last and direction they entered in.
     lost: Vec<[u64; 2]>,
     in_flight: [u64; 2],
@@ -46,14 +48,22 @@ pub struct Progress {
 }
 
 impl Collector {
-    /// Maps everything into memory; the records go elsewhere. `timeout` is how long a packet may stay away.
+    /// Maps everything into memory; the records go elsewhere. `timeout` is how long a packet may stay away, `tail` which
+    /// packets are to be sent because they are slow (if the programs were loaded for that).
     ///
     /// # Errors
     /// When a map can not be mapped.
-    pub fn new(plan: Plan, maps: KernelMaps, timeout: Duration) -> Result<(Self, Records), CollectError> {
+    pub fn new(
+        plan: Plan,
+        maps: KernelMaps,
+        timeout: Duration,
+        tail: Tail,
+    ) -> Result<(Self, Records), CollectError> {
         let timeout_ns = u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX);
+        let gate = Gate::new(&maps.control)?;
         let collector = Self {
-            gate: Gate::new(&maps.control)?,
+            thresholds: Thresholds::new(tail, &gate),
+            gate,
             table: SharedTable::new(&maps.slots, &maps.spilled, timeout_ns)?,
             counters: Counters::new(&maps.counters)?,
             latencies: LatencyMaps::new(&maps.segments, &maps.latencies, plan.segment_count)?,
@@ -101,6 +111,7 @@ impl Collector {
             *sum += more;
         }
         self.in_flight = sweep.in_flight;
+        self.thresholds.follow(&self.gate, &self.latencies, self.plan.totals);
         Progress { in_flight: self.in_flight.iter().sum(), used_up: self.gate.used_up() }
     }
 
@@ -121,7 +132,7 @@ impl Collector {
             off_path: self.latencies.of(OFF_PATH_SEGMENT),
             guest: self.latencies.of(self.plan.guest),
             neighbours: self.plan.neighbours.iter().map(|port| self.neighbours.of(port)).collect(),
-            tracer: TracerCost { hooks: self.plan.hooks.len(), map_bytes: self.map_bytes(), ..tracer },
+            tracer: TracerCost { hooks: self.plan.hooks.len(), ..tracer },
         }
     }
 
@@ -167,12 +178,21 @@ impl Collector {
                 .into_iter()
                 .map(|(place, count)| Drop { after: label(place), reason: None, location: None, count })
                 .collect(),
+            hooks: hooks
+                .iter()
+                .filter(|(hook, _)| hook.direction == direction)
+                .map(|(hook, counted)| HookReport {
+                    hook: hook.label.clone(),
+                    seen: counted.seen,
+                    ambiguous: counted.ambiguous,
+                    evicted: counted.evicted,
+                    untracked: counted.untracked,
+                    emitted: counted.emitted,
+                    ring_lost: counted.ring_lost,
+                })
+                .collect(),
             ledger: ledger(direction, hooks, swept),
         }
-    }
-
-    fn map_bytes(&self) -> u64 {
-        u64::try_from(self.table.bytes() + self.counters.bytes() + self.latencies.bytes()).unwrap_or(u64::MAX)
     }
 }
 

@@ -9,8 +9,10 @@ mod latency;
 mod ledger;
 mod mapped;
 mod neighbours;
+mod recent;
 mod records;
 mod table;
+mod thresholds;
 
 pub use collector::{Collector, Progress};
 pub use cost::CostMeter;

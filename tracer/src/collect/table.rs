@@ -38,10 +38,6 @@ impl SharedTable {
         })
     }
 
-    pub(super) const fn bytes(&self) -> usize {
-        self.slots.bytes() + self.spilled.bytes()
-    }
-
     /// Settles every slot whose packet was not seen for longer than the time-out.
     pub(super) fn sweep(&self, now_ns: u64) -> Sweep {
         let mut sweep = Sweep::default();

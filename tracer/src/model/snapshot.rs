@@ -61,6 +61,25 @@ pub struct Drop {
     pub count: u64,
 }
 
+/// What one hook counted beside the packets it followed.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct HookReport {
+    /// The hook.
+    pub hook: String,
+    /// Sights of packets that matched the filter and have an identity.
+    pub seen: u64,
+    /// Sights that shared their identity with another live packet.
+    pub ambiguous: u64,
+    /// Packets that this hook saw last and that had to leave the table for others.
+    pub evicted: u64,
+    /// Sights that found no slot in the table.
+    pub untracked: u64,
+    /// Packet records sent from here.
+    pub emitted: u64,
+    /// Packet records the ring buffer had no room for.
+    pub ring_lost: u64,
+}
+
 /// Where every packet of one direction went.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Ledger {
@@ -129,6 +148,8 @@ pub struct DirectionReport {
     pub neighbour_total: Latencies,
     /// Packets that died.
     pub drops: Vec<Drop>,
+    /// What each hook could not follow, in path order.
+    pub hooks: Vec<HookReport>,
     /// Where every packet went.
     pub ledger: Ledger,
 }
@@ -180,7 +201,7 @@ pub struct TracerCost {
     pub runs_measured: u64,
     /// CPU of this process, in percent of one core.
     pub cpu_pct: f64,
-    /// Memory locked for the kernel's maps, in bytes.
+    /// Memory locked for the kernel's maps, in bytes, by the kernel's own count.
     pub map_bytes: u64,
 }
 

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use crate::model::{
-    BridgeKind, DirectionReport, Directions, Drop, Hop, IfIndex, InstanceId, InterfaceState, Latencies,
-    LatencyNs, Ledger, Node, Path, PathKind, Role, Segment, Snapshot, TraceReport, Traceability, TracerCost,
+    BridgeKind, DirectionReport, Directions, Drop, HookReport, Hop, IfIndex, InstanceId, InterfaceState,
+    Latencies, LatencyNs, Ledger, Node, Path, PathKind, Role, Segment, Snapshot, TraceReport, Traceability,
+    TracerCost,
 };
 
 /// The hops, with names as long as the kernel allows.
@@ -93,6 +94,9 @@ pub(super) fn direction(hooks: [&str; 4], count: u64) -> DirectionReport {
         total: latencies(count, 1_300_000),
         neighbour_total: latencies(0, 0),
         drops: Vec::new(),
+        hooks: hooks
+            .map(|hook| HookReport { hook: hook.to_owned(), seen: count, ..HookReport::default() })
+            .to_vec(),
         ledger: Ledger { entered: count, completed: count, ..Ledger::default() }.settled(),
     }
 }

@@ -13,7 +13,7 @@ use flow::{Piece, flow};
 use table::{Block, Layout, Row};
 
 use super::{Canvas, Ink};
-use crate::model::{Direction, DirectionReport, Latencies, Ledger, Printable, Role, Segment, TraceReport};
+use crate::model::{Direction, DirectionReport, Latencies, Ledger, Printable, Role, TraceReport};
 
 /// Columns where there is no terminal: what fits into a log or a README.
 const DEFAULT_COLUMNS: usize = 100;
@@ -115,6 +115,7 @@ impl Page<'_> {
         }
         if block.is_some() || figures.ledger != Ledger::default().settled() {
             lines.extend(self.ledger(&figures.ledger));
+            lines.extend(self.troubles(&figures.hooks));
         }
         lines
     }
@@ -180,7 +181,7 @@ impl Page<'_> {
             Piece::new(Ink::Faint, format!("tracer: {} hooks", cost.hooks)),
             Piece::new(Ink::Faint, per_packet),
             Piece::new(Ink::Faint, format!("CPU {:.1} % of one core", cost.cpu_pct)),
-            Piece::new(Ink::Faint, format!("{} of maps", units::bytes(cost.map_bytes))),
+            Piece::new(Ink::Faint, format!("{} locked", units::bytes(cost.map_bytes))),
         ];
         lines.extend(self.flow(&pieces, " · ", 8));
         lines

@@ -83,7 +83,7 @@ fn a_clean_trace_reads_from_head_to_cost() {
             "tracer: 8 hooks",
             "118 ns per packet and hook (kernel BPF statistics, 8000 runs)",
             "CPU 0.3 % of one core",
-            "12.3 MiB of maps",
+            "12.3 MiB locked",
         ],
     );
     assert_eq!(
@@ -164,6 +164,16 @@ fn what_makes_the_figures_doubtful_comes_first() {
     assert_order(
         &text,
         &["= completed 1000", "· balanced", "beside  ambiguous 50 · untracked 11 · clock skew 4"],
+    );
+    for hook in snapshot.directions.ingress.hooks.iter_mut().filter(|hook| hook.hook == "qvo") {
+        (hook.ambiguous, hook.evicted) = (60, 7);
+    }
+    assert_order(
+        &drawn(&path(), &snapshot, at(100)),
+        &[
+            "beside  ambiguous 50",
+            "where   ambiguous at qvo qvoc3d70d5c-a90 60 · evicted after qvo qvoc3d70d5c-a90 7",
+        ],
     );
     // Four of a thousand are not much.
     assert!(!text.contains("skewed"), "{text}");

@@ -14,7 +14,7 @@ use crate::{
     attach::{self, Attached, LoadOptions},
     cli::{CliError, output},
     collect::{Collector, CostMeter, Progress, Records},
-    model::{PacketWay, Path, Plan, Printable, Snapshot, Traceability, TracerCost},
+    model::{Path, Plan, Printable, Snapshot, Tail, Traceability, TracerCost},
 };
 
 /// How often the table is looked at while the last packets come in.
@@ -29,10 +29,20 @@ pub(in crate::cli) struct SessionOptions {
     pub(in crate::cli) budget: Option<u64>,
     /// Whether to leave the neighbours' ports alone.
     pub(in crate::cli) path_only: bool,
-    /// Room for packet records; 0: none are wanted.
-    pub(in crate::cli) ring_bytes: u32,
+    pub(in crate::cli) emission: Emission,
     /// Whether the programs shall tell what they do.
     pub(in crate::cli) debug: bool,
+}
+
+/// Which packets are told one by one; by default none.
+#[derive(Debug, Clone, Copy, Default)]
+pub(in crate::cli) struct Emission {
+    /// Room for their records.
+    pub(in crate::cli) ring_bytes: u32,
+    /// Those whose identity is below this.
+    pub(in crate::cli) sample_below: u64,
+    /// And those that are slow.
+    pub(in crate::cli) tail: Tail,
 }
 
 /// Programs on the path, and what reads their maps. Dropping it takes everything off.
@@ -43,7 +53,8 @@ pub(in crate::cli) struct Session {
     cost: CostMeter,
     budget: Option<u64>,
     timeout: Duration,
-    records: Records,
+    /// Until somebody takes them.
+    records: Option<Records>,
     /// The programs' own words, at debug level.
     diagnostics: Option<EbpfLogger<&'static dyn Log>>,
 }
@@ -72,11 +83,12 @@ impl Session {
         }
         let load = LoadOptions {
             inflight_slots: options.inflight,
-            ring_bytes: options.ring_bytes,
+            ring_bytes: options.emission.ring_bytes,
             trace: TraceConfig {
                 timeout_ns: u64::try_from(options.timeout.as_nanos()).unwrap_or(u64::MAX),
                 mac: path.mac.as_number(),
-                sample_below: if options.ring_bytes > 0 { u64::MAX } else { 0 },
+                sample_below: options.emission.sample_below,
+                tail: u32::from(options.emission.tail != Tail::None),
                 budgeted: u32::from(options.budget.is_some()),
                 filter: options.filter,
                 ipv4: ipv4_numbers(&path.instance.ips),
@@ -94,7 +106,7 @@ impl Session {
         );
         let diagnostics = if options.debug { diagnostics(&mut attached) } else { None };
         let maps = attached.take_maps().map_err(|error| CliError::new(error.to_string()))?;
-        let (collector, records) = Collector::new(plan.clone(), maps, options.timeout)
+        let (collector, records) = Collector::new(plan.clone(), maps, options.timeout, options.emission.tail)
             .map_err(|error| CliError::new(error.to_string()))?;
         Ok(Self {
             plan,
@@ -103,7 +115,7 @@ impl Session {
             cost: CostMeter::start(),
             budget: options.budget,
             timeout: options.timeout,
-            records,
+            records: Some(records),
             diagnostics,
         })
     }
@@ -147,9 +159,9 @@ impl Session {
         self.collector.sweep()
     }
 
-    /// The next packet record, if there is one.
-    pub(in crate::cli) fn next_record(&mut self) -> Option<PacketWay> {
-        self.records.next(&self.plan)
+    /// The packets that are told one by one; can be taken once.
+    pub(in crate::cli) fn take_records(&mut self) -> Option<Records> {
+        self.records.take()
     }
 
     /// The figures so far.
@@ -161,6 +173,7 @@ impl Session {
             ns_per_hook,
             runs_measured: runs,
             cpu_pct: self.cost.cpu_pct(),
+            map_bytes: self.attached.locked_bytes(),
             ..TracerCost::default()
         })
     }
