@@ -10,7 +10,9 @@
 //!
 //! The programs themselves are those that a trace loads, unchanged. *Hot*: eight packets go round, so their slots are
 //! in the first-level cache. *Distinct*: no packet comes twice; 64 of them (what the kernel handles at a time) pass a
-//! hook before the first of them comes to the next one. A ratio is the median of the rounds' own ratios.
+//! hook before the first of them comes to the next one. The runs of a row
+//! in a round come in slices, of which the fastest counts; a row's figure is the median of its rounds, and a ratio the
+//! median of the rounds' own ratios.
 
 mod course;
 mod packets;
@@ -73,7 +75,7 @@ fn main() -> Result<()> {
     cpus.set(machine.cores - 1);
     sched_setaffinity(None, &cpus).context("stay on one CPU")?;
     let mut bench = rows::Bench::new(options.only.as_deref())?;
-    let runs = options.runs.next_multiple_of(1 << 14);
+    let runs = options.runs.next_multiple_of(course::SLICES << 12);
     // One for the caches.
     bench.round(runs)?;
     bench.forget();
