@@ -1,5 +1,7 @@
 //! Constants patched in by the loader.
 
+use core::hint::black_box;
+
 use aya_ebpf::Global;
 use hoptrace_common::config::{HookConfig, MAX_HOOKS, TraceConfig};
 use hoptrace_common::{
@@ -74,21 +76,20 @@ pub(crate) fn sends() -> bool {
     sample_below() != 0 || tail() != 0
 }
 
-/// The filter; volatile, field by field, so that the verifier sees constants.
+/// Whether there is a filter.
 #[inline(always)]
-pub(crate) fn filter() -> Filter {
+pub(crate) fn is_filtering() -> bool {
+    let filter = filter();
+    filter.protocol != 0 || filter.host_count != 0 || filter.port_count != 0
+}
+
+/// The filter.
+#[inline(always)]
+pub(crate) fn filter() -> &'static Filter {
     let trace: *const TraceConfig = (&raw const TRACE).cast();
-    // SAFETY: a static; volatile because the loader patches it after compilation.
-    unsafe {
-        let filter = &raw const (*trace).filter;
-        Filter {
-            protocol: (&raw const (*filter).protocol).read_volatile(),
-            host_count: (&raw const (*filter).host_count).read_volatile(),
-            port_count: (&raw const (*filter).port_count).read_volatile(),
-            ports: (&raw const (*filter).ports).read_volatile(),
-            hosts: (&raw const (*filter).hosts).read_volatile(),
-        }
-    }
+    // SAFETY: a static that nobody writes to while programs run. The compiler must not know which, because the loader
+    // patches it after compilation; the verifier knows, and what is in it.
+    unsafe { &*black_box(&raw const (*trace).filter) }
 }
 
 /// A hook's facts.

@@ -62,6 +62,17 @@ impl Attached {
     /// # Errors
     /// When the kernel refuses; nothing stays attached then.
     pub fn new(plan: &Plan, options: &LoadOptions) -> Result<Self, AttachError> {
+        let mut loaded = Self::load(plan, options)?;
+        loaded.attach(plan)?;
+        Ok(loaded)
+    }
+
+    /// The first half of [`Attached::new`]: the programs are in the kernel and on no interface. Benchmarks and tests
+    /// run them from there by hand.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn load(plan: &Plan, options: &LoadOptions) -> Result<Self, AttachError> {
         let cpus = cpus()?;
         let slots = options.inflight_slots.next_power_of_two().clamp(WAYS * 8, 1 << 24);
         let trace = TraceConfig {
@@ -94,10 +105,20 @@ impl Attached {
         load_programs(&mut ebpf, &programs)?;
         let rare = connect_rare_program(&mut ebpf)?;
         introduce_neighbours(&mut ebpf, &plan.neighbours, cpus)?;
-        for (name, hook) in programs.iter().zip(&plan.hooks) {
-            attach(classifier(&mut ebpf, name)?, hook)?;
-        }
         Ok(Self { ebpf, programs, _rare: rare, locked_bytes: locked_bytes() })
+    }
+
+    fn attach(&mut self, plan: &Plan) -> Result<(), AttachError> {
+        for (name, hook) in self.programs.iter().zip(&plan.hooks) {
+            attach(classifier(&mut self.ebpf, name)?, hook)?;
+        }
+        Ok(())
+    }
+
+    /// The program of the hook at `place` in the plan.
+    #[must_use]
+    pub fn program(&self, place: usize) -> Option<&SchedClassifier> {
+        self.ebpf.program(self.programs.get(place)?)?.try_into().ok()
     }
 
     /// The maps user space reads; can be taken once.
