@@ -42,8 +42,10 @@ pub struct HookCounters {
     pub ring_lost: u64,
     /// Records sent to user space.
     pub emitted: u64,
+    /// Of those joined: pieces that a large packet was cut into.
+    pub split: u64,
     /// Zero: whole cache lines.
-    pub reserved: [u64; 7],
+    pub reserved: [u64; 6],
     /// Scratch memory of the programs: what goes through it is unknown to the verifier.
     pub scratch: [u64; 8],
 }

@@ -16,4 +16,5 @@ pub mod histogram;
 pub mod inflight;
 pub mod neighbour;
 pub mod packet;
+pub mod pieces;
 pub mod record;

@@ -17,7 +17,7 @@ use crate::{
     emit::{causes, emit},
     guest,
     maps::{config, control, counters, inflight::Inflight, rare},
-    neighbour,
+    neighbour, pieces,
     reader::{Copied, Direct, SkbReader},
     tally,
     thorough::{self, hop_thoroughly},
@@ -124,13 +124,15 @@ fn handle<R: SkbReader>(
     let cpu = counters::cpu();
     let this = hook.for_rules(number, neighbour::ends_here(sight));
     let admit = if R::THOROUGH { reader.opaque(u32::from(admit)) != 0 } else { admit };
+    let large = pieces::is_large(skb, &packet);
     let outcome = if R::THOROUGH {
-        let kind = hop_thoroughly(number, packet.identity, now_ns, thorough::terms(admit, sight));
+        let kind = hop_thoroughly(number, packet.identity, now_ns, thorough::terms(admit, large, sight));
         thorough::outcome(kind, counted)
     } else {
         let table = Inflight(counted.scratch.as_mut_ptr());
         let aside = neighbour::aside(sight);
-        let outcome = quickly(table, &Visit { hook: this, key: packet.identity, now_ns, admit, aside });
+        let outcome =
+            quickly(table, &Visit { hook: this, key: packet.identity, now_ns, admit, aside, large });
         if matches!(outcome.kind, Kind::Retry) {
             return rare::leave(rare::Note::decided(number, admit, now_ns));
         }
@@ -142,8 +144,16 @@ fn handle<R: SkbReader>(
     counted.seen += 1;
     neighbour::count(hook, outcome.kind, sight, skb);
     match outcome.kind {
-        Kind::New => tally::arrived(cpu, counted, &outcome, &this),
+        Kind::New => {
+            tally::arrived(cpu, counted, &outcome, &this);
+            if !this.entry && pieces::is_expected(skb, &packet, number) {
+                counted.split += 1;
+            }
+        }
         Kind::Passed => {
+            if outcome.control.large() {
+                pieces::expect(skb, &packet, number);
+            }
             let total_ns = tally::passed(cpu, counted, &outcome, &this, hook);
             if this.terminal && config::sends() {
                 let causes = causes(gate, this.direction, packet.identity, total_ns);

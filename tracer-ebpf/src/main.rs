@@ -12,6 +12,7 @@ mod guest;
 mod hop;
 mod maps;
 mod neighbour;
+mod pieces;
 mod reader;
 mod tally;
 mod thorough;

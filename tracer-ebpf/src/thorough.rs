@@ -16,13 +16,15 @@ use crate::{
 
 /// Bit of `terms` that lets a packet without a slot have one.
 const TERMS_ADMIT: u32 = 1;
-/// Above it: what the sight means.
-const TERMS_SIGHT_SHIFT: u32 = 1;
+/// Bit of `terms` of a packet that may be cut into pieces.
+const TERMS_LARGE: u32 = 2;
+/// Above them: what the sight means.
+const TERMS_SIGHT_SHIFT: u32 = 2;
 
 /// What [`hop_thoroughly`] needs to know besides, in one number.
 #[inline(always)]
-pub(crate) const fn terms(admit: bool, sight: u32) -> u32 {
-    (admit as u32) | (sight << TERMS_SIGHT_SHIFT)
+pub(crate) const fn terms(admit: bool, large: bool, sight: u32) -> u32 {
+    (admit as u32) | ((large as u32) << 1) | (sight << TERMS_SIGHT_SHIFT)
 }
 
 /// Applies all rules of the table to the packet `key` at hook `number`; `terms` is from [`terms`]. Gives the number of the outcome's [`Kind`];
@@ -35,7 +37,9 @@ pub(crate) extern "C" fn hop_thoroughly(number: u32, key: u64, now_ns: u64, term
     let hook = config::hook(number).for_rules(number, neighbour::ends_here(sight));
     let table = Inflight(counted.scratch.as_mut_ptr());
     let admit = terms & TERMS_ADMIT != 0;
-    let outcome = thoroughly(table, &Visit { hook, key, now_ns, admit, aside: neighbour::aside(sight) });
+    let large = terms & TERMS_LARGE != 0;
+    let aside = neighbour::aside(sight);
+    let outcome = thoroughly(table, &Visit { hook, key, now_ns, admit, aside, large });
     let [_, index, control, latency_ns, total_ns, hook, withdrawn, _] = &mut counted.scratch;
     *index = u64::from(outcome.index);
     *control = outcome.control.0;

@@ -16,7 +16,8 @@ pub enum State {
 }
 
 /// Bits: 0..3 state · 3 joined · 4 direction · 5 crossed · 6 overtaken · 7 elsewhere ·
-/// 8..12 count · 12..16 last hook · 16..32 hooks passed · 32..64 generation. In state `Ambiguous` the count is that of the packets.
+/// 8..12 count · 12..16 last hook · 16..32 hooks passed · 32 large ·
+/// 33..64 generation. In state `Ambiguous` the count is that of the packets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Control(pub u64);
 
@@ -31,7 +32,9 @@ const COUNT: u64 = 0xf << COUNT_SHIFT;
 const LAST_SHIFT: u32 = 12;
 const LAST: u64 = 0xf << LAST_SHIFT;
 const MASK_SHIFT: u32 = 16;
-const GENERATION: u64 = 0xffff_ffff << 32;
+const LARGE: u64 = 1 << 32;
+const GENERATION_SHIFT: u32 = 33;
+const GENERATION: u64 = u64::MAX << GENERATION_SHIFT;
 
 const FREE: u64 = 0;
 const BUSY: u64 = 1;
@@ -89,6 +92,13 @@ impl Control {
     #[must_use]
     pub const fn overtaken(self) -> bool {
         self.0 & OVERTAKEN != 0
+    }
+
+    /// Whether the first hook saw a packet larger than the wire carries: what comes next may be pieces of it.
+    #[inline(always)]
+    #[must_use]
+    pub const fn large(self) -> bool {
+        self.0 & LARGE != 0
     }
 
     /// Whether a copy of the packet was seen leaving the host's switch by a port beside the path.
@@ -149,6 +159,11 @@ impl Control {
     }
 
     #[inline(always)]
+    pub(super) const fn with_large(self, large: bool) -> Self {
+        Self(if large { self.0 | LARGE } else { self.0 })
+    }
+
+    #[inline(always)]
     pub(super) const fn with_elsewhere(self) -> Self {
         Self(self.0 | ELSEWHERE)
     }
@@ -187,6 +202,6 @@ impl Control {
     /// This word with the generation behind that of `old`.
     #[inline(always)]
     pub(super) const fn generation_after(self, old: Self) -> Self {
-        Self((self.0 & !GENERATION) | (old.0 & GENERATION).wrapping_add(1 << 32))
+        Self((self.0 & !GENERATION) | (old.0 & GENERATION).wrapping_add(1 << GENERATION_SHIFT))
     }
 }

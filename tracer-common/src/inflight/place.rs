@@ -14,7 +14,7 @@ pub const BUSY: u32 = u32::MAX - 1;
 #[inline(always)]
 const fn first_word(visit: &Visit) -> Control {
     let hook = &visit.hook;
-    Control::first(hook.id, hook.direction, !hook.entry, hook.terminal)
+    Control::first(hook.id, hook.direction, !hook.entry, hook.terminal).with_large(visit.large)
 }
 
 /// Writes a new packet into a slot that is `BUSY` and ours.

@@ -43,6 +43,8 @@ pub struct Visit {
     pub admit: bool,
     /// What the sight means where the hook is beside the path.
     pub aside: Aside,
+    /// Whether the packet may be cut into pieces on its way.
+    pub large: bool,
 }
 
 /// How an earlier count must be taken back because the packet turned out to be ambiguous.

@@ -22,11 +22,18 @@ impl Traced {
     }
 
     fn received(&mut self, now_ns: u64) -> Outcome {
-        self.sight(Visit { hook: neighbour(true), key: KEY, now_ns, admit: false, aside: Aside::No })
+        self.sight(Visit {
+            hook: neighbour(true),
+            key: KEY,
+            now_ns,
+            admit: false,
+            aside: Aside::No,
+            large: false,
+        })
     }
 
     fn copied(&mut self, now_ns: u64, aside: Aside) -> Outcome {
-        self.sight(Visit { hook: neighbour(false), key: KEY, now_ns, admit: false, aside })
+        self.sight(Visit { hook: neighbour(false), key: KEY, now_ns, admit: false, aside, large: false })
     }
 }
 

@@ -43,13 +43,13 @@ fn the_whole_way_in_either_direction() {
 #[test]
 fn without_admission_only_known_packets_are_followed() {
     let mut traced = Traced::new(16);
-    let stranger = Visit { hook: hook(1), key: KEY, now_ns: 5, admit: false, aside: Aside::No };
+    let stranger = Visit { hook: hook(1), key: KEY, now_ns: 5, admit: false, aside: Aside::No, large: false };
     assert_eq!(visit(&traced.table, &stranger).kind, Kind::Missing);
     assert_eq!(traced.kind(0, KEY, 5), Kind::New);
     assert_eq!(visit(&traced.table, &stranger).kind, Kind::Passed);
     assert_eq!(traced.kind(3, KEY, 5), Kind::Passed);
     // A done one is no reason to start again.
-    let again = Visit { hook: hook(0), key: KEY, now_ns: 9, admit: false, aside: Aside::No };
+    let again = Visit { hook: hook(0), key: KEY, now_ns: 9, admit: false, aside: Aside::No, large: false };
     assert_eq!(visit(&traced.table, &again).kind, Kind::Missing);
     assert_eq!(traced.table.count(State::Done), 1);
 }
@@ -94,7 +94,7 @@ fn a_done_slot_is_reused_first() {
     let outcome = traced.at(0, second, 20);
     assert_eq!((outcome.kind, outcome.hook, outcome.index), (Kind::New, 0, traced.slot(first)));
     let after = traced.table.at(outcome.index).control();
-    assert_eq!(after.0 >> 32, (before.0 >> 32) + 1, "the generation");
+    assert_eq!(after.0 >> 33, (before.0 >> 33) + 1, "the generation");
     assert_eq!((after.passed(), after.count()), (1, 1));
     assert_eq!(traced.table.spilled_of_all_sets()[3], 0);
     let ledger = traced.finish(20);
@@ -498,12 +498,12 @@ fn a_busy_slot_is_left_alone() {
 fn the_generation_wraps() {
     let mut traced = Traced::new(16);
     let slot = traced.slot(KEY);
-    traced.table.at(slot).publish(Control(0xffff_fffe << 32));
-    for expected in [0xffff_ffff, 0, 1] {
+    traced.table.at(slot).publish(Control(0x7fff_fffe << 33));
+    for expected in [0x7fff_ffff, 0, 1] {
         for id in 0..4 {
             let outcome = traced.at(id, KEY, 10);
             assert_eq!(outcome.kind, if id == 0 { Kind::New } else { Kind::Passed });
-            assert_eq!(traced.table.at(slot).control().0 >> 32, expected);
+            assert_eq!(traced.table.at(slot).control().0 >> 33, expected);
             assert_eq!(traced.table.at(slot).control().passed(), (2 << id) - 1);
         }
     }

@@ -104,8 +104,10 @@ impl Run<'_> {
     fn walk(&self, packet: &mut Packet, tally: &mut Tally) {
         let hook = hook(packet.next_hook);
         let now_ns = packet.base_ns + u64::from(hook.id) * STEP_NS;
-        let outcome =
-            visit(self.table, &Visit { hook, key: packet.key, now_ns, admit: true, aside: Aside::No });
+        let outcome = visit(
+            self.table,
+            &Visit { hook, key: packet.key, now_ns, admit: true, aside: Aside::No, large: false },
+        );
         tally.ledger.count(hook, &outcome);
         packet.next_hook += 1;
         if packet.nature == Nature::Twin {

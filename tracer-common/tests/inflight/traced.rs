@@ -33,7 +33,7 @@ impl Traced {
     }
 
     pub(crate) fn at_hook(&mut self, hook: Hook, key: u64, now_ns: u64) -> Outcome {
-        self.sight(Visit { hook, key, now_ns, admit: true, aside: Aside::No })
+        self.sight(Visit { hook, key, now_ns, admit: true, aside: Aside::No, large: false })
     }
 
     pub(crate) fn at(&mut self, id: u8, key: u64, now_ns: u64) -> Outcome {

@@ -21,8 +21,10 @@ fn walk(processor: Processor<'_>, ledger: &mut Ledger, key: u64, base_ns: u64, h
         .iter()
         .map(|&id| {
             let now_ns = base_ns + u64::from(id) * STEP_NS;
-            let outcome =
-                visit(processor, &Visit { hook: hook(id), key, now_ns, admit: true, aside: Aside::No });
+            let outcome = visit(
+                processor,
+                &Visit { hook: hook(id), key, now_ns, admit: true, aside: Aside::No, large: false },
+            );
             ledger.count(hook(id), &outcome);
             outcome
         })

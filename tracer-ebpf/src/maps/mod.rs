@@ -6,6 +6,7 @@ pub(crate) mod counters;
 pub(crate) mod inflight;
 pub(crate) mod latency;
 pub(crate) mod neighbours;
+pub(crate) mod pieces;
 pub(crate) mod questions;
 pub(crate) mod rare;
 pub(crate) mod records;

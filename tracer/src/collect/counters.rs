@@ -44,7 +44,8 @@ fn add(sum: &HookCounters, more: &HookCounters) -> HookCounters {
         unparsed: sum.unparsed + more.unparsed,
         ring_lost: sum.ring_lost + more.ring_lost,
         emitted: sum.emitted + more.emitted,
-        reserved: [0; 7],
+        split: sum.split + more.split,
+        reserved: [0; 6],
         scratch: [0; 8],
     }
 }

@@ -45,7 +45,9 @@ pub(super) fn ledger(direction: Direction, hooks: &[(&HookPlan, HookCounters)], 
         let withdrawn = counters.withdrawn_entered + counters.withdrawn_joined;
         ledger.ambiguous += withdrawn;
         let mut entered = counters.entered;
-        let mut gone = counters.withdrawn_joined;
+        // Pieces of large packets have a place of their own in the balance.
+        let mut gone = counters.withdrawn_joined + counters.split;
+        ledger.split += counters.split;
         if plan.config.flags & HookConfig::ENTRY != 0 {
             ledger.ambiguous += counters.ambiguous;
             // Overtaken at the first hook: it joined before, and has entered after all.
@@ -54,6 +56,12 @@ pub(super) fn ledger(direction: Direction, hooks: &[(&HookPlan, HookCounters)], 
         }
         ledger.entered = (ledger.entered + entered).saturating_sub(counters.withdrawn_entered);
         ledger.joined_midway = ledger.joined_midway.wrapping_add(counters.joined).wrapping_sub(gone);
+    }
+    // A piece that turned out to be ambiguous was withdrawn as one that joined.
+    let pieces_withdrawn = 0_u64.wrapping_sub(ledger.joined_midway);
+    if pieces_withdrawn <= ledger.split {
+        ledger.split -= pieces_withdrawn;
+        ledger.joined_midway = 0;
     }
     ledger.settled()
 }

@@ -1,0 +1,90 @@
+//! Pieces of large TCP packets.
+
+use aya_ebpf::{bindings::__sk_buff, helpers::generated::bpf_skb_load_bytes};
+use hoptrace_common::{
+    packet::{ETHERTYPE_IPV4, PROTOCOL_TCP, Packet},
+    pieces::{Expected, LARGE_ABOVE_BYTES, Segment, flow},
+};
+
+use crate::maps::pieces;
+
+/// Bytes of a TCP header without options.
+const TCP_LEN: usize = 20;
+
+/// Whether the packet may be cut into pieces on its way.
+#[inline(always)]
+pub(crate) fn is_large(skb: *mut __sk_buff, packet: &Packet) -> bool {
+    // SAFETY: the context of the running program.
+    packet.protocol == PROTOCOL_TCP && unsafe { (*skb).len } > LARGE_ABOVE_BYTES
+}
+
+/// A large packet, or its first piece, came to `hook`: pieces may follow.
+#[inline(always)]
+pub(crate) fn expect(skb: *mut __sk_buff, packet: &Packet, hook: u32) {
+    piece(skb, packet.l3_offset | (packet.l4_offset << 16), packet.l3_end, hook | expect_flag(packet));
+}
+
+/// Whether a packet that is new at `hook` is the piece that was expected there.
+#[inline(always)]
+pub(crate) fn is_expected(skb: *mut __sk_buff, packet: &Packet, hook: u32) -> bool {
+    packet.protocol == PROTOCOL_TCP
+        && packet.fragment_tail == 0
+        && piece(skb, packet.l3_offset | (packet.l4_offset << 16), packet.l3_end, hook | ip_flag(packet)) != 0
+}
+
+const HOOK: u32 = 0xf;
+const IS_IPV4: u32 = 1 << 4;
+const IS_FIRST: u32 = 1 << 5;
+
+#[inline(always)]
+const fn ip_flag(packet: &Packet) -> u32 {
+    if packet.ether_type == ETHERTYPE_IPV4 { IS_IPV4 } else { 0 }
+}
+
+#[inline(always)]
+const fn expect_flag(packet: &Packet) -> u32 {
+    ip_flag(packet) | IS_FIRST
+}
+
+/// Looks at one segment; `terms` are the flags above. Gives 1 when it was expected, or is the first. A function of its
+/// own: few packets come here.
+#[inline(never)]
+fn piece(skb: *mut __sk_buff, offsets: u32, l3_end: u32, terms: u32) -> u32 {
+    let Some(segment) = read(skb, offsets & 0xffff, offsets >> 16, l3_end, terms) else { return 0 };
+    let Some(place) = pieces::of(segment.flow) else { return 0 };
+    // SAFETY: a map value; torn by another CPU it fits no segment, or a piece is taken for a packet that joined midway.
+    unsafe {
+        if terms & IS_FIRST == 0 && !segment.follows(&place.read_volatile()) {
+            return 0;
+        }
+        place.write_volatile(Expected { flow: segment.flow, sequence: segment.end(), reserved: 0 });
+    }
+    1
+}
+
+#[inline(always)]
+fn read(skb: *mut __sk_buff, l3_offset: u32, l4_offset: u32, l3_end: u32, terms: u32) -> Option<Segment> {
+    let mut tcp = [0_u8; TCP_LEN];
+    let mut addresses = [0_u64; 4];
+    // SAFETY: both targets have room for what is read.
+    let read = unsafe {
+        let (offset, len) = if terms & IS_IPV4 != 0 { (12, 8) } else { (8, 32) };
+        bpf_skb_load_bytes(skb.cast(), l4_offset, tcp.as_mut_ptr().cast(), TCP_LEN as u32)
+            | bpf_skb_load_bytes(skb.cast(), l3_offset + offset, addresses.as_mut_ptr().cast(), len)
+    };
+    if read != 0 {
+        return None;
+    }
+    // SAFETY: the context of the running program.
+    let frame_len = unsafe { (*skb).len };
+    // Where the length field of IP can not say it, the frame does.
+    let end = if l3_end == u32::MAX { frame_len } else { l3_end };
+    let header_len = u32::from(tcp[12] >> 4) * 4;
+    let [a, b, c, d] = addresses;
+    let ports = u32::from_ne_bytes([tcp[0], tcp[1], tcp[2], tcp[3]]);
+    Some(Segment {
+        flow: flow(a ^ b.rotate_left(16) ^ c.rotate_left(32) ^ d.rotate_left(48), ports, terms & HOOK),
+        sequence: u32::from_be_bytes([tcp[4], tcp[5], tcp[6], tcp[7]]),
+        len_bytes: end.wrapping_sub(l4_offset).wrapping_sub(header_len),
+    })
+}
