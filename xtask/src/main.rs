@@ -33,7 +33,7 @@ enum Command {
     /// Formatting, clippy, licences and sources of dependencies.
     Lint,
     /// Set-up, lint, unit tests, end-to-end tests in the lab.
-    Test,
+    Test(test::TestArgs),
     /// Set-up, build, start the lab, trace a real guest for five seconds.
     Demo,
     /// A compute node on this machine: real OVS, real libvirt, two real guests.
@@ -63,7 +63,7 @@ fn main() -> ExitCode {
         Command::Setup(args) => setup::run(&args),
         Command::Build => build::run(),
         Command::Lint => lint::run(),
-        Command::Test => test::run(),
+        Command::Test(args) => test::run(&args),
         Command::Demo => demo::run(),
         Command::Lab(command) => lab::run(command),
         Command::Vm(args) => vm::run(args),

@@ -19,6 +19,9 @@ const QUEUE_FRAMES: &str = "20000";
 
 /// Starts all guests, each behind its tap on `qbr`; returns when their agents are ready.
 pub(super) fn start_guests(lab: &mut Lab, agent: &Path) -> Result<()> {
+    if !Path::new("/dev/net/tun").exists() {
+        run("modprobe", &["tun"])?;
+    }
     // Listener reports once, as in a guest of libvirt's; not a setting of single namespaces.
     finish(command("sysctl").args(["-q", "-w", "net.ipv6.mld_qrv=1"]))?;
     let offload = lab.datapath != "netdev";
