@@ -6,12 +6,12 @@
     reason = "a panic is a failed test; a JSON value that is missing reads as null"
 )]
 
-use std::{process::Command, time::Duration};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use hoptrace_tests::{
     Tracer,
-    lab::{Guest, Lab},
+    lab::{Guest, Lab, Trap},
 };
 use serde_json::{Value, json};
 
@@ -21,30 +21,6 @@ const DOOMED: u64 = 200;
 const DOOMED_PORT: u16 = 4444;
 /// Pings beside them, which must come through.
 const INNOCENT: u64 = 100;
-
-/// Runs a program of the host side of the lab; it must succeed.
-fn run(program: &str, args: &[&str]) -> Result<()> {
-    let output = Command::new(program).args(args).output().with_context(|| format!("run {program}"))?;
-    ensure!(output.status.success(), "{program} {args:?}: {}", String::from_utf8_lossy(&output.stderr));
-    Ok(())
-}
-
-/// Takes a trap away again, whatever happens.
-struct Trap(&'static str, Vec<String>);
-
-impl Trap {
-    fn set(program: &'static str, set: &[&str], remove: &[&str]) -> Result<Self> {
-        run(program, set)?;
-        Ok(Self(program, remove.iter().map(|word| (*word).to_owned()).collect()))
-    }
-}
-
-impl Drop for Trap {
-    fn drop(&mut self) {
-        let words: Vec<_> = self.1.iter().map(String::as_str).collect();
-        run(self.0, &words).expect("the trap can be taken away");
-    }
-}
 
 /// Sends into the trap from both sides, with innocent traffic beside it, and gives the report.
 fn trace_doomed(lab: &Lab, guest: &Guest) -> Result<Value> {

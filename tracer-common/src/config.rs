@@ -30,6 +30,12 @@ pub struct TraceConfig {
     pub guest_segment: u16,
     /// The first hook of each direction, egress first.
     pub entries: [u8; 2],
+    /// The hooks that packets from neighbours enter by, a bit each.
+    pub neighbour_entries: u16,
+    /// Zero.
+    pub reserved: u16,
+    /// 1 to send packets slower than [`Control::slower_than_ns`] to the ring buffer.
+    pub tail: u32,
     /// Which packets are traced.
     pub filter: Filter,
     /// The VM's IPv4 addresses, read as little-endian numbers; 0 where there is none.
@@ -46,12 +52,14 @@ pub struct HookConfig {
     pub flags: u8,
     /// Hooks behind it in its direction, a bit each.
     pub later: u16,
+    /// Hooks at neighbours that packets may leave by after it, a bit each.
+    pub beside: u16,
     /// The segment from each other hook to this one; [`OFF_PATH_SEGMENT`] where there is none.
     pub segment_from: [u8; MAX_HOOKS],
     /// The segment of the whole way, recorded at a terminal hook.
     pub total_segment: u8,
-    /// Zero.
-    pub reserved: [u8; 3],
+    /// The segment of the whole way of packets that came from a neighbour.
+    pub total_from_neighbour: u8,
 }
 
 impl HookConfig {
@@ -63,9 +71,11 @@ impl HookConfig {
     pub const GUEST: u8 = 1 << 2;
     /// On an interface that other VMs' packets cross, too.
     pub const SHARED: u8 = 1 << 3;
+    /// At the ports of other VMs on the same switch, beside the path.
+    pub const NEIGHBOUR: u8 = 1 << 4;
 }
 
-/// The gate and the budget: the one page that user space and the programs both write.
+/// The gate, the budget and the thresholds: the one page that user space and the programs both write.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct Control {
@@ -76,6 +86,9 @@ pub struct Control {
     pub foreign_source: u32,
     /// Packets still to be admitted; counts below zero, as a two's complement.
     pub budget: u64,
+    /// A packet whose whole way took longer goes to the ring buffer; per direction, egress first, in nanoseconds.
+    /// [`Control::NEVER`]: none does. Read only if [`TraceConfig::tail`] is 1.
+    pub slower_than_ns: [u64; 2],
 }
 
 impl Control {
@@ -85,7 +98,9 @@ impl Control {
     pub const OPEN: u32 = 1;
     /// Only packets already in the table are followed.
     pub const DRAINING: u32 = 2;
+    /// No way takes longer than this.
+    pub const NEVER: u64 = u64::MAX;
 }
 
 const _: () = assert!(size_of::<HookConfig>() == 24);
-const _: () = assert!(size_of::<Control>() == 16);
+const _: () = assert!(size_of::<Control>() == 32);

@@ -40,6 +40,10 @@ pub struct HookCounters {
     pub unparsed: u64,
     /// Records the ring buffer had no room for.
     pub ring_lost: u64,
+    /// Records sent to user space.
+    pub emitted: u64,
+    /// Zero: whole cache lines.
+    pub reserved: [u64; 7],
     /// Scratch memory of the programs: what goes through it is unknown to the verifier.
     pub scratch: [u64; 8],
 }
@@ -85,5 +89,5 @@ impl SegmentStats {
     }
 }
 
-const _: () = assert!(size_of::<HookCounters>() == 192);
+const _: () = assert!(size_of::<HookCounters>() == 256);
 const _: () = assert!(size_of::<SegmentStats>() == 64);

@@ -14,5 +14,6 @@ pub mod exchange;
 pub mod filter;
 pub mod histogram;
 pub mod inflight;
+pub mod neighbour;
 pub mod packet;
 pub mod record;

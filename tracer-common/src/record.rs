@@ -22,12 +22,19 @@ pub struct PacketRecord {
     pub ether_type: u16,
     /// IP protocol.
     pub protocol: u8,
-    /// Zero.
-    pub reserved: u8,
+    /// Why it was sent: [`PacketRecord::SAMPLED`], [`PacketRecord::SLOW`] or both.
+    pub causes: u8,
     /// Length of the frame at the last hook, in bytes.
     pub len_bytes: u32,
     /// Zero.
     pub padding: [u32; 5],
+}
+
+impl PacketRecord {
+    /// The identity was below the threshold of the sample.
+    pub const SAMPLED: u8 = 1;
+    /// The whole way took longer than user space asked for.
+    pub const SLOW: u8 = 1 << 1;
 }
 
 const _: () = assert!(size_of::<PacketRecord>() == 128);

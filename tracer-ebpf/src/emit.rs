@@ -9,13 +9,35 @@ use hoptrace_common::{
 };
 
 use crate::maps::{
+    config,
+    control::Gate,
     inflight::{Cell, Inflight},
     records,
 };
 
-/// Sends the packet's slot and flow to user space.
+/// Why a packet at its last hook is to be sent; 0: it is not. `total_ns` is how long its whole way took, 0 where that is
+/// not known.
 #[inline(always)]
-pub(crate) fn emit<R: Reader>(reader: &R, packet: &Packet, skb: *mut __sk_buff, outcome: &Outcome) -> bool {
+pub(crate) fn causes(gate: Gate, direction: u8, identity: u64, total_ns: u64) -> u8 {
+    let mut causes = 0;
+    if identity < config::sample_below() {
+        causes |= PacketRecord::SAMPLED;
+    }
+    if config::tail() != 0 && total_ns > gate.slower_than_ns(direction) {
+        causes |= PacketRecord::SLOW;
+    }
+    causes
+}
+
+/// Sends the packet's slot and flow to user space, and why.
+#[inline(always)]
+pub(crate) fn emit<R: Reader>(
+    reader: &R,
+    packet: &Packet,
+    skb: *mut __sk_buff,
+    outcome: &Outcome,
+    causes: u8,
+) -> bool {
     let Some(slot): Option<Cell> = Inflight(core::ptr::null_mut()).slot(outcome.index) else { return false };
     let (source, destination) = addresses(reader, packet).unwrap_or(([0; 2], [0; 2]));
     let ports = if packet.fragment_tail == 0 && packet.ether_type != ETHERTYPE_ARP {
@@ -32,7 +54,7 @@ pub(crate) fn emit<R: Reader>(reader: &R, packet: &Packet, skb: *mut __sk_buff, 
             (*record).destination_port = ports.1;
             (*record).ether_type = packet.ether_type;
             (*record).protocol = packet.protocol;
-            (*record).reserved = 0;
+            (*record).causes = causes;
             (*record).len_bytes = (*skb).len;
             (*record).padding = [0; 5];
             slot.copy_to(&raw mut (*record).slot, outcome.control)

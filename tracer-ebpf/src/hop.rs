@@ -1,7 +1,7 @@
 //! What happens to a packet at a hook.
 //!
-//! Each hook has a program of its own that reads the headers in place and knows the two cases almost every packet is.
-//! What is not as simple as that goes on, by a tail call, in one program that all hooks share: it copies the head of
+//! Each hook has a program of its own that reads the headers in place, and knows the shapes that almost every packet
+//! has and the cases that almost every packet is. What is not as simple as that goes on, by a tail call, in one program that all hooks share: it copies the head of
 //! the packet and knows all rules. So the verifier has the large part to follow once, not once per hook.
 
 use aya_ebpf::{bindings::__sk_buff, helpers::generated::bpf_ktime_get_ns, programs::TcContext};
@@ -10,14 +10,14 @@ use hoptrace_common::{
     config::{Control as GateState, HookConfig},
     counters::HookCounters,
     inflight::{Kind, Outcome, Visit, quickly},
-    packet::{Frame, Packet, ParseError, parse},
 };
 
 use crate::{
     claim::{CLAIM_GROUP, CLAIM_IF_TRACKED, CLAIM_NONE, CLAIM_OWN, claim, concerns_guest},
-    emit::emit,
+    emit::{causes, emit},
     guest,
     maps::{config, control, counters, inflight::Inflight, rare},
+    neighbour,
     reader::{Copied, Direct, SkbReader},
     tally,
     thorough::{self, hop_thoroughly},
@@ -41,9 +41,9 @@ pub(crate) fn hop(skb: *mut __sk_buff, number: u32) {
     }
 }
 
-/// Reads the headers where they are. One function for all hooks; the number is a constant to the verifier all the
-/// same, and with it everything known about the hook.
-#[inline(never)]
+/// Reads the headers where they are. In line: where returns are guarded against speculation, each takes several
+/// nanoseconds.
+#[inline(always)]
 fn in_place(skb: *mut __sk_buff, number: u32) -> u32 {
     let Some(counted) = counters::of(counters::cpu(), number) else { return DONE };
     // SAFETY: the context of the running program, and a map value of this CPU.
@@ -75,28 +75,19 @@ fn handle<R: SkbReader>(
         return DONE;
     }
     let hook = config::hook(number);
-    let Some(frame) = Frame::read(reader) else {
-        return if reader.is_whole(skb) { DONE } else { rare::leave(rare::Note::undecided(number)) };
+    let Some(frame) = reader.frame() else {
+        return if R::THOROUGH { DONE } else { rare::leave(rare::Note::undecided(number)) };
     };
     let claim = claim(hook, &frame, gate);
     if claim == CLAIM_NONE {
         return DONE;
     }
-    // All ways so far meet here, for the verifier too: it follows what comes next once.
-    let claim = reader.opaque(claim);
-    let reader = &reader.renewed(skb);
-    let packet = match parse(reader, &frame) {
-        Ok(packet) => Packet {
-            ether_type: reader.opaque(u32::from(packet.ether_type)) as u16,
-            protocol: reader.opaque(u32::from(packet.protocol)) as u8,
-            fragment_tail: reader.opaque(u32::from(packet.fragment_tail)) as u8,
-            l3_end: reader.opaque(packet.l3_end),
-            ..packet
-        },
-        Err(ParseError::Truncated) if !reader.is_whole(skb) => {
-            return rare::leave(rare::Note::undecided(number));
-        }
-        Err(_) => {
+    let packet = match reader.packet(&frame) {
+        Ok(packet) if R::THOROUGH || claim == CLAIM_OWN => packet,
+        // A usual packet to a group is no ARP.
+        Ok(_) if claim == CLAIM_GROUP => return DONE,
+        _ if !R::THOROUGH => return rare::leave(rare::Note::undecided(number)),
+        _ => {
             if claim == CLAIM_OWN {
                 counted.unparsed += 1;
                 debug!(
@@ -107,15 +98,19 @@ fn handle<R: SkbReader>(
             return DONE;
         }
     };
-    let reader = &reader.renewed(skb);
+    // The verifier follows what comes next once for all ways to it.
+    let claim = if R::THOROUGH { reader.opaque(claim) } else { CLAIM_OWN };
     if claim == CLAIM_GROUP && !concerns_guest(reader, &packet) {
         return DONE;
     }
-    if !config::filter().matches(reader, &packet) {
+    if config::is_filtering() && !config::filter().matches(reader, &packet) {
         return DONE;
     }
     let entry = hook.has(HookConfig::ENTRY);
-    let mut admit = gate_state == GateState::OPEN && claim != CLAIM_IF_TRACKED;
+    let sight = neighbour::sight(hook, &frame, skb);
+    // What leaves by a neighbour's port came by the path: a packet unknown there is none of ours.
+    let mut admit =
+        gate_state == GateState::OPEN && claim != CLAIM_IF_TRACKED && !neighbour::leaves_beside(hook);
     let mut now_ns = note.now_ns;
     if note.is_decided() {
         admit = note.admit();
@@ -127,14 +122,15 @@ fn handle<R: SkbReader>(
         now_ns = unsafe { bpf_ktime_get_ns() };
     }
     let cpu = counters::cpu();
-    let this = hook.for_rules(number);
-    let admit = reader.opaque(u32::from(admit)) != 0;
+    let this = hook.for_rules(number, neighbour::ends_here(sight));
+    let admit = if R::THOROUGH { reader.opaque(u32::from(admit)) != 0 } else { admit };
     let outcome = if R::THOROUGH {
-        let kind = hop_thoroughly(number, packet.identity, now_ns, u32::from(admit));
+        let kind = hop_thoroughly(number, packet.identity, now_ns, thorough::terms(admit, sight));
         thorough::outcome(kind, counted)
     } else {
         let table = Inflight(counted.scratch.as_mut_ptr());
-        let outcome = quickly(table, &Visit { hook: this, key: packet.identity, now_ns, admit });
+        let aside = neighbour::aside(sight);
+        let outcome = quickly(table, &Visit { hook: this, key: packet.identity, now_ns, admit, aside });
         if matches!(outcome.kind, Kind::Retry) {
             return rare::leave(rare::Note::decided(number, admit, now_ns));
         }
@@ -144,12 +140,20 @@ fn handle<R: SkbReader>(
         return DONE;
     }
     counted.seen += 1;
+    neighbour::count(hook, outcome.kind, sight, skb);
     match outcome.kind {
         Kind::New => tally::arrived(cpu, counted, &outcome, &this),
         Kind::Passed => {
-            tally::passed(cpu, counted, &outcome, &this, hook);
-            if this.terminal && packet.identity < config::sample_below() {
-                counted.ring_lost += u64::from(!emit(reader, &packet, skb, &outcome));
+            let total_ns = tally::passed(cpu, counted, &outcome, &this, hook);
+            if this.terminal && config::sends() {
+                let causes = causes(gate, this.direction, packet.identity, total_ns);
+                if causes != 0 {
+                    if emit(reader, &packet, skb, &outcome, causes) {
+                        counted.emitted += 1;
+                    } else {
+                        counted.ring_lost += 1;
+                    }
+                }
             }
         }
         _ => {
@@ -181,7 +185,9 @@ fn strange(
 ) {
     let hook = config::hook(number);
     if matches!(outcome.kind, Kind::Overtaken) {
-        tally::overtaken(cpu, counted, outcome, &hook.for_rules(number), hook);
+        tally::overtaken(cpu, counted, outcome, &hook.for_rules(number, false), hook);
+    } else if matches!(outcome.kind, Kind::Aside) {
+        tally::aside(cpu, counted, outcome, hook);
     } else {
         tally::strange(cpu, counted, outcome);
     }

@@ -11,6 +11,7 @@ mod emit;
 mod guest;
 mod hop;
 mod maps;
+mod neighbour;
 mod reader;
 mod tally;
 mod thorough;

@@ -1,7 +1,7 @@
 //! Packet bytes: read in place where they are linear, else from a bounded copy.
 
 use aya_ebpf::{bindings::__sk_buff, helpers::generated::bpf_skb_load_bytes};
-use hoptrace_common::packet::{Reader, Window};
+use hoptrace_common::packet::{Frame, Packet, ParseError, Reader, Window, parse, parse_usual};
 
 use crate::maps::scratch;
 
@@ -34,18 +34,6 @@ impl Direct {
             let end = (&raw const (*skb).data_end).read_volatile() as usize;
             Self { start, end, scratch }
         }
-    }
-
-    /// The scratch word given to `new`.
-    #[inline(always)]
-    pub(crate) fn scratch(&self) -> *mut u64 {
-        self.scratch
-    }
-
-    /// Bytes in the linear part.
-    #[inline(always)]
-    pub(crate) fn len(&self) -> u32 {
-        (self.end - self.start) as u32
     }
 }
 
@@ -145,28 +133,27 @@ impl Reader for Copied {
 
 /// A reader of an skb.
 pub(crate) trait SkbReader: Reader {
-    /// Whether this is the reader of the rare program, which knows all rules and sees the whole head of the packet.
+    /// Whether this is the reader of the rare program, which knows all rules and all shapes of packets, and sees the
+    /// whole head of the packet.
     const THOROUGH: bool;
 
-    /// Whether the reader shows the packet to its end.
-    fn is_whole(&self, skb: *const __sk_buff) -> bool;
-    /// The same reader, but the verifier forgets which bytes were checked already.
-    fn renewed(&self, skb: *const __sk_buff) -> Self;
+    /// The Ethernet header; without VLAN tags that stand in the packet unless the reader is the thorough one.
+    fn frame(&self) -> Option<Frame>;
+    /// Parses what is behind `frame`. Unless the reader is the thorough one, an error says nothing about the packet.
+    fn packet(&self, frame: &Frame) -> Result<Packet, ParseError>;
 }
 
 impl SkbReader for Direct {
     const THOROUGH: bool = false;
 
     #[inline(always)]
-    fn is_whole(&self, skb: *const __sk_buff) -> bool {
-        // SAFETY: the context of the running program.
-        self.len() >= unsafe { (*skb).len }
+    fn frame(&self) -> Option<Frame> {
+        Frame::read_untagged(self)
     }
 
     #[inline(always)]
-    fn renewed(&self, skb: *const __sk_buff) -> Self {
-        // SAFETY: the context of the running program, and our own scratch word.
-        unsafe { Self::new(skb, self.scratch()) }
+    fn packet(&self, frame: &Frame) -> Result<Packet, ParseError> {
+        parse_usual(self, frame).ok_or(ParseError::Truncated)
     }
 }
 
@@ -174,12 +161,20 @@ impl SkbReader for Copied {
     const THOROUGH: bool = true;
 
     #[inline(always)]
-    fn is_whole(&self, _skb: *const __sk_buff) -> bool {
-        true
+    fn frame(&self) -> Option<Frame> {
+        Frame::read(self)
     }
 
     #[inline(always)]
-    fn renewed(&self, _skb: *const __sk_buff) -> Self {
-        *self
+    fn packet(&self, frame: &Frame) -> Result<Packet, ParseError> {
+        // All ways so far meet here, for the verifier too: it follows what comes next once.
+        let packet = parse(self, frame)?;
+        Ok(Packet {
+            ether_type: self.opaque(u32::from(packet.ether_type)) as u16,
+            protocol: self.opaque(u32::from(packet.protocol)) as u8,
+            fragment_tail: self.opaque(u32::from(packet.fragment_tail)) as u8,
+            l3_end: self.opaque(packet.l3_end),
+            ..packet
+        })
     }
 }

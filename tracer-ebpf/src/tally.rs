@@ -1,6 +1,7 @@
 //! Counts what the table's rules said of a packet.
 
 use hoptrace_common::{
+    config::OFF_PATH_SEGMENT,
     counters::HookCounters,
     inflight::{Control, Hook, Kind, Outcome, State, Withdrawn},
 };
@@ -40,9 +41,15 @@ fn evicted(cpu: u32, outcome: &Outcome) {
     }
 }
 
-/// A packet on its way from one hook to this one.
+/// A packet on its way from one hook to this one. Gives what was recorded for its whole way, in nanoseconds; 0: nothing.
 #[inline(always)]
-pub(crate) fn passed(cpu: u32, counted: &mut HookCounters, outcome: &Outcome, hook: &Hook, facts: HookFacts) {
+pub(crate) fn passed(
+    cpu: u32,
+    counted: &mut HookCounters,
+    outcome: &Outcome,
+    hook: &Hook,
+    facts: HookFacts,
+) -> u64 {
     counted.passed += 1;
     let skewed = outcome.latency_ns == Outcome::SKEWED;
     let segment = facts.segment_from(outcome.hook);
@@ -59,14 +66,17 @@ pub(crate) fn passed(cpu: u32, counted: &mut HookCounters, outcome: &Outcome, ho
             counted.completed_crossed += 1;
         }
         if whole_way(outcome.control, hook) {
+            let total = facts.total_segment(outcome.control.passed());
             // Overtaken at its first hook, its first time is that of a later one.
             if skewed || outcome.control.overtaken() {
-                latency::record_untimed(cpu, facts.total_segment());
+                latency::record_untimed(cpu, total);
             } else {
-                latency::record(cpu, facts.total_segment(), outcome.total_ns);
+                latency::record(cpu, total, outcome.total_ns);
+                return outcome.total_ns;
             }
         }
     }
+    0
 }
 
 /// A packet that a later hook saw before this one: puts right what was recorded between the hooks on both sides.
@@ -88,7 +98,24 @@ pub(crate) fn overtaken(
         latency::take_back(cpu, after.segment_from(outcome.before), outcome.latency_ns);
         latency::record_untimed(cpu, facts.segment_from(outcome.before));
     } else if matches!(outcome.control.state(), State::Done) && !outcome.control.crossed() {
-        latency::record_untimed(cpu, facts.total_segment());
+        let last = config::hook(u32::from(outcome.control.last()));
+        latency::record_untimed(cpu, last.total_segment(outcome.control.passed()));
+    }
+}
+
+/// A packet's first copy beside the path.
+#[inline(always)]
+pub(crate) fn aside(cpu: u32, counted: &mut HookCounters, outcome: &Outcome, facts: HookFacts) {
+    counted.copies += 1;
+    let segment = facts.segment_from(outcome.hook);
+    if segment == u32::from(OFF_PATH_SEGMENT) {
+        // It was faster than the sight at the hook before it.
+        return;
+    }
+    if outcome.latency_ns == Outcome::SKEWED {
+        latency::record_untimed(cpu, segment);
+    } else {
+        latency::record(cpu, segment, outcome.latency_ns);
     }
 }
 
@@ -112,6 +139,7 @@ pub(crate) const fn name(kind: Kind) -> &'static str {
         Kind::Ambiguous => "is ambiguous",
         Kind::Copy => "is a copy",
         Kind::Overtaken => "was overtaken",
+        Kind::Aside => "went beside the path, too",
         _ => "found no slot",
     }
 }

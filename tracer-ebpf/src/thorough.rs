@@ -9,17 +9,33 @@ use hoptrace_common::{
     inflight::{Control, Kind, Outcome, Visit, Withdrawn, place, thoroughly},
 };
 
-use crate::maps::{config, counters, inflight::Inflight};
+use crate::{
+    maps::{config, counters, inflight::Inflight},
+    neighbour,
+};
 
-/// Applies all rules of the table to the packet `key` at hook `number`. Gives the number of the outcome's [`Kind`];
+/// Bit of `terms` that lets a packet without a slot have one.
+const TERMS_ADMIT: u32 = 1;
+/// Above it: what the sight means.
+const TERMS_SIGHT_SHIFT: u32 = 1;
+
+/// What [`hop_thoroughly`] needs to know besides, in one number.
+#[inline(always)]
+pub(crate) const fn terms(admit: bool, sight: u32) -> u32 {
+    (admit as u32) | (sight << TERMS_SIGHT_SHIFT)
+}
+
+/// Applies all rules of the table to the packet `key` at hook `number`; `terms` is from [`terms`]. Gives the number of the outcome's [`Kind`];
 /// [`outcome`] has the rest.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub(crate) extern "C" fn hop_thoroughly(number: u32, key: u64, now_ns: u64, admit: u32) -> u32 {
+pub(crate) extern "C" fn hop_thoroughly(number: u32, key: u64, now_ns: u64, terms: u32) -> u32 {
     let Some(counted) = counters::of(counters::cpu(), number) else { return Kind::Untracked as u32 };
-    let hook = config::hook(number).for_rules(number);
+    let sight = terms >> TERMS_SIGHT_SHIFT;
+    let hook = config::hook(number).for_rules(number, neighbour::ends_here(sight));
     let table = Inflight(counted.scratch.as_mut_ptr());
-    let outcome = thoroughly(table, &Visit { hook, key, now_ns, admit: admit != 0 });
+    let admit = terms & TERMS_ADMIT != 0;
+    let outcome = thoroughly(table, &Visit { hook, key, now_ns, admit, aside: neighbour::aside(sight) });
     let [_, index, control, latency_ns, total_ns, hook, withdrawn, _] = &mut counted.scratch;
     *index = u64::from(outcome.index);
     *control = outcome.control.0;

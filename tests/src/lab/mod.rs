@@ -29,6 +29,7 @@ mod netns;
 pub mod sandbox;
 mod spec;
 mod traffic;
+mod trap;
 
 pub(crate) use bringup::Guests;
 pub use control::{PingReport, SendReport, SinkCount};
@@ -37,6 +38,7 @@ pub(crate) use image::AGENT;
 pub use image::GuestImage;
 pub use sandbox::{Folders, Runner, Session};
 pub use traffic::{EchoReport, FloodReport, SinkReport, TcpSink, UdpSink};
+pub use trap::Trap;
 
 /// Where a step reports that it is done; xtask prints it.
 pub type Progress<'a> = &'a dyn Fn(&str);

@@ -15,8 +15,8 @@ pub enum State {
     Ambiguous,
 }
 
-/// Bits: 0..3 state · 3 joined · 4 direction · 5 crossed · 6 overtaken · 8..12 count · 12..16 last hook · 16..32 hooks passed ·
-/// 32..64 generation. In state `Ambiguous` the count is that of the packets.
+/// Bits: 0..3 state · 3 joined · 4 direction · 5 crossed · 6 overtaken · 7 elsewhere ·
+/// 8..12 count · 12..16 last hook · 16..32 hooks passed · 32..64 generation. In state `Ambiguous` the count is that of the packets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Control(pub u64);
 
@@ -25,6 +25,7 @@ const JOINED: u64 = 1 << 3;
 const DIRECTION: u64 = 1 << 4;
 const CROSSED: u64 = 1 << 5;
 const OVERTAKEN: u64 = 1 << 6;
+const ELSEWHERE: u64 = 1 << 7;
 const COUNT_SHIFT: u32 = 8;
 const COUNT: u64 = 0xf << COUNT_SHIFT;
 const LAST_SHIFT: u32 = 12;
@@ -90,6 +91,13 @@ impl Control {
         self.0 & OVERTAKEN != 0
     }
 
+    /// Whether a copy of the packet was seen leaving the host's switch by a port beside the path.
+    #[inline(always)]
+    #[must_use]
+    pub const fn elsewhere(self) -> bool {
+        self.0 & ELSEWHERE != 0
+    }
+
     /// How many hooks the packet passed; at most [`super::DELTAS`]. In state `Ambiguous`: how many packets.
     #[inline(always)]
     #[must_use]
@@ -138,6 +146,11 @@ impl Control {
     #[inline(always)]
     pub(super) const fn with_overtaken(self) -> Self {
         Self(self.0 | OVERTAKEN)
+    }
+
+    #[inline(always)]
+    pub(super) const fn with_elsewhere(self) -> Self {
+        Self(self.0 | ELSEWHERE)
     }
 
     #[inline(always)]

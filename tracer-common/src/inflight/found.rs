@@ -1,8 +1,8 @@
 //! The packet's identity is in the table already.
 
 use super::{
-    Control, DELTAS, Hook, Kind, Outcome, SlotCell, State, Table, Visit, Withdrawn, home_of, place, set_of,
-    slot::last_seen_ns,
+    Aside, Control, DELTAS, Hook, Kind, Outcome, SlotCell, State, Table, Visit, Withdrawn, home_of, place,
+    set_of, slot::last_seen_ns,
 };
 
 /// Whether `hook` is one the live packet of `control` may come to next: neither passed already nor before one that was.
@@ -22,10 +22,16 @@ pub(super) fn step<T: Table>(
     control: Control,
     visit: &Visit,
 ) -> Outcome {
+    if !matches!(visit.aside, Aside::No) {
+        return aside(slot, control, visit);
+    }
     let bit = 1_u16 << (visit.hook.id & 0xf);
     let same_direction = control.direction() == visit.hook.direction;
     let passed_here = control.passed() & bit != 0;
-    let overtaken = !passed_here && same_direction && control.passed() & visit.hook.later != 0;
+    // A live packet's sights beside the path are those of copies; where one ended beside it, it is done.
+    let done = matches!(control.state(), State::Done);
+    let later = if done { visit.hook.later | visit.hook.beside } else { visit.hook.later };
+    let overtaken = !passed_here && same_direction && control.passed() & later != 0;
     match control.state() {
         State::Live if passed_here => become_ambiguous(slot, control),
         State::Live if overtaken => late(slot, control, visit),
@@ -76,7 +82,7 @@ fn late<S: SlotCell>(slot: S, control: Control, visit: &Visit) -> Outcome {
         let hook = ((hooks >> (position * 4)) & 0xf) as u8;
         let delta_ns = slot.delta_ns(position);
         position += 1;
-        if visit.hook.later & (1 << hook) != 0 {
+        if (visit.hook.later | visit.hook.beside) & (1 << hook) != 0 {
             outcome.hook = hook;
             outcome.latency_ns = u64::from(delta_ns.wrapping_sub(before_ns));
             break;
@@ -96,6 +102,28 @@ fn late<S: SlotCell>(slot: S, control: Control, visit: &Visit) -> Outcome {
         outcome.hook = Outcome::NO_HOOK;
     }
     outcome
+}
+
+/// A copy beside the path. The packet may go on along it, so its slot stays as it is, but for a mark.
+#[inline(always)]
+fn aside<S: SlotCell>(slot: S, control: Control, visit: &Visit) -> Outcome {
+    let first = control.passed() & (1 << (visit.hook.id & 0xf)) == 0;
+    if !matches!(control.state(), State::Live) || !first {
+        return if slot.control() == control { Outcome::of(Kind::Copy) } else { Outcome::retry() };
+    }
+    let since_ns = visit.now_ns.wrapping_sub(last_seen_ns(slot, control));
+    let mut marked = control.with_passed(visit.hook.id);
+    if matches!(visit.aside, Aside::Copy) {
+        marked = marked.with_elsewhere();
+    }
+    if !slot.exchange(control, marked) {
+        return Outcome::retry();
+    }
+    Outcome {
+        hook: control.last(),
+        latency_ns: if since_ns > u64::MAX / 2 { Outcome::SKEWED } else { since_ns },
+        ..Outcome::of(Kind::Aside)
+    }
 }
 
 /// The normal case: from the hook before to this one.

@@ -20,4 +20,4 @@ mod visit;
 pub use control::{Control, State};
 pub use settle::{Settled, settle};
 pub use slot::{DELTAS, Slot, SlotCell, Table, WAYS, home_of, set_of};
-pub use visit::{Hook, Kind, Outcome, Visit, Withdrawn, quickly, thoroughly, visit};
+pub use visit::{Aside, Hook, Kind, Outcome, Visit, Withdrawn, quickly, thoroughly, visit};

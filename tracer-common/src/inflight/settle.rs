@@ -11,6 +11,8 @@ pub enum Settled {
     InFlight(Control),
     /// A packet that was not seen again in time: lost after its last hook.
     Lost(Control),
+    /// A packet of which only copies beside the path were seen again.
+    Elsewhere(Control),
     /// Reused later: a packet that ended well, or ambiguous ones.
     Freed,
 }
@@ -33,5 +35,9 @@ pub fn settle<T: Table>(table: T, index: u32, now_ns: u64) -> Settled {
     if home_of(key, table.set_mask()) != index {
         table.add_spilled(set_of(key, table.set_mask()), u32::MAX);
     }
-    if control.state() == State::Live { Settled::Lost(control) } else { Settled::Freed }
+    match control.state() {
+        State::Live if control.elsewhere() => Settled::Elsewhere(control),
+        State::Live => Settled::Lost(control),
+        _ => Settled::Freed,
+    }
 }

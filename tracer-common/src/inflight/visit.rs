@@ -15,6 +15,19 @@ pub struct Hook {
     pub terminal: bool,
     /// The hooks behind it in that direction, a bit each.
     pub later: u16,
+    /// The hooks beside the path that packets may leave by after it, a bit each.
+    pub beside: u16,
+}
+
+/// What a hook beside the path sees: a port of the switch that the path leads through, but not along.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Aside {
+    /// The hook is on the path; or the packet is for whom that port belongs to, so its way ends here.
+    No,
+    /// A packet for somebody else: flooded, mirrored, or forwarded on. Another one may still go on along the path.
+    Copy,
+    /// A copy of a broadcast, which must go on along the path, too.
+    Broadcast,
 }
 
 /// A packet at a hook.
@@ -28,6 +41,8 @@ pub struct Visit {
     pub now_ns: u64,
     /// Whether a packet without a slot shall get one.
     pub admit: bool,
+    /// What the sight means where the hook is beside the path.
+    pub aside: Aside,
 }
 
 /// How an earlier count must be taken back because the packet turned out to be ambiguous.
@@ -95,6 +110,8 @@ pub enum Kind {
     Copy,
     /// Seen here after a later hook had seen it.
     Overtaken,
+    /// Its first copy beside the path.
+    Aside,
     /// No slot, or another CPU kept it busy.
     Untracked,
     /// The slot changed meanwhile: look again. [`quickly`]: not as simple as that.
@@ -113,7 +130,8 @@ impl Kind {
             3 => Self::Ambiguous,
             4 => Self::Copy,
             5 => Self::Overtaken,
-            6 => Self::Untracked,
+            6 => Self::Aside,
+            7 => Self::Untracked,
             _ => Self::Retry,
         }
     }
@@ -126,7 +144,7 @@ pub struct Outcome {
     /// What it did.
     pub kind: Kind,
     /// [`Kind::New`], [`Kind::Ambiguous`]: 1 + the last hook of a packet that was evicted for it, or 0.
-    /// [`Kind::Passed`]: the hook before. [`Kind::Overtaken`]: the later hook that saw the packet first, or
+    /// [`Kind::Passed`], [`Kind::Aside`]: the hook before. [`Kind::Overtaken`]: the later hook that saw the packet first, or
     /// [`Outcome::NO_HOOK`] when nothing is to be put right.
     pub hook: u8,
     /// [`Kind::Overtaken`]: the hook that the slot has before that one, or [`Outcome::NO_HOOK`].
@@ -137,8 +155,8 @@ pub struct Outcome {
     pub index: u32,
     /// [`Kind::Passed`], [`Kind::Overtaken`]: the slot's control word as published.
     pub control: Control,
-    /// [`Kind::Passed`]: nanoseconds since the hook before, or [`Outcome::SKEWED`]. [`Kind::Overtaken`]: what was
-    /// recorded between `before` and `hook`.
+    /// [`Kind::Passed`], [`Kind::Aside`]: nanoseconds since the hook before, or [`Outcome::SKEWED`].
+    /// [`Kind::Overtaken`]: what was recorded between `before` and `hook`.
     pub latency_ns: u64,
     /// [`Kind::Passed`]: nanoseconds since the first hook.
     pub total_ns: u64,
@@ -194,6 +212,9 @@ pub fn visit<T: Table>(table: T, visit: &Visit) -> Outcome {
 /// it is not as simple as that, or was changed by others meanwhile; then [`thoroughly`] knows.
 #[inline(always)]
 pub fn quickly<T: Table>(table: T, visit: &Visit) -> Outcome {
+    if !matches!(visit.aside, Aside::No) {
+        return Outcome::retry();
+    }
     let home = home_of(visit.key, table.set_mask());
     let Some(slot) = table.slot(home) else { return Outcome::retry() };
     let control = slot.control();

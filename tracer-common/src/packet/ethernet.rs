@@ -4,7 +4,7 @@ use super::{
     ETHERTYPE_ARP, ETHERTYPE_IPV4, ETHERTYPE_IPV6, Packet, ParseError, Reader, Window, arp, ipv4, ipv6,
 };
 
-const ETHERNET_LEN: u32 = 14;
+pub(super) const ETHERNET_LEN: u32 = 14;
 const VLAN_LEN: u32 = 4;
 const ETHERTYPE_VLAN: u16 = 0x8100;
 const ETHERTYPE_QINQ: u16 = 0x88a8;
@@ -40,6 +40,15 @@ impl Frame {
             }
         }
         Some(Self { destination, source, ether_type, l3_offset })
+    }
+
+    /// Reads the Ethernet header alone: with a VLAN tag in the packet, `ether_type` is the tag's.
+    #[inline(always)]
+    pub fn read_untagged<R: Reader>(reader: &R) -> Option<Self> {
+        let window = reader.window(0, ETHERNET_LEN)?;
+        let destination = window.u64(0) & 0xffff_ffff_ffff;
+        let source = window.u64(6) & 0xffff_ffff_ffff;
+        Some(Self { destination, source, ether_type: window.u16_be(12), l3_offset: ETHERNET_LEN })
     }
 
     /// Whether the frame goes to a group (multicast or broadcast).

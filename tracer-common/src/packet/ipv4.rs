@@ -6,7 +6,7 @@ use super::{
     transport,
 };
 
-const IPV4_MIN_LEN: u32 = 20;
+pub(super) const IPV4_MIN_LEN: u32 = 20;
 const FRAGMENT_OFFSET: u16 = 0x1fff;
 
 /// Identity: addresses, protocol, IP-ID, fragment offset, and the transport header unless this is a fragment's tail.
@@ -18,34 +18,46 @@ pub(super) fn parse<R: Reader>(reader: &R, l3_offset: u32) -> Result<Packet, Par
     if version_and_len >> 4 != 4 || header_len < IPV4_MIN_LEN {
         return Err(ParseError::Malformed);
     }
-    let fragment_offset = window.u16_be(6) & FRAGMENT_OFFSET;
-    let protocol = window.u8(9);
-    let total_len = u32::from(window.u16_be(2));
-    // 0: a packet larger than the field (BIG TCP).
-    let l3_end = if total_len == 0 { u32::MAX } else { l3_offset + total_len };
-
     let mut identity = Identity::new();
-    identity.add(
-        position::HEAD,
-        u64::from(ETHERTYPE_IPV4)
-            | (u64::from(protocol) << 16)
-            | (u64::from(window.u16(4)) << 32)
-            | (u64::from(fragment_offset) << 48),
-    );
-    identity.add(position::ADDRESS, window.u64(12));
-
+    add_header(&window, &mut identity);
     let mut packet = Packet {
         identity: 0,
         ether_type: ETHERTYPE_IPV4,
-        protocol,
-        fragment_tail: u8::from(fragment_offset != 0),
+        protocol: window.u8(9),
+        fragment_tail: u8::from(fragment_offset(&window) != 0),
         l3_offset,
         l4_offset: reader.opaque(l3_offset + header_len),
-        l3_end,
+        l3_end: end(&window, l3_offset),
     };
     if packet.fragment_tail == 0 {
         transport::add(reader, &packet, &mut identity)?;
     }
     packet.identity = identity.finish();
     Ok(packet)
+}
+
+#[inline(always)]
+fn fragment_offset<W: Window>(window: &W) -> u16 {
+    window.u16_be(6) & FRAGMENT_OFFSET
+}
+
+/// What of the header no hop changes.
+#[inline(always)]
+pub(super) fn add_header<W: Window>(window: &W, identity: &mut Identity) {
+    identity.add(
+        position::HEAD,
+        u64::from(ETHERTYPE_IPV4)
+            | (u64::from(window.u8(9)) << 16)
+            | (u64::from(window.u16(4)) << 32)
+            | (u64::from(fragment_offset(window)) << 48),
+    );
+    identity.add(position::ADDRESS, window.u64(12));
+}
+
+/// Where the packet ends whose header is at `l3_offset`.
+#[inline(always)]
+pub(super) fn end<W: Window>(window: &W, l3_offset: u32) -> u32 {
+    let total_len = u32::from(window.u16_be(2));
+    // 0: a packet larger than the field (BIG TCP).
+    if total_len == 0 { u32::MAX } else { l3_offset + total_len }
 }

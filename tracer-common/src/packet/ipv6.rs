@@ -6,7 +6,7 @@ use super::{
     transport,
 };
 
-const IPV6_LEN: u32 = 40;
+pub(super) const IPV6_LEN: u32 = 40;
 const EXTENSION_MIN_LEN: u32 = 8;
 /// Headers of the chain looked at, the transport header among them: a chain of more than five extension headers is
 /// malformed to us, as it is to most routers.
@@ -27,24 +27,12 @@ pub(super) fn parse<R: Reader>(reader: &R, l3_offset: u32) -> Result<Packet, Par
     if window.u8(0) >> 4 != 6 {
         return Err(ParseError::Malformed);
     }
-    let flow_label = window.u32_be(0) & 0x000f_ffff;
-    let payload_len = u32::from(window.u16_be(4));
-    // 0: a packet larger than the field (jumbogram, BIG TCP).
-    let l3_end = if payload_len == 0 { u32::MAX } else { l3_offset + IPV6_LEN + payload_len };
-    let mut identity = Identity::new();
-    identity.add(position::ADDRESS, window.u64(8));
-    identity.add(position::ADDRESS + 1, window.u64(16));
-    identity.add(position::ADDRESS + 2, window.u64(24));
-    identity.add(position::ADDRESS + 3, window.u64(32));
-
     let chain = walk_extensions(reader, window.u8(6), l3_offset + IPV6_LEN)?;
     #[allow(clippy::cast_possible_truncation, reason = "bytes before, bytes behind")]
     let (protocol, fragment_tail) =
         (reader.opaque(u32::from(chain.protocol)) as u8, reader.opaque(u32::from(chain.fragment_tail)) as u8);
-    identity.add(
-        position::HEAD,
-        u64::from(ETHERTYPE_IPV6) | (u64::from(protocol) << 16) | (u64::from(flow_label) << 32),
-    );
+    let mut identity = Identity::new();
+    add_header(&window, protocol, &mut identity);
     let mut packet = Packet {
         identity: 0,
         ether_type: ETHERTYPE_IPV6,
@@ -52,7 +40,7 @@ pub(super) fn parse<R: Reader>(reader: &R, l3_offset: u32) -> Result<Packet, Par
         fragment_tail,
         l3_offset,
         l4_offset: reader.opaque(chain.l4_offset),
-        l3_end,
+        l3_end: end(&window, l3_offset),
     };
     // Nothing where there is no fragment header.
     identity.add(position::FRAGMENT, chain.fragment);
@@ -61,6 +49,28 @@ pub(super) fn parse<R: Reader>(reader: &R, l3_offset: u32) -> Result<Packet, Par
     }
     packet.identity = identity.finish();
     Ok(packet)
+}
+
+/// What of the header no hop changes; `protocol` is the one behind the extension headers.
+#[inline(always)]
+pub(super) fn add_header<W: Window>(window: &W, protocol: u8, identity: &mut Identity) {
+    let flow_label = window.u32_be(0) & 0x000f_ffff;
+    identity.add(
+        position::HEAD,
+        u64::from(ETHERTYPE_IPV6) | (u64::from(protocol) << 16) | (u64::from(flow_label) << 32),
+    );
+    identity.add(position::ADDRESS, window.u64(8));
+    identity.add(position::ADDRESS + 1, window.u64(16));
+    identity.add(position::ADDRESS + 2, window.u64(24));
+    identity.add(position::ADDRESS + 3, window.u64(32));
+}
+
+/// Where the packet ends whose header is at `l3_offset`.
+#[inline(always)]
+pub(super) fn end<W: Window>(window: &W, l3_offset: u32) -> u32 {
+    let payload_len = u32::from(window.u16_be(4));
+    // 0: a packet larger than the field (jumbogram, BIG TCP).
+    if payload_len == 0 { u32::MAX } else { l3_offset + IPV6_LEN + payload_len }
 }
 
 struct Chain {

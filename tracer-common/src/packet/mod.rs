@@ -11,9 +11,11 @@ mod ipv4;
 mod ipv6;
 mod reader;
 mod transport;
+mod usual;
 
 pub use ethernet::{Frame, parse};
 pub use reader::{Reader, SliceReader, Window};
+pub use usual::parse_usual;
 
 /// EtherType of IPv4.
 pub const ETHERTYPE_IPV4: u16 = 0x0800;

@@ -6,8 +6,8 @@ use super::{
     identity::{Identity, position},
 };
 
-const UDP_LEN: u32 = 8;
-const TCP_MIN_LEN: u32 = 20;
+pub(super) const UDP_LEN: u32 = 8;
+pub(super) const TCP_MIN_LEN: u32 = 20;
 const ICMP_LEN: u32 = 8;
 const SCTP_LEN: u32 = 12;
 const ND_TARGET_LEN: u32 = 16;
@@ -15,9 +15,9 @@ const ND_TARGET_LEN: u32 = 16;
 const ICMPV6_ECHO_REQUEST: u8 = 128;
 const ICMPV6_ECHO_REPLY: u8 = 129;
 
-const TCP_SYN: u8 = 0x02;
+pub(super) const TCP_SYN: u8 = 0x02;
 /// `NOP NOP TIMESTAMP`.
-const TIMESTAMP_LEN: u32 = 12;
+pub(super) const TIMESTAMP_LEN: u32 = 12;
 /// The header length field leaves 40 bytes for options.
 const MAX_OPTION_WORDS: u32 = 5;
 

@@ -21,6 +21,7 @@ pub(crate) struct Ledger {
     pub(crate) overtaken: i64,
     pub(crate) untracked: i64,
     pub(crate) lost: i64,
+    pub(crate) elsewhere: i64,
     pub(crate) in_flight: i64,
 }
 
@@ -49,7 +50,7 @@ impl Ledger {
                     self.withdrawn_entered += 1;
                 }
             }
-            Kind::Copy => self.copies += 1,
+            Kind::Copy | Kind::Aside => self.copies += 1,
             Kind::Overtaken if hook.entry => self.overtaken_at_entry += 1,
             Kind::Overtaken => self.overtaken += 1,
             Kind::Untracked => self.untracked += 1,
@@ -61,6 +62,7 @@ impl Ledger {
     pub(crate) fn settle(&mut self, settled: Settled) {
         match settled {
             Settled::Lost(_) => self.lost += 1,
+            Settled::Elsewhere(_) => self.elsewhere += 1,
             Settled::InFlight(_) => self.in_flight += 1,
             Settled::Idle | Settled::Freed => {}
         }
@@ -79,7 +81,7 @@ impl Ledger {
     pub(crate) fn assert_balanced(&self) {
         assert_eq!(
             self.net_entered() + self.net_joined(),
-            self.completed + self.lost + self.evicted + self.in_flight,
+            self.completed + self.lost + self.elsewhere + self.evicted + self.in_flight,
             "{self:?}"
         );
         assert!(self.net_entered() >= 0 && self.net_joined() >= 0, "{self:?}");
@@ -101,6 +103,7 @@ impl AddAssign for Ledger {
         self.overtaken += other.overtaken;
         self.untracked += other.untracked;
         self.lost += other.lost;
+        self.elsewhere += other.elsewhere;
         self.in_flight += other.in_flight;
     }
 }

@@ -2,9 +2,11 @@
 
 #![cfg(test)]
 
+mod beside;
 mod ledger;
 mod machine;
 mod rules;
 mod stress;
 mod table;
+mod traced;
 mod twins;

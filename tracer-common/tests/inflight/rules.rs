@@ -1,77 +1,10 @@
 //! Each rule by itself, in one thread.
 
 use hoptrace_common::inflight::{
-    Control, Hook, Kind, Outcome, Settled, SlotCell as _, State, Table as _, Visit, WAYS, home_of, settle,
-    visit,
+    Aside, Control, Hook, Kind, Outcome, Settled, SlotCell as _, State, Visit, WAYS, settle, visit,
 };
 
-use crate::{ledger::Ledger, table::HostTable};
-
-const TIMEOUT_NS: u64 = 1_000_000_000;
-
-/// The hooks of the provider path: tap, qvb, qvo, NIC; 0 to 3 on the way out, 4 to 7 on the way in.
-fn hook(id: u8) -> Hook {
-    let (direction, position) = (id / 4, id % 4);
-    let later = (position + 1..4).map(|later| 1 << (direction * 4 + later)).sum();
-    Hook { id, direction, entry: position == 0, terminal: position == 3, later }
-}
-
-/// A table with its books.
-struct Traced {
-    table: HostTable,
-    ledger: Ledger,
-}
-
-impl Traced {
-    fn new(sets: u32) -> Self {
-        Self { table: HostTable::new(sets, TIMEOUT_NS), ledger: Ledger::default() }
-    }
-
-    fn at_hook(&mut self, hook: Hook, key: u64, now_ns: u64) -> Outcome {
-        let outcome = visit(&self.table, &Visit { hook, key, now_ns, admit: true });
-        self.ledger.count(hook, &outcome);
-        outcome
-    }
-
-    fn at(&mut self, id: u8, key: u64, now_ns: u64) -> Outcome {
-        self.at_hook(hook(id), key, now_ns)
-    }
-
-    fn kind(&mut self, id: u8, key: u64, now_ns: u64) -> Kind {
-        self.at(id, key, now_ns).kind
-    }
-
-    fn sweep(&mut self, now_ns: u64) -> Vec<Settled> {
-        let settled: Vec<Settled> =
-            (0..self.table.len()).map(|index| settle(&self.table, index, now_ns)).collect();
-        for &settled in &settled {
-            self.ledger.settle(settled);
-        }
-        settled.into_iter().filter(|settled| *settled != Settled::Idle).collect()
-    }
-
-    /// What a sweep at `now_ns` leaves: nothing in flight, nothing counted twice.
-    fn finish(mut self, now_ns: u64) -> Ledger {
-        self.sweep(now_ns + 2 * TIMEOUT_NS);
-        self.ledger.assert_balanced();
-        assert_eq!(self.ledger.in_flight, 0);
-        assert_eq!(self.table.count(State::Free), self.table.len() as usize);
-        assert!(self.table.spilled_of_all_sets().iter().all(|&spilled| spilled == 0));
-        self.ledger
-    }
-
-    fn slot(&self, key: u64) -> u32 {
-        home_of(key, (&self.table).set_mask())
-    }
-}
-
-/// A key in `set` of a table of 16 sets, at home in `way`; `number` tells it from others there.
-fn key(set: u64, way: u64, number: u64) -> u64 {
-    assert!(set < 16 && way < u64::from(WAYS));
-    set | way << 32 | number << 40
-}
-
-const KEY: u64 = 0x1234_5678_9abc_def1;
+use crate::traced::{KEY, TIMEOUT_NS, Traced, hook, key};
 
 #[test]
 fn the_whole_way_in_either_direction() {
@@ -110,13 +43,13 @@ fn the_whole_way_in_either_direction() {
 #[test]
 fn without_admission_only_known_packets_are_followed() {
     let mut traced = Traced::new(16);
-    let stranger = Visit { hook: hook(1), key: KEY, now_ns: 5, admit: false };
+    let stranger = Visit { hook: hook(1), key: KEY, now_ns: 5, admit: false, aside: Aside::No };
     assert_eq!(visit(&traced.table, &stranger).kind, Kind::Missing);
     assert_eq!(traced.kind(0, KEY, 5), Kind::New);
     assert_eq!(visit(&traced.table, &stranger).kind, Kind::Passed);
     assert_eq!(traced.kind(3, KEY, 5), Kind::Passed);
     // A done one is no reason to start again.
-    let again = Visit { hook: hook(0), key: KEY, now_ns: 9, admit: false };
+    let again = Visit { hook: hook(0), key: KEY, now_ns: 9, admit: false, aside: Aside::No };
     assert_eq!(visit(&traced.table, &again).kind, Kind::Missing);
     assert_eq!(traced.table.count(State::Done), 1);
 }
@@ -372,7 +305,14 @@ fn clock_skew_is_told_and_never_wraps() {
 #[test]
 fn more_hooks_than_a_slot_has_room_for() {
     let mut traced = Traced::new(16);
-    let long = |id: u8| Hook { id, direction: 0, entry: id == 0, terminal: id == 15, later: !0 << id << 1 };
+    let long = |id: u8| Hook {
+        id,
+        direction: 0,
+        entry: id == 0,
+        terminal: id == 15,
+        later: !0 << id << 1,
+        beside: 0,
+    };
     for id in 0..16 {
         let outcome = traced.at_hook(long(id), KEY, u64::from(id) * 10);
         if id > 0 {

@@ -13,7 +13,7 @@ use std::{
     thread,
 };
 
-use hoptrace_common::inflight::{Hook, Kind, State, Visit, settle, visit};
+use hoptrace_common::inflight::{Aside, Hook, Kind, State, Visit, settle, visit};
 
 use crate::{ledger::Ledger, table::HostTable};
 
@@ -28,7 +28,7 @@ const START_NS: u64 = TIMEOUT_NS + (1 << 61);
 
 fn hook(id: u8) -> Hook {
     let later = (id + 1..HOOKS).map(|later| 1 << later).sum();
-    Hook { id, direction: 0, entry: id == 0, terminal: id == HOOKS - 1, later }
+    Hook { id, direction: 0, entry: id == 0, terminal: id == HOOKS - 1, later, beside: 0 }
 }
 
 /// The finaliser of `MurmurHash3`: a bijection.
@@ -104,7 +104,8 @@ impl Run<'_> {
     fn walk(&self, packet: &mut Packet, tally: &mut Tally) {
         let hook = hook(packet.next_hook);
         let now_ns = packet.base_ns + u64::from(hook.id) * STEP_NS;
-        let outcome = visit(self.table, &Visit { hook, key: packet.key, now_ns, admit: true });
+        let outcome =
+            visit(self.table, &Visit { hook, key: packet.key, now_ns, admit: true, aside: Aside::No });
         tally.ledger.count(hook, &outcome);
         packet.next_hook += 1;
         if packet.nature == Nature::Twin {

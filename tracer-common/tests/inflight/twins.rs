@@ -1,6 +1,6 @@
 //! Races too narrow for real threads, on the simulated machine.
 
-use hoptrace_common::inflight::{Hook, Kind, Outcome, State, Visit, settle, visit};
+use hoptrace_common::inflight::{Aside, Hook, Kind, Outcome, State, Visit, settle, visit};
 
 use crate::{
     ledger::Ledger,
@@ -12,7 +12,7 @@ const STEP_NS: u64 = 1_000;
 
 fn hook(id: u8) -> Hook {
     let later = (id + 1..4).map(|later| 1 << later).sum();
-    Hook { id, direction: 0, entry: id == 0, terminal: id == 3, later }
+    Hook { id, direction: 0, entry: id == 0, terminal: id == 3, later, beside: 0 }
 }
 
 /// One packet at some hooks, `STEP_NS` after each other.
@@ -21,7 +21,8 @@ fn walk(processor: Processor<'_>, ledger: &mut Ledger, key: u64, base_ns: u64, h
         .iter()
         .map(|&id| {
             let now_ns = base_ns + u64::from(id) * STEP_NS;
-            let outcome = visit(processor, &Visit { hook: hook(id), key, now_ns, admit: true });
+            let outcome =
+                visit(processor, &Visit { hook: hook(id), key, now_ns, admit: true, aside: Aside::No });
             ledger.count(hook(id), &outcome);
             outcome
         })

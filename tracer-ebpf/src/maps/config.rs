@@ -1,5 +1,7 @@
 //! Constants patched in by the loader.
 
+use core::hint::black_box;
+
 use aya_ebpf::Global;
 use hoptrace_common::config::{HookConfig, MAX_HOOKS, TraceConfig};
 use hoptrace_common::{
@@ -18,6 +20,9 @@ static TRACE: Global<TraceConfig> = Global::new(TraceConfig {
     budgeted: 0,
     guest_segment: 0,
     entries: [0; 2],
+    neighbour_entries: 0,
+    reserved: 0,
+    tail: 0,
     filter: Filter {
         protocol: 0,
         host_count: 0,
@@ -34,9 +39,10 @@ static HOOKS: [HookConfig; MAX_HOOKS] = [HookConfig {
     direction: 0,
     flags: 0,
     later: 0,
+    beside: 0,
     segment_from: [0; MAX_HOOKS],
     total_segment: 0,
-    reserved: [0; 3],
+    total_from_neighbour: 0,
 }; MAX_HOOKS];
 
 macro_rules! trace_fields {
@@ -59,24 +65,31 @@ trace_fields! {
     budgeted: u32
     guest_segment: u16
     entries: [u8; 2]
+    neighbour_entries: u16
     ipv4: [u32; 4]
+    tail: u32
 }
 
-/// The filter; volatile, field by field, so that the verifier sees constants.
+/// Whether any packet may be sent to user space.
 #[inline(always)]
-pub(crate) fn filter() -> Filter {
+pub(crate) fn sends() -> bool {
+    sample_below() != 0 || tail() != 0
+}
+
+/// Whether there is a filter.
+#[inline(always)]
+pub(crate) fn is_filtering() -> bool {
+    let filter = filter();
+    filter.protocol != 0 || filter.host_count != 0 || filter.port_count != 0
+}
+
+/// The filter.
+#[inline(always)]
+pub(crate) fn filter() -> &'static Filter {
     let trace: *const TraceConfig = (&raw const TRACE).cast();
-    // SAFETY: a static; volatile because the loader patches it after compilation.
-    unsafe {
-        let filter = &raw const (*trace).filter;
-        Filter {
-            protocol: (&raw const (*filter).protocol).read_volatile(),
-            host_count: (&raw const (*filter).host_count).read_volatile(),
-            port_count: (&raw const (*filter).port_count).read_volatile(),
-            ports: (&raw const (*filter).ports).read_volatile(),
-            hosts: (&raw const (*filter).hosts).read_volatile(),
-        }
-    }
+    // SAFETY: a static that nobody writes to while programs run. The compiler must not know which, because the loader
+    // patches it after compilation; the verifier knows, and what is in it.
+    unsafe { &*black_box(&raw const (*trace).filter) }
 }
 
 /// A hook's facts.
@@ -113,15 +126,23 @@ impl HookFacts {
         unsafe { (&raw const (*self.0).later).read_volatile() }
     }
 
-    /// What the rules of the table need to know. `number` is this hook's.
+    /// The hooks beside the path behind this one, a bit each.
     #[inline(always)]
-    pub(crate) fn for_rules(self, number: u32) -> Hook {
+    fn beside(self) -> u16 {
+        // SAFETY: points into the static.
+        unsafe { (&raw const (*self.0).beside).read_volatile() }
+    }
+
+    /// What the rules of the table need to know. `number` is this hook's; `ends_here` says that the packet's way does.
+    #[inline(always)]
+    pub(crate) fn for_rules(self, number: u32, ends_here: bool) -> Hook {
         Hook {
             id: (number & 0xf) as u8,
             direction: self.direction(),
             entry: self.has(HookConfig::ENTRY),
-            terminal: self.has(HookConfig::TERMINAL),
+            terminal: ends_here || self.has(HookConfig::TERMINAL),
             later: self.later(),
+            beside: self.beside(),
         }
     }
 
@@ -133,10 +154,16 @@ impl HookFacts {
         u32::from(unsafe { segments.add((from & 0xf) as usize).read_volatile() })
     }
 
-    /// The segment of the whole way.
+    /// The segment of the whole way of a packet that passed the hooks `passed`.
     #[inline(always)]
-    pub(crate) fn total_segment(self) -> u32 {
+    pub(crate) fn total_segment(self, passed: u16) -> u32 {
         // SAFETY: points into the static.
-        u32::from(unsafe { (&raw const (*self.0).total_segment).read_volatile() })
+        u32::from(unsafe {
+            if passed & neighbour_entries() == 0 {
+                (&raw const (*self.0).total_segment).read_volatile()
+            } else {
+                (&raw const (*self.0).total_from_neighbour).read_volatile()
+            }
+        })
     }
 }

@@ -1,4 +1,4 @@
-//! The gate and the budget.
+//! The gate, the budget and the thresholds.
 
 use aya_ebpf::{macros::map, maps::Array};
 use hoptrace_common::config::Control;
@@ -37,6 +37,14 @@ impl Gate {
             unsafe { atomic::store(&raw mut (*self.0).gate, Control::DRAINING) };
         }
         left != 0 && left <= u64::MAX / 2
+    }
+
+    /// What the way of a packet must take to be sent to user space, in nanoseconds.
+    #[inline(always)]
+    pub(crate) fn slower_than_ns(self, direction: u8) -> u64 {
+        let thresholds: *const u64 = unsafe { (&raw const (*self.0).slower_than_ns).cast() };
+        // SAFETY: a map value; the direction is 0 or 1.
+        unsafe { atomic::load(thresholds.add(usize::from(direction & 1))) }
     }
 
     /// Whether the VM has sent frames from a MAC address that is not its own.

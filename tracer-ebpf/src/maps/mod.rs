@@ -5,6 +5,7 @@ pub(crate) mod control;
 pub(crate) mod counters;
 pub(crate) mod inflight;
 pub(crate) mod latency;
+pub(crate) mod neighbours;
 pub(crate) mod questions;
 pub(crate) mod rare;
 pub(crate) mod records;

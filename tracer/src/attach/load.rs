@@ -9,7 +9,7 @@ use std::{
 
 use aya::{
     Ebpf, EbpfLoader,
-    maps::{MapData, ProgramArray},
+    maps::{MapData, PerCpuHashMap, PerCpuValues, ProgramArray},
     programs::{LinkOrder, ProgramError, SchedClassifier, TcAttachType, tc::TcAttachOptions},
 };
 use hoptrace_common::{
@@ -19,8 +19,8 @@ use hoptrace_common::{
 };
 use zerocopy::IntoBytes as _;
 
-use super::AttachError;
-use crate::model::{HookPlan, KernelMaps, Plan, Side};
+use super::{AttachError, locked::locked_bytes};
+use crate::model::{HookPlan, Interface, KernelMaps, MacAddr, OtherPort, Plan, Printable, Side};
 
 /// The eBPF object, aligned as its ELF header wants.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/hoptrace"));
@@ -30,6 +30,8 @@ const PROGRAM_PREFIX: &str = "hop_";
 /// The program that all hooks share, and the map they find it in.
 const RARE_PROGRAM: &str = "hop_rarely";
 const RARE_MAP: &str = "RARE";
+/// What the programs know and count of the neighbours.
+const NEIGHBOURS: &str = "NEIGHBOURS";
 
 /// Sizes and settings of a trace. What the plan decides is filled in by [`Attached::new`].
 #[derive(Debug, Clone)]
@@ -38,7 +40,7 @@ pub struct LoadOptions {
     pub inflight_slots: u32,
     /// Bytes of the record ring; rounded up to a power of two of whole pages. 0: as small as can be.
     pub ring_bytes: u32,
-    /// The rest; `set_mask`, `segments`, `guest_segment` and `entries` are overwritten.
+    /// The rest; `set_mask`, `segments`, `guest_segment`, `entries` and `neighbour_entries` are overwritten.
     pub trace: TraceConfig,
     /// Level of the programs' own diagnostics, as aya-log numbers them; 0 compiles them away.
     pub log_level: u8,
@@ -51,6 +53,7 @@ pub struct Attached {
     programs: Vec<String>,
     /// Empties itself when it is closed.
     _rare: ProgramArray<MapData>,
+    locked_bytes: u64,
 }
 
 impl Attached {
@@ -59,6 +62,17 @@ impl Attached {
     /// # Errors
     /// When the kernel refuses; nothing stays attached then.
     pub fn new(plan: &Plan, options: &LoadOptions) -> Result<Self, AttachError> {
+        let mut loaded = Self::load(plan, options)?;
+        loaded.attach(plan)?;
+        Ok(loaded)
+    }
+
+    /// The first half of [`Attached::new`]: the programs are in the kernel and on no interface. Benchmarks and tests
+    /// run them from there by hand.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn load(plan: &Plan, options: &LoadOptions) -> Result<Self, AttachError> {
         let cpus = cpus()?;
         let slots = options.inflight_slots.next_power_of_two().clamp(WAYS * 8, 1 << 24);
         let trace = TraceConfig {
@@ -66,6 +80,7 @@ impl Attached {
             segments: plan.segment_count,
             guest_segment: u16::from(plan.guest),
             entries: plan.entries,
+            neighbour_entries: plan.neighbour_entries,
             ..options.trace
         };
         let mut hooks = [HookConfig::default(); MAX_HOOKS];
@@ -89,10 +104,21 @@ impl Attached {
             (0..plan.hooks.len()).map(|place| format!("{PROGRAM_PREFIX}{place}")).collect();
         load_programs(&mut ebpf, &programs)?;
         let rare = connect_rare_program(&mut ebpf)?;
-        for (name, hook) in programs.iter().zip(&plan.hooks) {
-            attach(classifier(&mut ebpf, name)?, hook)?;
+        introduce_neighbours(&mut ebpf, &plan.neighbours, cpus)?;
+        Ok(Self { ebpf, programs, _rare: rare, locked_bytes: locked_bytes() })
+    }
+
+    fn attach(&mut self, plan: &Plan) -> Result<(), AttachError> {
+        for (name, hook) in self.programs.iter().zip(&plan.hooks) {
+            attach(classifier(&mut self.ebpf, name)?, hook)?;
         }
-        Ok(Self { ebpf, programs, _rare: rare })
+        Ok(())
+    }
+
+    /// The program of the hook at `place` in the plan.
+    #[must_use]
+    pub fn program(&self, place: usize) -> Option<&SchedClassifier> {
+        self.ebpf.program(self.programs.get(place)?)?.try_into().ok()
     }
 
     /// The maps user space reads; can be taken once.
@@ -111,11 +137,21 @@ impl Attached {
             counters: take("COUNTERS")?,
             segments: take("SEGMENTS")?,
             latencies: take("LATENCIES")?,
+            neighbours: self
+                .ebpf
+                .take_map(NEIGHBOURS)
+                .ok_or_else(|| AttachError::Missing(format!("map {NEIGHBOURS}")))?,
             records: self
                 .ebpf
                 .take_map("RECORDS")
                 .ok_or_else(|| AttachError::Missing("map RECORDS".to_owned()))?,
         })
+    }
+
+    /// Kernel memory locked for all maps, in bytes.
+    #[must_use]
+    pub const fn locked_bytes(&self) -> u64 {
+        self.locked_bytes
     }
 
     /// The object, for the logger of the programs' own diagnostics.
@@ -201,23 +237,51 @@ fn load_programs(ebpf: &mut Ebpf, names: &[String]) -> Result<(), AttachError> {
     })
 }
 
-/// First on the way in and last on the way out, so that what others do to the packet is inside what we measure.
+/// Tells the programs whose ports the neighbours' are.
+fn introduce_neighbours(ebpf: &mut Ebpf, ports: &[OtherPort], cpus: u32) -> Result<(), AttachError> {
+    let map = ebpf.map_mut(NEIGHBOURS).ok_or_else(|| AttachError::Missing(format!("map {NEIGHBOURS}")))?;
+    let failed = |source| AttachError::Map { map: NEIGHBOURS, source: Box::new(source) };
+    let mut neighbours: PerCpuHashMap<_, u32, [u64; 4]> = map.try_into().map_err(failed)?;
+    for port in ports {
+        let mac = port.mac.map_or(0, MacAddr::as_number);
+        let values = vec![[mac, 0, 0, 0]; cpus as usize];
+        let values =
+            PerCpuValues::try_from(values).map_err(|source| failed(aya::maps::MapError::IoError(source)))?;
+        neighbours.insert(port.ifindex.0, values, 0).map_err(failed)?;
+    }
+    Ok(())
+}
+
+/// Attaches a program at all its interfaces. A neighbour's may be gone meanwhile; those of the path may not.
 fn attach(program: &mut SchedClassifier, hook: &HookPlan) -> Result<(), AttachError> {
-    let (kind, order) = match hook.side {
+    for interface in &hook.interfaces {
+        match attach_to(program, hook.side, interface) {
+            Err(AttachError::Gone { ifname }) if hook.is_neighbour() => {
+                log::info!("{} is gone: not attached to it", Printable(&ifname));
+            }
+            outcome => outcome?,
+        }
+    }
+    Ok(())
+}
+
+/// First on the way in and last on the way out, so that what others do to the packet is inside what we measure.
+fn attach_to(program: &mut SchedClassifier, side: Side, interface: &Interface) -> Result<(), AttachError> {
+    let (kind, order) = match side {
         Side::Ingress => (TcAttachType::Ingress, LinkOrder::first()),
         Side::Egress => (TcAttachType::Egress, LinkOrder::last()),
     };
     program
-        .attach_with_options(&hook.ifname, kind, TcAttachOptions::TcxOrder(order))
-        .map_err(|source| attach_error(hook, source))?;
+        .attach_with_options(&interface.ifname, kind, TcAttachOptions::TcxOrder(order))
+        .map_err(|source| attach_error(&interface.ifname, side, source))?;
     Ok(())
 }
 
-fn attach_error(hook: &HookPlan, source: ProgramError) -> AttachError {
-    if fs::exists(format!("/sys/class/net/{}", hook.ifname)).is_ok_and(|exists| !exists) {
-        return AttachError::Gone { ifname: hook.ifname.clone() };
+fn attach_error(ifname: &str, side: Side, source: ProgramError) -> AttachError {
+    if fs::exists(format!("/sys/class/net/{ifname}")).is_ok_and(|exists| !exists) {
+        return AttachError::Gone { ifname: ifname.to_owned() };
     }
-    AttachError::Attach { ifname: hook.ifname.clone(), side: hook.side.name(), source: Box::new(source) }
+    AttachError::Attach { ifname: ifname.to_owned(), side: side.name(), source: Box::new(source) }
 }
 
 /// Possible CPUs: the per-CPU blocks in our arrays.
@@ -226,15 +290,15 @@ fn cpus() -> Result<u32, AttachError> {
     Ok(u32::try_from(cpus).unwrap_or(u32::MAX))
 }
 
-/// The other tracers at work on the plan's interfaces: how many of our programs are attached there already.
+/// The other tracers at work on the path's interfaces: how many of our programs are attached there already.
 #[must_use]
 pub fn other_tracers(plan: &Plan) -> usize {
-    let attached = plan.hooks.iter().filter(|hook| {
-        let kind = match hook.side {
+    let attached = plan.path_places().filter(|(interface, side)| {
+        let kind = match side {
             Side::Ingress => TcAttachType::Ingress,
             Side::Egress => TcAttachType::Egress,
         };
-        SchedClassifier::query_tcx(&hook.ifname, kind).is_ok_and(|(_, programs)| {
+        SchedClassifier::query_tcx(&interface.ifname, kind).is_ok_and(|(_, programs)| {
             programs
                 .iter()
                 .any(|program| program.name_as_str().is_some_and(|name| name.starts_with(PROGRAM_PREFIX)))

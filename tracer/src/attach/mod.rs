@@ -5,6 +5,7 @@
 
 mod error;
 mod load;
+mod locked;
 mod plan;
 mod preflight;
 mod watch;

@@ -1,8 +1,10 @@
 //! What goes where: hooks and segments of a path. Pure.
 
+mod neighbours;
+
 use hoptrace_common::config::{HookConfig, MAX_HOOKS, OFF_PATH_SEGMENT};
 
-use crate::model::{Direction, HookPlan, Hop, Plan, Role, SegmentPlan, Side};
+use crate::model::{Direction, HookPlan, Hop, Interface, OtherPort, Plan, Role, SegmentPlan, Side};
 
 /// Why a path can not be traced.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -16,11 +18,12 @@ pub enum PlanError {
 }
 
 /// The hooks and segments of a path: both sides of every hop. Hops that share the last place (several NICs) are
-/// alternatives of each other.
+/// alternatives of each other. So are the neighbours, other VMs' ports on the switch before the NIC: they share one
+/// hook in each direction, if there is room for two more.
 ///
 /// # Errors
 /// When the path is too short or too long to be traced.
-pub fn plan(hops: &[Hop]) -> Result<Plan, PlanError> {
+pub fn plan(hops: &[Hop], neighbours: &[OtherPort]) -> Result<Plan, PlanError> {
     let stages = stages(hops);
     if stages.len() < 2 {
         return Err(PlanError::TooShort(stages.len()));
@@ -29,15 +32,22 @@ pub fn plan(hops: &[Hop]) -> Result<Plan, PlanError> {
     if count > MAX_HOOKS {
         return Err(PlanError::TooLong(count));
     }
+    let reaches_nic = hops.last().is_some_and(|hop| hop.role == Role::Nic);
+    let neighbours = if reaches_nic && count + 2 <= MAX_HOOKS { neighbours } else { &[] };
     let mut builder = Builder::default();
     let egress_total = builder.direction(Direction::Egress, stages.iter());
     let ingress_entry = u8::try_from(builder.hooks.len()).unwrap_or(u8::MAX);
     let ingress_total = builder.direction(Direction::Ingress, stages.iter().rev());
+    let neighbour_totals =
+        if neighbours.is_empty() { [OFF_PATH_SEGMENT; 2] } else { builder.add_neighbours(neighbours) };
     let guest = builder.next_segment;
     Ok(Plan {
+        neighbour_entries: builder.neighbour_entries,
         hooks: builder.hooks,
         segments: builder.segments,
         totals: [egress_total, ingress_total],
+        neighbour_totals,
+        neighbours: neighbours.to_vec(),
         entries: [0, ingress_entry],
         guest,
         segment_count: u32::from(guest) + 1,
@@ -60,11 +70,17 @@ struct Builder {
     hooks: Vec<HookPlan>,
     segments: Vec<SegmentPlan>,
     next_segment: u8,
+    neighbour_entries: u16,
 }
 
 impl Default for Builder {
     fn default() -> Self {
-        Self { hooks: Vec::new(), segments: Vec::new(), next_segment: OFF_PATH_SEGMENT + 1 }
+        Self {
+            hooks: Vec::new(),
+            segments: Vec::new(),
+            next_segment: OFF_PATH_SEGMENT + 1,
+            neighbour_entries: 0,
+        }
     }
 }
 
@@ -93,22 +109,13 @@ impl Builder {
                     config.flags |= if on { flag } else { 0 };
                 }
                 for from in &before {
-                    if let Some(segment) = config.segment_from.get_mut(*from) {
-                        *segment = self.next_segment;
-                    }
-                    self.segments.push(SegmentPlan {
-                        index: self.next_segment,
-                        direction,
-                        from: *from,
-                        to: place,
-                    });
-                    self.next_segment += 1;
+                    let segment = self.segment(direction, *from, place, false);
+                    set_segment(&mut config, *from, segment);
                 }
                 here.push(place);
                 self.hooks.push(HookPlan {
                     label: label(hop, stage.len()),
-                    ifname: hop.ifname.clone(),
-                    ifindex: hop.ifindex,
+                    interfaces: vec![Interface { ifname: hop.ifname.clone(), ifindex: hop.ifindex }],
                     side: side(hop, direction),
                     direction,
                     config,
@@ -123,12 +130,31 @@ impl Builder {
             }
             before = here;
         }
-        let total = self.next_segment;
-        self.next_segment += 1;
+        let total = self.unnamed_segment();
         for hook in self.hooks.iter_mut().skip(first) {
             hook.config.total_segment = total;
         }
         total
+    }
+
+    /// A segment with figures of its own, between two hooks.
+    fn segment(&mut self, direction: Direction, from: usize, to: usize, off_path: bool) -> u8 {
+        let index = self.unnamed_segment();
+        self.segments.push(SegmentPlan { index, direction, from, to, off_path });
+        index
+    }
+
+    /// A segment that is not between two hooks.
+    const fn unnamed_segment(&mut self) -> u8 {
+        let index = self.next_segment;
+        self.next_segment += 1;
+        index
+    }
+}
+
+fn set_segment(config: &mut HookConfig, from: usize, segment: u8) {
+    if let Some(place) = config.segment_from.get_mut(from) {
+        *place = segment;
     }
 }
 
@@ -150,75 +176,4 @@ fn label(hop: &Hop, alternatives: usize) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::model::IfIndex;
-
-    fn hops(hops: &[(Role, &str)]) -> Vec<Hop> {
-        (1..)
-            .zip(hops)
-            .map(|(index, (role, ifname))| Hop {
-                role: *role,
-                ifname: (*ifname).to_owned(),
-                ifindex: IfIndex(index),
-                bridge: None,
-                vlan_tag: None,
-            })
-            .collect()
-    }
-
-    #[test]
-    fn the_hybrid_path_gets_eight_hooks_in_path_order() {
-        let hops =
-            hops(&[(Role::Tap, "tap1"), (Role::Qvb, "qvb1"), (Role::Qvo, "qvo1"), (Role::Nic, "ens3")]);
-        let plan = super::plan(&hops).unwrap();
-        let hooks: Vec<_> = plan.hooks.iter().map(|hook| (hook.ifname.as_str(), hook.side.name())).collect();
-        assert_eq!(
-            hooks,
-            [
-                ("tap1", "tc ingress"),
-                ("qvb1", "tc egress"),
-                ("qvo1", "tc ingress"),
-                ("ens3", "tc egress"),
-                ("ens3", "tc ingress"),
-                ("qvo1", "tc egress"),
-                ("qvb1", "tc ingress"),
-                ("tap1", "tc egress"),
-            ]
-        );
-        let flags: Vec<_> = plan.hooks.iter().map(|hook| hook.config.flags).collect();
-        let (entry, terminal) = (HookConfig::ENTRY, HookConfig::TERMINAL);
-        let (guest, shared) = (HookConfig::GUEST, HookConfig::SHARED);
-        assert_eq!(flags, [entry | guest, 0, 0, terminal | shared, entry | shared, 0, 0, terminal | guest]);
-        let later: Vec<_> = plan.hooks.iter().map(|hook| hook.config.later).collect();
-        assert_eq!(later, [0b1110, 0b1100, 0b1000, 0, 0b1110_0000, 0b1100_0000, 0b1000_0000, 0]);
-        assert_eq!(plan.segments.len(), 6);
-        assert_eq!(plan.hooks[1].config.segment_from[0], 1);
-        assert_eq!(plan.hooks[1].config.segment_from[2], OFF_PATH_SEGMENT);
-        assert_eq!((plan.totals, plan.guest, plan.segment_count), ([4, 8], 9, 10));
-    }
-
-    #[test]
-    fn two_nics_are_alternatives() {
-        let hops =
-            hops(&[(Role::Tap, "tap1"), (Role::Qvo, "qvo1"), (Role::Nic, "ens3"), (Role::Nic, "ens4")]);
-        let plan = super::plan(&hops).unwrap();
-        let from_qvo: Vec<_> = plan
-            .segments
-            .iter()
-            .filter(|segment| {
-                plan.hooks[segment.from].label == "qvo" && segment.direction == Direction::Egress
-            })
-            .map(|segment| plan.hooks[segment.to].label.as_str())
-            .collect();
-        assert_eq!(from_qvo, ["nic:ens3", "nic:ens4"]);
-        assert_eq!(plan.hooks[1].config.later, 0b1100);
-    }
-
-    #[test]
-    fn a_path_of_one_interface_can_not_be_traced() {
-        assert_eq!(plan(&hops(&[(Role::Tap, "tap1")])), Err(PlanError::TooShort(1)));
-        let many: Vec<_> = (0..9).map(|_| (Role::Nic, "ens3")).chain([(Role::Tap, "t")]).collect();
-        assert!(matches!(plan(&hops(&many)), Err(PlanError::TooLong(20))));
-    }
-}
+mod tests;

@@ -23,15 +23,16 @@ pub struct Vanished {
 pub async fn watch(plan: &Plan) -> std::io::Result<Vanished> {
     let (connection, _handle, mut messages) = new_multicast_connection(&[MulticastGroup::Link])?;
     let _driver = AbortOnDrop(tokio::spawn(connection));
-    let wanted: BTreeSet<u32> = plan.hooks.iter().map(|hook| hook.ifindex.0).collect();
+    let wanted: BTreeSet<u32> = plan.path_places().map(|(interface, _)| interface.ifindex.0).collect();
     while let Some((message, _)) = messages.next().await {
         if let NetlinkPayload::InnerMessage(RouteNetlinkMessage::DelLink(link)) = message.payload
             && wanted.contains(&link.header.index)
             // A bridge tells of a port that leaves it in the same words, but with its own family.
             && u8::from(link.header.interface_family) == 0
-            && let Some(hook) = plan.hooks.iter().find(|hook| hook.ifindex.0 == link.header.index)
+            && let Some((interface, _)) =
+                plan.path_places().find(|(interface, _)| interface.ifindex.0 == link.header.index)
         {
-            return Ok(Vanished { ifname: hook.ifname.clone() });
+            return Ok(Vanished { ifname: interface.ifname.clone() });
         }
     }
     std::future::pending().await

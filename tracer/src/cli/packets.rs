@@ -4,18 +4,19 @@ use std::time::Duration;
 
 use super::{
     CliError, CommonArgs, Exit,
-    live::{LiveArgs, Prepared, Session},
+    live::{
+        Emission, Ending, Format, LiveArgs, Prepared, Printer, parse_sample, parse_share_ppm,
+        parse_threshold_ns,
+    },
     output,
     trace::conclude,
 };
-use crate::{model::PacketWay, report};
+use crate::{model::Tail, report};
 
-/// Room for records between two looks: 131,072 packets.
+/// Room for records: 123,361 packets, nine tenths of a second at full rate.
 const RING_BYTES: u32 = 16 << 20;
-/// How often the ring is looked at; the programs never wake us.
-const LOOK_EVERY: Duration = Duration::from_millis(20);
-/// Looks per sweep of the table.
-const LOOKS_PER_SWEEP: u32 = 5;
+/// How often the kernel's table is swept.
+const SWEEP_EVERY: Duration = Duration::from_millis(100);
 
 /// Options of `packets`.
 #[derive(Debug, Clone, clap::Args)]
@@ -25,6 +26,33 @@ pub struct Args {
     /// Print one JSON object per line and packet
     #[arg(long)]
     jsonl: bool,
+    /// Print one packet of N, the same ones on every host; slow ones too where an option below asks for them
+    #[arg(long, value_name = "1:N", value_parser = parse_sample)]
+    sample: Option<u32>,
+    /// Print packets whose whole way, from the first hook to the last, took longer: `200us`, `1.5ms`
+    #[arg(long, value_name = "TIME", value_parser = parse_threshold_ns, conflicts_with = "slowest")]
+    slower_than: Option<u64>,
+    /// Print about the slowest 0.1 % of each direction's packets, or another share. What is slow is decided ten times a
+    /// second from the packets before, the last 100,000 of them at most; until 1,000 have come none is printed
+    #[arg(long, value_name = "SHARE", value_parser = parse_share_ppm, num_args = 0..=1, require_equals = true,
+          default_missing_value = "0.1%")]
+    slowest: Option<u32>,
+}
+
+impl Args {
+    fn emission(&self) -> Emission {
+        let tail = match (self.slower_than, self.slowest) {
+            (Some(threshold_ns), _) => Tail::SlowerThan(threshold_ns),
+            (None, Some(share_ppm)) => Tail::Slowest(share_ppm),
+            (None, None) => Tail::None,
+        };
+        let sample_below = match self.sample {
+            Some(one_of) => u64::MAX / u64::from(one_of.max(1)),
+            None if tail == Tail::None => u64::MAX,
+            None => 0,
+        };
+        Emission { ring_bytes: RING_BYTES, sample_below, tail }
+    }
 }
 
 /// Prints packets as they complete their way, until something ends the trace.
@@ -32,41 +60,25 @@ pub struct Args {
 /// # Errors
 /// As `trace`.
 pub(super) async fn run(common: &CommonArgs, args: &Args) -> Result<Exit, CliError> {
-    let Prepared { mut session, mut endings, .. } = args.live.begin(common, RING_BYTES).await?;
-    let mut looks = tokio::time::interval(LOOK_EVERY);
-    let mut looked: u32 = 0;
+    let Prepared { mut session, mut endings, .. } = args.live.begin(common, args.emission()).await?;
+    let format: Format = if args.jsonl { report::packet_json } else { report::packet_text };
+    let records = session.take_records().ok_or_else(|| CliError::new("the records are taken already"))?;
+    let mut printer = Printer::start(records, session.plan().clone(), format);
+    let mut sweeps = tokio::time::interval(SWEEP_EVERY);
     let ending = loop {
         tokio::select! {
             ending = endings.next() => break ending,
-            _ = looks.tick() => {
-                print_all(&mut session, args.jsonl)?;
-                looked = looked.wrapping_add(1);
-                if looked.is_multiple_of(LOOKS_PER_SWEEP) && session.sweep().used_up {
-                    break super::live::Ending::Count;
-                }
+            error = printer.failed() => return Err(error.into()),
+            _ = sweeps.tick() => if session.sweep().used_up {
+                break Ending::Count;
             }
         }
     };
     session.drain(&mut endings).await;
-    print_all(&mut session, args.jsonl)?;
     let snapshot = session.finish();
-    let lost: u64 = [&snapshot.directions.egress, &snapshot.directions.ingress]
-        .iter()
-        .map(|it| it.ledger.ring_lost)
-        .sum();
-    if lost > 0 {
-        output::note(&format!("{lost} packets are missing here: the ring buffer was full"));
+    let printed = printer.finish(&mut endings).await?;
+    for line in report::packets_summary(&snapshot, printed) {
+        output::note(&line);
     }
     conclude(&ending, &snapshot)
-}
-
-/// Prints what is in the ring.
-fn print_all(session: &mut Session, jsonl: bool) -> Result<(), CliError> {
-    let line = |way: &PacketWay| if jsonl { report::packet_json(way) } else { report::packet_text(way) };
-    let mut text = String::new();
-    while let Some(way) = session.next_record() {
-        text.push_str(&line(&way));
-        text.push('\n');
-    }
-    Ok(output::result(&text)?)
 }

@@ -4,7 +4,7 @@ use std::{io::IsTerminal as _, time::Duration};
 
 use super::{
     CliError, CommonArgs, Exit,
-    live::{Ending, LiveArgs, Prepared, Screen},
+    live::{Emission, Ending, LiveArgs, Prepared, Screen},
     output,
 };
 use crate::{
@@ -34,7 +34,8 @@ pub struct Args {
 /// # Errors
 /// When the port has no path that can be traced, the programs cannot be attached, or stdout cannot be written.
 pub(super) async fn run(common: &CommonArgs, args: &Args) -> Result<Exit, CliError> {
-    let Prepared { path, filter, mut session, mut endings, timeout_ms } = args.live.begin(common, 0).await?;
+    let Prepared { path, filter, mut session, mut endings, timeout_ms } =
+        args.live.begin(common, Emission::default()).await?;
     let report = |snapshot: &Snapshot, live: bool, canvas| {
         let report = TraceReport { path: &path, snapshot, filter: &filter, live, timeout_ms };
         if args.json && !live {

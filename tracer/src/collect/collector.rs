@@ -11,11 +11,13 @@ use super::{
     gate::Gate,
     latency::LatencyMaps,
     ledger::{Swept, ledger},
+    neighbours::Neighbours,
     table::SharedTable,
+    thresholds::Thresholds,
 };
 use crate::model::{
-    Direction, DirectionReport, Directions, Drop, HookPlan, KernelMaps, Latencies, Plan, Segment, Snapshot,
-    TracerCost,
+    Direction, DirectionReport, Directions, Drop, HookPlan, HookReport, KernelMaps, Latencies, Plan, Segment,
+    Snapshot, Tail, TracerCost,
 };
 
 /// Reads the maps of one trace.
@@ -26,9 +28,12 @@ pub struct Collector {
     table: SharedTable,
     counters: Counters,
     latencies: LatencyMaps,
+    thresholds: Thresholds,
     /// Packets lost, per hook that saw them last and direction they entered in.
     lost: Vec<[u64; 2]>,
     in_flight: [u64; 2],
+    elsewhere: [u64; 2],
+    neighbours: Neighbours,
     opened: Option<Instant>,
     admitted: Duration,
 }
@@ -43,19 +48,29 @@ pub struct Progress {
 }
 
 impl Collector {
-    /// Maps everything into memory; the records go elsewhere. `timeout` is how long a packet may stay away.
+    /// Maps everything into memory; the records go elsewhere. `timeout` is how long a packet may stay away, `tail` which
+    /// packets are to be sent because they are slow (if the programs were loaded for that).
     ///
     /// # Errors
     /// When a map can not be mapped.
-    pub fn new(plan: Plan, maps: KernelMaps, timeout: Duration) -> Result<(Self, Records), CollectError> {
+    pub fn new(
+        plan: Plan,
+        maps: KernelMaps,
+        timeout: Duration,
+        tail: Tail,
+    ) -> Result<(Self, Records), CollectError> {
         let timeout_ns = u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX);
+        let gate = Gate::new(&maps.control)?;
         let collector = Self {
-            gate: Gate::new(&maps.control)?,
+            thresholds: Thresholds::new(tail, &gate),
+            gate,
             table: SharedTable::new(&maps.slots, &maps.spilled, timeout_ns)?,
             counters: Counters::new(&maps.counters)?,
             latencies: LatencyMaps::new(&maps.segments, &maps.latencies, plan.segment_count)?,
             lost: vec![[0; 2]; plan.hooks.len()],
             in_flight: [0; 2],
+            elsewhere: [0; 2],
+            neighbours: Neighbours::new(maps.neighbours)?,
             opened: None,
             admitted: Duration::ZERO,
             plan,
@@ -92,7 +107,11 @@ impl Collector {
                 *count += 1;
             }
         }
+        for (sum, more) in self.elsewhere.iter_mut().zip(sweep.elsewhere) {
+            *sum += more;
+        }
         self.in_flight = sweep.in_flight;
+        self.thresholds.follow(&self.gate, &self.latencies, self.plan.totals);
         Progress { in_flight: self.in_flight.iter().sum(), used_up: self.gate.used_up() }
     }
 
@@ -112,7 +131,8 @@ impl Collector {
             directions: Directions { egress: report(Direction::Egress), ingress: report(Direction::Ingress) },
             off_path: self.latencies.of(OFF_PATH_SEGMENT),
             guest: self.latencies.of(self.plan.guest),
-            tracer: TracerCost { hooks: self.plan.hooks.len(), map_bytes: self.map_bytes(), ..tracer },
+            neighbours: self.plan.neighbours.iter().map(|port| self.neighbours.of(port)).collect(),
+            tracer: TracerCost { hooks: self.plan.hooks.len(), ..tracer },
         }
     }
 
@@ -127,8 +147,11 @@ impl Collector {
             .map(|segment| Segment {
                 from: label(segment.from),
                 to: label(segment.to),
+                off_path: segment.off_path,
                 latencies: self.latencies.of(segment.index),
             })
+            // Beside the path only what was observed is a segment.
+            .filter(|segment| !segment.off_path || segment.latencies.count > 0)
             .collect();
         let index = usize::from(direction.index());
         let lost: Vec<(usize, u64)> = self
@@ -140,26 +163,36 @@ impl Collector {
             .collect();
         let swept = Swept {
             lost: lost.iter().map(|(_, count)| count).sum(),
+            elsewhere: self.elsewhere.get(index).copied().unwrap_or(0),
             in_flight: self.in_flight.get(index).copied().unwrap_or(0),
         };
-        let total = self
-            .plan
-            .totals
-            .get(index)
-            .map_or(Latencies { count: 0, latency_ns: None }, |segment| self.latencies.of(*segment));
+        let total = |totals: [u8; 2]| match totals.get(index) {
+            Some(segment) if *segment != OFF_PATH_SEGMENT => self.latencies.of(*segment),
+            _ => Latencies { count: 0, latency_ns: None },
+        };
         DirectionReport {
             segments,
-            total,
+            total: total(self.plan.totals),
+            neighbour_total: total(self.plan.neighbour_totals),
             drops: lost
                 .into_iter()
                 .map(|(place, count)| Drop { after: label(place), reason: None, location: None, count })
                 .collect(),
+            hooks: hooks
+                .iter()
+                .filter(|(hook, _)| hook.direction == direction)
+                .map(|(hook, counted)| HookReport {
+                    hook: hook.label.clone(),
+                    seen: counted.seen,
+                    ambiguous: counted.ambiguous,
+                    evicted: counted.evicted,
+                    untracked: counted.untracked,
+                    emitted: counted.emitted,
+                    ring_lost: counted.ring_lost,
+                })
+                .collect(),
             ledger: ledger(direction, hooks, swept),
         }
-    }
-
-    fn map_bytes(&self) -> u64 {
-        u64::try_from(self.table.bytes() + self.counters.bytes() + self.latencies.bytes()).unwrap_or(u64::MAX)
     }
 }
 

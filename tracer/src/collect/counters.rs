@@ -23,10 +23,6 @@ impl Counters {
             .filter_map(|cpu| self.0.read(cpu * stride + hook))
             .fold(HookCounters::default(), |sum, more| add(&sum, &more))
     }
-
-    pub(super) const fn bytes(&self) -> usize {
-        self.0.bytes()
-    }
 }
 
 fn add(sum: &HookCounters, more: &HookCounters) -> HookCounters {
@@ -47,6 +43,8 @@ fn add(sum: &HookCounters, more: &HookCounters) -> HookCounters {
         evicted: sum.evicted + more.evicted,
         unparsed: sum.unparsed + more.unparsed,
         ring_lost: sum.ring_lost + more.ring_lost,
+        emitted: sum.emitted + more.emitted,
+        reserved: [0; 7],
         scratch: [0; 8],
     }
 }

@@ -18,9 +18,11 @@ pub enum CollectError {
         /// The map's name.
         map: &'static str,
     },
-    /// The ring buffer could not be opened.
-    #[error("opening the record ring buffer: {source}")]
-    Ring {
+    /// A map could not be opened.
+    #[error("opening eBPF map {map}: {source}")]
+    Open {
+        /// The map's name.
+        map: &'static str,
         /// What aya said.
         #[source]
         source: Box<aya::maps::MapError>,

@@ -1,4 +1,4 @@
-//! Opens and closes the gate of the programs.
+//! Opens and closes the gate of the programs, and tells them which packets are slow.
 
 use std::sync::atomic::Ordering;
 
@@ -9,6 +9,7 @@ use super::{
     CollectError,
     mapped::{ACQUIRE, Mapped, atomic_u32, atomic_u64},
 };
+use crate::model::Direction;
 
 /// The page that user space and the programs share.
 #[derive(Debug)]
@@ -44,6 +45,19 @@ impl Gate {
             // SAFETY: inside the mapping, the field aligned to four bytes.
             unsafe { atomic_u32(&raw mut (*control).gate) }.load(ACQUIRE) == Control::DRAINING
         })
+    }
+
+    /// From now on packets of `direction` whose way took longer than so many nanoseconds are sent.
+    pub(super) fn set_slower_than(&self, direction: Direction, threshold_ns: u64) {
+        if let Some(control) = self.0.at(0) {
+            // SAFETY: inside the mapping: there are two thresholds, and two directions.
+            let threshold = unsafe {
+                let first: *mut u64 = (&raw mut (*control).slower_than_ns).cast();
+                first.add(usize::from(direction.index()))
+            };
+            // SAFETY: likewise, and aligned to eight bytes.
+            unsafe { atomic_u64(threshold) }.store(threshold_ns, Ordering::SeqCst);
+        }
     }
 
     fn set(&self, state: u32) {

@@ -27,25 +27,32 @@ impl LatencyMaps {
         })
     }
 
-    pub(super) const fn bytes(&self) -> usize {
-        self.stats.bytes() + self.buckets.bytes()
+    /// Where the figures of a segment are, one place per CPU.
+    fn blocks(&self, segment: u8) -> impl Iterator<Item = u32> {
+        let segments = self.segments;
+        (0..self.stats.len() / segments).map(move |cpu| cpu * segments + u32::from(segment))
+    }
+
+    /// How many packets are in each bucket of a segment's histogram.
+    pub(super) fn buckets(&self, segment: u8) -> impl Iterator<Item = u64> {
+        (0..BUCKETS).map(move |bucket| {
+            self.blocks(segment)
+                .filter_map(|block| self.buckets.read(block * BUCKETS + bucket))
+                .fold(0, u64::wrapping_add)
+        })
     }
 
     /// The figures of a segment. While packets flow, count and quantiles may be a few packets apart.
     pub(super) fn of(&self, segment: u8) -> Latencies {
-        let blocks =
-            || (0..self.stats.len() / self.segments).map(|cpu| cpu * self.segments + u32::from(segment));
-        let stats = blocks()
+        let stats = self
+            .blocks(segment)
             .filter_map(|block| self.stats.read(block))
             .fold(SegmentStats::default(), |sum, more| add(&sum, &more));
         let count = stats.count.wrapping_add(stats.untimed);
         let Some(mut histogram) = (stats.count > 0).then(histogram).flatten() else {
             return Latencies { count, latency_ns: None };
         };
-        for bucket in 0..BUCKETS {
-            let in_bucket = blocks()
-                .filter_map(|block| self.buckets.read(block * BUCKETS + bucket))
-                .fold(0_u64, u64::wrapping_add);
+        for (bucket, in_bucket) in (0..BUCKETS).zip(self.buckets(segment)) {
             if in_bucket > 0 {
                 histogram.saturating_record_n(middle_ns(bucket).max(1), in_bucket);
             }

@@ -9,13 +9,21 @@ use crate::model::{Direction, HookPlan, Ledger};
 pub(super) struct Swept {
     /// Packets lost so far.
     pub(super) lost: u64,
+    /// Packets of which only copies beside the path were seen again.
+    pub(super) elsewhere: u64,
     /// Packets on their way at the last sweep.
     pub(super) in_flight: u64,
 }
 
 /// The ledger of `direction` from the counters of all hooks.
 pub(super) fn ledger(direction: Direction, hooks: &[(&HookPlan, HookCounters)], swept: Swept) -> Ledger {
-    let mut ledger = Ledger { lost: swept.lost, in_flight: swept.in_flight, ..Ledger::default() };
+    let mut ledger = Ledger {
+        completed: swept.elsewhere,
+        elsewhere: swept.elsewhere,
+        lost: swept.lost,
+        in_flight: swept.in_flight,
+        ..Ledger::default()
+    };
     for (plan, counters) in hooks {
         if plan.direction != direction {
             // A packet that crossed over ended at a hook of the other direction, but it entered in this one.
@@ -23,6 +31,9 @@ pub(super) fn ledger(direction: Direction, hooks: &[(&HookPlan, HookCounters)], 
             continue;
         }
         ledger.completed += counters.completed;
+        if plan.is_neighbour() {
+            ledger.elsewhere += counters.completed;
+        }
         ledger.evicted += counters.evicted;
         ledger.copies += counters.copies;
         ledger.untracked += counters.untracked;
@@ -50,13 +61,12 @@ pub(super) fn ledger(direction: Direction, hooks: &[(&HookPlan, HookCounters)], 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{IfIndex, Side};
+    use crate::model::Side;
 
     fn hook(direction: Direction, flags: u8) -> HookPlan {
         HookPlan {
             label: "hook".to_owned(),
-            ifname: "hook".to_owned(),
-            ifindex: IfIndex(1),
+            interfaces: Vec::new(),
             side: Side::Ingress,
             direction,
             config: HookConfig { flags, ..HookConfig::default() },
@@ -70,7 +80,7 @@ mod tests {
         let other = hook(Direction::Ingress, HookConfig::TERMINAL);
         // Ten come in, one of them with a twin; one more overtook its first hook; one goes astray to the other side.
         let at_first = HookCounters {
-            entered: 10,
+            entered: 13,
             ambiguous: 1,
             withdrawn_entered: 1,
             overtaken: 1,
@@ -78,12 +88,15 @@ mod tests {
         };
         let at_last = HookCounters { joined: 1, completed: 8, ..HookCounters::default() };
         let at_other = HookCounters { completed_crossed: 1, ..HookCounters::default() };
-        let swept = Swept { lost: 1, in_flight: 0 };
-        let ledger =
-            ledger(Direction::Egress, &[(&first, at_first), (&last, at_last), (&other, at_other)], swept);
-        assert_eq!((ledger.entered, ledger.joined_midway), (10, 0));
-        assert_eq!((ledger.completed, ledger.lost), (9, 1));
-        assert_eq!((ledger.ambiguous, ledger.clock_skew), (2, 1));
+        // One more is for a neighbour; of two others only copies were seen there.
+        let beside = hook(Direction::Egress, HookConfig::NEIGHBOUR);
+        let at_neighbour = HookCounters { completed: 1, copies: 2, ..HookCounters::default() };
+        let swept = Swept { lost: 1, elsewhere: 2, in_flight: 0 };
+        let hooks = [(&first, at_first), (&last, at_last), (&other, at_other), (&beside, at_neighbour)];
+        let ledger = ledger(Direction::Egress, &hooks, swept);
+        assert_eq!((ledger.entered, ledger.joined_midway), (13, 0));
+        assert_eq!((ledger.completed, ledger.elsewhere, ledger.lost), (12, 3, 1));
+        assert_eq!((ledger.ambiguous, ledger.clock_skew, ledger.copies), (2, 1, 2));
         assert!(ledger.balanced);
     }
 }

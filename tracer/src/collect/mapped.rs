@@ -63,11 +63,6 @@ impl<T: FromBytes + KnownLayout + Copy> Mapped<T> {
         self.len
     }
 
-    /// Bytes of memory.
-    pub(super) const fn bytes(&self) -> usize {
-        self.bytes
-    }
-
     /// Where the element at `index` is.
     pub(super) fn at(&self, index: u32) -> Option<*mut T> {
         // The stride of elements smaller than eight bytes is eight.

@@ -8,8 +8,11 @@ mod gate;
 mod latency;
 mod ledger;
 mod mapped;
+mod neighbours;
+mod recent;
 mod records;
 mod table;
+mod thresholds;
 
 pub use collector::{Collector, Progress};
 pub use cost::CostMeter;

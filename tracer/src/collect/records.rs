@@ -27,18 +27,18 @@ impl Records {
     /// # Errors
     /// When it can not be mapped.
     pub fn new(map: Map) -> Result<Self, CollectError> {
-        let ring =
-            RingBuf::try_from(map).map_err(|source| CollectError::Ring { source: Box::new(source) })?;
+        let ring = RingBuf::try_from(map)
+            .map_err(|source| CollectError::Open { map: "RECORDS", source: Box::new(source) })?;
         Ok(Self { ring, offset_ns: clock_ns(ClockId::Realtime) - clock_ns(ClockId::Monotonic) })
     }
 
     /// The next record, if there is one. `plan` names the hooks.
-    pub fn next(&mut self, plan: &Plan) -> Option<PacketWay> {
+    pub fn next<'p>(&mut self, plan: &'p Plan) -> Option<PacketWay<'p>> {
         let record = self.ring.next().and_then(|bytes| PacketRecord::read_from_bytes(&bytes).ok())?;
         Some(self.way(&record, plan))
     }
 
-    fn way(&self, record: &PacketRecord, plan: &Plan) -> PacketWay {
+    fn way<'p>(&self, record: &PacketRecord, plan: &'p Plan) -> PacketWay<'p> {
         let control = Control(record.slot.control);
         let hops =
             record.slot.deltas_ns.iter().zip(0_u32..).take_while(|(_, position)| *position < control.count());
@@ -51,13 +51,14 @@ impl Records {
             hops: hops
                 .map(|(at_ns, position)| {
                     let hook = (record.slot.hooks >> (position * 4)) & 0xf;
-                    let plan = plan.hooks.get(hook as usize);
                     WayPoint {
-                        hook: plan.map_or_else(|| hook.to_string(), |plan| plan.label.clone()),
+                        hook: plan.hooks.get(hook as usize).map_or("?", |plan| plan.label.as_str()),
                         at_ns: *at_ns,
                     }
                 })
                 .collect(),
+            sampled: record.causes & PacketRecord::SAMPLED != 0,
+            slow: record.causes & PacketRecord::SLOW != 0,
         }
     }
 }
@@ -82,12 +83,12 @@ fn flow(record: &PacketRecord) -> Flow {
         matches!(record.protocol, PROTOCOL_TCP | PROTOCOL_UDP) && record.ether_type != ETHERTYPE_ARP;
     Flow {
         protocol: match record.protocol {
-            _ if record.ether_type == ETHERTYPE_ARP => "arp".to_owned(),
-            PROTOCOL_ICMP => "icmp".to_owned(),
-            PROTOCOL_ICMPV6 => "icmpv6".to_owned(),
-            PROTOCOL_TCP => "tcp".to_owned(),
-            PROTOCOL_UDP => "udp".to_owned(),
-            other => other.to_string(),
+            _ if record.ether_type == ETHERTYPE_ARP => "arp".into(),
+            PROTOCOL_ICMP => "icmp".into(),
+            PROTOCOL_ICMPV6 => "icmpv6".into(),
+            PROTOCOL_TCP => "tcp".into(),
+            PROTOCOL_UDP => "udp".into(),
+            other => other.to_string().into(),
         },
         source: address(record.source),
         destination: address(record.destination),

@@ -23,6 +23,8 @@ pub(super) struct SharedTable {
 pub(super) struct Sweep {
     /// Packets lost, by the direction they entered in and their last hook.
     pub(super) lost: Vec<(u8, u8)>,
+    /// Packets of which only copies beside the path were seen again, by the direction they entered in.
+    pub(super) elsewhere: [u64; 2],
     /// Packets on their way, by the direction they entered in.
     pub(super) in_flight: [u64; 2],
 }
@@ -36,25 +38,24 @@ impl SharedTable {
         })
     }
 
-    pub(super) const fn bytes(&self) -> usize {
-        self.slots.bytes() + self.spilled.bytes()
-    }
-
     /// Settles every slot whose packet was not seen for longer than the time-out.
     pub(super) fn sweep(&self, now_ns: u64) -> Sweep {
         let mut sweep = Sweep::default();
         for index in 0..self.slots.len() {
             match settle(self, index, now_ns) {
                 Settled::Lost(control) => sweep.lost.push((control.direction(), control.last())),
-                Settled::InFlight(control) => {
-                    if let Some(count) = sweep.in_flight.get_mut(usize::from(control.direction())) {
-                        *count += 1;
-                    }
-                }
+                Settled::Elsewhere(control) => count(&mut sweep.elsewhere, control),
+                Settled::InFlight(control) => count(&mut sweep.in_flight, control),
                 Settled::Idle | Settled::Freed => {}
             }
         }
         sweep
+    }
+}
+
+fn count(counts: &mut [u64; 2], control: Control) {
+    if let Some(count) = counts.get_mut(usize::from(control.direction())) {
+        *count += 1;
     }
 }
 

@@ -19,6 +19,14 @@ impl fmt::Display for IfIndex {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct MacAddr(pub [u8; 6]);
 
+impl MacAddr {
+    /// As the eBPF programs compare it: the bytes read as a little-endian number.
+    #[must_use]
+    pub fn as_number(self) -> u64 {
+        self.0.iter().rev().fold(0, |number, byte| (number << 8) | u64::from(*byte))
+    }
+}
+
 impl fmt::Display for MacAddr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (position, byte) in self.0.iter().enumerate() {

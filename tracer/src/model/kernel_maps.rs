@@ -2,7 +2,7 @@
 
 use aya::maps::{Map, MapData};
 
-/// Each is an array map that can be mapped into memory, but for the ring buffer.
+/// Each is an array map that can be mapped into memory, but for those of type [`Map`].
 #[derive(Debug)]
 pub struct KernelMaps {
     /// The in-flight table.
@@ -17,6 +17,8 @@ pub struct KernelMaps {
     pub segments: MapData,
     /// Histogram buckets per CPU and segment.
     pub latencies: MapData,
+    /// What the programs count of neighbours.
+    pub neighbours: Map,
     /// Packet records.
     pub records: Map,
 }

@@ -15,6 +15,7 @@ mod port;
 mod printable;
 mod snapshot;
 mod source;
+mod tail;
 mod topology;
 mod trace;
 
@@ -31,12 +32,14 @@ pub use path::{
     BridgeKind, Hop, InterfaceState, Node, OtherPort, Path, PathKind, PathSummary, Problem, Role,
     Traceability,
 };
-pub use plan::{HookPlan, Plan, SegmentPlan, Side};
+pub use plan::{HookPlan, Interface, Plan, SegmentPlan, Side};
 pub use port::VmPort;
 pub use printable::Printable;
 pub use snapshot::{
-    DirectionReport, Directions, Drop, Latencies, LatencyNs, Ledger, Segment, Snapshot, TracerCost,
+    DirectionReport, Directions, Drop, HookReport, Latencies, LatencyNs, Ledger, Neighbour, Segment,
+    Snapshot, TracerCost,
 };
 pub use source::{SourceName, SourceStatus};
+pub use tail::{PARTS_PER_MILLION, Tail};
 pub use topology::{OvsPlace, Topology};
 pub use trace::TraceReport;

@@ -1,6 +1,6 @@
 //! One packet's way from hook to hook.
 
-use std::net::IpAddr;
+use std::{borrow::Cow, net::IpAddr};
 
 use serde::Serialize;
 
@@ -10,7 +10,7 @@ use super::Direction;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Flow {
     /// `icmp`, `tcp`, `udp`, `arp`, or the number of the IP protocol.
-    pub protocol: String,
+    pub protocol: Cow<'static, str>,
     /// Who sent it (of ARP: the sender's protocol address).
     pub source: IpAddr,
     /// Whom it is for (of ARP: the target's protocol address).
@@ -22,17 +22,17 @@ pub struct Flow {
 }
 
 /// A hook on a packet's way.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct WayPoint {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct WayPoint<'p> {
     /// The hook's name, as in the report's segments.
-    pub hook: String,
+    pub hook: &'p str,
     /// Nanoseconds since the first hook.
     pub at_ns: u32,
 }
 
-/// One packet that reached the end of its way.
+/// One packet that reached the end of its way. The names are those of a plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct PacketWay {
+pub struct PacketWay<'p> {
     /// The direction it entered in.
     pub direction: Direction,
     /// Its identity, equal at every hook and on every host.
@@ -46,5 +46,9 @@ pub struct PacketWay {
     #[serde(flatten)]
     pub flow: Flow,
     /// The hooks it passed, in order.
-    pub hops: Vec<WayPoint>,
+    pub hops: Vec<WayPoint<'p>>,
+    /// Whether it is part of the sample.
+    pub sampled: bool,
+    /// Whether its whole way took longer than asked for.
+    pub slow: bool,
 }

@@ -177,6 +177,8 @@ pub struct OtherPort {
     pub ifname: String,
     /// Its index.
     pub ifindex: IfIndex,
+    /// The MAC address of the VM behind it, as Neutron noted it.
+    pub mac: Option<MacAddr>,
 }
 
 /// The ordered interfaces from the VM to the wire.

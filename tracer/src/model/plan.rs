@@ -2,7 +2,7 @@
 
 use hoptrace_common::config::HookConfig;
 
-use super::{Direction, IfIndex};
+use super::{Direction, IfIndex, OtherPort};
 
 /// Which side of an interface a hook is on, as `tc` names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,15 +24,22 @@ impl Side {
     }
 }
 
-/// One attachment.
+/// An interface to attach to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Interface {
+    /// Its name.
+    pub ifname: String,
+    /// Its index.
+    pub ifindex: IfIndex,
+}
+
+/// One program, and where it is attached.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HookPlan {
     /// The name reports use: the role, with the interface where several have that role.
     pub label: String,
-    /// The interface.
-    pub ifname: String,
-    /// Its index.
-    pub ifindex: IfIndex,
+    /// The interface; at neighbours there may be more, or none.
+    pub interfaces: Vec<Interface>,
     /// Which side of it.
     pub side: Side,
     /// The direction of the packets it sees.
@@ -52,6 +59,8 @@ pub struct SegmentPlan {
     pub from: usize,
     /// The hook behind.
     pub to: usize,
+    /// Whether it leaves the discovered path, or comes from beside it.
+    pub off_path: bool,
 }
 
 /// All hooks and segments of a trace. A hook's number is its place in `hooks`.
@@ -63,10 +72,33 @@ pub struct Plan {
     pub segments: Vec<SegmentPlan>,
     /// The segment of the whole way, per direction (see [`Direction::index`]).
     pub totals: [u8; 2],
+    /// The segment of the whole way to and from neighbours, per direction; [`OFF_PATH_SEGMENT`](hoptrace_common::config::OFF_PATH_SEGMENT) without
+    /// neighbours.
+    pub neighbour_totals: [u8; 2],
+    /// Hooks that packets from neighbours enter by, a bit each.
+    pub neighbour_entries: u16,
+    /// The other VMs' ports that hooks are at.
+    pub neighbours: Vec<OtherPort>,
     /// The number of the first hook, per direction.
     pub entries: [u8; 2],
     /// The segment of the guest's response time.
     pub guest: u8,
     /// Segments in all, the off-path one included.
     pub segment_count: u32,
+}
+
+impl HookPlan {
+    /// Whether it is at neighbours' ports, beside the path.
+    #[must_use]
+    pub const fn is_neighbour(&self) -> bool {
+        self.config.flags & HookConfig::NEIGHBOUR != 0
+    }
+}
+
+impl Plan {
+    /// Where hooks are on the path: interfaces and sides of them.
+    pub fn path_places(&self) -> impl Iterator<Item = (&Interface, Side)> {
+        let hooks = self.hooks.iter().filter(|hook| !hook.is_neighbour());
+        hooks.flat_map(|hook| hook.interfaces.iter().map(|interface| (interface, hook.side)))
+    }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::Direction;
+use super::{Direction, MacAddr};
 
 /// Latencies of one segment, in nanoseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -41,6 +41,8 @@ pub struct Segment {
     pub from: String,
     /// The hook behind.
     pub to: String,
+    /// Whether it leaves the discovered path, or comes from beside it.
+    pub off_path: bool,
     /// The figures.
     #[serde(flatten)]
     pub latencies: Latencies,
@@ -59,6 +61,25 @@ pub struct Drop {
     pub count: u64,
 }
 
+/// What one hook counted beside the packets it followed.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct HookReport {
+    /// The hook.
+    pub hook: String,
+    /// Sights of packets that matched the filter and have an identity.
+    pub seen: u64,
+    /// Sights that shared their identity with another live packet.
+    pub ambiguous: u64,
+    /// Packets that this hook saw last and that had to leave the table for others.
+    pub evicted: u64,
+    /// Sights that found no slot in the table.
+    pub untracked: u64,
+    /// Packet records sent from here.
+    pub emitted: u64,
+    /// Packet records the ring buffer had no room for.
+    pub ring_lost: u64,
+}
+
 /// Where every packet of one direction went.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Ledger {
@@ -66,8 +87,10 @@ pub struct Ledger {
     pub entered: u64,
     /// First seen at a later hook.
     pub joined_midway: u64,
-    /// Seen at the last hook.
+    /// Seen at the last hook, or gone elsewhere.
     pub completed: u64,
+    /// Of those: left the switch for other VMs of this host, not for the wire.
+    pub elsewhere: u64,
     /// Freed by the kernel with a reason.
     pub dropped: u64,
     /// Not seen again in time, no reason seen.
@@ -117,12 +140,16 @@ impl Ledger {
 /// Everything about one direction.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct DirectionReport {
-    /// Each segment of the path, in path order.
+    /// Each segment of the path, in path order; then those beside it that packets took.
     pub segments: Vec<Segment>,
     /// From the first hook to the last.
     pub total: Latencies,
+    /// From the first hook to a neighbour's port, or from there to the last hook.
+    pub neighbour_total: Latencies,
     /// Packets that died.
     pub drops: Vec<Drop>,
+    /// What each hook could not follow, in path order.
+    pub hooks: Vec<HookReport>,
     /// Where every packet went.
     pub ledger: Ledger,
 }
@@ -147,6 +174,21 @@ impl Directions {
     }
 }
 
+/// Another VM's port on the switch that the path leads through.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Neighbour {
+    /// The interface.
+    pub ifname: String,
+    /// The MAC address of the VM behind it.
+    pub mac: Option<MacAddr>,
+    /// Packets of the traced VM for that VM.
+    pub received: u64,
+    /// Packets of the traced VM that came by, but were for others: flooded, mirrored or forwarded on.
+    pub copies: u64,
+    /// Packets for the traced VM from there.
+    pub sent: u64,
+}
+
 /// What tracing cost.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 pub struct TracerCost {
@@ -159,7 +201,7 @@ pub struct TracerCost {
     pub runs_measured: u64,
     /// CPU of this process, in percent of one core.
     pub cpu_pct: f64,
-    /// Memory locked for the kernel's maps, in bytes.
+    /// Memory locked for the kernel's maps, in bytes, by the kernel's own count.
     pub map_bytes: u64,
 }
 
@@ -174,6 +216,8 @@ pub struct Snapshot {
     pub off_path: Latencies,
     /// The guest's own response time.
     pub guest: Latencies,
+    /// Other VMs' ports on the same switch.
+    pub neighbours: Vec<Neighbour>,
     /// What tracing cost.
     pub tracer: TracerCost,
 }

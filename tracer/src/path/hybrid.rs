@@ -146,8 +146,10 @@ fn walk_integration_bridge(walk: &mut Walk, topology: &Topology, qvo: OvsPlace<'
     let others =
         qvo.bridge.places().filter(|place| place.interface.is_netdev() && !on_path(&place.interface.name));
     walk.other_ports = others
-        .filter_map(|place| topology.link(&place.interface.name))
-        .map(|link| OtherPort { ifname: link.name.clone(), ifindex: link.index })
+        .filter_map(|place| {
+            topology.link(&place.interface.name).zip(Some(place.interface.neutron.attached_mac))
+        })
+        .map(|(link, mac)| OtherPort { ifname: link.name.clone(), ifindex: link.index, mac })
         .collect();
 }
 

@@ -294,7 +294,12 @@ fn ports_of_vms_and_agents_are_no_uplinks_but_other_ports() {
     ports.push(port(vec![dhcp]));
     add_links(&mut topology, vec![link(31, "qvo11111111-22", LinkKind::Veth)]);
     let path = path(&topology);
-    assert_eq!(path.other_ports, [OtherPort { ifname: "qvo11111111-22".to_owned(), ifindex: IfIndex(31) }]);
+    let neighbour = OtherPort {
+        ifname: "qvo11111111-22".to_owned(),
+        ifindex: IfIndex(31),
+        mac: Some("fa:16:3e:00:00:02".parse().unwrap()),
+    };
+    assert_eq!(path.other_ports, [neighbour]);
     assert_eq!((path.hops.len(), path.problems), (4, vec![]));
 }
 

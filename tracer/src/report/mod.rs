@@ -5,6 +5,7 @@ mod layout;
 mod list_json;
 mod list_text;
 mod packet;
+mod packets_summary;
 mod paint;
 mod path_dot;
 mod path_json;
@@ -14,10 +15,12 @@ mod trace_json;
 #[cfg(test)]
 mod trace_samples;
 mod trace_text;
+mod troubles;
 
 pub use list_json::list_json;
 pub use list_text::list_text;
 pub use packet::{packet_json, packet_text};
+pub use packets_summary::packets_summary;
 pub use paint::{Canvas, Ink};
 pub use path_dot::path_dot;
 pub use path_json::path_json;

@@ -1,8 +1,12 @@
 //! One packet's way, as a line of text or JSON.
 
-use std::net::SocketAddr;
+use std::{
+    fmt,
+    io::{self, Write as _},
+    net::{IpAddr, SocketAddr},
+};
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::model::PacketWay;
 
@@ -12,94 +16,118 @@ const SCHEMA: &str = "hoptrace.packet/1";
 struct Line<'a> {
     schema: &'static str,
     #[serde(flatten)]
-    way: &'a PacketWay,
-    identity: String,
+    way: &'a PacketWay<'a>,
+    identity: Hexadecimal,
 }
 
-/// One JSON object, without a line break. The identity is hexadecimal: JSON's numbers do not hold 64 bits everywhere.
-#[must_use]
-pub fn packet_json(way: &PacketWay) -> String {
-    let line = Line { schema: SCHEMA, way, identity: format!("{:016x}", way.identity) };
-    // Strings and numbers only: there is nothing that could fail.
-    serde_json::to_string(&line).unwrap_or_default()
+/// JSON's numbers do not hold 64 bits everywhere.
+struct Hexadecimal(u64);
+
+impl Serialize for Hexadecimal {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&format_args!("{:016x}", self.0))
+    }
 }
 
-/// One line: when, which way, what, and the time from hook to hook.
-#[must_use]
-pub fn packet_text(way: &PacketWay) -> String {
+/// Appends one JSON object, without a line break.
+pub fn packet_json(way: &PacketWay<'_>, text: &mut Vec<u8>) {
+    let line = Line { schema: SCHEMA, way, identity: Hexadecimal(way.identity) };
+    // Strings and numbers into memory: there is nothing that could fail.
+    let _ = serde_json::to_writer(text, &line);
+}
+
+/// Appends one line, without its break: when, which way, what, and the time from hook to hook.
+pub fn packet_text(way: &PacketWay<'_>, text: &mut Vec<u8>) {
+    // Writing into memory does not fail.
+    let _ = write_text(way, text);
+}
+
+fn write_text(way: &PacketWay<'_>, text: &mut Vec<u8>) -> io::Result<()> {
     let flow = &way.flow;
-    let end = |ip, port: Option<u16>| {
-        port.map_or_else(|| format!("{ip}"), |port| SocketAddr::new(ip, port).to_string())
-    };
-    let mut line = format!(
-        "{} {:7} {} > {} {} {} B ",
-        time_of_day(way.time_ns),
-        way.direction.name(),
-        end(flow.source, flow.source_port),
-        end(flow.destination, flow.destination_port),
-        flow.protocol,
-        way.len_bytes
-    );
+    write_time_of_day(text, way.time_ns)?;
+    write!(text, " {:7} ", way.direction.name())?;
+    write_end(text, flow.source, flow.source_port)?;
+    write!(text, " > ")?;
+    write_end(text, flow.destination, flow.destination_port)?;
+    write!(text, " {} {} B ", flow.protocol, way.len_bytes)?;
     let mut before_ns = 0;
     for point in &way.hops {
         if point.at_ns > 0 {
-            line = line + " +" + &microseconds(point.at_ns - before_ns) + " ";
+            write!(text, " +{} ", Microseconds(point.at_ns - before_ns))?;
         }
-        line.push_str(&point.hook);
+        text.write_all(point.hook.as_bytes())?;
         before_ns = point.at_ns;
     }
-    line + &format!("  = {}", microseconds(before_ns))
+    write!(text, "  = {}", Microseconds(before_ns))
 }
 
-fn microseconds(ns: u32) -> String {
-    format!("{}.{} µs", ns / 1000, ns % 1000 / 100)
+fn write_end(text: &mut Vec<u8>, ip: IpAddr, port: Option<u16>) -> io::Result<()> {
+    match port {
+        Some(port) => write!(text, "{}", SocketAddr::new(ip, port)),
+        None => write!(text, "{ip}"),
+    }
+}
+
+struct Microseconds(u32);
+
+impl fmt::Display for Microseconds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{} µs", self.0 / 1000, self.0 % 1000 / 100)
+    }
 }
 
 /// UTC, as tcpdump prints it with `TZ=UTC`.
-fn time_of_day(time_ns: u64) -> String {
+fn write_time_of_day(text: &mut Vec<u8>, time_ns: u64) -> io::Result<()> {
     let seconds = time_ns / 1_000_000_000 % 86_400;
     let (hours, minutes) = (seconds / 3600, seconds / 60 % 60);
-    format!("{hours:02}:{minutes:02}:{:02}.{:06}", seconds % 60, time_ns / 1000 % 1_000_000)
+    write!(text, "{hours:02}:{minutes:02}:{:02}.{:06}", seconds % 60, time_ns / 1000 % 1_000_000)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::net::IpAddr;
-
     use super::*;
     use crate::model::{Direction, Flow, WayPoint};
 
-    fn way() -> PacketWay {
-        let point = |hook: &str, at_ns| WayPoint { hook: hook.to_owned(), at_ns };
+    fn way() -> PacketWay<'static> {
+        let point = |hook, at_ns| WayPoint { hook, at_ns };
         PacketWay {
             direction: Direction::Egress,
             identity: 0xfeed_0000_0000_0001,
             time_ns: (3 * 3600 + 25 * 60 + 45) * 1_000_000_000 + 123_456_789,
             len_bytes: 98,
             flow: Flow {
-                protocol: "udp".to_owned(),
+                protocol: "udp".into(),
                 source: IpAddr::from([10, 99, 99, 111]),
                 destination: IpAddr::from([10, 99, 99, 1]),
                 source_port: Some(4000),
                 destination_port: Some(53),
             },
             hops: vec![point("tap", 0), point("qvb", 7_150), point("nic", 90_000)],
+            sampled: false,
+            slow: true,
         }
+    }
+
+    fn written(format: fn(&PacketWay<'_>, &mut Vec<u8>)) -> String {
+        let mut text = Vec::new();
+        format(&way(), &mut text);
+        String::from_utf8(text).unwrap()
     }
 
     #[test]
     fn a_line_of_text_has_the_time_of_each_segment() {
         assert_eq!(
-            packet_text(&way()),
+            written(packet_text),
             "03:25:45.123456 egress  10.99.99.111:4000 > 10.99.99.1:53 udp 98 B tap +7.1 µs qvb +82.8 µs nic  = 90.0 µs"
         );
     }
 
     #[test]
     fn a_line_of_json_holds_the_whole_identity() {
-        let line: serde_json::Value = serde_json::from_str(&packet_json(&way())).unwrap();
+        let line: serde_json::Value = serde_json::from_str(&written(packet_json)).unwrap();
         assert_eq!(line["schema"], "hoptrace.packet/1");
         assert_eq!(line["identity"], "feed000000000001");
         assert_eq!(line["hops"][2]["at_ns"], 90_000);
+        assert_eq!((&line["sampled"], &line["slow"]), (&false.into(), &true.into()));
     }
 }

@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::model::TraceReport;
 
 /// One JSON object on one line, without a newline:
-/// `{schema:"hoptrace.trace/1", instance, path, duration_s, filter, directions, off_path, guest, tracer}`.
+/// `{schema:"hoptrace.trace/1", instance, path, duration_s, filter, directions, off_path, guest, neighbours, tracer}`.
 ///
 /// Latencies are in nanoseconds, and null where no packet was measured.
 #[must_use]
@@ -20,6 +20,7 @@ pub fn trace_json(report: &TraceReport<'_>) -> String {
         "directions": snapshot.directions,
         "off_path": snapshot.off_path,
         "guest": snapshot.guest,
+        "neighbours": snapshot.neighbours,
         "tracer": snapshot.tracer,
     })
     .to_string()

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use crate::model::{
-    BridgeKind, DirectionReport, Directions, Drop, Hop, IfIndex, InstanceId, InterfaceState, Latencies,
-    LatencyNs, Ledger, Node, Path, PathKind, Role, Segment, Snapshot, TraceReport, Traceability, TracerCost,
+    BridgeKind, DirectionReport, Directions, Drop, HookReport, Hop, IfIndex, InstanceId, InterfaceState,
+    Latencies, LatencyNs, Ledger, Node, Path, PathKind, Role, Segment, Snapshot, TraceReport, Traceability,
+    TracerCost,
 };
 
 /// The hops, with names as long as the kernel allows.
@@ -86,11 +87,16 @@ pub(super) fn direction(hooks: [&str; 4], count: u64) -> DirectionReport {
             .map(|((from, to), p50)| Segment {
                 from: (*from).to_owned(),
                 to: (*to).to_owned(),
+                off_path: false,
                 latencies: latencies(count, p50),
             })
             .collect(),
         total: latencies(count, 1_300_000),
+        neighbour_total: latencies(0, 0),
         drops: Vec::new(),
+        hooks: hooks
+            .map(|hook| HookReport { hook: hook.to_owned(), seen: count, ..HookReport::default() })
+            .to_vec(),
         ledger: Ledger { entered: count, completed: count, ..Ledger::default() }.settled(),
     }
 }
@@ -105,6 +111,7 @@ pub(super) fn snapshot(count: u64) -> Snapshot {
         },
         off_path: latencies(0, 0),
         guest: latencies(count, 150_000),
+        neighbours: Vec::new(),
         tracer: TracerCost {
             hooks: 8,
             ns_per_hook: (count > 0).then_some(118.4),

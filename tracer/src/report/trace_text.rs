@@ -4,6 +4,7 @@
 mod flow;
 mod head;
 mod ledger;
+mod neighbours;
 mod places;
 mod table;
 mod units;
@@ -42,6 +43,7 @@ pub fn trace_text(report: &TraceReport<'_>, canvas: Canvas) -> String {
     }
     lines.push(String::new());
     lines.extend(page.guest(guest.as_ref(), &layout));
+    lines.extend(page.neighbours());
     lines.extend(page.foot());
     lines.push(String::new());
     lines.join("\n")
@@ -84,6 +86,10 @@ impl Page<'_> {
         }
         let lost = Some(lost_after(figures, |_| true).to_string());
         rows.push(Row { ends: places::Ends::named("total"), latencies: figures.total, lost });
+        if figures.neighbour_total.count > 0 {
+            let ends = places::Ends::named("neighbour total");
+            rows.push(Row { ends, latencies: figures.neighbour_total, lost: Some("↑".to_owned()) });
+        }
         Some(Block { counted: "packets", rows })
     }
 
@@ -99,7 +105,9 @@ impl Page<'_> {
             None => lines.push("  no packet was seen in this direction".to_owned()),
         }
         lines.extend(self.drops(figures));
-        if direction == Direction::Egress && !self.report.path.other_ports.is_empty() {
+        let unwatched =
+            !self.report.path.other_ports.is_empty() && self.report.snapshot.neighbours.is_empty();
+        if direction == Direction::Egress && unwatched {
             let left = lost_after(figures, |after| after == Role::Qvo.as_str());
             if left > 0 {
                 lines.push(self.canvas.paint(Ink::Bad, LOCAL_TRAFFIC));
@@ -107,6 +115,7 @@ impl Page<'_> {
         }
         if block.is_some() || figures.ledger != Ledger::default().settled() {
             lines.extend(self.ledger(&figures.ledger));
+            lines.extend(self.troubles(&figures.hooks));
         }
         lines
     }
@@ -172,7 +181,7 @@ impl Page<'_> {
             Piece::new(Ink::Faint, format!("tracer: {} hooks", cost.hooks)),
             Piece::new(Ink::Faint, per_packet),
             Piece::new(Ink::Faint, format!("CPU {:.1} % of one core", cost.cpu_pct)),
-            Piece::new(Ink::Faint, format!("{} of maps", units::bytes(cost.map_bytes))),
+            Piece::new(Ink::Faint, format!("{} locked", units::bytes(cost.map_bytes))),
         ];
         lines.extend(self.flow(&pieces, " · ", 8));
         lines

@@ -7,7 +7,7 @@ use super::{
     },
     *,
 };
-use crate::model::{Drop, Hop, IfIndex, OtherPort, Path, Role, Segment, Snapshot};
+use crate::model::{Drop, Hop, IfIndex, Neighbour, OtherPort, Path, Role, Segment, Snapshot};
 
 fn at(width: usize) -> Canvas {
     Canvas { width: Some(width), colour: false }
@@ -83,7 +83,7 @@ fn a_clean_trace_reads_from_head_to_cost() {
             "tracer: 8 hooks",
             "118 ns per packet and hook (kernel BPF statistics, 8000 runs)",
             "CPU 0.3 % of one core",
-            "12.3 MiB of maps",
+            "12.3 MiB locked",
         ],
     );
     assert_eq!(
@@ -164,6 +164,16 @@ fn what_makes_the_figures_doubtful_comes_first() {
     assert_order(
         &text,
         &["= completed 1000", "· balanced", "beside  ambiguous 50 · untracked 11 · clock skew 4"],
+    );
+    for hook in snapshot.directions.ingress.hooks.iter_mut().filter(|hook| hook.hook == "qvo") {
+        (hook.ambiguous, hook.evicted) = (60, 7);
+    }
+    assert_order(
+        &drawn(&path(), &snapshot, at(100)),
+        &[
+            "beside  ambiguous 50",
+            "where   ambiguous at qvo qvoc3d70d5c-a90 60 · evicted after qvo qvoc3d70d5c-a90 7",
+        ],
     );
     // Four of a thousand are not much.
     assert!(!text.contains("skewed"), "{text}");
@@ -248,8 +258,12 @@ fn alternatives_are_told_apart_and_their_drops_counted_once() {
         vlan_tag: None,
     });
     let egress = &mut snapshot.directions.egress;
-    let to =
-        |label: &str| Segment { from: "qvo".to_owned(), to: label.to_owned(), latencies: latencies(5, 900) };
+    let to = |label: &str| Segment {
+        from: "qvo".to_owned(),
+        to: label.to_owned(),
+        off_path: false,
+        latencies: latencies(5, 900),
+    };
     egress.segments.truncate(2);
     egress.segments.extend([to("nic:ens3"), to("nic:ens4")]);
     egress.drops[0].after = "qvo".to_owned();
@@ -290,8 +304,48 @@ fn losses_after_qvo_may_be_packets_for_another_vm() {
     egress.ledger = Ledger { completed: 997, lost: 3, ..egress.ledger }.settled();
     let mut path = path();
     assert!(!drawn(&path, &snapshot, at(80)).contains("other VMs"), "it is the only VM");
-    path.other_ports = vec![OtherPort { ifname: "qvo7be41f06-31".to_owned(), ifindex: IfIndex(9) }];
+    path.other_ports =
+        vec![OtherPort { ifname: "qvo7be41f06-31".to_owned(), ifindex: IfIndex(9), mac: None }];
     assert!(drawn(&path, &snapshot, at(80)).contains("packets for other VMs of this host"));
     snapshot.directions.egress.drops.clear();
     assert!(!drawn(&path, &snapshot, at(80)).contains("other VMs"), "nothing was lost");
+}
+
+#[test]
+fn neighbours_show_what_they_got_and_sent() {
+    let mut snapshot = snapshot(1_000);
+    let neighbour = |ifname: &str, received| Neighbour {
+        ifname: ifname.to_owned(),
+        mac: "fa:16:3e:6c:82:a0".parse().ok(),
+        received,
+        copies: 0,
+        sent: 2 * received,
+    };
+    snapshot.neighbours = vec![neighbour("qvo7be41f06-31", 0), neighbour("qvo11111111-22", 0)];
+    let mut path = path();
+    path.other_ports =
+        vec![OtherPort { ifname: "qvo7be41f06-31".to_owned(), ifindex: IfIndex(9), mac: None }];
+    assert!(!drawn(&path, &snapshot, at(80)).contains("neighbour"), "nothing went beside the path");
+
+    snapshot.neighbours = vec![neighbour("qvo7be41f06-31", 5), neighbour("qvo11111111-22", 0)];
+    let egress = &mut snapshot.directions.egress;
+    egress.segments.push(Segment {
+        from: "qvo".to_owned(),
+        to: "neighbour".to_owned(),
+        off_path: true,
+        latencies: latencies(5, 700),
+    });
+    egress.neighbour_total = latencies(5, 900);
+    egress.ledger = Ledger { elsewhere: 5, ..egress.ledger };
+    egress.drops = vec![Drop { after: "qvo".to_owned(), reason: None, location: None, count: 3 }];
+    let text = drawn(&path, &snapshot, at(80));
+    for expected in [
+        "qvo → neighbour",
+        "neighbour total",
+        "completed 1000 (5 of them elsewhere)",
+        "qvo7be41f06-31  fa:16:3e:6c:82:a0  5 received, 10 sent",
+    ] {
+        assert!(text.contains(expected), "{expected}: {text}");
+    }
+    assert!(!text.contains("qvo11111111-22") && !text.contains("packets for other VMs"), "{text}");
 }

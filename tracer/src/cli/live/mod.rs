@@ -2,10 +2,14 @@
 
 mod ending;
 mod options;
+mod printer;
 mod screen;
 mod session;
+mod units;
 
 pub(super) use ending::{Ending, Endings};
 pub(super) use options::{LiveArgs, Prepared};
+pub(super) use printer::{Format, Printer};
 pub(super) use screen::Screen;
-pub(super) use session::Session;
+pub(super) use session::{Emission, Session};
+pub(super) use units::{parse_sample, parse_share_ppm, parse_threshold_ns};

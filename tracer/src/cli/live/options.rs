@@ -4,7 +4,11 @@ use std::time::{Duration, Instant};
 
 use hoptrace_common::filter::Filter;
 
-use super::{Endings, Session, session::SessionOptions};
+use super::{
+    Endings, Session,
+    session::{Emission, SessionOptions},
+    units::{parse_time, parse_timeout},
+};
 use crate::{
     cli::{CliError, CommonArgs, find_path, output},
     model::{PacketFilter, Path},
@@ -34,6 +38,9 @@ pub(in crate::cli) struct LiveArgs {
     #[arg(long, value_name = "PACKETS", default_value_t = 65_536,
           value_parser = clap::value_parser!(u32).range(64..=16_777_216))]
     inflight: u32,
+    /// Leave the ports of the host's other VMs alone; what goes to them then counts as lost
+    #[arg(long)]
+    path_only: bool,
 }
 
 /// Programs attached, packets admitted.
@@ -51,20 +58,20 @@ pub(in crate::cli) struct Prepared {
 }
 
 impl LiveArgs {
-    /// Finds the path, attaches, and admits packets. `ring_bytes` is room for packet records, 0 for none.
+    /// Finds the path, attaches, and admits packets. `emission` says which packets are told one by one.
     ///
     /// # Errors
     /// When the filter makes no sense, the path cannot be traced, or the kernel refuses.
     pub(in crate::cli) async fn begin(
         &self,
         common: &CommonArgs,
-        ring_bytes: u32,
+        emission: Emission,
     ) -> Result<Prepared, CliError> {
         let began = Instant::now();
         let filter = PacketFilter::from_words(&self.filter)?;
         let (path, _) = find_path(common, &self.vm).await?;
         let mut endings = Endings::new()?;
-        let mut session = Session::start(&path, &self.options(common, filter.to_kernel(), ring_bytes))?;
+        let mut session = Session::start(&path, &self.options(common, filter.to_kernel(), emission))?;
         endings.watch(session.plan());
         session.open();
         endings.begin(self.duration, self.cmd.as_deref())?;
@@ -74,55 +81,15 @@ impl LiveArgs {
         Ok(Prepared { path, filter, session, endings, timeout_ms })
     }
 
-    fn options(&self, common: &CommonArgs, filter: Filter, ring_bytes: u32) -> SessionOptions {
+    fn options(&self, common: &CommonArgs, filter: Filter, emission: Emission) -> SessionOptions {
         SessionOptions {
             timeout: self.timeout,
             inflight: self.inflight,
             filter,
             budget: self.count,
-            ring_bytes,
+            path_only: self.path_only,
+            emission,
             debug: common.verbose >= 2,
         }
-    }
-}
-
-/// Seconds, or a number with its unit.
-fn parse_time(text: &str) -> Result<Duration, String> {
-    let digits = text.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
-    let (scale, unit) = match text.get(digits.len()..).unwrap_or_default() {
-        "" | "s" => (1.0, "s"),
-        "ms" => (1e-3, "ms"),
-        "m" => (60.0, "m"),
-        "h" => (3600.0, "h"),
-        other => return Err(format!("no unit of time: {other} (ms, s, m or h)")),
-    };
-    let number: f64 = digits.parse().map_err(|_| format!("no number before the unit {unit}"))?;
-    Duration::try_from_secs_f64(number * scale)
-        .ok()
-        .filter(|time| !time.is_zero())
-        .ok_or_else(|| "must be more than 0".to_owned())
-}
-
-/// The kernel's table keeps 32 bits of nanoseconds per packet.
-fn parse_timeout(text: &str) -> Result<Duration, String> {
-    let time = parse_time(text)?;
-    let allowed = Duration::from_millis(10)..=Duration::from_secs(4);
-    if allowed.contains(&time) { Ok(time) } else { Err("must be between 10ms and 4s".to_owned()) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_have_units() {
-        assert_eq!(parse_time("5"), Ok(Duration::from_secs(5)));
-        assert_eq!(parse_time("0.5s"), Ok(Duration::from_millis(500)));
-        assert_eq!(parse_time("250ms"), Ok(Duration::from_millis(250)));
-        assert_eq!(parse_time("2m"), Ok(Duration::from_mins(2)));
-        for bad in ["", "s", "0", "-1", "1d", "nan", "1e400", "5 s"] {
-            assert!(parse_time(bad).is_err(), "{bad}");
-        }
-        assert!(parse_timeout("5s").is_err() && parse_timeout("1ms").is_err() && parse_timeout("4s").is_ok());
     }
 }

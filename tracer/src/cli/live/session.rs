@@ -14,7 +14,7 @@ use crate::{
     attach::{self, Attached, LoadOptions},
     cli::{CliError, output},
     collect::{Collector, CostMeter, Progress, Records},
-    model::{MacAddr, PacketWay, Path, Plan, Printable, Snapshot, Traceability, TracerCost},
+    model::{Path, Plan, Printable, Snapshot, Tail, Traceability, TracerCost},
 };
 
 /// How often the table is looked at while the last packets come in.
@@ -27,10 +27,22 @@ pub(in crate::cli) struct SessionOptions {
     pub(in crate::cli) inflight: u32,
     pub(in crate::cli) filter: Filter,
     pub(in crate::cli) budget: Option<u64>,
-    /// Room for packet records; 0: none are wanted.
-    pub(in crate::cli) ring_bytes: u32,
+    /// Whether to leave the neighbours' ports alone.
+    pub(in crate::cli) path_only: bool,
+    pub(in crate::cli) emission: Emission,
     /// Whether the programs shall tell what they do.
     pub(in crate::cli) debug: bool,
+}
+
+/// Which packets are told one by one; by default none.
+#[derive(Debug, Clone, Copy, Default)]
+pub(in crate::cli) struct Emission {
+    /// Room for their records.
+    pub(in crate::cli) ring_bytes: u32,
+    /// Those whose identity is below this.
+    pub(in crate::cli) sample_below: u64,
+    /// And those that are slow.
+    pub(in crate::cli) tail: Tail,
 }
 
 /// Programs on the path, and what reads their maps. Dropping it takes everything off.
@@ -41,7 +53,8 @@ pub(in crate::cli) struct Session {
     cost: CostMeter,
     budget: Option<u64>,
     timeout: Duration,
-    records: Records,
+    /// Until somebody takes them.
+    records: Option<Records>,
     /// The programs' own words, at debug level.
     diagnostics: Option<EbpfLogger<&'static dyn Log>>,
 }
@@ -60,8 +73,9 @@ impl Session {
                 "no kernel BTF at /sys/kernel/btf/vmlinux: losses will have no reason (CONFIG_DEBUG_INFO_BTF)",
             );
         }
-        let plan =
-            attach::plan(&path.hops).map_err(|error| CliError::new(format!("cannot trace: {error}")))?;
+        let neighbours: &[_] = if options.path_only { &[] } else { &path.other_ports };
+        let plan = attach::plan(&path.hops, neighbours)
+            .map_err(|error| CliError::new(format!("cannot trace: {error}")))?;
         if attach::other_tracers(&plan) > 0 {
             output::note(
                 "another hoptrace traces these interfaces: both go on, and each one's figures contain the other's cost",
@@ -69,11 +83,12 @@ impl Session {
         }
         let load = LoadOptions {
             inflight_slots: options.inflight,
-            ring_bytes: options.ring_bytes,
+            ring_bytes: options.emission.ring_bytes,
             trace: TraceConfig {
                 timeout_ns: u64::try_from(options.timeout.as_nanos()).unwrap_or(u64::MAX),
-                mac: mac_number(path.mac),
-                sample_below: if options.ring_bytes > 0 { u64::MAX } else { 0 },
+                mac: path.mac.as_number(),
+                sample_below: options.emission.sample_below,
+                tail: u32::from(options.emission.tail != Tail::None),
                 budgeted: u32::from(options.budget.is_some()),
                 filter: options.filter,
                 ipv4: ipv4_numbers(&path.instance.ips),
@@ -91,7 +106,7 @@ impl Session {
         );
         let diagnostics = if options.debug { diagnostics(&mut attached) } else { None };
         let maps = attached.take_maps().map_err(|error| CliError::new(error.to_string()))?;
-        let (collector, records) = Collector::new(plan.clone(), maps, options.timeout)
+        let (collector, records) = Collector::new(plan.clone(), maps, options.timeout, options.emission.tail)
             .map_err(|error| CliError::new(error.to_string()))?;
         Ok(Self {
             plan,
@@ -100,7 +115,7 @@ impl Session {
             cost: CostMeter::start(),
             budget: options.budget,
             timeout: options.timeout,
-            records,
+            records: Some(records),
             diagnostics,
         })
     }
@@ -120,8 +135,13 @@ impl Session {
             path.instance.display_name.as_deref().or(path.instance.name.as_deref()).unwrap_or_default();
         let what = if filter.is_empty() { "all packets".to_owned() } else { Printable(filter).to_string() };
         let ifnames: Vec<_> = path.hops.iter().map(|hop| Printable(&hop.ifname).to_string()).collect();
+        let neighbours = match self.plan.neighbours.len() {
+            0 => String::new(),
+            1 => " and at 1 neighbour's port".to_owned(),
+            count => format!(" and at {count} neighbours' ports"),
+        };
         format!(
-            "tracing {what} of {} ({}) with {} hooks at {}, ready after {} ms; Ctrl-C ends it",
+            "tracing {what} of {} ({}) with {} hooks at {}{neighbours}, ready after {} ms; Ctrl-C ends it",
             Printable(name),
             path.mac,
             self.plan.hooks.len(),
@@ -139,9 +159,9 @@ impl Session {
         self.collector.sweep()
     }
 
-    /// The next packet record, if there is one.
-    pub(in crate::cli) fn next_record(&mut self) -> Option<PacketWay> {
-        self.records.next(&self.plan)
+    /// The packets that are told one by one; can be taken once.
+    pub(in crate::cli) fn take_records(&mut self) -> Option<Records> {
+        self.records.take()
     }
 
     /// The figures so far.
@@ -153,6 +173,7 @@ impl Session {
             ns_per_hook,
             runs_measured: runs,
             cpu_pct: self.cost.cpu_pct(),
+            map_bytes: self.attached.locked_bytes(),
             ..TracerCost::default()
         })
     }
@@ -177,12 +198,7 @@ impl Session {
     }
 }
 
-/// A MAC address as the programs compare it: its bytes read as a little-endian number.
-fn mac_number(mac: MacAddr) -> u64 {
-    mac.0.iter().rev().fold(0, |number, byte| (number << 8) | u64::from(*byte))
-}
-
-/// The first four IPv4 addresses, likewise.
+/// The first four IPv4 addresses as the programs compare them: their bytes read as little-endian numbers.
 fn ipv4_numbers(ips: &[IpAddr]) -> [u32; 4] {
     let mut numbers = [0; 4];
     let addresses = ips.iter().filter_map(|ip| match ip {

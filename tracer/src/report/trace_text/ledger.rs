@@ -1,7 +1,11 @@
 //! The ledger in one or two lines.
 
+use super::places;
 use super::{Page, flow::Piece};
-use crate::{model::Ledger, report::Ink};
+use crate::{
+    model::{HookReport, Ledger},
+    report::{Ink, troubles},
+};
 
 /// Columns of the words the lines begin with.
 const INDENT: usize = 10;
@@ -17,6 +21,9 @@ impl Page<'_> {
         );
         let equals = if apart == 0 { "=" } else { "≠" };
         pieces.push(Piece::plain(format!("{equals} completed {}", ledger.completed)));
+        if ledger.elsewhere > 0 {
+            pieces.push(Piece::plain(format!("({} of them elsewhere)", ledger.elsewhere)));
+        }
         let out = [
             ("dropped", ledger.dropped, false),
             ("lost", ledger.lost, true),
@@ -39,6 +46,15 @@ impl Page<'_> {
         let mut lines = self.flow(&pieces, " ", INDENT);
         lines.extend(self.flow(&beside(ledger), " · ", INDENT));
         lines
+    }
+
+    /// Where packets could not be followed; nothing where all could.
+    pub(super) fn troubles(&self, hooks: &[HookReport]) -> Vec<String> {
+        let phrases = troubles::troubles(hooks, |label| places::hook(self.report.path, label));
+        let pieces = phrases.into_iter().enumerate().map(|(place, phrase)| {
+            Piece::new(Ink::Warn, if place == 0 { format!("  where   {phrase}") } else { phrase })
+        });
+        self.flow(&pieces.collect::<Vec<_>>(), " · ", INDENT)
     }
 }
 

@@ -28,8 +28,10 @@ pub(super) fn ends(path: &Path, segment: &Segment) -> Ends {
     let role = |hop: Option<&Hop>, label: &str| {
         hop.map_or_else(|| Printable(label).to_string(), |hop| hop.role.as_str().to_owned())
     };
-    let name =
-        |hop: Option<&Hop>| hop.map_or_else(|| "?".to_owned(), |hop| Printable(&hop.ifname).to_string());
+    // Without a hop of the path they are the neighbours, all together.
+    let name = |hop: Option<&Hop>| {
+        hop.map_or_else(|| "other VMs' ports".to_owned(), |hop| Printable(&hop.ifname).to_string())
+    };
     let (short_from, short_to) = (role(from, &segment.from), role(to, &segment.to));
     Ends {
         short: format!("{short_from} → {short_to}"),

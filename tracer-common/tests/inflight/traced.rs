@@ -1,0 +1,77 @@
+//! A table with its books, on a path of four hooks each way.
+
+use hoptrace_common::inflight::{
+    Aside, Hook, Kind, Outcome, Settled, State, Table as _, Visit, WAYS, home_of, settle, visit,
+};
+
+use crate::{ledger::Ledger, table::HostTable};
+
+pub(crate) const TIMEOUT_NS: u64 = 1_000_000_000;
+
+/// The hooks of the provider path: tap, qvb, qvo, NIC; 0 to 3 on the way out, 4 to 7 on the way in.
+pub(crate) fn hook(id: u8) -> Hook {
+    let (direction, position) = (id / 4, id % 4);
+    let later = (position + 1..4).map(|later| 1 << (direction * 4 + later)).sum();
+    Hook { id, direction, entry: position == 0, terminal: position == 3, later, beside: 0 }
+}
+
+/// A table with its books.
+pub(crate) struct Traced {
+    pub(crate) table: HostTable,
+    pub(crate) ledger: Ledger,
+}
+
+impl Traced {
+    pub(crate) fn new(sets: u32) -> Self {
+        Self { table: HostTable::new(sets, TIMEOUT_NS), ledger: Ledger::default() }
+    }
+
+    pub(crate) fn sight(&mut self, sight: Visit) -> Outcome {
+        let outcome = visit(&self.table, &sight);
+        self.ledger.count(sight.hook, &outcome);
+        outcome
+    }
+
+    pub(crate) fn at_hook(&mut self, hook: Hook, key: u64, now_ns: u64) -> Outcome {
+        self.sight(Visit { hook, key, now_ns, admit: true, aside: Aside::No })
+    }
+
+    pub(crate) fn at(&mut self, id: u8, key: u64, now_ns: u64) -> Outcome {
+        self.at_hook(hook(id), key, now_ns)
+    }
+
+    pub(crate) fn kind(&mut self, id: u8, key: u64, now_ns: u64) -> Kind {
+        self.at(id, key, now_ns).kind
+    }
+
+    pub(crate) fn sweep(&mut self, now_ns: u64) -> Vec<Settled> {
+        let settled: Vec<Settled> =
+            (0..self.table.len()).map(|index| settle(&self.table, index, now_ns)).collect();
+        for &settled in &settled {
+            self.ledger.settle(settled);
+        }
+        settled.into_iter().filter(|settled| *settled != Settled::Idle).collect()
+    }
+
+    /// What a sweep at `now_ns` leaves: nothing in flight, nothing counted twice.
+    pub(crate) fn finish(mut self, now_ns: u64) -> Ledger {
+        self.sweep(now_ns + 2 * TIMEOUT_NS);
+        self.ledger.assert_balanced();
+        assert_eq!(self.ledger.in_flight, 0);
+        assert_eq!(self.table.count(State::Free), self.table.len() as usize);
+        assert!(self.table.spilled_of_all_sets().iter().all(|&spilled| spilled == 0));
+        self.ledger
+    }
+
+    pub(crate) fn slot(&self, key: u64) -> u32 {
+        home_of(key, (&self.table).set_mask())
+    }
+}
+
+/// A key in `set` of a table of 16 sets, at home in `way`; `number` tells it from others there.
+pub(crate) fn key(set: u64, way: u64, number: u64) -> u64 {
+    assert!(set < 16 && way < u64::from(WAYS));
+    set | way << 32 | number << 40
+}
+
+pub(crate) const KEY: u64 = 0x1234_5678_9abc_def1;

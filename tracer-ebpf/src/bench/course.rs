@@ -1,0 +1,66 @@
+//! Sends packets round a course of hooks.
+//!
+//! `BPF_PROG_TEST_RUN` repeats a program on one packet. A hook has to see a packet once, after the hook before it, and
+//! every packet another identity; so this program stands before the one under measure: it writes the packet's number
+//! into a word of it that the identity covers, and goes on by tail call in the program of the next hook. The same
+//! course with empty programs says what that costs.
+
+use aya_ebpf::{
+    bindings::{__sk_buff, tcx_action_base::TCX_NEXT},
+    macros::{classifier, map},
+    maps::{Array, ProgramArray},
+    programs::TcContext,
+};
+
+/// Hooks of a course at most.
+const MAX_STATIONS: u32 = 4;
+
+/// Which packets go where. As `Course` in `tracer/benches`.
+#[repr(C)]
+struct Course {
+    /// Runs so far.
+    run: u64,
+    /// The word of the packet that holds its number, but for the number.
+    template: u64,
+    /// How far the number is shifted in that word.
+    shift: u32,
+    /// Where in the packet that word stands.
+    offset: u32,
+    /// `1 << window_bits` packets pass one hook before the first of them comes to the next hook.
+    window_bits: u32,
+    /// 1: the next round is one of new packets. 0: of the same ones.
+    fresh: u32,
+}
+
+#[map]
+static COURSE: Array<Course> = Array::with_max_entries(1, 0);
+
+/// The programs of the hooks.
+#[map]
+static STATIONS: ProgramArray = ProgramArray::with_max_entries(MAX_STATIONS, 0);
+
+#[classifier]
+#[inline(always)]
+pub(crate) fn course(ctx: TcContext) -> i32 {
+    let skb: *mut __sk_buff = ctx.skb.skb;
+    let Some(course) = COURSE.get_ptr_mut(0) else { return TCX_NEXT };
+    // SAFETY: a map value that nobody else writes; the packet is checked before it is written to.
+    let station = unsafe {
+        let run = (*course).run;
+        (*course).run = run.wrapping_add(1);
+        let bits = (*course).window_bits & 31;
+        let in_window = run & ((1 << bits) - 1);
+        let round = if (*course).fresh == 0 { 0 } else { run >> (bits + 2) };
+        let number = (round << bits) | in_window;
+        let word = (*course).template | (number << ((*course).shift & 63));
+        let at = (*skb).data as usize + ((*course).offset & 0xff) as usize;
+        if at + 8 > (*skb).data_end as usize {
+            return TCX_NEXT;
+        }
+        *(at as *mut u64) = word;
+        (run >> bits) as u32 & (MAX_STATIONS - 1)
+    };
+    // SAFETY: the context of the running program.
+    unsafe { STATIONS.tail_call(&ctx, station) };
+    TCX_NEXT
+}

@@ -1,0 +1,23 @@
+//! Programs to compare the hooks' programs with, and to look at what they compute. Only benchmarks and tests load
+//! them; they are no part of `hoptrace`.
+#![no_std]
+#![no_main]
+
+mod course;
+mod identity;
+mod maps;
+mod plain;
+#[path = "../reader.rs"]
+#[allow(dead_code, reason = "a program here needs less of it than a hook's")]
+mod reader;
+mod reference;
+
+/// Without it the kernel would not let the programs use GPL-only helpers.
+#[unsafe(link_section = "license")]
+#[unsafe(no_mangle)]
+static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";
+
+#[panic_handler]
+fn panic(_info: &core::panic::PanicInfo<'_>) -> ! {
+    loop {}
+}

@@ -1,0 +1,23 @@
+//! Programs that do nothing, and nothing but read the clock: the floor that a hook stands on.
+
+use aya_ebpf::{
+    bindings::tcx_action_base::{TCX_DROP, TCX_NEXT},
+    helpers::generated::bpf_ktime_get_ns,
+    macros::classifier,
+    programs::TcContext,
+};
+
+/// Does nothing.
+#[classifier]
+#[inline(always)]
+pub(crate) fn empty(_ctx: TcContext) -> i32 {
+    TCX_NEXT
+}
+
+/// Reads the clock once. What it says decides what is returned, so that nobody can leave the call out.
+#[classifier]
+#[inline(always)]
+pub(crate) fn clock(_ctx: TcContext) -> i32 {
+    // SAFETY: takes nothing and always succeeds.
+    if unsafe { bpf_ktime_get_ns() } == 0 { TCX_DROP } else { TCX_NEXT }
+}

@@ -1,0 +1,118 @@
+//! What a hook costs: nanoseconds per packet and hook, through `BPF_PROG_TEST_RUN`, beside an empty program, one that
+//! only reads the clock, and the same job on the kernel's LRU hash map.
+//!
+//! A packet must come to the hooks of its direction one after the other, and each packet needs an identity of its own.
+//! So a small program stands before the hook's: it writes the packet's number into a word that the identity covers,
+//! and goes on by tail call in the program of the next hook (`tracer-ebpf/src/bench/course.rs`). What that costs is
+//! measured with empty programs at the hooks, on the same course and in the same round, and taken off:
+//!
+//!     ns of a program = on the course − empty programs on the course + the empty program by itself
+//!
+//! The programs themselves are those that a trace loads, unchanged. *Hot*: eight packets go round, so their slots are
+//! in the first-level cache. *Distinct*: no packet comes twice; 64 of them (what the kernel handles at a time) pass a
+//! hook before the first of them comes to the next one. The runs of a row
+//! in a round come in slices, of which the fastest counts; a row's figure is the median of its rounds, and a ratio the
+//! median of the rounds' own ratios.
+
+mod course;
+mod packets;
+mod rows;
+#[path = "../support/mod.rs"]
+mod support;
+mod tracer;
+
+use anyhow::{Context as _, Result};
+use clap::Parser as _;
+use rustix::thread::{CpuSet, sched_setaffinity};
+use serde::Serialize;
+
+use support::{
+    figures::{median, median_ratio, spread_pct},
+    machine::Machine,
+    output::{CommonOptions, rounded, write_json},
+};
+
+/// What a hook costs, beside programs that do less or do it otherwise.
+#[derive(clap::Parser)]
+struct Options {
+    #[command(flatten)]
+    common: CommonOptions,
+    /// Rounds; in each of them every row is measured once
+    #[arg(long, default_value_t = 25)]
+    rounds: usize,
+    /// Runs of each program in each round
+    #[arg(long, default_value_t = 1 << 18)]
+    runs: u32,
+    /// Only rows whose name contains this (beside those that others are compared with)
+    #[arg(long)]
+    only: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Results {
+    benchmark: &'static str,
+    machine: Machine,
+    rounds: usize,
+    runs_per_round: u32,
+    /// Machine code of one hook's program.
+    hop_code_bytes: u32,
+    rows: Vec<Row>,
+}
+
+#[derive(Serialize)]
+struct Row {
+    name: String,
+    ns: f64,
+    ratio_to_clock: f64,
+    /// Half the distance between the quartiles of the rounds.
+    spread_pct: f64,
+}
+
+fn main() -> Result<()> {
+    let options = Options::parse();
+    let machine = Machine::describe()?;
+    let mut cpus = CpuSet::new();
+    cpus.set(machine.cores - 1);
+    sched_setaffinity(None, &cpus).context("stay on one CPU")?;
+    let mut bench = rows::Bench::new(options.only.as_deref())?;
+    let runs = options.runs.next_multiple_of(course::SLICES << 12);
+    // One for the caches.
+    bench.round(runs)?;
+    bench.forget();
+    for _ in 0..options.rounds {
+        bench.round(runs)?;
+    }
+    let packets = bench.check()?;
+    let clock = bench.figures_of(rows::CLOCK).context("the clock was not measured")?.to_vec();
+    let rows: Vec<Row> = bench
+        .figures()
+        .map(|(name, figures)| Row {
+            name: name.to_owned(),
+            ns: rounded(median(figures), 2),
+            ratio_to_clock: rounded(median_ratio(figures, &clock), 3),
+            spread_pct: rounded(spread_pct(figures), 1),
+        })
+        .collect();
+    print(&rows, packets, bench.code_bytes()?);
+    let Some(path) = &options.common.json else { return Ok(()) };
+    let results = Results {
+        benchmark: "hook",
+        machine,
+        rounds: options.rounds,
+        runs_per_round: runs,
+        hop_code_bytes: bench.code_bytes()?,
+        rows,
+    };
+    write_json(path, &results)
+}
+
+#[allow(clippy::print_stdout, reason = "the benchmark's result")]
+fn print(rows: &[Row], packets: u64, code_bytes: u32) {
+    println!("{:32} {:>9} {:>8} {:>8}", "program", "ns", "÷ clock", "spread");
+    for row in rows {
+        println!("{:32} {:9.1} {:8.2} {:7.1}%", row.name, row.ns, row.ratio_to_clock, row.spread_pct);
+    }
+    println!(
+        "{packets} packets went all the way, none ambiguous; a hook's program has {code_bytes} bytes of code"
+    );
+}

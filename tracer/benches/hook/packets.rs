@@ -1,0 +1,97 @@
+//! Real packets, built byte by byte, as the VM sends them.
+
+use crate::support::plan::VM_MAC;
+
+const WIRE_MAC: [u8; 6] = [0x52, 0x54, 0, 0, 0, 2];
+const OTHER_MAC: [u8; 6] = [0xfa, 0x16, 0x3e, 0, 0, 9];
+const VM_V6: [u8; 16] = [0x20, 1, 0xd, 0xb8, 0, 1, 0, 0, 0xf8, 0x16, 0x3e, 0xff, 0xfe, 0, 0, 1];
+const WIRE_V6: [u8; 16] = [0x20, 1, 0xd, 0xb8, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2];
+
+const TCP: u8 = 6;
+const UDP: u8 = 17;
+
+/// A frame, and where the number of the packet goes in it.
+#[derive(Debug, Clone)]
+pub(crate) struct Packet {
+    pub(crate) bytes: Vec<u8>,
+    /// Where the eight bytes stand that hold the number.
+    pub(crate) offset: u32,
+    /// How far it is shifted there: below it are bytes that must stay.
+    pub(crate) shift: u32,
+}
+
+impl Packet {
+    /// The eight bytes without the number, as the CPU reads them.
+    pub(crate) fn template(&self) -> u64 {
+        let at = self.offset as usize;
+        let word =
+            self.bytes.get(at..at + 8).and_then(|bytes| bytes.try_into().ok()).map_or(0, u64::from_le_bytes);
+        word & ((1 << self.shift) - 1)
+    }
+}
+
+/// Of which kind a packet is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    UdpV4,
+    TcpV4,
+    UdpV6,
+    TcpV6,
+    /// In a VLAN tag.
+    UdpV4Vlan,
+    /// In two VLAN tags.
+    UdpV4QinQ,
+    /// From another VM.
+    Foreign,
+}
+
+/// A packet of 100 bytes or so: the sort a flood is made of.
+pub(crate) fn packet(kind: Kind) -> Packet {
+    let tags: &[[u8; 4]] = match kind {
+        Kind::UdpV4Vlan => &[[0x81, 0, 0, 101]],
+        Kind::UdpV4QinQ => &[[0x88, 0xa8, 0, 7], [0x81, 0, 0, 101]],
+        _ => &[],
+    };
+    let protocol = if matches!(kind, Kind::TcpV4 | Kind::TcpV6) { TCP } else { UDP };
+    let segment = if protocol == TCP { tcp() } else { udp() };
+    let mut bytes = Vec::from(WIRE_MAC);
+    bytes.extend(if kind == Kind::Foreign { OTHER_MAC } else { VM_MAC });
+    bytes.extend(tags.iter().flatten());
+    if matches!(kind, Kind::UdpV6 | Kind::TcpV6) {
+        bytes.extend([0x86, 0xdd, 0x60, 0x0a, 0xbc, 0xde]);
+        bytes.extend(be(segment.len()));
+        bytes.extend([protocol, 64]);
+        bytes.extend(VM_V6.iter().chain(&WIRE_V6));
+    } else {
+        bytes.extend([8, 0, 0x45, 0]);
+        bytes.extend(be(20 + segment.len()));
+        bytes.extend([0x12, 0x34, 0x40, 0, 64, protocol, 0, 0, 10, 9, 9, 1, 10, 9, 9, 2]);
+    }
+    // UDP: the first eight bytes of payload. TCP: the sequence number, with the ports below it.
+    let (behind, shift) = if protocol == TCP { (0, 32) } else { (8, 0) };
+    let offset = u32::try_from(bytes.len() + behind).unwrap_or(u32::MAX);
+    bytes.extend(segment);
+    Packet { bytes, offset, shift }
+}
+
+fn udp() -> Vec<u8> {
+    let payload = [0x5a; 40];
+    let mut bytes = vec![0x9c, 0x40, 0x13, 0x89];
+    bytes.extend(be(8 + payload.len()));
+    bytes.extend([0xbe, 0xef]);
+    bytes.extend(payload);
+    bytes
+}
+
+/// Data with a timestamp, as almost every segment is.
+fn tcp() -> Vec<u8> {
+    let mut bytes = vec![0x9c, 0x40, 0x14, 0x51, 0, 0, 0, 0, 0x50, 0x60, 0x70, 0x80];
+    bytes.extend([0x80, 0x10, 0x72, 0x10, 0xab, 0xcd, 0, 0]);
+    bytes.extend([1, 1, 8, 10, 1, 0x22, 0x33, 0x44, 5, 0x66, 0x77, 0x88]);
+    bytes.extend([0x5a; 40]);
+    bytes
+}
+
+fn be(number: usize) -> [u8; 2] {
+    u16::try_from(number).unwrap_or(u16::MAX).to_be_bytes()
+}

@@ -1,0 +1,174 @@
+//! What is measured.
+
+use anyhow::{Context as _, Result};
+use aya::{Ebpf, programs::ProgramFd};
+use hoptrace_common::filter::Filter;
+
+use crate::{
+    course::{Course, STATIONS, Traffic, ns_per_run, programs},
+    packets::{Kind, Packet, packet},
+    support::{
+        object::{self, classifier},
+        plan::{VM_MAC, mac_number},
+    },
+    tracer::Tracer,
+};
+
+/// The row that others are divided by.
+pub(crate) const CLOCK: &str = "clock";
+const EMPTY: &str = "empty";
+
+const HOT: Traffic = Traffic { window_bits: 3, fresh: false };
+const DISTINCT: Traffic = Traffic { window_bits: 6, fresh: true };
+const DISTINCT_ONE: Traffic = Traffic { window_bits: 0, fresh: true };
+const DISTINCT_MANY: Traffic = Traffic { window_bits: 10, fresh: true };
+const TRAFFIC: [Traffic; 4] = [HOT, DISTINCT, DISTINCT_ONE, DISTINCT_MANY];
+
+/// Whose programs stand at the stations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Contender {
+    Clock,
+    /// The hooks of the way out.
+    Hops,
+    /// Those that tell frames apart by their address: the tap's takes whatever comes.
+    HopsBehindTap,
+    /// The first hook only: from the second time on the packet is ambiguous.
+    FirstHopOnly,
+    HopsWithFilter,
+    Lru,
+}
+
+struct Row {
+    name: &'static str,
+    contender: Contender,
+    kind: Kind,
+    traffic: Traffic,
+    figures: Vec<f64>,
+}
+
+const ROWS: &[(&str, Contender, Kind, Traffic)] = &[
+    (CLOCK, Contender::Clock, Kind::UdpV4, HOT),
+    ("hop_hot", Contender::Hops, Kind::UdpV4, HOT),
+    ("hop_distinct", Contender::Hops, Kind::UdpV4, DISTINCT),
+    ("filtered", Contender::HopsWithFilter, Kind::UdpV4, HOT),
+    ("filtered_mac", Contender::HopsBehindTap, Kind::Foreign, HOT),
+    ("lru_hot", Contender::Lru, Kind::UdpV4, HOT),
+    ("lru_distinct", Contender::Lru, Kind::UdpV4, DISTINCT),
+    ("hop_hot_tcp_v4", Contender::Hops, Kind::TcpV4, HOT),
+    ("hop_distinct_tcp_v4", Contender::Hops, Kind::TcpV4, DISTINCT),
+    ("hop_hot_udp_v6", Contender::Hops, Kind::UdpV6, HOT),
+    ("hop_distinct_udp_v6", Contender::Hops, Kind::UdpV6, DISTINCT),
+    ("hop_hot_tcp_v6", Contender::Hops, Kind::TcpV6, HOT),
+    ("hop_hot_vlan", Contender::Hops, Kind::UdpV4Vlan, HOT),
+    ("hop_distinct_vlan", Contender::Hops, Kind::UdpV4Vlan, DISTINCT),
+    ("hop_hot_qinq", Contender::Hops, Kind::UdpV4QinQ, HOT),
+    ("filtered_udp_v6", Contender::HopsWithFilter, Kind::UdpV6, HOT),
+    ("hop_distinct_window_1", Contender::Hops, Kind::UdpV4, DISTINCT_ONE),
+    ("lru_distinct_window_1", Contender::Lru, Kind::UdpV4, DISTINCT_ONE),
+    ("hop_distinct_window_1024", Contender::Hops, Kind::UdpV4, DISTINCT_MANY),
+    ("lru_distinct_window_1024", Contender::Lru, Kind::UdpV4, DISTINCT_MANY),
+    ("hop_ambiguous", Contender::FirstHopOnly, Kind::UdpV4, HOT),
+];
+
+/// Everything loaded, and the figures so far.
+pub(crate) struct Bench {
+    others: Ebpf,
+    course: Course,
+    plain: Vec<ProgramFd>,
+    clock: Vec<ProgramFd>,
+    lru: Vec<ProgramFd>,
+    tracer: Tracer,
+    /// Lets TCP by and nothing else.
+    filtering: Tracer,
+    /// For what would spoil the ledger.
+    spoilt: Tracer,
+    empty: Vec<f64>,
+    rows: Vec<Row>,
+    packets: u64,
+}
+
+impl Bench {
+    pub(crate) fn new(only: Option<&str>) -> Result<Self> {
+        let lru = ["lru_0", "lru_1", "lru_2", "lru_3"];
+        let names = [&["empty", "clock", "course"][..], &lru].concat();
+        let mut others = object::load(mac_number(VM_MAC), &names)?;
+        let wanted = |name: &str| name == CLOCK || only.is_none_or(|part| name.contains(part));
+        let rows = ROWS.iter().filter(|(name, ..)| wanted(name)).map(|(name, contender, kind, traffic)| {
+            Row { name, contender: *contender, kind: *kind, traffic: *traffic, figures: Vec::new() }
+        });
+        Ok(Self {
+            course: Course::new(&mut others)?,
+            plain: programs(&others, &["empty"; 4])?,
+            clock: programs(&others, &["clock"; 4])?,
+            lru: programs(&others, &lru)?,
+            others,
+            tracer: Tracer::load(Filter::default())?,
+            filtering: Tracer::load(Filter { protocol: Filter::PROTOCOL_TCP, ..Filter::default() })?,
+            spoilt: Tracer::load(Filter::default())?,
+            empty: Vec::new(),
+            rows: rows.collect(),
+            packets: 0,
+        })
+    }
+
+    /// Measures every row once.
+    pub(crate) fn round(&mut self, runs: u32) -> Result<()> {
+        let driver = classifier(&self.others, "course")?;
+        let plain = packet(Kind::UdpV4);
+        let alone = ns_per_run(classifier(&self.others, "empty")?, &plain, runs)?;
+        self.empty.push(alone);
+        let mut bases = Vec::new();
+        for traffic in TRAFFIC {
+            bases.push((traffic, self.course.ns_per_run(driver, &self.plain, &plain, traffic, runs)?));
+        }
+        for row in &mut self.rows {
+            self.tracer.sweep();
+            let stations = match row.contender {
+                Contender::Clock => &self.clock,
+                Contender::Lru => &self.lru,
+                Contender::Hops => &self.tracer.programs([0, 1, 2, 3])?,
+                Contender::HopsBehindTap => &self.tracer.programs([1, 2, 3, 2])?,
+                Contender::FirstHopOnly => &self.spoilt.programs([0; 4])?,
+                Contender::HopsWithFilter => &self.filtering.programs([0, 1, 2, 3])?,
+            };
+            let packet: Packet = packet(row.kind);
+            let ns = self.course.ns_per_run(driver, stations, &packet, row.traffic, runs)?;
+            if row.contender == Contender::Hops {
+                self.packets += u64::from(runs) / STATIONS;
+            }
+            let base = bases.iter().find(|(traffic, _)| *traffic == row.traffic);
+            let (_, base) = base.context("traffic of its own")?;
+            row.figures.push(ns - base + alone);
+        }
+        Ok(())
+    }
+
+    /// Forgets the figures so far.
+    pub(crate) fn forget(&mut self) {
+        self.empty.clear();
+        for row in &mut self.rows {
+            row.figures.clear();
+        }
+    }
+
+    /// Whether the programs did what was measured. Gives how many packets went all the way.
+    pub(crate) fn check(&mut self) -> Result<u64> {
+        self.tracer.check(self.packets)?;
+        self.filtering.check(0)?;
+        Ok(self.packets)
+    }
+
+    /// The figures of every row, in the order of the table.
+    pub(crate) fn figures(&self) -> impl Iterator<Item = (&str, &[f64])> {
+        let rows = self.rows.iter().map(|row| (row.name, row.figures.as_slice()));
+        std::iter::once((EMPTY, self.empty.as_slice())).chain(rows)
+    }
+
+    pub(crate) fn figures_of(&self, name: &str) -> Option<&[f64]> {
+        self.figures().find(|(row, _)| *row == name).map(|(_, figures)| figures)
+    }
+
+    pub(crate) fn code_bytes(&self) -> Result<u32> {
+        self.tracer.code_bytes()
+    }
+}

@@ -1,0 +1,57 @@
+//! hoptrace's own programs, loaded as for a trace and on no interface.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use aya::programs::ProgramFd;
+use hoptrace::{
+    attach::Attached,
+    collect::Collector,
+    model::{Direction, Ledger, Tail, TracerCost},
+};
+use hoptrace_common::filter::Filter;
+
+use crate::support::plan::{TIMEOUT_NS, load_options, plan};
+
+/// The programs, and what keeps their table clean.
+pub(crate) struct Tracer {
+    attached: Attached,
+    collector: Collector,
+}
+
+impl Tracer {
+    pub(crate) fn load(filter: Filter) -> Result<Self> {
+        let plan = plan([("tap", 1), ("qvb", 2), ("qvo", 3), ("nic", 4)])?;
+        let mut attached = Attached::load(&plan, &load_options(filter, 0))?;
+        let (mut collector, _) =
+            Collector::new(plan, attached.take_maps()?, Duration::from_nanos(TIMEOUT_NS), Tail::None)?;
+        collector.open(None);
+        Ok(Self { attached, collector })
+    }
+
+    /// The programs of the hooks at `places` of the plan; the four of the way out are the first.
+    pub(crate) fn programs(&self, places: [usize; 4]) -> Result<Vec<ProgramFd>> {
+        let fd = |place| Ok(self.attached.program(place).context("no such hook")?.fd()?.try_clone()?);
+        places.into_iter().map(fd).collect()
+    }
+
+    /// As during a trace.
+    pub(crate) fn sweep(&mut self) {
+        self.collector.sweep();
+    }
+
+    /// Bytes of machine code of one hook's program.
+    pub(crate) fn code_bytes(&self) -> Result<u32> {
+        Ok(self.attached.program(1).context("no such hook")?.info()?.size_jitted())
+    }
+
+    /// Whether the programs did what was measured: `packets` passed all hooks, and nothing strange happened.
+    pub(crate) fn check(&mut self, packets: u64) -> Result<Ledger> {
+        self.sweep();
+        let ledger = self.collector.snapshot(TracerCost::default()).directions.get(Direction::Egress).ledger;
+        ensure!(ledger.balanced, "the ledger does not balance: {ledger:?}");
+        let as_expected = ledger.entered == packets && ledger.completed == packets && ledger.ambiguous == 0;
+        ensure!(as_expected, "{packets} packets went round, but the ledger says {ledger:?}");
+        Ok(ledger)
+    }
+}

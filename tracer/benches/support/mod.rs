@@ -1,0 +1,7 @@
+//! What the benchmarks share.
+
+pub(crate) mod figures;
+pub(crate) mod machine;
+pub(crate) mod object;
+pub(crate) mod output;
+pub(crate) mod plan;

@@ -1,0 +1,29 @@
+//! The options of a benchmark, and where its results go.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use serde::Serialize;
+
+/// What every benchmark understands.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct CommonOptions {
+    /// Write the figures, with the machine described, to this file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+    /// What cargo passes to every benchmark
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+/// Writes `results` as JSON.
+pub(crate) fn write_json(path: &Path, results: &impl Serialize) -> Result<()> {
+    let text = serde_json::to_string_pretty(results)? + "\n";
+    std::fs::write(path, text).with_context(|| format!("write {}", path.display()))
+}
+
+/// A figure as it stands in the JSON: more digits would say nothing.
+pub(crate) fn rounded(figure: f64, digits: i32) -> f64 {
+    let scale = 10_f64.powi(digits);
+    (figure * scale).round() / scale
+}

@@ -1,0 +1,56 @@
+//! The hooks of the classic path.
+
+use anyhow::Result;
+use hoptrace::{
+    attach::{self, LoadOptions},
+    model::{Hop, IfIndex, Plan, Role},
+};
+use hoptrace_common::{config::TraceConfig, filter::Filter};
+
+/// The VM's MAC address.
+pub(crate) const VM_MAC: [u8; 6] = [0xfa, 0x16, 0x3e, 0, 0, 1];
+/// As `hoptrace trace` sets it when not told otherwise.
+pub(crate) const INFLIGHT_SLOTS: u32 = 65_536;
+/// Likewise, in nanoseconds.
+pub(crate) const TIMEOUT_NS: u64 = 1_000_000_000;
+
+/// Room for packet records, as `hoptrace packets` asks for.
+const RING_BYTES: u32 = 16 << 20;
+
+/// Eight hooks at four interfaces, named from the VM to the wire, each with its index.
+pub(crate) fn plan(interfaces: [(&str, u32); 4]) -> Result<Plan> {
+    let roles = [Role::Tap, Role::Qvb, Role::Qvo, Role::Nic];
+    let hops: Vec<Hop> = roles
+        .into_iter()
+        .zip(interfaces)
+        .map(|(role, (ifname, index))| Hop {
+            role,
+            ifname: ifname.to_owned(),
+            ifindex: IfIndex(index),
+            bridge: None,
+            vlan_tag: None,
+        })
+        .collect();
+    Ok(attach::plan(&hops, &[])?)
+}
+
+/// What `hoptrace` loads its programs with. `sample_below`: identities below it go to the ring.
+pub(crate) fn load_options(filter: Filter, sample_below: u64) -> LoadOptions {
+    LoadOptions {
+        inflight_slots: INFLIGHT_SLOTS,
+        ring_bytes: if sample_below > 0 { RING_BYTES } else { 0 },
+        trace: TraceConfig {
+            timeout_ns: TIMEOUT_NS,
+            mac: mac_number(VM_MAC),
+            sample_below,
+            filter,
+            ..TraceConfig::default()
+        },
+        log_level: 0,
+    }
+}
+
+/// As the programs compare it: its bytes read as a little-endian number.
+pub(crate) fn mac_number(mac: [u8; 6]) -> u64 {
+    mac.iter().rev().fold(0, |number, byte| (number << 8) | u64::from(*byte))
+}

@@ -1,0 +1,88 @@
+//! Hooks at other VMs' ports on the switch before the NIC: what leaves there instead of going to the wire, and what
+//! comes from there.
+
+use hoptrace_common::config::HookConfig;
+
+use super::{Builder, set_segment};
+use crate::model::{Direction, HookPlan, Interface, OtherPort, Side};
+
+/// What reports call them, all together.
+const LABEL: &str = "neighbour";
+
+impl Builder {
+    /// Adds a hook for each direction, at all neighbours' ports: an alternative to the last hook on the way out, and to
+    /// the first on the way in. Gives the segments of the whole way to and from them.
+    pub(super) fn add_neighbours(&mut self, ports: &[OtherPort]) -> [u8; 2] {
+        [self.way_out(ports), self.way_in(ports)]
+    }
+
+    fn way_out(&mut self, ports: &[OtherPort]) -> u8 {
+        let place = self.hooks.len();
+        let mut config = HookConfig {
+            flags: HookConfig::NEIGHBOUR,
+            total_segment: self.unnamed_segment(),
+            ..HookConfig::default()
+        };
+        for from in self.ends(HookConfig::TERMINAL, Direction::Egress, |(from, to)| (to, from)) {
+            let segment = self.segment(Direction::Egress, from, place, true);
+            set_segment(&mut config, from, segment);
+        }
+        for hook in self.hooks.iter_mut().filter(|hook| hook.direction == Direction::Egress) {
+            let terminal = hook.config.flags & HookConfig::TERMINAL != 0;
+            hook.config.beside = if terminal { 0 } else { 1 << place };
+        }
+        self.hooks.push(hook(ports, Direction::Egress, Side::Egress, config));
+        config.total_segment
+    }
+
+    fn way_in(&mut self, ports: &[OtherPort]) -> u8 {
+        let place = self.hooks.len();
+        let total = self.unnamed_segment();
+        for to in self.ends(HookConfig::ENTRY, Direction::Ingress, |ends| ends) {
+            let segment = self.segment(Direction::Ingress, place, to, true);
+            if let Some(hook) = self.hooks.get_mut(to) {
+                set_segment(&mut hook.config, place, segment);
+            }
+        }
+        let mut later = 0;
+        for (place, hook) in self.hooks.iter_mut().enumerate() {
+            if hook.direction == Direction::Ingress && hook.config.flags & HookConfig::ENTRY == 0 {
+                hook.config.total_from_neighbour = total;
+                later |= 1 << place;
+            }
+        }
+        let config = HookConfig {
+            direction: Direction::Ingress.index(),
+            flags: HookConfig::NEIGHBOUR | HookConfig::ENTRY,
+            later,
+            ..HookConfig::default()
+        };
+        self.neighbour_entries |= 1 << place;
+        self.hooks.push(hook(ports, Direction::Ingress, Side::Ingress, config));
+        total
+    }
+
+    /// The hooks at the other end of all segments of `direction` that have a hook with `flag` at one end; `order` puts
+    /// that end first.
+    fn ends(
+        &self,
+        flag: u8,
+        direction: Direction,
+        order: impl Fn((usize, usize)) -> (usize, usize),
+    ) -> Vec<usize> {
+        let segments = self.segments.iter().filter(|segment| segment.direction == direction);
+        let mut ends: Vec<usize> = segments
+            .map(|segment| order((segment.from, segment.to)))
+            .filter(|(end, _)| self.hooks.get(*end).is_some_and(|hook| hook.config.flags & flag != 0))
+            .map(|(_, other)| other)
+            .collect();
+        ends.dedup();
+        ends
+    }
+}
+
+fn hook(ports: &[OtherPort], direction: Direction, side: Side, config: HookConfig) -> HookPlan {
+    let interfaces =
+        ports.iter().map(|port| Interface { ifname: port.ifname.clone(), ifindex: port.ifindex }).collect();
+    HookPlan { label: LABEL.to_owned(), interfaces, side, direction, config }
+}

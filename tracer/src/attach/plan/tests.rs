@@ -1,0 +1,117 @@
+use super::*;
+use crate::model::IfIndex;
+
+fn hops(hops: &[(Role, &str)]) -> Vec<Hop> {
+    (1..)
+        .zip(hops)
+        .map(|(index, (role, ifname))| Hop {
+            role: *role,
+            ifname: (*ifname).to_owned(),
+            ifindex: IfIndex(index),
+            bridge: None,
+            vlan_tag: None,
+        })
+        .collect()
+}
+
+#[test]
+fn the_hybrid_path_gets_eight_hooks_in_path_order() {
+    let hops = hops(&[(Role::Tap, "tap1"), (Role::Qvb, "qvb1"), (Role::Qvo, "qvo1"), (Role::Nic, "ens3")]);
+    let plan = super::plan(&hops, &[]).unwrap();
+    let hooks: Vec<_> =
+        plan.hooks.iter().map(|hook| (hook.interfaces[0].ifname.as_str(), hook.side.name())).collect();
+    assert_eq!(
+        hooks,
+        [
+            ("tap1", "tc ingress"),
+            ("qvb1", "tc egress"),
+            ("qvo1", "tc ingress"),
+            ("ens3", "tc egress"),
+            ("ens3", "tc ingress"),
+            ("qvo1", "tc egress"),
+            ("qvb1", "tc ingress"),
+            ("tap1", "tc egress"),
+        ]
+    );
+    let flags: Vec<_> = plan.hooks.iter().map(|hook| hook.config.flags).collect();
+    let (entry, terminal) = (HookConfig::ENTRY, HookConfig::TERMINAL);
+    let (guest, shared) = (HookConfig::GUEST, HookConfig::SHARED);
+    assert_eq!(flags, [entry | guest, 0, 0, terminal | shared, entry | shared, 0, 0, terminal | guest]);
+    let later: Vec<_> = plan.hooks.iter().map(|hook| hook.config.later).collect();
+    assert_eq!(later, [0b1110, 0b1100, 0b1000, 0, 0b1110_0000, 0b1100_0000, 0b1000_0000, 0]);
+    assert_eq!(plan.segments.len(), 6);
+    assert_eq!(plan.hooks[1].config.segment_from[0], 1);
+    assert_eq!(plan.hooks[1].config.segment_from[2], OFF_PATH_SEGMENT);
+    assert_eq!((plan.totals, plan.guest, plan.segment_count), ([4, 8], 9, 10));
+}
+
+#[test]
+fn two_nics_are_alternatives() {
+    let hops = hops(&[(Role::Tap, "tap1"), (Role::Qvo, "qvo1"), (Role::Nic, "ens3"), (Role::Nic, "ens4")]);
+    let plan = super::plan(&hops, &[]).unwrap();
+    let from_qvo: Vec<_> = plan
+        .segments
+        .iter()
+        .filter(|segment| plan.hooks[segment.from].label == "qvo" && segment.direction == Direction::Egress)
+        .map(|segment| plan.hooks[segment.to].label.as_str())
+        .collect();
+    assert_eq!(from_qvo, ["nic:ens3", "nic:ens4"]);
+    assert_eq!(plan.hooks[1].config.later, 0b1100);
+}
+
+#[test]
+fn a_path_of_one_interface_can_not_be_traced() {
+    assert_eq!(plan(&hops(&[(Role::Tap, "tap1")]), &[]), Err(PlanError::TooShort(1)));
+    let many: Vec<_> = (0..9).map(|_| (Role::Nic, "ens3")).chain([(Role::Tap, "t")]).collect();
+    assert!(matches!(plan(&hops(&many), &[]), Err(PlanError::TooLong(20))));
+}
+
+#[test]
+fn neighbours_are_alternatives_to_the_nic() {
+    let hops = hops(&[(Role::Tap, "tap1"), (Role::Qvb, "qvb1"), (Role::Qvo, "qvo1"), (Role::Nic, "ens3")]);
+    let ports = [(7, "qvo2"), (8, "qvo3")].map(|(index, ifname)| OtherPort {
+        ifname: ifname.to_owned(),
+        ifindex: IfIndex(index),
+        mac: None,
+    });
+    let plan = super::plan(&hops, &ports).unwrap();
+    let [out, into] = &plan.hooks[8..] else { panic!("{:?}", plan.hooks) };
+    for (hook, side) in [(out, Side::Egress), (into, Side::Ingress)] {
+        let ifnames: Vec<_> = hook.interfaces.iter().map(|interface| interface.ifname.as_str()).collect();
+        assert_eq!((hook.label.as_str(), hook.side, ifnames), ("neighbour", side, vec!["qvo2", "qvo3"]));
+    }
+    // From qvo, hook 2, to the neighbours; from them to qvo, hook 5.
+    let beside: Vec<_> = plan
+        .segments
+        .iter()
+        .filter(|segment| segment.off_path)
+        .map(|segment| (segment.direction, segment.from, segment.to))
+        .collect();
+    assert_eq!(beside, [(Direction::Egress, 2, 8), (Direction::Ingress, 9, 5)]);
+    assert_eq!(out.config.segment_from[2], plan.segments[6].index);
+    assert_eq!(plan.hooks[5].config.segment_from[9], plan.segments[7].index);
+    let flags = [out, into].map(|hook| hook.config.flags);
+    assert_eq!(flags, [HookConfig::NEIGHBOUR, HookConfig::NEIGHBOUR | HookConfig::ENTRY]);
+    assert_eq!((out.config.later, into.config.later, plan.neighbour_entries), (0, 0b1110_0000, 1 << 9));
+    let besides: Vec<_> = plan.hooks.iter().map(|hook| hook.config.beside).collect();
+    assert_eq!(besides, [1 << 8, 1 << 8, 1 << 8, 0, 0, 0, 0, 0, 0, 0]);
+    // A packet for a neighbour that was faster than its sight at qvo overtook qvo, but one on the path did not.
+    assert_eq!(plan.hooks[2].config.later, 0b1000);
+    assert_eq!(out.config.total_segment, plan.neighbour_totals[0]);
+    assert_eq!(plan.hooks[7].config.total_from_neighbour, plan.neighbour_totals[1]);
+    let mut all: Vec<_> = plan.segments.iter().map(|segment| segment.index).collect();
+    all.extend(plan.totals.into_iter().chain(plan.neighbour_totals).chain([plan.guest]));
+    all.sort_unstable();
+    assert_eq!(all, (1..u8::try_from(plan.segment_count).unwrap()).collect::<Vec<_>>());
+}
+
+#[test]
+fn neighbours_need_a_path_to_the_nic_and_room() {
+    let port = OtherPort { ifname: "qvo2".to_owned(), ifindex: IfIndex(7), mac: None };
+    let cut = hops(&[(Role::Tap, "tap1"), (Role::Qvb, "qvb1"), (Role::Qvo, "qvo1")]);
+    assert_eq!(super::plan(&cut, std::slice::from_ref(&port)).unwrap().hooks.len(), 6);
+    let nics = [(Role::Nic, "a"), (Role::Nic, "b"), (Role::Nic, "c"), (Role::Nic, "d"), (Role::Nic, "e")];
+    let long = hops(&[&[(Role::Tap, "tap1"), (Role::Qvb, "qvb1"), (Role::Qvo, "qvo1")][..], &nics].concat());
+    let plan = super::plan(&long, &[port]).unwrap();
+    assert_eq!((plan.hooks.len(), plan.neighbours.len(), plan.neighbour_entries), (16, 0, 0));
+}

@@ -1,0 +1,59 @@
+//! What to know about the lines `packets` printed.
+
+use super::troubles::troubles;
+use crate::model::{Direction, Printable, Snapshot};
+
+/// A line on what was printed, and one on each thing that is missing or could not be followed. `printed` is `None`
+/// where printing was broken off.
+#[must_use]
+pub fn packets_summary(snapshot: &Snapshot, printed: Option<u64>) -> Vec<String> {
+    let sum = |count: fn(&crate::model::DirectionReport) -> u64| -> u64 {
+        Direction::ALL.into_iter().map(|direction| count(snapshot.directions.get(direction))).sum()
+    };
+    let completed = sum(|figures| figures.ledger.completed);
+    let sent = sum(|figures| figures.hooks.iter().map(|hook| hook.emitted).sum());
+    let lost = sum(|figures| figures.ledger.ring_lost);
+    let mut lines = vec![match printed {
+        Some(printed) => format!("printed {printed} of the {completed} packets that completed their way"),
+        None => format!("broken off while {sent} of {completed} packets were being printed"),
+    }];
+    if lost > 0 {
+        lines.push(format!("{lost} packets are missing here: the ring buffer was full"));
+    }
+    for direction in Direction::ALL {
+        let troubles =
+            troubles(&snapshot.directions.get(direction).hooks, |hook| Printable(hook).to_string());
+        if !troubles.is_empty() {
+            lines.push(format!("{}: {}", direction.name(), troubles.join("; ")));
+        }
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::trace_samples::snapshot;
+
+    #[test]
+    fn what_is_missing_is_said() {
+        let mut snapshot = snapshot(1_000);
+        assert_eq!(
+            packets_summary(&snapshot, Some(20)),
+            ["printed 20 of the 2000 packets that completed their way"]
+        );
+        let egress = &mut snapshot.directions.egress;
+        egress.ledger.ring_lost = 3;
+        for hook in egress.hooks.iter_mut().filter(|hook| hook.hook == "nic") {
+            (hook.emitted, hook.ring_lost, hook.untracked) = (5, 3, 2);
+        }
+        assert_eq!(
+            packets_summary(&snapshot, None),
+            [
+                "broken off while 5 of 2000 packets were being printed",
+                "3 packets are missing here: the ring buffer was full",
+                "egress: untracked at nic 2; ring lost at nic 3"
+            ]
+        );
+    }
+}
