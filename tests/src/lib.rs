@@ -5,9 +5,15 @@
 
 mod binary;
 mod capture;
+mod cpio;
+mod exec;
+mod fingerprint;
+mod kernels;
 pub mod lab;
 pub mod payload;
+mod static_binary;
 mod tracer;
+pub mod vm;
 
 pub use binary::{BINARY_ENV, hoptrace};
 pub use capture::{Capture, Captures, Seen};

@@ -24,7 +24,7 @@ const INNOCENT: u64 = 100;
 
 /// Sends into the trap from both sides, with innocent traffic beside it, and gives the report.
 fn trace_doomed(lab: &Lab, guest: &Guest) -> Result<Value> {
-    let tracer = Tracer::start(&["trace", &guest.display_name, "--json"])?;
+    let tracer = Tracer::start(&["trace", &guest.port_id, "--json"])?;
     let sink = lab.wire_udp_sink(DOOMED_PORT)?;
     lab.wire_udp_flood((guest.ipv4, DOOMED_PORT).into(), DOOMED, 64, Duration::from_millis(1))?;
     let sent = guest.send_udp((lab.wire.ipv4.into(), DOOMED_PORT), DOOMED, 64, Duration::from_millis(1))?;
@@ -53,7 +53,7 @@ fn assert_lost(report: &Value, direction: &str, after: &str) -> Result<()> {
 }
 
 #[test]
-#[ignore = "needs the lab: cargo xtask test"]
+#[ignore = "needs the lab or a VM: cargo xtask test"]
 fn an_openflow_drop_rule_loses_packets_after_qvo_and_after_the_nic() -> Result<()> {
     let lab = Lab::from_env()?;
     let guest = lab.guest("yjwang-test-1")?;
@@ -67,7 +67,7 @@ fn an_openflow_drop_rule_loses_packets_after_qvo_and_after_the_nic() -> Result<(
 }
 
 #[test]
-#[ignore = "needs the lab: cargo xtask test"]
+#[ignore = "needs the lab or a VM: cargo xtask test"]
 fn a_bridge_rule_loses_packets_between_tap_and_qvb() -> Result<()> {
     let lab = Lab::from_env()?;
     let guest = lab.guest("yjwang-test-1")?;

@@ -8,6 +8,7 @@ mod process;
 mod progress;
 mod setup;
 mod test;
+mod vm;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -32,15 +33,23 @@ enum Command {
     /// Formatting, clippy, licences and sources of dependencies.
     Lint,
     /// Set-up, lint, unit tests, end-to-end tests in the lab.
-    Test,
+    Test(test::TestArgs),
     /// Set-up, build, start the lab, trace a real guest for five seconds.
     Demo,
     /// A compute node on this machine: real OVS, real libvirt, two real guests.
     #[command(subcommand)]
     Lab(lab::LabCommand),
+    /// A command in a test VM: another kernel, under QEMU. The exit code is the command's.
+    Vm(vm::VmArgs),
     /// A stage of the lab's start; the lab calls it by itself.
     #[command(name = sandbox::STAGE_COMMAND, hide = true)]
     LabStage { args: Vec<String> },
+    /// The lab's start in a test VM.
+    #[command(name = hoptrace_tests::vm::STAGE_COMMAND, hide = true)]
+    VmStage {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        command: Vec<String>,
+    },
     /// The part of the demo that runs in the lab.
     #[command(name = demo::INSIDE_COMMAND, hide = true)]
     DemoInside { hoptrace: PathBuf },
@@ -54,9 +63,11 @@ fn main() -> ExitCode {
         Command::Setup(args) => setup::run(&args),
         Command::Build => build::run(),
         Command::Lint => lint::run(),
-        Command::Test => test::run(),
+        Command::Test(args) => test::run(&args),
         Command::Demo => demo::run(),
         Command::Lab(command) => lab::run(command),
+        Command::Vm(args) => vm::run(args),
+        Command::VmStage { command } => hoptrace_tests::vm::run_stage(&command, &progress::step),
         Command::LabStage { args } => sandbox::run_stage(&args, &progress::step),
         Command::DemoInside { hoptrace } => demo::run_inside(&hoptrace),
         Command::TestInside { hoptrace, binaries } => test::run_inside(&hoptrace, &binaries),

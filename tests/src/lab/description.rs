@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 
-use super::exec;
+use crate::exec;
 
 /// Environment variable that holds the path of the description, a JSON file.
 pub const LAB_ENV: &str = "HOPTRACE_LAB";
@@ -63,6 +63,8 @@ pub struct Guest {
     pub qvo: String,
     /// Unix socket of the guest agent's control serial port; one client at a time.
     pub control_socket: PathBuf,
+    /// Where the guest is a namespace: the process that takes frames from the tap. It can be stopped and continued.
+    pub nic_pid: Option<u32>,
 }
 
 /// The network namespace at the far end of the provider NIC.

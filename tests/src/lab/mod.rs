@@ -9,6 +9,9 @@
 //!   program, which must call [`sandbox::run_stage`] for its hidden entry point.
 //! - [`Lab::from_env`] is how a command inside finds out where everything is.
 //!
+//! In a test VM (`vm`) the same path stands on the kernel's OVS datapath, without libvirt: each guest is a network
+//! namespace behind a tap device. Tests name a guest by its port id, which both know, and need not tell them apart.
+//!
 //! Everything lives in mount, network and PID namespaces of its own. The first process of the PID namespace dies with
 //! the runner, and everything in the lab with it, so there is no clean-up that could be missed.
 //!
@@ -18,10 +21,9 @@
 //! sends up to three unicast ARP probes after 5 s unless TCP confirmed the peer; below 128 entries none is evicted. So a
 //! test of exact ICMP or UDP counts must filter on the protocol or allow for single ARP exchanges.
 
-mod bringup;
+pub(crate) mod bringup;
 mod control;
 mod description;
-mod exec;
 mod image;
 mod netns;
 pub mod sandbox;
@@ -29,8 +31,10 @@ mod spec;
 mod traffic;
 mod trap;
 
+pub(crate) use bringup::Guests;
 pub use control::{PingReport, SendReport, SinkCount};
 pub use description::{Guest, LAB_ENV, Lab, Wire};
+pub(crate) use image::AGENT;
 pub use image::GuestImage;
 pub use sandbox::{Folders, Runner, Session};
 pub use traffic::{EchoReport, FloodReport, SinkReport, TcpSink, UdpSink};

@@ -61,7 +61,7 @@ impl Item {
 
 /// Debian packages by what of theirs must exist. A file instead of dpkg's word: it also holds where things were
 /// installed in another way.
-const LAB: [(&str, &str); 17] = [
+const LAB: [(&str, &str); 20] = [
     ("libvirt-daemon-system", "/usr/sbin/libvirtd"),
     ("libvirt-daemon-system", "/usr/sbin/virtlogd"),
     ("libvirt-clients", "/usr/bin/virsh"),
@@ -77,6 +77,9 @@ const LAB: [(&str, &str); 17] = [
     ("kmod", "/usr/sbin/modprobe,/sbin/modprobe"),
     ("procps", "/usr/sbin/sysctl,/sbin/sysctl"),
     ("util-linux", "/usr/bin/nsenter"),
+    ("util-linux", "/usr/bin/setpriv"),
+    ("mmdebstrap", "/usr/bin/mmdebstrap"),
+    ("e2fsprogs", "/usr/sbin/mke2fs,/sbin/mke2fs"),
     ("xz-utils", "/usr/bin/xz"),
     ("busybox-static", ""),
 ];
@@ -137,9 +140,12 @@ fn lab_packages() -> Item {
     let mut packages: Vec<_> =
         LAB.iter().filter(|(_, files)| !is_there(files)).map(|(package, _)| *package).collect();
     packages.dedup();
-    let found =
-        if packages.is_empty() { Ok("libvirt, QEMU, OVS, tools".into()) } else { Err(packages.join(" ")) };
-    Item::new("lab packages", found, Remedy::Packages(packages))
+    let found = if packages.is_empty() {
+        Ok("libvirt, QEMU, OVS, mmdebstrap, tools".into())
+    } else {
+        Err(packages.join(" "))
+    };
+    Item::new("packages of lab and VMs", found, Remedy::Packages(packages))
 }
 
 /// The plain busybox package puts a dynamically linked program in the same place, useless without libraries: a static

@@ -1,7 +1,8 @@
 //! The control port: one command per line, one JSON line per answer.
 
 use std::fs::File;
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader, Read, Write};
+use std::os::unix::net::UnixListener;
 use std::process::Command;
 use std::str::{FromStr, SplitWhitespace};
 use std::time::Duration;
@@ -12,10 +13,29 @@ use serde_json::{Value, json};
 use crate::serve::Sink;
 use crate::{ping, send};
 
-/// Says READY, then answers commands for ever.
+/// Answers on a serial port, for ever.
 pub(crate) fn serve(serial: &str, sink: &Sink) -> Result<()> {
-    let mut output = File::options().write(true).open(serial).with_context(|| format!("open {serial}"))?;
+    let output = File::options().write(true).open(serial).with_context(|| format!("open {serial}"))?;
     let input = File::open(serial).with_context(|| format!("open {serial}"))?;
+    converse(input, output, sink)?;
+    bail!("{serial} closed")
+}
+
+/// Answers one client after the other, for ever.
+pub(crate) fn serve_inherited(sink: &Sink) -> Result<()> {
+    let socket = rustix::stdio::stdin().try_clone_to_owned().context("take the listening socket")?;
+    for client in UnixListener::from(socket).incoming() {
+        let client = client.context("accept a client")?;
+        // A client that goes away in the middle of an answer is no reason to end.
+        if let Err(error) = converse(client.try_clone()?, client, sink) {
+            crate::report(&format!("control: {error:#}"));
+        }
+    }
+    Ok(())
+}
+
+/// Says READY, then answers commands until the other end closes.
+fn converse(input: impl Read, mut output: impl Write, sink: &Sink) -> Result<()> {
     writeln!(output, "READY")?;
     for line in BufReader::new(input).lines() {
         // What is not text is noise on the line, not a reason to end: the guest would end with us.
@@ -31,7 +51,7 @@ pub(crate) fn serve(serial: &str, sink: &Sink) -> Result<()> {
         }
         writeln!(output, "{answer}")?;
     }
-    bail!("{serial} closed")
+    Ok(())
 }
 
 fn execute(mut words: SplitWhitespace<'_>, sink: &Sink) -> Result<Value> {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, anyhow};
 
 use super::domain_xml::domain_xml;
-use crate::lab::exec::{daemon, run};
+use crate::exec::{daemon, run};
 use crate::lab::{GuestImage, Lab, Progress, control, spec};
 
 const URI: &str = "qemu:///system";

@@ -2,8 +2,8 @@
 
 use anyhow::{Context as _, Result, bail};
 
+use crate::exec::{finish, run};
 use crate::lab::description::Guest;
-use crate::lab::exec::{finish, run};
 use crate::lab::{Lab, spec};
 
 /// Makes sure the host side never sends a frame of its own: IPv6 is off for every interface made from now on, as Nova
@@ -41,8 +41,10 @@ pub(super) fn create_wire(lab: &Lab) -> Result<()> {
             &lab.wire.mac,
         ],
     )?;
-    // The userspace datapath does not complete partial checksums, and guests drop what arrives with a wrong one.
-    finish(&mut lab.wire("ethtool", ["-K", interface, "tx", "off"]))?;
+    if lab.datapath == "netdev" {
+        // It does not complete partial checksums, and guests drop what arrives with a wrong one.
+        finish(&mut lab.wire("ethtool", ["-K", interface, "tx", "off"]))?;
+    }
     run("ip", &["-n", netns, "link", "set", interface, "addrgenmode", "none"])?;
     let ipv4 = format!("{}/{}", lab.wire.ipv4, spec::IPV4_PREFIX_BITS);
     let ipv6 = format!("{}/{}", lab.wire.ipv6, spec::IPV6_PREFIX_BITS);

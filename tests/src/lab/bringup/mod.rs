@@ -3,20 +3,37 @@
 mod domain_xml;
 mod libvirt;
 mod links;
+mod namespaces;
 mod ovs;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 
 use super::{GuestImage, Lab, Progress, description, spec};
 
+/// What plays the guests.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Guests<'a> {
+    /// Emulated VMs under libvirt.
+    Libvirt(&'a GuestImage),
+    /// Network namespaces with a NIC of their own, where emulation would be too slow: in a VM that is emulated itself.
+    /// There is no libvirt; OVSDB alone knows the guests.
+    Namespaces {
+        /// The guest agent's program.
+        agent: &'a Path,
+    },
+}
+
 /// Brings everything up; returns when both guests have reported that they are ready.
-pub(crate) fn bring_up(image: &GuestImage, log_dir: &Path, progress: Progress<'_>) -> Result<Lab> {
-    let lab = describe(log_dir)?;
+pub(crate) fn bring_up(guests: Guests<'_>, log_dir: &Path, progress: Progress<'_>) -> Result<Lab> {
+    let mut lab = describe(log_dir)?;
     std::thread::scope(|scope| {
         // libvirtd takes the longest to start and needs nothing of the rest.
-        let daemons = scope.spawn(|| libvirt::start_daemons(log_dir));
+        let daemons = scope.spawn(|| match guests {
+            Guests::Libvirt(_) => libvirt::start_daemons(log_dir),
+            Guests::Namespaces { .. } => Ok(()),
+        });
         links::quiet_host()?;
         links::create_wire(&lab)?;
         for guest in &lab.guests {
@@ -27,10 +44,28 @@ pub(crate) fn bring_up(image: &GuestImage, log_dir: &Path, progress: Progress<'_
         progress("Open vSwitch and the path are up");
         daemons.join().map_err(|_| anyhow::anyhow!("starting libvirt panicked"))?
     })?;
-    progress("libvirt is up");
-    libvirt::boot_guests(&lab, image, progress)?;
+    match guests {
+        Guests::Libvirt(image) => {
+            progress("libvirt is up");
+            libvirt::boot_guests(&lab, image, progress)?;
+        }
+        Guests::Namespaces { agent } => namespaces::start_guests(&mut lab, agent)?,
+    }
     links::verify_quiet(&lab)?;
     Ok(lab)
+}
+
+/// Brings everything up where nothing is there yet and nothing has to be left: on a machine that ends with the lab. Gives
+/// the description's path.
+pub(crate) fn bring_up_for_good(guests: Guests<'_>, progress: Progress<'_>) -> Result<PathBuf> {
+    let log_dir = Path::new(spec::LAB_RUN_DIR).join("log");
+    for folder in [log_dir.as_path(), Path::new("/etc/openvswitch"), Path::new("/run/netns")] {
+        std::fs::create_dir_all(folder).with_context(|| format!("create {}", folder.display()))?;
+    }
+    let lab = bring_up(guests, &log_dir, progress)?;
+    let description = Path::new(spec::LAB_RUN_DIR).join("lab.json");
+    lab.store(&description)?;
+    Ok(description)
 }
 
 fn describe(log_dir: &Path) -> Result<Lab> {
@@ -69,5 +104,6 @@ fn description_of(guest: &spec::GuestSpec) -> Result<description::Guest> {
         qvb: guest.interface("qvb"),
         qvo: guest.interface("qvo"),
         control_socket: Path::new(spec::LAB_RUN_DIR).join(format!("{}.control", guest.domain)),
+        nic_pid: None,
     })
 }

@@ -1,11 +1,12 @@
 //! Open vSwitch: the two daemons, the bridges, and Neutron's flows.
 
 use std::path::Path;
+use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 
+use crate::exec::{daemon, run};
 use crate::lab::Lab;
-use crate::lab::exec::{daemon, run};
 
 const SCHEMA: &str = "/usr/share/openvswitch/vswitch.ovsschema";
 const DATABASE: &str = "/etc/openvswitch/conf.db";
@@ -33,7 +34,18 @@ pub(super) fn start(log_dir: &Path) -> Result<()> {
         ],
     )?;
     run("ovs-vsctl", &["--no-wait", "init"])?;
+    wait_for_clock()?;
     daemon("ovs-vswitchd", &[&format!("unix:{SOCKET}"), "--pidfile", "--detach", &log("ovs-vswitchd.log")])
+}
+
+/// In the first ten seconds of a kernel, `ovs-vswitchd` takes its cached number of CPUs, 0, for fresh, starts no thread
+/// for upcalls and forwards nothing. Time has no other event to wait for.
+fn wait_for_clock() -> Result<()> {
+    const ENOUGH: Duration = Duration::from_secs(11);
+    let text = std::fs::read_to_string("/proc/uptime").context("read /proc/uptime")?;
+    let uptime_s = text.split_whitespace().next().and_then(|word| word.parse().ok()).context("no uptime")?;
+    std::thread::sleep(ENOUGH.saturating_sub(Duration::from_secs_f64(uptime_s)));
+    Ok(())
 }
 
 /// Bridges, ports and flows of a provider network. Returns when `ovs-vswitchd` has taken them over.

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 
-use super::cpio::Cpio;
 use super::kernel::Kernel;
+use crate::cpio::Cpio;
+use crate::fingerprint::fingerprint;
 
 const INIT: &str = include_str!("init.sh");
 /// A statically linked busybox, where distributions put it.
@@ -23,10 +24,9 @@ pub(super) fn build(cache_dir: &Path, kernel: &Kernel, agent: &Path) -> Result<P
     archive.device("dev/null", 1, 3);
     archive.executable("bin/busybox", &read_busybox()?);
     let mut names = Vec::new();
-    for module in &kernel.modules {
-        let name = module.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        archive.executable(&format!("modules/{name}"), &read(module)?);
-        names.push(name);
+    for (name, bytes) in &kernel.modules {
+        archive.executable(&format!("modules/{name}"), bytes);
+        names.push(name.as_str());
     }
     archive.executable("init", INIT.replace("@MODULES@", &names.join(" ")).as_bytes());
     archive.executable("agent", &read(agent)?);
@@ -50,11 +50,4 @@ fn read_busybox() -> Result<Vec<u8>> {
 
 fn read(path: &Path) -> Result<Vec<u8>> {
     fs::read(path).with_context(|| format!("read {}", path.display()))
-}
-
-/// FNV-1a: names a file by what is in it; not meant to resist anyone.
-fn fingerprint(bytes: &[u8]) -> u64 {
-    bytes
-        .iter()
-        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }

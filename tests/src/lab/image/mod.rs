@@ -1,7 +1,5 @@
 //! The guest: Debian's cloud kernel and an initramfs with busybox and the guest agent.
 
-mod agent;
-mod cpio;
 mod initramfs;
 mod kernel;
 
@@ -11,6 +9,10 @@ use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
 use super::Progress;
+use crate::static_binary;
+
+/// The program that every guest runs.
+pub(crate) const AGENT: &str = "guest-agent";
 
 /// What QEMU boots.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -29,8 +31,8 @@ impl GuestImage {
     pub fn ensure(workspace_root: &Path, target_dir: &Path, progress: Progress<'_>) -> Result<Self> {
         let cache_dir = target_dir.join("lab-cache");
         std::fs::create_dir_all(&cache_dir)?;
-        let kernel = kernel::ensure(&cache_dir, progress)?;
-        let agent = agent::build(workspace_root, target_dir)?;
+        let kernel = kernel::ensure(target_dir, progress)?;
+        let agent = static_binary::build(workspace_root, target_dir, AGENT)?;
         let initramfs = initramfs::build(&cache_dir, &kernel, &agent)?;
         Ok(Self { kernel: kernel.image, initramfs })
     }

@@ -12,8 +12,9 @@ use serde::{Deserialize, Serialize};
 
 use super::runner::Started;
 use super::{Folders, Runner};
+use crate::exec;
 use crate::lab::description::LAB_ENV;
-use crate::lab::{exec, spec};
+use crate::lab::spec;
 
 /// What the lab in the background writes to its standard output once it is ready.
 pub const READY_LINE: &str = "LAB-READY";

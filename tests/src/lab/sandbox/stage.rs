@@ -11,8 +11,9 @@ use rustix::process::{Pid, Signal, WaitOptions, getppid, set_parent_process_deat
 use serde::{Deserialize, Serialize};
 
 use super::mounts;
+use crate::exec;
 use crate::lab::description::LAB_ENV;
-use crate::lab::{GuestImage, Progress, bringup, exec, spec};
+use crate::lab::{GuestImage, Guests, Progress, bringup, spec};
 
 /// First argument of the hidden entry point; [`run_stage`] takes what follows.
 pub const STAGE_COMMAND: &str = "lab-stage";
@@ -83,7 +84,7 @@ fn init(plan_path: &str) -> Result<ExitCode> {
 fn worker(plan: &StagePlan, progress: Progress<'_>) -> Result<ExitCode> {
     let started = Instant::now();
     let timed = |text: &str| progress(&format!("[{:5.1} s] {text}", started.elapsed().as_secs_f32()));
-    let lab = bringup::bring_up(&plan.image, &plan.log_dir, &timed)?;
+    let lab = bringup::bring_up(Guests::Libvirt(&plan.image), &plan.log_dir, &timed)?;
     let description = Path::new(spec::LAB_RUN_DIR).join("lab.json");
     lab.store(&description)?;
     timed("the lab is ready");

@@ -7,28 +7,28 @@ const CHARACTER: u32 = 0o020_000;
 
 /// An archive in memory.
 #[derive(Default)]
-pub(super) struct Cpio {
+pub(crate) struct Cpio {
     bytes: Vec<u8>,
     next_inode: u32,
 }
 
 impl Cpio {
-    pub(super) fn directory(&mut self, name: &str) {
+    pub(crate) fn directory(&mut self, name: &str) {
         self.entry(name, DIRECTORY | 0o755, &[], (0, 0));
     }
 
     /// A regular file that everyone may execute.
-    pub(super) fn executable(&mut self, name: &str, contents: &[u8]) {
+    pub(crate) fn executable(&mut self, name: &str, contents: &[u8]) {
         self.entry(name, REGULAR | 0o755, contents, (0, 0));
     }
 
     /// A character device.
-    pub(super) fn device(&mut self, name: &str, major: u32, minor: u32) {
+    pub(crate) fn device(&mut self, name: &str, major: u32, minor: u32) {
         self.entry(name, CHARACTER | 0o600, &[], (major, minor));
     }
 
     /// The finished archive.
-    pub(super) fn finish(mut self) -> Vec<u8> {
+    pub(crate) fn finish(mut self) -> Vec<u8> {
         self.entry("TRAILER!!!", 0, &[], (0, 0));
         self.bytes
     }

@@ -1,0 +1,98 @@
+//! The kernel's OVS datapath, with all offloads: every packet at every hook, both ways.
+
+#![allow(
+    clippy::indexing_slicing,
+    clippy::expect_used,
+    reason = "a panic is a failed test; a JSON value that is missing reads as null"
+)]
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use hoptrace_tests::{
+    Tracer,
+    lab::{Guest, Lab},
+};
+use serde_json::Value;
+
+const PINGS: u64 = 200;
+const DATAGRAMS: u64 = 5_000;
+const TCP_BYTES: u64 = 8_000_000;
+const DIRECTIONS: [&str; 2] = ["egress", "ingress"];
+
+fn guest(lab: &Lab) -> Result<&Guest> {
+    ensure!(lab.datapath == "system", "the datapath is {}, not the kernel's", lab.datapath);
+    lab.guest("yjwang-test-1")
+}
+
+/// The packets of a direction: each entered, each completed, each in every segment, none of any other kind.
+fn complete(report: &Value, direction: &str) -> Result<u64> {
+    let found = &report["directions"][direction];
+    let ledger = &found["ledger"];
+    let entered = ledger["entered"].as_u64().with_context(|| format!("no ledger in {report}"))?;
+    ensure!(ledger["balanced"] == true && ledger["completed"] == entered, "{direction}: {ledger}");
+    for none in
+        ["joined_midway", "dropped", "lost", "in_flight", "evicted", "ambiguous", "untracked", "unparsed"]
+    {
+        ensure!(ledger[none] == 0, "{direction}: {none} in {ledger}");
+    }
+    for segment in found["segments"].as_array().context("no segments")? {
+        ensure!(segment["count"] == entered, "{direction}: {entered} entered, but {segment}");
+    }
+    Ok(entered)
+}
+
+#[test]
+#[ignore = "needs a VM: cargo xtask test --vm"]
+fn pings_of_both_sides_are_all_complete() -> Result<()> {
+    let lab = Lab::from_env()?;
+    let guest = guest(&lab)?;
+    let tracer = Tracer::start(&["trace", &guest.port_id, "icmp", "--json"])?;
+    let count = PINGS.to_string();
+    let ping = lab.wire("ping", ["-q", "-c", &count, "-i", "0.01", &guest.ipv4.to_string()]).output()?;
+    let sent = guest.ping(lab.wire.ipv4.into(), PINGS, Duration::from_millis(10))?;
+    let report = tracer.finish()?;
+    ensure!(ping.status.success() && sent.received == PINGS, "{ping:?} {sent:?}");
+    for direction in DIRECTIONS {
+        let packets = complete(&report, direction)?;
+        ensure!(packets == 2 * PINGS, "{direction}: {packets}");
+    }
+    Ok(())
+}
+
+#[test]
+#[ignore = "needs a VM: cargo xtask test --vm"]
+fn every_datagram_of_both_sides_is_complete() -> Result<()> {
+    let lab = Lab::from_env()?;
+    let guest = guest(&lab)?;
+    let tracer = Tracer::start(&["trace", &guest.port_id, "udp", "--json"])?;
+    lab.wire_udp_exact(guest, DATAGRAMS, 64)?;
+    lab.guest_udp_exact(guest, 5009, DATAGRAMS, 64)?;
+    let report = tracer.finish()?;
+    for direction in DIRECTIONS {
+        let packets = complete(&report, direction)?;
+        ensure!(packets == DATAGRAMS, "{direction}: {packets}");
+    }
+    Ok(())
+}
+
+#[test]
+#[ignore = "needs a VM: cargo xtask test --vm"]
+fn unsegmented_tcp_of_both_sides_is_complete() -> Result<()> {
+    let lab = Lab::from_env()?;
+    let guest = guest(&lab)?;
+    let tracer = Tracer::start(&["trace", &guest.port_id, "tcp", "--json"])?;
+    let echoed = lab.wire_tcp_echo((guest.ipv4, 7).into(), TCP_BYTES)?;
+    let sink = lab.wire_tcp_sink(5010)?;
+    guest.send_tcp((lab.wire.ipv4.into(), 5010), TCP_BYTES)?;
+    let sunk = sink.finish()?;
+    let report = tracer.finish()?;
+    ensure!((echoed, sunk) == (TCP_BYTES, TCP_BYTES), "{echoed} {sunk}");
+    // In segments of the path's MTU it would be more than this.
+    let segmented = TCP_BYTES * 2 / 1448;
+    for direction in DIRECTIONS {
+        let packets = complete(&report, direction)?;
+        ensure!(packets > 0 && packets < segmented, "{direction}: {packets} packets: nothing is unsegmented");
+    }
+    Ok(())
+}

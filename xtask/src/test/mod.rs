@@ -1,0 +1,74 @@
+//! `cargo xtask test`: set-up, lint, unit tests, then the end-to-end tests in one lab and in VMs.
+
+mod binaries;
+mod inside;
+mod matrix;
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use anyhow::Result;
+use clap::Args;
+use hoptrace_tests::lab::{Folders, Runner};
+
+pub(crate) use inside::{INSIDE_COMMAND, run_inside};
+
+use crate::progress::{heading, result_line, step};
+use crate::{build, lint, process, setup};
+use binaries::Binary;
+use matrix::Kernels;
+
+#[derive(Args)]
+pub(crate) struct TestArgs {
+    /// Only the tests in VMs, on this kernel.
+    #[arg(long, value_name = "KERNEL", num_args = 0..=1, default_missing_value = "all")]
+    vm: Option<Kernels>,
+}
+
+/// Stops at the first part that fails, the quickest first.
+pub(crate) fn run(args: &TestArgs) -> Result<ExitCode> {
+    let started = Instant::now();
+    setup::ensure()?;
+    let folders = Folders::find()?;
+    let passed = match args.vm {
+        Some(kernels) => {
+            let hoptrace = build::release(&folders)?;
+            matrix::run(kernels, &folders, &hoptrace, &binaries::build(&folders)?)?
+        }
+        None => everything(&folders)?,
+    };
+    let verdict = if passed { "passed" } else { "FAILED" };
+    result_line(&format!("cargo xtask test: {verdict} in {:.0} s", started.elapsed().as_secs_f32()));
+    Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn everything(folders: &Folders) -> Result<bool> {
+    lint::check(folders)?;
+    heading("unit tests");
+    process::run(
+        process::cargo(&["test", "--quiet", "--workspace", "--exclude", "hoptrace-ebpf"])
+            .current_dir(&folders.workspace_root),
+    )?;
+    let hoptrace = build::release(folders)?;
+    let binaries = binaries::build(folders)?;
+    Ok(in_lab(folders, &hoptrace, &binaries)?
+        && on_host(&hoptrace, &binaries)?
+        && matrix::run(Kernels::All, folders, &hoptrace, &binaries)?)
+}
+
+fn in_lab(folders: &Folders, hoptrace: &Path, binaries: &[Binary]) -> Result<bool> {
+    heading("end-to-end tests in the lab");
+    let mut command = vec![std::env::current_exe()?, INSIDE_COMMAND.into(), hoptrace.to_owned()];
+    command.extend(binaries.iter().filter(|binary| binary.is_for_lab()).map(|binary| binary.path.clone()));
+    let command: Vec<String> = command.iter().map(|word| word.to_string_lossy().into_owned()).collect();
+    Ok(Runner::new(folders.clone(), &step)?.run(&command, &step)?.success())
+}
+
+/// The tests of the VMs themselves.
+fn on_host(hoptrace: &Path, binaries: &[Binary]) -> Result<bool> {
+    heading("tests of the VMs' verdicts");
+    let binaries: Vec<_> =
+        binaries.iter().filter(|binary| binary.is_for_host()).map(|binary| binary.path.clone()).collect();
+    Ok(run_inside(hoptrace, &binaries)? == ExitCode::SUCCESS)
+}
