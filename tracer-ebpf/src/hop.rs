@@ -1,8 +1,9 @@
 //! What happens to a packet at a hook.
 //!
 //! Each hook has a program of its own that reads the headers in place, and knows the shapes that almost every packet
-//! has and the cases that almost every packet is. What is not as simple as that goes on, by a tail call, in one program that all hooks share: it copies the head of
-//! the packet and knows all rules. So the verifier has the large part to follow once, not once per hook.
+//! has and the cases that almost every packet is. What is not as simple as that goes on, by a tail call, in one program
+//! that all hooks share: it copies the head of the packet and knows all rules. So the verifier has the large part to
+//! follow once, not once per hook.
 
 use aya_ebpf::{bindings::__sk_buff, helpers::generated::bpf_ktime_get_ns, programs::TcContext};
 use aya_log_ebpf::debug;
@@ -45,10 +46,9 @@ pub(crate) fn hop(skb: *mut __sk_buff, number: u32) {
 /// nanoseconds.
 #[inline(always)]
 fn in_place(skb: *mut __sk_buff, number: u32) -> u32 {
-    let Some(counted) = counters::of(counters::cpu(), number) else { return DONE };
-    // SAFETY: the context of the running program, and a map value of this CPU.
-    let direct = unsafe { Direct::new(skb, counted.scratch.as_mut_ptr()) };
-    handle(&direct, skb, number, counted, rare::Note::default())
+    // SAFETY: the context of the running program.
+    let direct = unsafe { Direct::new(skb, core::ptr::null_mut()) };
+    handle(&direct, skb, number, rare::Note::default())
 }
 
 /// The program that all hooks share.
@@ -57,18 +57,19 @@ pub(crate) fn rarely(skb: *mut __sk_buff) {
     let Some(note) = rare::note() else { return };
     let Some(counted) = counters::of(counters::cpu(), note.hook & 0xf) else { return };
     let Some(copy) = Copied::new(skb, counted.scratch.as_mut_ptr()) else { return };
-    handle(&copy, skb, note.hook & 0xf, counted, note);
+    handle(&copy, skb, note.hook & 0xf, note);
+}
+
+/// The time, in nanoseconds of `CLOCK_MONOTONIC`.
+#[inline(always)]
+fn clock() -> u64 {
+    // SAFETY: takes nothing and always succeeds.
+    unsafe { bpf_ktime_get_ns() }
 }
 
 /// `note` says what was decided about the packet already.
 #[inline(always)]
-fn handle<R: SkbReader>(
-    reader: &R,
-    skb: *mut __sk_buff,
-    number: u32,
-    counted: &mut HookCounters,
-    note: rare::Note,
-) -> u32 {
+fn handle<R: SkbReader>(reader: &R, skb: *mut __sk_buff, number: u32, note: rare::Note) -> u32 {
     let Some(gate) = control::gate() else { return DONE };
     let gate_state = gate.state();
     if gate_state == GateState::CLOSED {
@@ -82,6 +83,13 @@ fn handle<R: SkbReader>(
     if claim == CLAIM_NONE {
         return DONE;
     }
+    // Without a filter every packet that comes so far is wanted: then the CPU reads its headers while it waits for the
+    // clock.
+    let early = !config::is_filtering();
+    let mut now_ns = note.now_ns;
+    if early && !R::THOROUGH {
+        now_ns = clock();
+    }
     let packet = match reader.packet(&frame) {
         Ok(packet) if R::THOROUGH || claim == CLAIM_OWN => packet,
         // A usual packet to a group is no ARP.
@@ -89,7 +97,9 @@ fn handle<R: SkbReader>(
         _ if !R::THOROUGH => return rare::leave(rare::Note::undecided(number)),
         _ => {
             if claim == CLAIM_OWN {
-                counted.unparsed += 1;
+                if let Some(counted) = counters::of(counters::cpu(), number) {
+                    counted.unparsed += 1;
+                }
                 debug!(
                     &TcContext::new(skb),
                     "hook {}: no identity, EtherType {:x}", number, frame.ether_type
@@ -111,17 +121,18 @@ fn handle<R: SkbReader>(
     // What leaves by a neighbour's port came by the path: a packet unknown there is none of ours.
     let mut admit =
         gate_state == GateState::OPEN && claim != CLAIM_IF_TRACKED && !neighbour::leaves_beside(hook);
-    let mut now_ns = note.now_ns;
     if note.is_decided() {
         admit = note.admit();
     } else {
         if entry && admit && config::budgeted() != 0 {
             admit = gate.take();
         }
-        // SAFETY: takes nothing and always succeeds.
-        now_ns = unsafe { bpf_ktime_get_ns() };
+        if R::THOROUGH || !early {
+            now_ns = clock();
+        }
     }
     let cpu = counters::cpu();
+    let Some(counted) = counters::of(cpu, number) else { return DONE };
     let this = hook.for_rules(number, neighbour::ends_here(sight));
     let admit = if R::THOROUGH { reader.opaque(u32::from(admit)) != 0 } else { admit };
     let large = pieces::is_large(skb, &packet);
@@ -129,7 +140,7 @@ fn handle<R: SkbReader>(
         let kind = hop_thoroughly(number, packet.identity, now_ns, thorough::terms(admit, large, sight));
         thorough::outcome(kind, counted)
     } else {
-        let table = Inflight(counted.scratch.as_mut_ptr());
+        let table = Inflight(core::ptr::null_mut());
         let aside = neighbour::aside(sight);
         let outcome =
             quickly(table, &Visit { hook: this, key: packet.identity, now_ns, admit, aside, large });

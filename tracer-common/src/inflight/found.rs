@@ -13,6 +13,12 @@ pub(super) const fn is_next_hook(control: Control, hook: &Hook) -> bool {
         && (control.direction() != hook.direction || passed & hook.later == 0)
 }
 
+/// Whether `hook` has seen the packet of `control`.
+#[inline(always)]
+pub(super) const fn has_passed(control: Control, hook: &Hook) -> bool {
+    control.passed() & (1 << (hook.id & 0xf)) != 0
+}
+
 /// One packet at one hook, its identity being that of `slot`. [`Kind::Retry`]: the slot changed meanwhile.
 #[inline(always)]
 pub(super) fn step<T: Table>(
@@ -25,9 +31,8 @@ pub(super) fn step<T: Table>(
     if !matches!(visit.aside, Aside::No) {
         return aside(slot, control, visit);
     }
-    let bit = 1_u16 << (visit.hook.id & 0xf);
     let same_direction = control.direction() == visit.hook.direction;
-    let passed_here = control.passed() & bit != 0;
+    let passed_here = has_passed(control, &visit.hook);
     // A live packet's sights beside the path are those of copies; where one ended beside it, it is done.
     let done = matches!(control.state(), State::Done);
     let later = if done { visit.hook.later | visit.hook.beside } else { visit.hook.later };
@@ -107,8 +112,7 @@ fn late<S: SlotCell>(slot: S, control: Control, visit: &Visit) -> Outcome {
 /// A copy beside the path. The packet may go on along it, so its slot stays as it is, but for a mark.
 #[inline(always)]
 fn aside<S: SlotCell>(slot: S, control: Control, visit: &Visit) -> Outcome {
-    let first = control.passed() & (1 << (visit.hook.id & 0xf)) == 0;
-    if !matches!(control.state(), State::Live) || !first {
+    if !matches!(control.state(), State::Live) || has_passed(control, &visit.hook) {
         return if slot.control() == control { Outcome::of(Kind::Copy) } else { Outcome::retry() };
     }
     let since_ns = visit.now_ns.wrapping_sub(last_seen_ns(slot, control));
@@ -127,23 +131,22 @@ fn aside<S: SlotCell>(slot: S, control: Control, visit: &Visit) -> Outcome {
 }
 
 /// The normal case: from the hook before to this one.
+///
+/// Everything is read and computed before the slot is taken: no load passes a compare-exchange, and what was read is
+/// valid if the control word has not changed until then, because it changes with everything else in the slot.
 #[inline(always)]
 pub(super) fn pass<S: SlotCell>(slot: S, index: u32, control: Control, visit: &Visit) -> Outcome {
-    if !slot.exchange(control, control.busy()) {
-        return Outcome::retry();
-    }
     let count = control.count();
     let before_ns = slot.delta_ns(count.wrapping_sub(1) & (DELTAS - 1));
     let total_ns = visit.now_ns.wrapping_sub(slot.first_ns());
+    let hooks_before = slot.hooks();
     // Earlier than the hook before, by however little: the CPUs' clocks disagree.
     let skewed = total_ns < u64::from(before_ns) || total_ns > u64::MAX / 2;
     let delta_ns = if skewed { before_ns } else { u32::try_from(total_ns).unwrap_or(u32::MAX) };
 
-    let position = if count < DELTAS { count } else { DELTAS - 1 };
-    slot.set_delta_ns(position & (DELTAS - 1), delta_ns);
-    let shift = (position & (DELTAS - 1)) * 4;
-    slot.set_hooks((slot.hooks() & !(0xf << shift)) | (u32::from(visit.hook.id) << shift));
-
+    let position = (if count < DELTAS { count } else { DELTAS - 1 }) & (DELTAS - 1);
+    let shift = position * 4;
+    let hooks = (hooks_before & !(0xf << shift)) | (u32::from(visit.hook.id) << shift);
     let mut after = control.with_last(visit.hook.id).with_passed(visit.hook.id).with_count(position + 1);
     if control.direction() != visit.hook.direction {
         after = after.with_crossed();
@@ -151,6 +154,12 @@ pub(super) fn pass<S: SlotCell>(slot: S, index: u32, control: Control, visit: &V
     if visit.hook.terminal {
         after = after.done();
     }
+
+    if !slot.exchange(control, control.busy()) {
+        return Outcome::retry();
+    }
+    slot.set_delta_ns(position, delta_ns);
+    slot.set_hooks(hooks);
     slot.publish(after);
     Outcome {
         hook: control.last(),

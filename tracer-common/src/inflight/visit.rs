@@ -210,7 +210,8 @@ pub fn visit<T: Table>(table: T, visit: &Visit) -> Outcome {
     if matches!(outcome.kind, Kind::Retry) { thoroughly(table, visit) } else { outcome }
 }
 
-/// The two cases that almost every packet is: on its way and at its home, or new and its home free. [`Kind::Retry`]:
+/// The cases that almost every packet is: on its way and at its home, or new and its home free or that of an earlier
+/// packet with its identity. [`Kind::Retry`]:
 /// it is not as simple as that, or was changed by others meanwhile; then [`thoroughly`] knows.
 #[inline(always)]
 pub fn quickly<T: Table>(table: T, visit: &Visit) -> Outcome {
@@ -224,6 +225,9 @@ pub fn quickly<T: Table>(table: T, visit: &Visit) -> Outcome {
     if slot.key() == visit.key {
         if state == State::Live && found::is_next_hook(control, &visit.hook) {
             return found::pass(slot, home, control, visit);
+        }
+        if state == State::Done && visit.hook.entry && found::has_passed(control, &visit.hook) {
+            return place::renew(slot, home, control, visit);
         }
     } else if visit.admit && matches!(state, State::Free | State::Done) {
         return place::at_home(table, home, slot, control, visit);
