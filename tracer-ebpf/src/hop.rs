@@ -9,7 +9,7 @@ use aya_log_ebpf::debug;
 use hoptrace_common::{
     config::{Control as GateState, HookConfig},
     counters::HookCounters,
-    inflight::{Kind, Outcome, Visit, quickly},
+    inflight::{Kind, Visit, quickly},
 };
 
 use crate::{
@@ -158,7 +158,7 @@ fn handle<R: SkbReader>(
         }
         _ => {
             if R::THOROUGH {
-                strange(cpu, counted, &outcome, skb, number, packet.identity);
+                strange(outcome.kind as u32, counted, skb, number, packet.identity);
             }
             return DONE;
         }
@@ -173,16 +173,12 @@ fn handle<R: SkbReader>(
     DONE
 }
 
-/// What must not be averaged, or not as it came.
-#[inline(always)]
-fn strange(
-    cpu: u32,
-    counted: &mut HookCounters,
-    outcome: &Outcome,
-    skb: *mut __sk_buff,
-    number: u32,
-    identity: u64,
-) {
+/// What must not be averaged, or not as it came. A function, so that what it needs is not on the stack of its caller:
+/// with the rules of the table all frames together may not be more than 512 bytes, each rounded up to 32.
+#[inline(never)]
+fn strange(kind: u32, counted: &mut HookCounters, skb: *mut __sk_buff, number: u32, identity: u64) {
+    let cpu = counters::cpu();
+    let outcome = &thorough::outcome(kind, counted);
     let hook = config::hook(number);
     if matches!(outcome.kind, Kind::Overtaken) {
         tally::overtaken(cpu, counted, outcome, &hook.for_rules(number, false), hook);
