@@ -10,7 +10,7 @@ use aya_log_ebpf::debug;
 use hoptrace_common::{
     config::{Control as GateState, HookConfig},
     counters::HookCounters,
-    inflight::{Kind, Outcome, Visit, quickly},
+    inflight::{Kind, Visit, quickly},
 };
 
 use crate::{
@@ -179,7 +179,7 @@ fn handle<R: SkbReader>(reader: &R, skb: *mut __sk_buff, number: u32, note: rare
         }
         _ => {
             if R::THOROUGH {
-                strange(cpu, counted, &outcome, skb, number, packet.identity);
+                strange(outcome.kind as u32, counted, skb, number, packet.identity);
             }
             return DONE;
         }
@@ -194,16 +194,12 @@ fn handle<R: SkbReader>(reader: &R, skb: *mut __sk_buff, number: u32, note: rare
     DONE
 }
 
-/// What must not be averaged, or not as it came.
-#[inline(always)]
-fn strange(
-    cpu: u32,
-    counted: &mut HookCounters,
-    outcome: &Outcome,
-    skb: *mut __sk_buff,
-    number: u32,
-    identity: u64,
-) {
+/// What must not be averaged, or not as it came. A function, so that what it needs is not on the stack of its caller:
+/// with the rules of the table all frames together may not be more than 512 bytes, each rounded up to 32.
+#[inline(never)]
+fn strange(kind: u32, counted: &mut HookCounters, skb: *mut __sk_buff, number: u32, identity: u64) {
+    let cpu = counters::cpu();
+    let outcome = &thorough::outcome(kind, counted);
     let hook = config::hook(number);
     if matches!(outcome.kind, Kind::Overtaken) {
         tally::overtaken(cpu, counted, outcome, &hook.for_rules(number, false), hook);

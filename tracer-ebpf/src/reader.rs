@@ -103,10 +103,12 @@ impl Copied {
         let target = scratch::buffer()?;
         // SAFETY: the context is valid while the program runs.
         let skb_len = unsafe { (*skb).len };
-        let len = if skb_len < scratch::LEN { skb_len } else { scratch::LEN };
-        if len == 0 {
+        if skb_len == 0 {
             return None;
         }
+        let last = if skb_len < scratch::LEN { skb_len - 1 } else { scratch::LEN - 1 };
+        // Never 0, which the helper does not take.
+        let len = scratch::bounded(scratch, last) as u32 + 1;
         // SAFETY: the buffer has room for `LEN` bytes.
         let result = unsafe { bpf_skb_load_bytes(skb.cast(), 0, target.cast(), len) };
         if result == 0 { Some(Self { start: target, len, scratch }) } else { None }
@@ -118,11 +120,11 @@ impl Reader for Copied {
 
     #[inline(always)]
     fn window(&self, offset: u32, len: u32) -> Option<DirectWindow> {
-        if offset > scratch::LEN - 64 || offset + len > self.len {
+        if offset >= scratch::LEN || offset + len > self.len {
             return None;
         }
-        // SAFETY: `offset` leaves 64 bytes in the buffer and no window is longer.
-        Some(DirectWindow(unsafe { self.start.add(offset as usize) }))
+        // SAFETY: the buffer has room for the longest window behind every bounded offset.
+        Some(DirectWindow(unsafe { self.start.add(scratch::bounded(self.scratch, offset)) }))
     }
 
     #[inline(always)]

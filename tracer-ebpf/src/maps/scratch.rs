@@ -4,14 +4,26 @@ use aya_ebpf::{macros::map, maps::PerCpuArray};
 
 /// Bytes copied: enough for two VLAN tags, IPv6 with extension headers, and TCP with all its options.
 pub(crate) const LEN: u32 = 256;
+/// The longest piece that is read at once.
+const WINDOW: u32 = 64;
+
+/// A buffer with room for a window at whatever offset [`bounded`] gives.
+type Buffer = [u8; (LEN + WINDOW) as usize];
 
 #[map]
-static SCRATCH: PerCpuArray<[u8; LEN as usize]> = PerCpuArray::with_max_entries(1, 0);
+static SCRATCH: PerCpuArray<Buffer> = PerCpuArray::with_max_entries(1, 0);
 
 /// This CPU's buffer.
 #[inline(always)]
 pub(crate) fn buffer() -> Option<*mut u8> {
-    SCRATCH.get_ptr_mut(0).map(<*mut [u8; LEN as usize]>::cast)
+    SCRATCH.get_ptr_mut(0).map(<*mut Buffer>::cast)
+}
+
+/// An offset that is known to be inside the buffer, in a way that every kernel's verifier sees: older ones (6.12, 6.1)
+/// forget a comparison when the compiler keeps the number on the stack. `word` is a scratch word of this CPU.
+#[inline(always)]
+pub(crate) fn bounded(word: *mut u64, offset: u32) -> usize {
+    (through(word, offset) & (LEN - 1)) as usize
 }
 
 /// Sends a value through memory the verifier does not look into. `word` is a scratch word of this CPU.
