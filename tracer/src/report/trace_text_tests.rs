@@ -3,7 +3,7 @@
 use super::{
     super::{
         layout::columns,
-        trace_samples::{direction, latencies, path, report, snapshot, with_drops},
+        trace_samples::{direction, latencies, packet, path, report, snapshot, with_drops},
     },
     *,
 };
@@ -304,4 +304,25 @@ fn losses_after_qvo_may_be_packets_for_another_vm() {
     assert!(drawn(&path, &snapshot, at(80)).contains("packets for other VMs of this host"));
     snapshot.directions.egress.drops.clear();
     assert!(!drawn(&path, &snapshot, at(80)).contains("other VMs"), "nothing was lost");
+}
+
+#[test]
+fn the_slowest_packets_are_listed_with_their_times() {
+    let mut snapshot = snapshot(1_000);
+    assert!(!drawn(&path(), &snapshot, at(80)).contains("slowest"));
+    snapshot.directions.egress.slowest = vec![packet(), packet()];
+    let text = drawn(&path(), &snapshot, at(80));
+    assert_order(
+        &text,
+        &[
+            "total",
+            "slowest packets",
+            "\n    03:25:45.123456 egress",
+            "= 90.0 µs",
+            "= 90.0 µs",
+            "ledger",
+            "ingress",
+        ],
+    );
+    assert_eq!(text.matches("slowest packets").count(), 1, "{text}");
 }
