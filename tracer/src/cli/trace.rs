@@ -8,12 +8,14 @@ use super::{
     output,
 };
 use crate::{
-    model::{Ledger, Snapshot, TraceReport},
+    model::{Ledger, Snapshot, Tail, TraceReport},
     report,
 };
 
 /// How often the kernel's table is swept.
 const SWEEP_EVERY: Duration = Duration::from_millis(100);
+/// Room for records of slow packets. Before the first look, every packet is one: 30,840 of them.
+const RING_BYTES: u32 = 4 << 20;
 /// How often the report on a terminal is drawn anew, in sweeps.
 const DRAW_EVERY: u32 = 5;
 /// Packets out of all that may be ambiguous or untracked before the result is inconclusive: one in so many.
@@ -27,6 +29,19 @@ pub struct Args {
     /// Print one JSON object at the end
     #[arg(long)]
     json: bool,
+    /// List the N slowest packets of each direction, with their times at all hooks
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1_000))]
+    slowest: Option<u16>,
+}
+
+impl Args {
+    fn emission(&self) -> Emission {
+        self.slowest.map_or_else(Emission::default, |count| Emission {
+            ring_bytes: RING_BYTES,
+            sample_below: 0,
+            tail: Tail::Top(usize::from(count)),
+        })
+    }
 }
 
 /// Traces one port until something ends it.
@@ -35,7 +50,7 @@ pub struct Args {
 /// When the port has no path that can be traced, the programs cannot be attached, or stdout cannot be written.
 pub(super) async fn run(common: &CommonArgs, args: &Args) -> Result<Exit, CliError> {
     let Prepared { path, filter, mut session, mut endings, timeout_ms } =
-        args.live.begin(common, Emission::default()).await?;
+        args.live.begin(common, args.emission()).await?;
     let report = |snapshot: &Snapshot, live: bool, canvas| {
         let report = TraceReport { path: &path, snapshot, filter: &filter, live, timeout_ms };
         if args.json && !live {

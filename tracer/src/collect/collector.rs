@@ -14,6 +14,7 @@ use super::{
     neighbours::Neighbours,
     table::SharedTable,
     thresholds::Thresholds,
+    top::Top,
 };
 use crate::model::{
     Direction, DirectionReport, Directions, Drop, HookPlan, HookReport, KernelMaps, Latencies, Plan, Segment,
@@ -29,6 +30,7 @@ pub struct Collector {
     counters: Counters,
     latencies: LatencyMaps,
     thresholds: Thresholds,
+    top: Top,
     /// Packets lost, per hook that saw them last and direction they entered in.
     lost: Vec<[u64; 2]>,
     in_flight: [u64; 2],
@@ -63,6 +65,7 @@ impl Collector {
         let gate = Gate::new(&maps.control)?;
         let collector = Self {
             thresholds: Thresholds::new(tail, &gate),
+            top: Top::new(if let Tail::Top(size) = tail { size } else { 0 }),
             gate,
             table: SharedTable::new(&maps.slots, &maps.spilled, timeout_ns)?,
             counters: Counters::new(&maps.counters)?,
@@ -113,6 +116,16 @@ impl Collector {
         self.in_flight = sweep.in_flight;
         self.thresholds.follow(&self.gate, &self.latencies, self.plan.totals);
         Progress { in_flight: self.in_flight.iter().sum(), used_up: self.gate.used_up() }
+    }
+
+    /// Keeps the slowest of the packets that were sent, and asks for slower ones only from now on.
+    pub fn keep_slowest(&mut self, records: &mut Records) {
+        while let Some(way) = records.next(&self.plan) {
+            self.top.offer(way);
+        }
+        for direction in Direction::ALL {
+            self.gate.set_slower_than(direction, self.top.threshold_ns(direction));
+        }
     }
 
     /// The figures as of the last sweep. `tracer` is what tracing cost.
@@ -191,6 +204,7 @@ impl Collector {
                     ring_lost: counted.ring_lost,
                 })
                 .collect(),
+            slowest: self.top.of(direction).to_vec(),
             ledger: ledger(direction, hooks, swept),
         }
     }

@@ -13,6 +13,7 @@ mod recent;
 mod records;
 mod table;
 mod thresholds;
+mod top;
 
 pub use collector::{Collector, Progress};
 pub use cost::CostMeter;

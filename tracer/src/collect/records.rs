@@ -52,7 +52,7 @@ impl Records {
                 .map(|(at_ns, position)| {
                     let hook = (record.slot.hooks >> (position * 4)) & 0xf;
                     WayPoint {
-                        hook: plan.hooks.get(hook as usize).map_or("?", |plan| plan.label.as_str()),
+                        hook: plan.hooks.get(hook as usize).map_or("?", |plan| plan.label.as_str()).into(),
                         at_ns: *at_ns,
                     }
                 })

@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, net::IpAddr};
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::Direction;
 
@@ -22,10 +22,10 @@ pub struct Flow {
 }
 
 /// A hook on a packet's way.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct WayPoint<'p> {
     /// The hook's name, as in the report's segments.
-    pub hook: &'p str,
+    pub hook: Cow<'p, str>,
     /// Nanoseconds since the first hook.
     pub at_ns: u32,
 }
@@ -35,8 +35,9 @@ pub struct WayPoint<'p> {
 pub struct PacketWay<'p> {
     /// The direction it entered in.
     pub direction: Direction,
-    /// Its identity, equal at every hook and on every host.
-    #[serde(skip)]
+    /// Its identity, equal at every hook and on every host. Written in hexadecimal: JSON's numbers do not hold 64 bits
+    /// everywhere.
+    #[serde(serialize_with = "hexadecimal")]
     pub identity: u64,
     /// When the first hook saw it, in nanoseconds since 1970.
     pub time_ns: u64,
@@ -51,4 +52,34 @@ pub struct PacketWay<'p> {
     pub sampled: bool,
     /// Whether its whole way took longer than asked for.
     pub slow: bool,
+}
+
+impl PacketWay<'_> {
+    /// How long its whole way took, in nanoseconds.
+    #[must_use]
+    pub fn total_ns(&self) -> u32 {
+        self.hops.last().map_or(0, |point| point.at_ns)
+    }
+
+    /// The same packet, with names of its own.
+    #[must_use]
+    pub fn into_owned(self) -> PacketWay<'static> {
+        let own =
+            |point: WayPoint<'_>| WayPoint { hook: Cow::Owned(point.hook.into_owned()), at_ns: point.at_ns };
+        PacketWay {
+            direction: self.direction,
+            identity: self.identity,
+            time_ns: self.time_ns,
+            len_bytes: self.len_bytes,
+            flow: self.flow,
+            hops: self.hops.into_iter().map(own).collect(),
+            sampled: self.sampled,
+            slow: self.slow,
+        }
+    }
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn hexadecimal<S: Serializer>(number: &u64, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&format_args!("{number:016x}"))
 }

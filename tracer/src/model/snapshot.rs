@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::{Direction, MacAddr};
+use super::{Direction, MacAddr, PacketWay};
 
 /// Latencies of one segment, in nanoseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -150,6 +150,8 @@ pub struct DirectionReport {
     pub drops: Vec<Drop>,
     /// What each hook could not follow, in path order.
     pub hooks: Vec<HookReport>,
+    /// The slowest packets, slowest first, where they were asked for.
+    pub slowest: Vec<PacketWay<'static>>,
     /// Where every packet went.
     pub ledger: Ledger,
 }

@@ -6,7 +6,7 @@ use std::{
     net::{IpAddr, SocketAddr},
 };
 
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
 use crate::model::PacketWay;
 
@@ -17,21 +17,11 @@ struct Line<'a> {
     schema: &'static str,
     #[serde(flatten)]
     way: &'a PacketWay<'a>,
-    identity: Hexadecimal,
-}
-
-/// JSON's numbers do not hold 64 bits everywhere.
-struct Hexadecimal(u64);
-
-impl Serialize for Hexadecimal {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&format_args!("{:016x}", self.0))
-    }
 }
 
 /// Appends one JSON object, without a line break.
 pub fn packet_json(way: &PacketWay<'_>, text: &mut Vec<u8>) {
-    let line = Line { schema: SCHEMA, way, identity: Hexadecimal(way.identity) };
+    let line = Line { schema: SCHEMA, way };
     // Strings and numbers into memory: there is nothing that could fail.
     let _ = serde_json::to_writer(text, &line);
 }
@@ -86,31 +76,11 @@ fn write_time_of_day(text: &mut Vec<u8>, time_ns: u64) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Direction, Flow, WayPoint};
-
-    fn way() -> PacketWay<'static> {
-        let point = |hook, at_ns| WayPoint { hook, at_ns };
-        PacketWay {
-            direction: Direction::Egress,
-            identity: 0xfeed_0000_0000_0001,
-            time_ns: (3 * 3600 + 25 * 60 + 45) * 1_000_000_000 + 123_456_789,
-            len_bytes: 98,
-            flow: Flow {
-                protocol: "udp".into(),
-                source: IpAddr::from([10, 99, 99, 111]),
-                destination: IpAddr::from([10, 99, 99, 1]),
-                source_port: Some(4000),
-                destination_port: Some(53),
-            },
-            hops: vec![point("tap", 0), point("qvb", 7_150), point("nic", 90_000)],
-            sampled: false,
-            slow: true,
-        }
-    }
+    use crate::report::trace_samples::packet;
 
     fn written(format: fn(&PacketWay<'_>, &mut Vec<u8>)) -> String {
         let mut text = Vec::new();
-        format(&way(), &mut text);
+        format(&packet(), &mut text);
         String::from_utf8(text).unwrap()
     }
 

@@ -1,11 +1,11 @@
 //! Traces for the tests of every format.
 
-use std::time::Duration;
+use std::{net::IpAddr, time::Duration};
 
 use crate::model::{
-    BridgeKind, DirectionReport, Directions, Drop, HookReport, Hop, IfIndex, InstanceId, InterfaceState,
-    Latencies, LatencyNs, Ledger, Node, Path, PathKind, Role, Segment, Snapshot, TraceReport, Traceability,
-    TracerCost,
+    BridgeKind, Direction, DirectionReport, Directions, Drop, Flow, HookReport, Hop, IfIndex, InstanceId,
+    InterfaceState, Latencies, LatencyNs, Ledger, Node, PacketWay, Path, PathKind, Role, Segment, Snapshot,
+    TraceReport, Traceability, TracerCost, WayPoint,
 };
 
 /// The hops, with names as long as the kernel allows.
@@ -79,6 +79,27 @@ pub(super) fn latencies(count: u64, p50: u64) -> Latencies {
     Latencies { count, latency_ns }
 }
 
+/// A packet on its way to the wire.
+pub(super) fn packet() -> PacketWay<'static> {
+    let point = |hook: &'static str, at_ns| WayPoint { hook: hook.into(), at_ns };
+    PacketWay {
+        direction: Direction::Egress,
+        identity: 0xfeed_0000_0000_0001,
+        time_ns: (3 * 3600 + 25 * 60 + 45) * 1_000_000_000 + 123_456_789,
+        len_bytes: 98,
+        flow: Flow {
+            protocol: "udp".into(),
+            source: IpAddr::from([10, 99, 99, 111]),
+            destination: IpAddr::from([10, 99, 99, 1]),
+            source_port: Some(4000),
+            destination_port: Some(53),
+        },
+        hops: vec![point("tap", 0), point("qvb", 7_150), point("nic", 90_000)],
+        sampled: false,
+        slow: true,
+    }
+}
+
 /// A direction whose packets all arrive, from the hooks in the order they are passed.
 pub(super) fn direction(hooks: [&str; 4], count: u64) -> DirectionReport {
     let segments = hooks.iter().zip(hooks.iter().skip(1)).zip([842, 12_345, 1_240_000]);
@@ -94,6 +115,7 @@ pub(super) fn direction(hooks: [&str; 4], count: u64) -> DirectionReport {
         total: latencies(count, 1_300_000),
         neighbour_total: latencies(0, 0),
         drops: Vec::new(),
+        slowest: Vec::new(),
         hooks: hooks
             .map(|hook| HookReport { hook: hook.to_owned(), seen: count, ..HookReport::default() })
             .to_vec(),
@@ -137,6 +159,7 @@ pub(super) fn with_drops() -> Snapshot {
         drop("qvb", None, 5),
         drop("nic", Some("QDISC_DROP"), 1),
     ];
+    egress.slowest = vec![packet()];
     egress.ledger =
         Ledger { entered: 1_000, completed: 991, dropped: 3, lost: 5, in_flight: 1, ..Ledger::default() }
             .settled();

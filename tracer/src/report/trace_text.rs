@@ -12,7 +12,7 @@ mod units;
 use flow::{Piece, flow};
 use table::{Block, Layout, Row};
 
-use super::{Canvas, Ink};
+use super::{Canvas, Ink, packet_text};
 use crate::model::{Direction, DirectionReport, Latencies, Ledger, Printable, Role, TraceReport};
 
 /// Columns where there is no terminal: what fits into a log or a README.
@@ -105,6 +105,7 @@ impl Page<'_> {
             None => lines.push("  no packet was seen in this direction".to_owned()),
         }
         lines.extend(self.drops(figures));
+        lines.extend(self.slowest(figures));
         let unwatched =
             !self.report.path.other_ports.is_empty() && self.report.snapshot.neighbours.is_empty();
         if direction == Direction::Egress && unwatched {
@@ -140,6 +141,18 @@ impl Page<'_> {
         let lines: Vec<_> = lines.collect();
         let title = (!lines.is_empty()).then(|| "  drops".to_owned());
         title.into_iter().chain(lines).collect()
+    }
+
+    /// The packets as `packets` prints them.
+    fn slowest(&self, figures: &DirectionReport) -> Vec<String> {
+        let title = (!figures.slowest.is_empty()).then(|| "  slowest packets".to_owned());
+        let packets = figures.slowest.iter().flat_map(|way| {
+            let mut text = Vec::new();
+            packet_text(way, &mut text);
+            let line = Piece::plain(Printable(&String::from_utf8_lossy(&text)).to_string());
+            self.flow(&[Piece::plain("   "), line], " ", 6)
+        });
+        title.into_iter().chain(packets).collect()
     }
 
     fn guest(&self, block: Option<&Block>, layout: &Layout) -> Vec<String> {

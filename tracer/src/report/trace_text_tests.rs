@@ -3,7 +3,7 @@
 use super::{
     super::{
         layout::columns,
-        trace_samples::{direction, latencies, path, report, snapshot, with_drops},
+        trace_samples::{direction, latencies, packet, path, report, snapshot, with_drops},
     },
     *,
 };
@@ -348,4 +348,25 @@ fn neighbours_show_what_they_got_and_sent() {
         assert!(text.contains(expected), "{expected}: {text}");
     }
     assert!(!text.contains("qvo11111111-22") && !text.contains("packets for other VMs"), "{text}");
+}
+
+#[test]
+fn the_slowest_packets_are_listed_with_their_times() {
+    let mut snapshot = snapshot(1_000);
+    assert!(!drawn(&path(), &snapshot, at(80)).contains("slowest"));
+    snapshot.directions.egress.slowest = vec![packet(), packet()];
+    let text = drawn(&path(), &snapshot, at(80));
+    assert_order(
+        &text,
+        &[
+            "total",
+            "slowest packets",
+            "\n    03:25:45.123456 egress",
+            "= 90.0 µs",
+            "= 90.0 µs",
+            "ledger",
+            "ingress",
+        ],
+    );
+    assert_eq!(text.matches("slowest packets").count(), 1, "{text}");
 }

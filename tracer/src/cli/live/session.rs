@@ -55,6 +55,7 @@ pub(in crate::cli) struct Session {
     timeout: Duration,
     /// Until somebody takes them.
     records: Option<Records>,
+    keeps_slowest: bool,
     /// The programs' own words, at debug level.
     diagnostics: Option<EbpfLogger<&'static dyn Log>>,
 }
@@ -116,6 +117,7 @@ impl Session {
             budget: options.budget,
             timeout: options.timeout,
             records: Some(records),
+            keeps_slowest: matches!(options.emission.tail, Tail::Top(_)),
             diagnostics,
         })
     }
@@ -156,7 +158,15 @@ impl Session {
             diagnostics.flush();
         }
         self.cost.tick(self.attached.run_statistics().0);
+        self.keep_slowest();
         self.collector.sweep()
+    }
+
+    /// Does nothing where somebody took the records, or none are sent.
+    fn keep_slowest(&mut self) {
+        if let Some(records) = self.records.as_mut().filter(|_| self.keeps_slowest) {
+            self.collector.keep_slowest(records);
+        }
     }
 
     /// The packets that are told one by one; can be taken once.
@@ -194,6 +204,7 @@ impl Session {
     pub(in crate::cli) fn finish(&mut self) -> Snapshot {
         self.collector.close();
         self.collector.sweep();
+        self.keep_slowest();
         self.snapshot()
     }
 }
