@@ -1,11 +1,11 @@
 //! The shapes that almost every packet has, read in few steps.
 //!
-//! No tag in the packet, no IPv4 options or IPv6 extension headers, UDP or TCP, no fragment's tail. Then every header
+//! At most one VLAN tag in the packet, no IPv4 options or IPv6 extension headers, UDP or TCP, no fragment's tail. Then every header
 //! stands at a place known beforehand, and nothing has to be followed from header to header.
 
 use super::{
     ETHERTYPE_IPV4, ETHERTYPE_IPV6, Frame, PROTOCOL_TCP, PROTOCOL_UDP, Packet, Reader, Window,
-    ethernet::ETHERNET_LEN,
+    ethernet::{ETHERNET_LEN, ETHERTYPE_VLAN, VLAN_LEN},
     identity::{Identity, position},
     ipv4::{self, IPV4_MIN_LEN},
     ipv6::{self, IPV6_LEN},
@@ -22,15 +22,23 @@ const UDP_BODY: u32 = 16;
 const TCP_WORDS_PLAIN: u8 = 5;
 const TCP_WORDS_TIMESTAMP: u8 = 8;
 
-/// Parses the packet behind `frame` as [`super::parse`] does, if it is of a usual shape and `reader` shows its headers.
+/// Parses the packet behind `frame`, which [`Frame::read_untagged`] gave, as [`super::parse`] does, if it is of a usual
+/// shape and `reader` shows its headers.
 #[inline(always)]
 pub fn parse_usual<R: Reader>(reader: &R, frame: &Frame) -> Option<Packet> {
-    let l3 = ETHERNET_LEN;
-    if frame.l3_offset != l3 {
-        return None;
+    if frame.ether_type == ETHERTYPE_VLAN {
+        let tag = reader.window(ETHERNET_LEN, VLAN_LEN)?;
+        parse_at(reader, tag.u16_be(2), ETHERNET_LEN + VLAN_LEN)
+    } else {
+        parse_at(reader, frame.ether_type, ETHERNET_LEN)
     }
+}
+
+/// In line, for each place of the network header by itself.
+#[inline(always)]
+fn parse_at<R: Reader>(reader: &R, ether_type: u16, l3: u32) -> Option<Packet> {
     let mut identity = Identity::new();
-    let mut packet = if frame.ether_type == ETHERTYPE_IPV4 {
+    let mut packet = if ether_type == ETHERTYPE_IPV4 {
         let window = reader.window(l3, IPV4_MIN_LEN)?;
         if window.u8(0) != IPV4_PLAIN || window.u16(6) & FRAGMENT_OFFSET_LE != 0 {
             return None;
@@ -45,7 +53,7 @@ pub fn parse_usual<R: Reader>(reader: &R, frame: &Frame) -> Option<Packet> {
             l4_offset: l3 + IPV4_MIN_LEN,
             l3_end: ipv4::end(&window, l3),
         }
-    } else if frame.ether_type == ETHERTYPE_IPV6 {
+    } else if ether_type == ETHERTYPE_IPV6 {
         let window = reader.window(l3, IPV6_LEN)?;
         if window.u8(0) >> 4 != 6 {
             return None;
