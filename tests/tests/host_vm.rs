@@ -6,7 +6,7 @@ use anyhow::{Result, ensure};
 use hoptrace_tests::lab::Folders;
 use hoptrace_tests::vm::{Job, KernelChoice, Machine, Series, Verdict};
 
-const LIMIT: Duration = Duration::from_secs(120);
+const LIMIT: Duration = Duration::from_mins(2);
 
 /// Boots and runs a shell script.
 fn run(script: &str, limit: Duration) -> Result<Verdict> {

@@ -11,7 +11,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use hoptrace_tests::{
     Tracer,
-    lab::{Guest, Lab},
+    lab::{Guest, Lab, Trap},
 };
 use serde_json::Value;
 
@@ -85,14 +85,45 @@ fn unsegmented_tcp_of_both_sides_is_complete() -> Result<()> {
     let echoed = lab.wire_tcp_echo((guest.ipv4, 7).into(), TCP_BYTES)?;
     let sink = lab.wire_tcp_sink(5010)?;
     guest.send_tcp((lab.wire.ipv4.into(), 5010), TCP_BYTES)?;
-    let sunk = sink.finish()?;
+    let arrived = sink.finish()?;
     let report = tracer.finish()?;
-    ensure!((echoed, sunk) == (TCP_BYTES, TCP_BYTES), "{echoed} {sunk}");
+    ensure!((echoed, arrived) == (TCP_BYTES, TCP_BYTES), "{echoed} {arrived}");
     // In segments of the path's MTU it would be more than this.
     let segmented = TCP_BYTES * 2 / 1448;
     for direction in DIRECTIONS {
         let packets = complete(&report, direction)?;
         ensure!(packets > 0 && packets < segmented, "{direction}: {packets} packets: nothing is unsegmented");
+    }
+    Ok(())
+}
+
+#[test]
+#[ignore = "needs a VM: cargo xtask test --vm"]
+fn tcp_that_is_cut_on_its_way_is_split_and_none_of_it_lost() -> Result<()> {
+    let lab = Lab::from_env()?;
+    let guest = guest(&lab)?;
+    // Behind qvb on the way out, and behind qvo on the way in, what is too large for the wire is cut.
+    let offloads = |ifname| {
+        let set = |state| ["-K", ifname, "tso", state, "gso", state];
+        Trap::set("ethtool", &set("off"), &set("on"))
+    };
+    let _cut = [offloads(&guest.qvb)?, offloads(&guest.qvo)?];
+    let tracer = Tracer::start(&["trace", &guest.port_id, "tcp", "--json"])?;
+    let echoed = lab.wire_tcp_echo((guest.ipv4, 7).into(), TCP_BYTES)?;
+    let sink = lab.wire_tcp_sink(5010)?;
+    guest.send_tcp((lab.wire.ipv4.into(), 5010), TCP_BYTES)?;
+    let arrived = sink.finish()?;
+    let report = tracer.finish()?;
+    ensure!((echoed, arrived) == (TCP_BYTES, TCP_BYTES), "{echoed} {arrived}");
+    for direction in DIRECTIONS {
+        let ledger = &report["directions"][direction]["ledger"];
+        let count = |name: &str| ledger[name].as_u64().with_context(|| format!("no {name} in {ledger}"));
+        ensure!(ledger["balanced"] == true, "{direction}: {ledger}");
+        for none in ["joined_midway", "lost", "merged", "evicted", "ambiguous", "untracked"] {
+            ensure!(count(none)? == 0, "{direction}: {none} in {ledger}");
+        }
+        ensure!(count("split")? > TCP_BYTES / 1448 / 2, "{direction}: {ledger}");
+        ensure!(count("completed")? == count("entered")? + count("split")?, "{direction}: {ledger}");
     }
     Ok(())
 }

@@ -44,7 +44,7 @@ pub(crate) struct VmArgs {
     /// Its modules: the folder that is named after its release, as below /lib/modules.
     #[arg(long, value_name = "DIR", requires = "kernel")]
     modules: Option<PathBuf>,
-    /// First bring up the path of a compute node; HOPTRACE_LAB describes it.
+    /// First bring up the path of a compute node; `HOPTRACE_LAB` describes it.
     #[arg(long)]
     lab: bool,
     /// A file to take along; it lies in the folder in which the command runs.

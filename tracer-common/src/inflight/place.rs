@@ -82,7 +82,6 @@ pub fn look<T: Table>(table: T, key: u64, now_ns: u64) -> Look {
     let base = base_of(key, mask);
     let home = home_of(key, mask);
     let mut look = Look { found: NONE, vacant: NONE };
-    let mut busy = 0;
     let mut probe = 0;
     while probe < WAYS {
         // From the last on, so that home, if it is vacant, is what stays.
@@ -92,15 +91,14 @@ pub fn look<T: Table>(table: T, key: u64, now_ns: u64) -> Look {
         let control = slot.control();
         let state = control.state();
         if state == State::Busy {
-            busy = table.opaque(1);
+            if look.found == NONE {
+                look.found = table.opaque(BUSY);
+            }
         } else if state != State::Free && slot.key() == key {
             look.found = table.opaque(index);
         } else if is_vacant(table, slot, control, now_ns) {
             look.vacant = table.opaque(index);
         }
-    }
-    if busy != 0 && look.found == NONE {
-        look.found = BUSY;
     }
     look
 }

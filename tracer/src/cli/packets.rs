@@ -76,8 +76,8 @@ pub(super) async fn run(common: &CommonArgs, args: &Args) -> Result<Exit, CliErr
     };
     session.drain(&mut endings).await;
     let snapshot = session.finish();
-    let printed = printer.finish(&mut endings).await?;
-    for line in report::packets_summary(&snapshot, printed) {
+    let told = printer.finish(&mut endings).await?;
+    for line in report::packets_summary(&snapshot, told) {
         output::note(&line);
     }
     conclude(&ending, &snapshot)

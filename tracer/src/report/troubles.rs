@@ -2,15 +2,17 @@
 
 use crate::model::HookReport;
 
+type Count = fn(&HookReport) -> u64;
+
 /// One phrase for each kind of trouble that there was: `untracked at tap 3, nic 8`. Hooks are named by `name`.
 pub(super) fn troubles(hooks: &[HookReport], name: impl Fn(&str) -> String) -> Vec<String> {
-    let kinds: [(&str, fn(&HookReport) -> u64); 4] = [
+    let kinds: [(&str, Count); 4] = [
         ("ambiguous at", |hook| hook.ambiguous),
         ("evicted after", |hook| hook.evicted),
         ("untracked at", |hook| hook.untracked),
         ("ring lost at", |hook| hook.ring_lost),
     ];
-    let phrase = |(kind, count): (&str, fn(&HookReport) -> u64)| {
+    let phrase = |(kind, count): (&str, Count)| {
         let places: Vec<_> = hooks
             .iter()
             .filter(|hook| count(hook) > 0)

@@ -34,7 +34,8 @@ pub(crate) fn run(args: &TestArgs) -> Result<ExitCode> {
     let passed = match args.vm {
         Some(kernels) => {
             let hoptrace = build::release(&folders)?;
-            matrix::run(kernels, &folders, &hoptrace, &binaries::build(&folders)?)?
+            let binaries = binaries::build(&folders)?;
+            on_host(&hoptrace, &binaries)? && matrix::run(kernels, &folders, &hoptrace, &binaries)?
         }
         None => everything(&folders)?,
     };
@@ -52,9 +53,7 @@ fn everything(folders: &Folders) -> Result<bool> {
     )?;
     let hoptrace = build::release(folders)?;
     let binaries = binaries::build(folders)?;
-    Ok(in_lab(folders, &hoptrace, &binaries)?
-        && on_host(&hoptrace, &binaries)?
-        && matrix::run(Kernels::All, folders, &hoptrace, &binaries)?)
+    in_lab(folders, &hoptrace, &binaries)
 }
 
 fn in_lab(folders: &Folders, hoptrace: &Path, binaries: &[Binary]) -> Result<bool> {

@@ -6,7 +6,7 @@ use std::fs::File;
 use anyhow::{Context as _, Result, ensure};
 use rustix::ioctl::{IntegerSetter, Opcode, Setter, ioctl, opcode};
 
-/// `TUNSETIFF` and `TUNSETOFFLOAD` of linux/if_tun.h.
+/// `TUNSETIFF` and `TUNSETOFFLOAD` of `linux/if_tun.h`.
 const SET_INTERFACE: Opcode = opcode::write::<c_int>(b'T', 202);
 const SET_OFFLOAD: Opcode = opcode::write::<c_int>(b'T', 208);
 
