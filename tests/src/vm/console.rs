@@ -129,7 +129,7 @@ mod tests {
 
     #[test]
     fn silence_until_the_time_is_over_is_a_hang() {
-        let limit = Duration::from_secs(60);
+        let limit = Duration::from_mins(1);
         let verdict = Verdict::read("[    1.0] Run /init as init process\n\n", Some(limit), "signal: 9");
         assert_eq!(verdict, Verdict::Hang(limit, "Run /init as init process".to_owned()));
         assert_eq!(verdict.exit_code(), 124);

@@ -101,7 +101,6 @@ pub(crate) fn ns_per_run(program: &SchedClassifier, packet: &Packet, runs: u32) 
 }
 
 /// Of this thread: what others take of the CPU meanwhile does not count.
-
 #[allow(clippy::cast_precision_loss, reason = "far below 2^52")]
 fn thread_cpu_ns() -> f64 {
     let time = clock_gettime(ClockId::ThreadCPUTime);
