@@ -18,3 +18,4 @@ pub mod neighbour;
 pub mod packet;
 pub mod pieces;
 pub mod record;
+pub mod skb;

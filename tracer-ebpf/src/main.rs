@@ -13,6 +13,8 @@ mod hop;
 mod maps;
 mod neighbour;
 mod pieces;
+#[allow(dead_code, reason = "the programs at tracepoints come next")]
+mod raw;
 mod reader;
 mod tally;
 mod thorough;

@@ -113,6 +113,16 @@ impl Copied {
         let result = unsafe { bpf_skb_load_bytes(skb.cast(), 0, target.cast(), len) };
         if result == 0 { Some(Self { start: target, len, scratch }) } else { None }
     }
+
+    /// The head of a packet that is in a [`scratch::Buffer`] already, `len` bytes of it.
+    ///
+    /// # Safety
+    /// `start` is the start of such a buffer, `scratch` a word of this CPU that nobody else uses meanwhile.
+    #[inline(always)]
+    #[allow(dead_code, reason = "the programs at tracepoints come next")]
+    pub(crate) const unsafe fn of(start: *const u8, len: u32, scratch: *mut u64) -> Self {
+        Self { start, len, scratch }
+    }
 }
 
 impl Reader for Copied {

@@ -8,7 +8,7 @@ pub(crate) const LEN: u32 = 256;
 const WINDOW: u32 = 64;
 
 /// A buffer with room for a window at whatever offset [`bounded`] gives.
-type Buffer = [u8; (LEN + WINDOW) as usize];
+pub(crate) type Buffer = [u8; (LEN + WINDOW) as usize];
 
 #[map]
 static SCRATCH: PerCpuArray<Buffer> = PerCpuArray::with_max_entries(1, 0);

@@ -3,6 +3,7 @@
 //! [`preflight`] says whether this host can, [`plan()`] says what goes where, [`Attached`] does it and undoes it when
 //! it is dropped. TCX links live as long as their file descriptors, so even SIGKILL leaves nothing on an interface.
 
+mod btf;
 mod error;
 mod load;
 mod locked;
@@ -10,6 +11,7 @@ mod plan;
 mod preflight;
 mod watch;
 
+pub use btf::{BtfError, KERNEL_BTF, kernel_btf, skb_layout};
 pub use error::AttachError;
 pub use load::{Attached, LoadOptions, other_tracers};
 pub use plan::{PlanError, plan};

@@ -5,11 +5,10 @@ use std::path::Path;
 use aya::util::KernelVersion;
 use rustix::thread::{CapabilitySet, capabilities};
 
-use super::AttachError;
+use super::{AttachError, KERNEL_BTF};
 
 /// The first kernel with TCX links.
 const NEEDED: KernelVersion = KernelVersion::new(6, 6, 0);
-const KERNEL_BTF: &str = "/sys/kernel/btf/vmlinux";
 
 /// What the host offers.
 #[derive(Debug, Clone, PartialEq, Eq)]

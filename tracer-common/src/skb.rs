@@ -1,0 +1,41 @@
+//! Where the running kernel keeps what the programs at tracepoints read of a packet.
+
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// Bytes of `struct sk_buff` that can be read at once.
+pub const MAX_BLOCK: u32 = 256;
+
+/// Offsets in the kernel's own structures, in bytes. All zero: they are not known.
+///
+/// The fields of `struct sk_buff` stand together in one block, which is read at once; but for `dev`, which is read before,
+/// to tell packets of other devices apart. Offsets inside the block count from its start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct SkbLayout {
+    /// `sk_buff.dev`.
+    pub dev: u32,
+    /// `net_device.ifindex`.
+    pub ifindex: u32,
+    /// Where in `sk_buff` the block starts.
+    pub block: u32,
+    /// How long it is; at most [`MAX_BLOCK`].
+    pub block_len: u32,
+    /// `sk_buff.len` in the block.
+    pub len: u32,
+    /// `sk_buff.data_len` in the block.
+    pub data_len: u32,
+    /// `sk_buff.protocol` in the block.
+    pub protocol: u32,
+    /// `sk_buff.network_header` in the block.
+    pub network_header: u32,
+    /// `sk_buff.mac_header` in the block.
+    pub mac_header: u32,
+    /// `sk_buff.head` in the block.
+    pub head: u32,
+    /// `sk_buff.data` in the block.
+    pub data: u32,
+    /// Zero.
+    pub reserved: u32,
+}
+
+const _: () = assert!(size_of::<SkbLayout>() == 48);

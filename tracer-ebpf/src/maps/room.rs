@@ -1,0 +1,42 @@
+//! Memory of the programs at tracepoints, for each program and CPU.
+//!
+//! A tracepoint can be hit anywhere: in a process, in a softirq, in a hard interrupt, also in the middle of a TC
+//! program of this CPU. So these programs share no scratch memory with TC programs, nor with each other. With itself no
+//! program has to share: the kernel does not run one again on a CPU that is in the middle of it (since 6.1), and counts
+//! that as `recursion_misses`.
+
+use aya_ebpf::{macros::map, maps::PerCpuArray};
+use hoptrace_common::skb::MAX_BLOCK;
+
+use super::scratch;
+
+/// What one program needs.
+#[repr(C)]
+pub(crate) struct Room {
+    /// The block of `struct sk_buff` that [`hoptrace_common::skb::SkbLayout`] describes, with room for a whole field
+    /// behind its last offset.
+    pub(crate) block: [u64; MAX_BLOCK as usize / 8 + 1],
+    /// For [`scratch::through`].
+    pub(crate) word: u64,
+    /// The head of the packet.
+    pub(crate) packet: scratch::Buffer,
+}
+
+/// Whose it is.
+#[derive(Clone, Copy)]
+#[repr(u32)]
+pub(crate) enum Owner {
+    /// The program at `net_dev_start_xmit`.
+    Wire,
+    /// The program at `kfree_skb`.
+    Drops,
+}
+
+#[map]
+static ROOMS: PerCpuArray<Room> = PerCpuArray::with_max_entries(2, 0);
+
+/// This CPU's room of `owner`.
+#[inline(always)]
+pub(crate) fn of(owner: Owner) -> Option<*mut Room> {
+    ROOMS.get_ptr_mut(owner as u32)
+}

@@ -1,0 +1,37 @@
+//! Where the kernel's own structures keep their fields.
+
+use aya_ebpf::Global;
+use hoptrace_common::skb::SkbLayout;
+
+/// Patched in by the loader.
+#[unsafe(no_mangle)]
+static SKB: Global<SkbLayout> = Global::new(SkbLayout {
+    dev: 0,
+    ifindex: 0,
+    block: 0,
+    block_len: 0,
+    len: 0,
+    data_len: 0,
+    protocol: 0,
+    network_header: 0,
+    mac_header: 0,
+    head: 0,
+    data: 0,
+    reserved: 0,
+});
+
+macro_rules! offsets {
+    ($($name:ident)*) => {$(
+        /// As in [`SkbLayout`].
+        #[inline(always)]
+        pub(crate) fn $name() -> u32 {
+            let skb: *const SkbLayout = (&raw const SKB).cast();
+            // SAFETY: a static; volatile because the loader patches it after compilation.
+            unsafe { (&raw const (*skb).$name).read_volatile() }
+        }
+    )*};
+}
+
+offsets! {
+    dev ifindex block block_len len data_len protocol network_header mac_header head data
+}

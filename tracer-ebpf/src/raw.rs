@@ -1,0 +1,148 @@
+//! Packets at tracepoints: the kernel's own `struct sk_buff`, of which only copies can be read.
+//!
+//! [`RawSkb::read`] copies the head of a packet, from its Ethernet header on, whatever layer `skb->data` points to at the
+//! moment. Only the linear part can be read. Programs at tracepoints must keep to memory of their own: see
+//! [`crate::maps::room`].
+
+use core::ffi::c_void;
+
+use aya_ebpf::helpers::generated::bpf_probe_read_kernel;
+
+use crate::{
+    maps::{room::Room, scratch, skb as layout},
+    reader::Copied,
+};
+
+/// `mac_header` of a packet that has no Ethernet header yet, or none any more.
+const NOT_SET: u16 = u16::MAX;
+const ETHERNET_LEN: u32 = 14;
+/// EtherType in the Ethernet header.
+const ETHER_TYPE: usize = 12;
+
+/// A packet at a tracepoint.
+#[derive(Clone, Copy)]
+pub(crate) struct RawSkb {
+    /// Reads its head: [`crate::reader::SkbReader::frame`] and `packet` give MAC addresses and identity. Without an
+    /// Ethernet header both addresses read as 0.
+    pub(crate) head: Copied,
+    /// Length of the whole frame, in bytes, the Ethernet header included. What it is GSO may be larger than any frame.
+    pub(crate) len_bytes: u32,
+    /// How many bytes of it are linear and thus readable; `head` has at most [`scratch::LEN`] of them.
+    pub(crate) linear_bytes: u32,
+    /// Whether there is an Ethernet header. If not, the head begins with an invented one, made of `skb->protocol`.
+    pub(crate) has_ethernet: bool,
+}
+
+impl RawSkb {
+    /// Copies the head of `skb`, a tracepoint's argument, to `room`, which must be the running program's own. `None`: it
+    /// can not be read, or its headers are not where they should be.
+    ///
+    /// Where the headers begin: at `mac_header`, if it is set; else, or where it is the same as `network_header` (devices
+    /// without Ethernet), at `network_header`.
+    #[inline(always)]
+    pub(crate) fn read(skb: *const c_void, room: *mut Room) -> Option<Self> {
+        let fields = Fields::read(skb, room)?;
+        let has_ethernet = fields.mac_header != NOT_SET && fields.mac_header != fields.network_header;
+        let (header, skipped) =
+            if has_ethernet { (fields.mac_header, 0) } else { (fields.network_header, ETHERNET_LEN) };
+        let start = fields.head.wrapping_add(u64::from(header));
+        // What `data` is further on was pulled, and still counts; what it is before, was pushed without telling.
+        let pulled = fields.data.wrapping_sub(start) as u32;
+        let linear = fields.len.wrapping_sub(fields.data_len).wrapping_add(pulled);
+        // SAFETY: a map value.
+        let (packet, word): (*mut u8, *mut u64) =
+            unsafe { ((&raw mut (*room).packet).cast(), &raw mut (*room).word) };
+        // No packet has headers that are longer; and the lengths of a broken one must not become large numbers.
+        if linear == 0 || linear > i32::MAX as u32 {
+            return None;
+        }
+        if !has_ethernet {
+            // SAFETY: the buffer has room for them, and is aligned to eight bytes.
+            unsafe {
+                packet.cast::<u64>().write(0);
+                packet.add(8).cast::<u32>().write(0);
+                packet.add(ETHER_TYPE).cast::<u16>().write(fields.protocol_be);
+            }
+        }
+        let room_for = scratch::LEN - ETHERNET_LEN;
+        let last = if linear < room_for { linear - 1 } else { room_for - 1 };
+        let len = scratch::bounded(word, last) as u32 + 1;
+        // SAFETY: the buffer has room for `LEN` bytes and a window behind them; the helper checks what it reads.
+        let result = unsafe {
+            let target = packet.add(scratch::through(word, skipped) as usize & 0xf);
+            bpf_probe_read_kernel(target.cast(), len, start as *const c_void)
+        };
+        if result != 0 {
+            return None;
+        }
+        // SAFETY: the buffer of this program and CPU, and its word.
+        let head = unsafe { Copied::of(packet, len + skipped, word) };
+        let len_bytes = fields.len.wrapping_add(pulled).wrapping_add(skipped);
+        Some(Self { head, len_bytes, linear_bytes: linear.wrapping_add(skipped), has_ethernet })
+    }
+}
+
+/// What of `struct sk_buff` is needed.
+struct Fields {
+    len: u32,
+    data_len: u32,
+    protocol_be: u16,
+    network_header: u16,
+    mac_header: u16,
+    head: u64,
+    data: u64,
+}
+
+impl Fields {
+    #[inline(always)]
+    fn read(skb: *const c_void, room: *mut Room) -> Option<Self> {
+        // SAFETY: the block has room for `MAX_BLOCK` bytes, which the verifier compares with the constant length.
+        let result = unsafe {
+            let block: *mut c_void = (&raw mut (*room).block).cast();
+            bpf_probe_read_kernel(block, layout::block_len(), skb.byte_add(layout::block() as usize))
+        };
+        if result != 0 {
+            return None;
+        }
+        Some(Self {
+            len: field(room, layout::len()),
+            data_len: field(room, layout::data_len()),
+            protocol_be: field(room, layout::protocol()),
+            network_header: field(room, layout::network_header()),
+            mac_header: field(room, layout::mac_header()),
+            head: field(room, layout::head()),
+            data: field(room, layout::data()),
+        })
+    }
+}
+
+/// The field at `offset` of the block.
+#[inline(always)]
+fn field<T: Copy>(room: *mut Room, offset: u32) -> T {
+    // SAFETY: inside the block and aligned, because the block is; the loader checked that, and the verifier does.
+    unsafe { (&raw const (*room).block).cast::<u8>().add(offset as usize).cast::<T>().read() }
+}
+
+/// The index of the device that `skb` belongs to; 0 where there is none. Costs two reads.
+#[inline(always)]
+pub(crate) fn ifindex_of(skb: *const c_void) -> u32 {
+    let dev: u64 = probe(skb, layout::dev());
+    if dev == 0 { 0 } else { ifindex(dev as *const c_void) }
+}
+
+/// The index of the device `dev`, a tracepoint's argument; 0 where it can not be read.
+#[inline(always)]
+pub(crate) fn ifindex(dev: *const c_void) -> u32 {
+    probe(dev, layout::ifindex())
+}
+
+/// Reads a number from the kernel's memory, 0 where that is not possible.
+#[inline(always)]
+fn probe<T: Copy + Default>(from: *const c_void, offset: u32) -> T {
+    let mut value = T::default();
+    // SAFETY: a local of this size; the helper checks what it reads and fills it with zeros on failure.
+    unsafe {
+        bpf_probe_read_kernel((&raw mut value).cast(), size_of::<T>() as u32, from.byte_add(offset as usize))
+    };
+    value
+}

@@ -1,0 +1,175 @@
+//! Where the running kernel keeps the fields of its structures, from its own description of them (BTF).
+
+use std::{
+    fs::File,
+    io::{self, Write as _},
+    os::fd::AsRawFd as _,
+};
+
+use btf_rs::{Backend, Btf, Struct, Type};
+use hoptrace_common::skb::{MAX_BLOCK, SkbLayout};
+use rustix::fs::{MemfdFlags, memfd_create};
+
+/// Where the kernel has it, if it was built with `CONFIG_DEBUG_INFO_BTF`.
+pub const KERNEL_BTF: &str = "/sys/kernel/btf/vmlinux";
+/// Anonymous members inside of each other at most.
+const MAX_DEPTH: u32 = 8;
+/// The block is read in whole words, and its fields are aligned in it.
+const WORD: u32 = 8;
+
+/// Why it is not known where fields are.
+#[derive(Debug, thiserror::Error)]
+pub enum BtfError {
+    /// The description could not be read.
+    #[error("reading {path}: {source}")]
+    Read {
+        /// The file.
+        path: String,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// It could not be understood.
+    #[error("the kernel's BTF: {0}")]
+    Format(#[from] btf_rs::Error),
+    /// There is no such field in it.
+    #[error("the kernel's BTF has no field {field} in struct {structure}")]
+    Missing {
+        /// The structure.
+        structure: &'static str,
+        /// The field.
+        field: &'static str,
+    },
+    /// The fields of `struct sk_buff` are too far apart.
+    #[error("the fields of struct sk_buff are {0} bytes apart, more than is read at once")]
+    TooFarApart(u32),
+}
+
+/// Opens the description at `path`, without parsing it as a whole.
+///
+/// A file in sysfs can be mapped into memory from kernel 6.16 on only; so what is mapped is a copy.
+///
+/// # Errors
+/// When it is not there, or no BTF.
+pub fn kernel_btf(path: &str) -> Result<Btf, BtfError> {
+    let failed = |source: io::Error| BtfError::Read { path: path.to_owned(), source };
+    let mut copy =
+        File::from(memfd_create("btf", MemfdFlags::CLOEXEC).map_err(|error| failed(error.into()))?);
+    let bytes = std::fs::read(path).map_err(failed)?;
+    copy.write_all(&bytes).map_err(failed)?;
+    let copy_path = format!("/proc/self/fd/{}", copy.as_raw_fd());
+    Ok(Btf::from_file_with_backend(copy_path, Backend::Mmap)?)
+}
+
+/// Where the programs at tracepoints find what they read of a packet.
+///
+/// # Errors
+/// When the kernel keeps it elsewhere than in `struct sk_buff` and `struct net_device`, or too far apart.
+pub fn skb_layout(btf: &Btf) -> Result<SkbLayout, BtfError> {
+    let skb = Structure::find(btf, "sk_buff")?;
+    let device = Structure::find(btf, "net_device")?;
+    let [len, data_len] = [skb.offset("len")?, skb.offset("data_len")?];
+    let [protocol, network_header, mac_header] =
+        [skb.offset("protocol")?, skb.offset("network_header")?, skb.offset("mac_header")?];
+    let [head, data] = [skb.offset("head")?, skb.offset("data")?];
+    let all = [len, data_len, protocol, network_header, mac_header, head, data];
+    let first = all.into_iter().min().unwrap_or(0) / WORD * WORD;
+    // No field is longer than a word.
+    let last = all.into_iter().max().unwrap_or(0) / WORD * WORD + WORD;
+    let block_len = last - first;
+    if block_len > MAX_BLOCK {
+        return Err(BtfError::TooFarApart(block_len));
+    }
+    Ok(SkbLayout {
+        dev: skb.offset("dev")?,
+        ifindex: device.offset("ifindex")?,
+        block: first,
+        block_len,
+        len: len - first,
+        data_len: data_len - first,
+        protocol: protocol - first,
+        network_header: network_header - first,
+        mac_header: mac_header - first,
+        head: head - first,
+        data: data - first,
+        reserved: 0,
+    })
+}
+
+/// A structure of the kernel.
+struct Structure<'a> {
+    btf: &'a Btf,
+    name: &'static str,
+    body: Struct,
+}
+
+impl<'a> Structure<'a> {
+    fn find(btf: &'a Btf, name: &'static str) -> Result<Self, BtfError> {
+        btf.resolve_types_by_name(name)?
+            .into_iter()
+            .find_map(|kind| match kind {
+                Type::Struct(body) => Some(Self { btf, name, body }),
+                _ => None,
+            })
+            .ok_or(BtfError::Missing { structure: name, field: "at all" })
+    }
+
+    /// Where `field` is, in bytes.
+    fn offset(&self, field: &'static str) -> Result<u32, BtfError> {
+        offset_bits(self.btf, &self.body, field, MAX_DEPTH)
+            .filter(|bits| bits.is_multiple_of(8))
+            .map(|bits| bits / 8)
+            .ok_or(BtfError::Missing { structure: self.name, field })
+    }
+}
+
+/// Where `field` is in `body`, in bits: most of a packet's are inside anonymous structures and unions.
+fn offset_bits(btf: &Btf, body: &Struct, field: &str, depth: u32) -> Option<u32> {
+    body.members.iter().find_map(|member| {
+        let name = btf.resolve_name(member).ok()?;
+        if name == field {
+            return Some(member.bit_offset());
+        }
+        if !name.is_empty() || depth == 0 {
+            return None;
+        }
+        match btf.resolve_chained_type(member).ok()? {
+            Type::Struct(inner) | Type::Union(inner) => {
+                Some(member.bit_offset() + offset_bits(btf, &inner, field, depth - 1)?)
+            }
+            _ => None,
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Compares with facts that hold on every 64-bit kernel from 5.10 on.
+    #[test]
+    fn the_running_kernel_s_layout_makes_sense() {
+        let btf = kernel_btf(KERNEL_BTF).expect("this test needs a kernel with BTF");
+        let layout = skb_layout(&btf).unwrap();
+        assert_eq!(layout.dev, 16, "next, prev, dev");
+        assert_eq!(layout.data_len, layout.len + 4);
+        assert_eq!(layout.data, layout.head + 8);
+        assert_eq!(layout.mac_header, layout.network_header + 2);
+        assert!(layout.ifindex > 0 && layout.ifindex.is_multiple_of(4));
+        assert!(layout.block_len <= MAX_BLOCK && layout.data + 8 <= layout.block_len);
+        for offset in [layout.block, layout.block_len, layout.head, layout.data] {
+            assert!(offset.is_multiple_of(WORD), "{layout:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        let error = kernel_btf("/nonexistent").err().unwrap();
+        assert!(error.to_string().contains("/nonexistent"), "{error}");
+        let btf = kernel_btf(KERNEL_BTF).unwrap();
+        let skb = Structure::find(&btf, "sk_buff").unwrap();
+        let error = skb.offset("no_such_field").unwrap_err().to_string();
+        assert!(error.contains("no_such_field") && error.contains("sk_buff"), "{error}");
+        assert!(Structure::find(&btf, "no_such_struct").is_err());
+    }
+}
