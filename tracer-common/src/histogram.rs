@@ -16,34 +16,24 @@ const SUB_BITS: u32 = 5;
 #[allow(clippy::cast_possible_truncation, reason = "the value is below 2^36 and shifted to six bits")]
 pub const fn bucket_of(latency_ns: u64) -> u32 {
     let value = if latency_ns > MAX_NS { MAX_NS } else { latency_ns };
-    let mut rest = value;
-    let mut exponent = 0;
-    if rest >= 1 << (16 + SUB_BITS + 1) {
-        rest >>= 16;
-        exponent += 16;
-    }
-    if rest >= 1 << (8 + SUB_BITS + 1) {
-        rest >>= 8;
-        exponent += 8;
-    }
-    if rest >= 1 << (4 + SUB_BITS + 1) {
-        rest >>= 4;
-        exponent += 4;
-    }
-    if rest >= 1 << (2 + SUB_BITS + 1) {
-        rest >>= 2;
-        exponent += 2;
-    }
-    if rest >= 1 << (1 + SUB_BITS + 1) {
-        rest >>= 1;
-        exponent += 1;
-    }
-    // The steps above remove at most 31 of the 36 bits; one more can be left at the upper end.
-    if rest >= 1 << (SUB_BITS + 1) {
-        rest >>= 1;
-        exponent += 1;
-    }
+    // Without branches: latencies jump about, and each branch would have the verifier follow two ways.
+    let (rest, exponent) = halved(value, 0, 4);
+    let (rest, exponent) = halved(rest, exponent, 3);
+    let (rest, exponent) = halved(rest, exponent, 2);
+    let (rest, exponent) = halved(rest, exponent, 1);
+    let (rest, exponent) = halved(rest, exponent, 0);
     exponent * SUB_BUCKETS + rest as u32
+}
+
+/// `rest` halved `1 << power` times, if no less than the number of sub-buckets is left then, and `exponent` raised by as
+/// much. `rest` is below 2^63.
+#[inline(always)]
+#[allow(clippy::cast_possible_truncation, reason = "a single bit")]
+const fn halved(rest: u64, exponent: u32, power: u32) -> (u64, u32) {
+    let largest = (1 << ((1 << power) + SUB_BITS)) - 1_u64;
+    // 1 where it is larger: the difference is below zero then.
+    let times = (largest.wrapping_sub(rest) >> 63) << power;
+    (rest >> times, exponent + times as u32)
 }
 
 /// The smallest and the largest latency of a bucket, in nanoseconds.

@@ -90,16 +90,16 @@ fn handle<R: SkbReader>(reader: &R, skb: *mut __sk_buff, number: u32, note: rare
     if early && !R::THOROUGH {
         now_ns = clock();
     }
-    let packet = match reader.packet(&frame) {
+    let cpu = counters::cpu();
+    let Some(counted) = counters::of(cpu, number) else { return DONE };
+    let packet = match reader.packet(&frame, counted.scratch.as_mut_ptr()) {
         Ok(packet) if R::THOROUGH || claim == CLAIM_OWN => packet,
         // A usual packet to a group is no ARP.
         Ok(_) if claim == CLAIM_GROUP => return DONE,
         _ if !R::THOROUGH => return rare::leave(rare::Note::undecided(number)),
         _ => {
             if claim == CLAIM_OWN {
-                if let Some(counted) = counters::of(counters::cpu(), number) {
-                    counted.unparsed += 1;
-                }
+                counted.unparsed += 1;
                 debug!(
                     &TcContext::new(skb),
                     "hook {}: no identity, EtherType {:x}", number, frame.ether_type
@@ -131,8 +131,6 @@ fn handle<R: SkbReader>(reader: &R, skb: *mut __sk_buff, number: u32, note: rare
             now_ns = clock();
         }
     }
-    let cpu = counters::cpu();
-    let Some(counted) = counters::of(cpu, number) else { return DONE };
     let this = hook.for_rules(number, neighbour::ends_here(sight));
     let admit = if R::THOROUGH { reader.opaque(u32::from(admit)) != 0 } else { admit };
     let large = pieces::is_large(skb, &packet);

@@ -1,7 +1,9 @@
 //! Packet bytes: read in place where they are linear, else from a bounded copy.
 
 use aya_ebpf::{bindings::__sk_buff, helpers::generated::bpf_skb_load_bytes};
-use hoptrace_common::packet::{Frame, Packet, ParseError, Reader, Window, parse, parse_usual};
+use hoptrace_common::packet::{
+    ETHERTYPE_IPV4, ETHERTYPE_IPV6, Frame, Packet, ParseError, Reader, Window, parse, parse_usual,
+};
 
 use crate::maps::scratch;
 
@@ -152,7 +154,8 @@ pub(crate) trait SkbReader: Reader {
     /// The Ethernet header; without VLAN tags that stand in the packet unless the reader is the thorough one.
     fn frame(&self) -> Option<Frame>;
     /// Parses what is behind `frame`. Unless the reader is the thorough one, an error says nothing about the packet.
-    fn packet(&self, frame: &Frame) -> Result<Packet, ParseError>;
+    /// `word` is a scratch word of this CPU.
+    fn packet(&self, frame: &Frame, word: *mut u64) -> Result<Packet, ParseError>;
 }
 
 impl SkbReader for Direct {
@@ -164,8 +167,9 @@ impl SkbReader for Direct {
     }
 
     #[inline(always)]
-    fn packet(&self, frame: &Frame) -> Result<Packet, ParseError> {
-        parse_usual(self, frame).ok_or(ParseError::Truncated)
+    fn packet(&self, frame: &Frame, word: *mut u64) -> Result<Packet, ParseError> {
+        // Each shape is read in a way of its own; what comes next the verifier follows once.
+        parse_usual(self, frame).map(|packet| joined(packet, word)).ok_or(ParseError::Truncated)
     }
 }
 
@@ -178,7 +182,7 @@ impl SkbReader for Copied {
     }
 
     #[inline(always)]
-    fn packet(&self, frame: &Frame) -> Result<Packet, ParseError> {
+    fn packet(&self, frame: &Frame, _: *mut u64) -> Result<Packet, ParseError> {
         // All ways so far meet here, for the verifier too: it follows what comes next once.
         let packet = parse(self, frame)?;
         Ok(Packet {
@@ -188,5 +192,24 @@ impl SkbReader for Copied {
             l3_end: self.opaque(packet.l3_end),
             ..packet
         })
+    }
+}
+
+/// The same packet of a usual shape, all that the verifier knows of its headers' places forgotten.
+#[inline(always)]
+fn joined(packet: Packet, word: *mut u64) -> Packet {
+    let places = u64::from(packet.l3_end)
+        | (u64::from(packet.l3_offset as u8) << 32)
+        | (u64::from(packet.l4_offset as u8) << 40)
+        | (u64::from(packet.protocol) << 48)
+        | (u64::from(packet.ether_type == ETHERTYPE_IPV6) << 56);
+    let places = scratch::through_u64(word, places);
+    Packet {
+        l3_end: places as u32,
+        l3_offset: (places >> 32) as u32 & 0xff,
+        l4_offset: (places >> 40) as u32 & 0xff,
+        protocol: (places >> 48) as u8,
+        ether_type: if places >> 56 == 0 { ETHERTYPE_IPV4 } else { ETHERTYPE_IPV6 },
+        ..packet
     }
 }

@@ -29,9 +29,15 @@ pub(crate) fn bounded(word: *mut u64, offset: u32) -> usize {
 /// Sends a value through memory the verifier does not look into. `word` is a scratch word of this CPU.
 #[inline(always)]
 pub(crate) fn through(word: *mut u64, value: u32) -> u32 {
+    through_u64(word, u64::from(value)) as u32
+}
+
+/// As [`through`].
+#[inline(always)]
+pub(crate) fn through_u64(word: *mut u64, value: u64) -> u64 {
     // SAFETY: a map value of this CPU.
     unsafe {
-        word.write_volatile(u64::from(value));
-        word.read_volatile() as u32
+        word.write_volatile(value);
+        word.read_volatile()
     }
 }
