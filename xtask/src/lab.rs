@@ -21,6 +21,9 @@ pub(crate) enum LabCommand {
         /// Start a new lab even where one is up.
         #[arg(long)]
         fresh: bool,
+        /// A path without VMs and without OVS, which is all in the kernel, in a new lab.
+        #[arg(long)]
+        kernel_path: bool,
         /// The command and its arguments.
         #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
         command: Vec<String>,
@@ -38,7 +41,10 @@ pub(crate) fn run(command: LabCommand) -> Result<ExitCode> {
     let folders = Folders::find()?;
     match command {
         LabCommand::Up => up(&folders),
-        LabCommand::Run { fresh, command } => run_in_lab(folders, fresh, &command),
+        LabCommand::Run { kernel_path: true, command, .. } => {
+            Ok(exit_code(Runner::kernel_path(folders)?.run(&command, &step)?))
+        }
+        LabCommand::Run { fresh, command, .. } => run_in_lab(folders, fresh, &command),
         LabCommand::Shell => {
             let shell = std::env::var("SHELL").unwrap_or_else(|_| "/bin/bash".into());
             run_in_lab(folders, false, &[shell])

@@ -8,7 +8,7 @@ use anyhow::Result;
 use clap::{Args, ValueEnum};
 use hoptrace_tests::BINARY_ENV;
 use hoptrace_tests::lab::Folders;
-use hoptrace_tests::vm::{Job, KernelChoice, Machine, PAYLOAD_DIR, STAGE_COMMAND, Series, Verdict};
+use hoptrace_tests::vm::{Job, KernelChoice, Machine, PAYLOAD_DIR, STAGE_COMMAND, Series, VETHS, Verdict};
 
 use crate::build;
 use crate::progress::step;
@@ -47,6 +47,9 @@ pub(crate) struct VmArgs {
     /// First bring up the path of a compute node; `HOPTRACE_LAB` describes it.
     #[arg(long)]
     lab: bool,
+    /// Likewise, but the guest is behind a veth pair: nothing but the kernel carries its packets, and it has no agent.
+    #[arg(long, conflicts_with = "lab")]
+    veths: bool,
     /// A file to take along; it lies in the folder in which the command runs.
     #[arg(long, value_name = "FILE")]
     file: Vec<PathBuf>,
@@ -67,8 +70,29 @@ pub(crate) fn run(args: VmArgs) -> Result<ExitCode> {
     let hoptrace = build::release(&folders)?;
     let machine = Machine::new(&folders, &choice, &step)?;
     let limit = Duration::from_secs(args.time_limit);
-    let verdict = in_vm(&machine, &folders, &hoptrace, args.lab, args.command, &args.file, limit)?;
+    let path = if args.veths { Some(PathKind::Veths) } else { args.lab.then_some(PathKind::Guests) };
+    let verdict = in_vm(&machine, &folders, &hoptrace, path, args.command, &args.file, limit)?;
     Ok(ExitCode::from(verdict.exit_code()))
+}
+
+/// The path of a compute node in a VM, by what its guests are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum PathKind {
+    /// Namespaces with a NIC and an agent each.
+    Guests,
+    /// One namespace behind a veth pair.
+    Veths,
+}
+
+impl PathKind {
+    /// What brings the path up before the command that follows.
+    fn words(self) -> Vec<String> {
+        let mut words = vec![format!("{PAYLOAD_DIR}/xtask"), STAGE_COMMAND.to_owned()];
+        if self == Self::Veths {
+            words.push(VETHS.to_owned());
+        }
+        words
+    }
 }
 
 /// Runs a command in the VM, with `hoptrace`, this program, the guests' agent and `files` beside it. Says what happened
@@ -77,7 +101,7 @@ pub(crate) fn in_vm(
     machine: &Machine,
     folders: &Folders,
     hoptrace: &Path,
-    lab: bool,
+    path: Option<PathKind>,
     command: Vec<String>,
     files: &[PathBuf],
     limit: Duration,
@@ -85,9 +109,8 @@ pub(crate) fn in_vm(
     let mut carried = vec![hoptrace.to_owned(), std::env::current_exe()?, machine.guest_agent(folders)?];
     carried.extend_from_slice(files);
     let inside = |name: &str| format!("{PAYLOAD_DIR}/{name}");
-    let before = if lab { vec![inside("xtask"), STAGE_COMMAND.to_owned()] } else { Vec::new() };
     let job = Job {
-        command: before.into_iter().chain(command).collect(),
+        command: path.map_or_else(Vec::new, PathKind::words).into_iter().chain(command).collect(),
         environment: vec![(BINARY_ENV.to_owned(), inside("hoptrace"))],
     };
     let ended = machine.run(&job, &carried, limit)?;

@@ -30,7 +30,7 @@ pub struct Lab {
     pub patch_provider: String,
     /// VLAN tag of the guests' ports on the integration bridge.
     pub local_vlan: u16,
-    /// OVS datapath: `system` (kernel) or `netdev` (userspace).
+    /// OVS datapath: `system` (kernel) or `netdev` (userspace); `bridge` where a Linux bridge stands for OVS.
     pub datapath: String,
     /// Folder on disk with the lab's logs.
     pub log_dir: PathBuf,
@@ -65,6 +65,8 @@ pub struct Guest {
     pub control_socket: PathBuf,
     /// Where the guest is a namespace: the process that takes frames from the tap. It can be stopped and continued.
     pub nic_pid: Option<u32>,
+    /// Where the guest is a namespace: its name, as `ip netns` knows it.
+    pub netns: Option<String>,
 }
 
 /// The network namespace at the far end of the provider NIC.

@@ -12,6 +12,12 @@
 //! In a test VM (`vm`) the same path stands on the kernel's OVS datapath, without libvirt: each guest is a network
 //! namespace behind a tap device. Tests name a guest by its port id, which both know, and need not tell them apart.
 //!
+//! The kernel path ([`Runner::kernel_path`]) has no VM, no libvirt and no `ovs-vswitchd`, for what needs packets in millions:
+//!
+//! ```text
+//!  eth0 (netns) ═ tapX ── qbrX ── qvbX ═ qvoX ── br-int (Linux bridge) ── ens3 ═ wire0 (netns wire)
+//! ```
+//!
 //! Everything lives in mount, network and PID namespaces of its own. The first process of the PID namespace dies with
 //! the runner, and everything in the lab with it, so there is no clean-up that could be missed.
 //!
@@ -23,6 +29,7 @@
 
 pub(crate) mod bringup;
 mod control;
+mod counts;
 mod description;
 mod image;
 mod netns;
@@ -31,13 +38,14 @@ mod spec;
 mod traffic;
 mod trap;
 
-pub(crate) use bringup::Guests;
+pub(crate) use bringup::{Guests, Switch};
 pub use control::{PingReport, SendReport, SinkCount};
+pub use counts::InterfaceCounts;
 pub use description::{Guest, LAB_ENV, Lab, Wire};
 pub(crate) use image::AGENT;
 pub use image::GuestImage;
 pub use sandbox::{Folders, Runner, Session};
-pub use traffic::{EchoReport, FloodReport, SinkReport, TcpSink, UdpSink};
+pub use traffic::{EchoReport, Flood, FloodReport, SinkReport, TcpSink, UdpSink};
 pub use trap::Trap;
 
 /// Where a step reports that it is done; xtask prints it.

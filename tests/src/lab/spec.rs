@@ -41,6 +41,11 @@ pub(crate) const GUESTS: [GuestSpec; 2] = [
     },
 ];
 
+/// Name of the namespace of a guest that is one.
+pub(crate) fn guest_netns(domain: &str) -> String {
+    format!("guest-{domain}")
+}
+
 pub(crate) const INTEGRATION_BRIDGE: &str = "br-int";
 pub(crate) const PROVIDER_BRIDGE: &str = "br-ex";
 /// The patch port on the integration bridge.

@@ -24,7 +24,7 @@ mod userland;
 
 pub use console::Verdict;
 pub use contract::PAYLOAD_DIR;
-pub use inside::{STAGE_COMMAND, run_stage};
+pub use inside::{STAGE_COMMAND, VETHS, run_stage};
 pub use kernel::{KernelChoice, Series};
 pub use machine::{Ended, Machine};
 pub use payload::Job;

@@ -11,7 +11,7 @@ use hoptrace_tests::vm::{KernelChoice, Machine, PAYLOAD_DIR, Series, Verdict};
 use super::binaries::Binary;
 use super::inside::INSIDE_COMMAND;
 use crate::progress::{heading, result_line, step};
-use crate::vm::in_vm;
+use crate::vm::{PathKind, in_vm};
 
 /// How long the tests on one kernel may take before the VM is taken for hanging.
 const TIME_LIMIT: Duration = Duration::from_mins(10);
@@ -52,7 +52,8 @@ pub(super) fn run(kernels: Kernels, folders: &Folders, hoptrace: &Path, binaries
         let machine = Machine::new(folders, &KernelChoice::Debian(series), &step)?;
         let mut command = vec![format!("{PAYLOAD_DIR}/xtask"), INSIDE_COMMAND.to_owned(), inside(hoptrace)];
         command.extend(files.iter().map(|file| inside(file)));
-        let verdict = in_vm(&machine, folders, hoptrace, true, command, &files, TIME_LIMIT)?;
+        let verdict =
+            in_vm(&machine, folders, hoptrace, Some(PathKind::Guests), command, &files, TIME_LIMIT)?;
         let word = if verdict == Verdict::Exited(0) { "passed" } else { "FAILED" };
         let name = series.name();
         result_line(&format!("kernel {name}: {word} in {:.0} s: {verdict}", started.elapsed().as_secs_f32()));

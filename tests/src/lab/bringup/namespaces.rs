@@ -32,7 +32,8 @@ pub(super) fn start_guests(lab: &mut Lab, agent: &Path) -> Result<()> {
 }
 
 fn start(guest: &mut Guest, agent: &Path, offload: bool) -> Result<()> {
-    let netns = format!("guest-{}", guest.domain);
+    let netns = spec::guest_netns(&guest.domain);
+    guest.netns = Some(netns.clone());
     let netns_path = format!("/run/netns/{netns}");
     run("ip", &["netns", "add", &netns])?;
     quiet(&netns_path)?;
@@ -63,7 +64,7 @@ fn start(guest: &mut Guest, agent: &Path, offload: bool) -> Result<()> {
 }
 
 /// What a guest's `init` sets in a VM of its own.
-fn quiet(netns_path: &str) -> Result<()> {
+pub(super) fn quiet(netns_path: &str) -> Result<()> {
     let settings = [
         "net.ipv6.conf.default.accept_ra=0",
         "net.ipv6.conf.default.accept_dad=0",

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 
 use crate::exec::{daemon, run};
-use crate::lab::Lab;
+use crate::lab::{Guest, Lab};
 
 const SCHEMA: &str = "/usr/share/openvswitch/vswitch.ovsschema";
 const DATABASE: &str = "/etc/openvswitch/conf.db";
@@ -20,7 +20,14 @@ pub(super) fn datapath() -> &'static str {
 
 /// Starts both daemons; each goes into the background when it is ready.
 pub(super) fn start(log_dir: &Path) -> Result<()> {
-    let log = |name: &str| format!("--log-file={}", log_dir.join(name).display());
+    start_database(log_dir)?;
+    wait_for_clock()?;
+    let log = format!("--log-file={}", log_dir.join("ovs-vswitchd.log").display());
+    daemon("ovs-vswitchd", &[&format!("unix:{SOCKET}"), "--pidfile", "--detach", &log])
+}
+
+/// Starts `ovsdb-server` alone, with an empty database.
+pub(super) fn start_database(log_dir: &Path) -> Result<()> {
     run("ovsdb-tool", &["create", DATABASE, SCHEMA])?;
     daemon(
         "ovsdb-server",
@@ -30,12 +37,10 @@ pub(super) fn start(log_dir: &Path) -> Result<()> {
             "--remote=ptcp:6640:127.0.0.1",
             "--pidfile",
             "--detach",
-            &log("ovsdb-server.log"),
+            &format!("--log-file={}", log_dir.join("ovsdb-server.log").display()),
         ],
     )?;
-    run("ovs-vsctl", &["--no-wait", "init"])?;
-    wait_for_clock()?;
-    daemon("ovs-vswitchd", &[&format!("unix:{SOCKET}"), "--pidfile", "--detach", &log("ovs-vswitchd.log")])
+    run("ovs-vsctl", &["--no-wait", "init"]).map(drop)
 }
 
 /// In the first ten seconds of a kernel, `ovs-vswitchd` takes its cached number of CPUs, 0, for fresh, starts no thread
@@ -62,11 +67,7 @@ pub(super) fn configure(lab: &Lab) -> Result<()> {
     }
     for guest in &lab.guests {
         add(format!("add-port {int} {} tag={}", guest.qvo, lab.local_vlan));
-        let ids = format!(
-            "external_ids:iface-id={} external_ids:attached-mac=\"{}\" external_ids:vm-uuid={} external_ids:iface-status=active",
-            guest.port_id, guest.mac, guest.uuid
-        );
-        add(format!("set interface {} {ids}", guest.qvo));
+        add(format!("set interface {} {}", guest.qvo, external_ids(guest)));
     }
     for (bridge, port, peer) in [
         (int, &lab.patch_integration, &lab.patch_provider),
@@ -83,6 +84,14 @@ pub(super) fn configure(lab: &Lab) -> Result<()> {
         run("ip", &["link", "set", bridge, "up"])?;
     }
     Ok(())
+}
+
+/// What Neutron notes at the port of a guest.
+pub(super) fn external_ids(guest: &Guest) -> String {
+    format!(
+        "external_ids:iface-id={} external_ids:attached-mac=\"{}\" external_ids:vm-uuid={} external_ids:iface-status=active",
+        guest.port_id, guest.mac, guest.uuid
+    )
 }
 
 /// Neutron's flows: the VLAN is local to the integration bridge and translated where the bridges meet.

@@ -14,7 +14,7 @@ use crate::lab::{GuestImage, Progress};
 #[derive(Debug)]
 pub struct Runner {
     folders: Folders,
-    image: GuestImage,
+    image: Option<GuestImage>,
 }
 
 /// A lab's outermost process and its folder on disk.
@@ -29,11 +29,19 @@ impl Runner {
     /// # Errors
     /// Where we are not root, or the image cannot be built.
     pub fn new(folders: Folders, progress: Progress<'_>) -> Result<Self> {
-        if !rustix::process::geteuid().is_root() {
-            bail!("the lab needs root: it makes namespaces and network devices");
-        }
+        need_root()?;
         let image = GuestImage::ensure(&folders.workspace_root, &folders.target_dir, progress)?;
-        Ok(Self { folders, image })
+        Ok(Self { folders, image: Some(image) })
+    }
+
+    /// Starts labs without VMs and without OVS: tap, bridge, veth, bridge and NIC are all the kernel's, and the one guest
+    /// is a namespace behind a veth pair that stands for the tap. For floods and benchmarks.
+    ///
+    /// # Errors
+    /// Where we are not root.
+    pub fn kernel_path(folders: Folders) -> Result<Self> {
+        need_root()?;
+        Ok(Self { folders, image: None })
     }
 
     /// Starts a lab, runs `command` in it with our own standard streams, and ends the lab with it.
@@ -75,4 +83,11 @@ impl Runner {
     pub(super) fn folders(&self) -> &Folders {
         &self.folders
     }
+}
+
+fn need_root() -> Result<()> {
+    if !rustix::process::geteuid().is_root() {
+        bail!("the lab needs root: it makes namespaces and network devices");
+    }
+    Ok(())
 }

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::mounts;
 use crate::exec;
 use crate::lab::description::LAB_ENV;
-use crate::lab::{GuestImage, Guests, Progress, bringup, spec};
+use crate::lab::{GuestImage, Guests, Progress, Switch, bringup, spec};
 
 /// First argument of the hidden entry point; [`run_stage`] takes what follows.
 pub const STAGE_COMMAND: &str = "lab-stage";
@@ -23,7 +23,8 @@ pub const STAGE_COMMAND: &str = "lab-stage";
 pub(super) struct StagePlan {
     pub(super) runner_pid: u32,
     pub(super) log_dir: PathBuf,
-    pub(super) image: GuestImage,
+    /// The guests' image; none: the path without VMs, see [`super::Runner::kernel_path`].
+    pub(super) image: Option<GuestImage>,
     /// The command to run in the lab; empty: none, stay until killed.
     pub(super) command: Vec<String>,
 }
@@ -84,7 +85,11 @@ fn init(plan_path: &str) -> Result<ExitCode> {
 fn worker(plan: &StagePlan, progress: Progress<'_>) -> Result<ExitCode> {
     let started = Instant::now();
     let timed = |text: &str| progress(&format!("[{:5.1} s] {text}", started.elapsed().as_secs_f32()));
-    let lab = bringup::bring_up(Guests::Libvirt(&plan.image), &plan.log_dir, &timed)?;
+    let (guests, switch) = match &plan.image {
+        Some(image) => (Guests::Libvirt(image), Switch::Ovs),
+        None => (Guests::Veths, Switch::Kernel),
+    };
+    let lab = bringup::bring_up(guests, switch, &plan.log_dir, &timed)?;
     let description = Path::new(spec::LAB_RUN_DIR).join("lab.json");
     lab.store(&description)?;
     timed("the lab is ready");

@@ -5,11 +5,13 @@
 //! nothing may be lost, use the `…_exact` methods, whose sender waits for the receiver.
 
 mod exact;
+mod flood;
 mod pace;
 mod tcp;
 mod udp;
 mod udp_sink;
 
+pub use flood::Flood;
 pub use tcp::TcpSink;
 pub use udp::{EchoReport, FloodReport};
 pub use udp_sink::{SinkReport, UdpSink};

@@ -1,0 +1,49 @@
+//! What the kernel itself counts at the interfaces of the path: the second witness of a flood.
+
+use std::fs;
+
+use anyhow::{Context as _, Result};
+
+/// Counters of one interface, from `/sys/class/net/…/statistics`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct InterfaceCounts {
+    /// Packets received.
+    pub rx_packets: u64,
+    /// Packets for which there was no room on arrival.
+    pub rx_dropped: u64,
+    /// Packets sent.
+    pub tx_packets: u64,
+    /// Packets that could not be sent.
+    pub tx_dropped: u64,
+}
+
+impl InterfaceCounts {
+    /// Reads the counters of an interface on the host's side of the lab.
+    ///
+    /// # Errors
+    /// Where there is no such interface.
+    pub fn of(interface: &str) -> Result<Self> {
+        let read = |name: &str| {
+            let path = format!("/sys/class/net/{interface}/statistics/{name}");
+            let text = fs::read_to_string(&path).with_context(|| format!("read {path}"))?;
+            text.trim().parse::<u64>().with_context(|| format!("{path}: {text:?}"))
+        };
+        Ok(Self {
+            rx_packets: read("rx_packets")?,
+            rx_dropped: read("rx_dropped")?,
+            tx_packets: read("tx_packets")?,
+            tx_dropped: read("tx_dropped")?,
+        })
+    }
+
+    /// What was counted since `before`.
+    #[must_use]
+    pub const fn since(&self, before: &Self) -> Self {
+        Self {
+            rx_packets: self.rx_packets - before.rx_packets,
+            rx_dropped: self.rx_dropped - before.rx_dropped,
+            tx_packets: self.tx_packets - before.tx_packets,
+            tx_dropped: self.tx_dropped - before.tx_dropped,
+        }
+    }
+}
