@@ -11,6 +11,7 @@ mod fingerprint;
 mod kernels;
 pub mod lab;
 pub mod payload;
+pub mod soak;
 mod static_binary;
 mod tracer;
 pub mod vm;

@@ -20,7 +20,7 @@ const READY: &str = "tracing ";
 #[derive(Debug)]
 pub struct Tracer {
     child: Child,
-    stdout: JoinHandle<Vec<u8>>,
+    stdout: JoinHandle<Printed>,
     stderr: JoinHandle<String>,
     /// How long it took from starting the program to its first word that packets are admitted.
     pub started_in: Duration,
@@ -33,8 +33,10 @@ pub struct Tracer {
 pub struct Ended {
     /// Its exit status.
     pub status: ExitStatus,
-    /// What it printed.
+    /// What it printed, unless it was started with [`Tracer::start_counting`].
     pub stdout: Vec<u8>,
+    /// How many lines that was.
+    pub lines: u64,
     /// What it said after it was ready.
     pub stderr: String,
 }
@@ -45,6 +47,18 @@ impl Tracer {
     /// # Errors
     /// When it ends before that; its words are in the error.
     pub fn start(args: &[&str]) -> Result<Self> {
+        Self::start_with(args, true)
+    }
+
+    /// Like [`Tracer::start`]; what it prints is counted in lines and not kept.
+    ///
+    /// # Errors
+    /// As [`Tracer::start`].
+    pub fn start_counting(args: &[&str]) -> Result<Self> {
+        Self::start_with(args, false)
+    }
+
+    fn start_with(args: &[&str], keep: bool) -> Result<Self> {
         let began = Instant::now();
         let mut child = hoptrace(args)?
             .stdin(Stdio::null())
@@ -53,7 +67,7 @@ impl Tracer {
             .spawn()
             .context("run hoptrace")?;
         let mut stderr = BufReader::new(child.stderr.take().context("no stderr")?);
-        let stdout = drain(child.stdout.take().context("no stdout")?);
+        let stdout = drain(child.stdout.take().context("no stdout")?, keep);
         let mut notes = Vec::new();
         loop {
             let mut line = String::new();
@@ -68,6 +82,12 @@ impl Tracer {
         }
         let started_in = began.elapsed();
         Ok(Self { child, stdout, stderr: drain_text(stderr), started_in, notes })
+    }
+
+    /// Its process id.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// Sends it a signal.
@@ -85,9 +105,9 @@ impl Tracer {
     /// When it cannot be waited for.
     pub fn wait(mut self) -> Result<Ended> {
         let status = self.child.wait().context("wait for hoptrace")?;
-        let stdout = self.stdout.join().ok().context("read its output")?;
+        let Printed { stdout, lines } = self.stdout.join().ok().context("read its output")?;
         let stderr = self.stderr.join().ok().context("read its words")?;
-        Ok(Ended { status, stdout, stderr })
+        Ok(Ended { status, stdout, lines, stderr })
     }
 
     /// Ends it with Ctrl-C's signal and gives its JSON report; its exit code must be 0.
@@ -103,12 +123,27 @@ impl Tracer {
     }
 }
 
-fn drain(mut stdout: ChildStdout) -> JoinHandle<Vec<u8>> {
+/// What came to standard output.
+#[derive(Debug, Default)]
+struct Printed {
+    stdout: Vec<u8>,
+    lines: u64,
+}
+
+#[allow(clippy::naive_bytecount, reason = "a crate of its own for one count in tests is too much")]
+fn drain(mut stdout: ChildStdout, keep: bool) -> JoinHandle<Printed> {
     std::thread::spawn(move || {
-        let mut bytes = Vec::new();
+        let mut printed = Printed::default();
+        let mut buffer = vec![0; 256 << 10];
         // What could be read before an error is all there is.
-        let _ = stdout.read_to_end(&mut bytes);
-        bytes
+        while let Ok(length @ 1..) = stdout.read(&mut buffer) {
+            let bytes = buffer.get(..length).unwrap_or_default();
+            printed.lines += bytes.iter().filter(|byte| **byte == b'\n').count() as u64;
+            if keep {
+                printed.stdout.extend_from_slice(bytes);
+            }
+        }
+        printed
     })
 }
 

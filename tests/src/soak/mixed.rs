@@ -1,0 +1,70 @@
+//! A long trace of traffic of all sorts.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use serde::Serialize;
+use serde_json::Value;
+
+use super::account::{count, followed, ledger};
+use super::process::ProcessUse;
+use super::traffic;
+use crate::Tracer;
+use crate::lab::Lab;
+
+/// How long it goes before memory is looked at for the first time: buffers grow to their size.
+const WARM_UP: Duration = Duration::from_secs(5);
+/// Memory that may come and go.
+const SLACK_KIB: u64 = 512;
+
+/// What a soak found.
+#[derive(Debug, Clone, Serialize)]
+pub struct MixedSoak {
+    /// Seconds of traffic.
+    pub seconds: u64,
+    /// Packets that entered, both directions.
+    pub packets: u64,
+    /// Packets that were not seen at the last hook, both directions.
+    pub lost: u64,
+    /// Both ledgers.
+    pub ledgers: [Value; 2],
+    /// Resident memory of `hoptrace` after the warm-up and at the end, in KiB.
+    pub rss_kib: [u64; 2],
+    /// Its CPU, in percent of one core.
+    pub cpu_pct: f64,
+    /// Memory locked for the kernel's maps, in bytes; it is fixed when the maps are made.
+    pub locked_bytes: u64,
+}
+
+/// Traces traffic of all sorts for `duration`.
+///
+/// # Errors
+/// Where a program fails, a ledger does not balance or could not follow a packet, or memory grows.
+pub fn mixed(lab: &Lab, duration: Duration) -> Result<MixedSoak> {
+    let guest = lab.guests.first().context("the lab has no guest")?;
+    let tracer = Tracer::start(&["trace", &guest.port_id, "--json"])?;
+    traffic::mixed(lab, guest, WARM_UP)?;
+    let before = ProcessUse::of(tracer.pid())?;
+    traffic::mixed(lab, guest, duration)?;
+    let after = ProcessUse::of(tracer.pid())?;
+    let report = tracer.finish()?;
+    let ledgers = [ledger(&report, "egress")?.clone(), ledger(&report, "ingress")?.clone()];
+    let sum = |line| ledgers.iter().map(|ledger| count(ledger, line)).sum::<Result<u64>>();
+    let soak = MixedSoak {
+        seconds: duration.as_secs(),
+        packets: sum("entered")?,
+        lost: sum("lost")?,
+        rss_kib: [before.rss_kib, after.rss_kib],
+        cpu_pct: 100.0 * after.cpu.saturating_sub(before.cpu).as_secs_f64() / duration.as_secs_f64(),
+        locked_bytes: report
+            .pointer("/tracer/map_bytes")
+            .and_then(Value::as_u64)
+            .with_context(|| format!("no map_bytes in {report}"))?,
+        ledgers,
+    };
+    for ledger in &soak.ledgers {
+        followed(ledger)?;
+    }
+    ensure!(after.rss_kib <= before.rss_kib + SLACK_KIB, "memory grows: {soak:?}");
+    Ok(soak)
+}
