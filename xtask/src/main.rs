@@ -1,7 +1,9 @@
-//! Set-up, build, lint, test, lab and demo of hoptrace.
+//! Set-up, build, lint, test, benchmarks, lab and demo of hoptrace.
 
+mod bench;
 mod build;
 mod demo;
+mod executables;
 mod lab;
 mod lint;
 mod process;
@@ -16,7 +18,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use hoptrace_tests::lab::sandbox;
 
-/// Set-up, build, lint, test, lab and demo of hoptrace.
+/// Set-up, build, lint, test, benchmarks, lab and demo of hoptrace.
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
 struct Cli {
@@ -34,6 +36,9 @@ enum Command {
     Lint,
     /// Set-up, lint, unit tests, end-to-end tests in the lab.
     Test(test::TestArgs),
+    /// What tracing costs: a table, and JSON on request.
+    #[command(subcommand)]
+    Bench(bench::BenchCommand),
     /// Set-up, build, start the lab, trace a real guest for five seconds.
     Demo,
     /// A compute node on this machine: real OVS, real libvirt, two real guests.
@@ -64,6 +69,7 @@ fn main() -> ExitCode {
         Command::Build => build::run(),
         Command::Lint => lint::run(),
         Command::Test(args) => test::run(&args),
+        Command::Bench(command) => bench::run(&command),
         Command::Demo => demo::run(),
         Command::Lab(command) => lab::run(command),
         Command::Vm(args) => vm::run(args),

@@ -28,8 +28,8 @@ use serde::Serialize;
 
 use support::{
     figures::{median, median_ratio, spread_pct},
-    machine::Machine,
-    output::{CommonOptions, rounded, write_json},
+    machine::{Machine, date},
+    output::{CommonOptions, rounded},
 };
 
 /// What a hook costs, beside programs that do less or do it otherwise.
@@ -51,6 +51,7 @@ struct Options {
 #[derive(Serialize)]
 struct Results {
     benchmark: &'static str,
+    date: String,
     machine: Machine,
     rounds: usize,
     runs_per_round: u32,
@@ -96,27 +97,26 @@ fn main() -> Result<()> {
             spread_pct: rounded(spread_pct(figures), 1),
         })
         .collect();
-    print(&rows, packets, bench.code_bytes()?);
-    let Some(path) = &options.common.json else { return Ok(()) };
+    print(&options.common, &rows, packets, bench.code_bytes()?);
     let results = Results {
         benchmark: "hook",
+        date: date()?,
         machine,
         rounds: options.rounds,
         runs_per_round: runs,
         hop_code_bytes: bench.code_bytes()?,
         rows,
     };
-    write_json(path, &results)
+    options.common.write(&results)
 }
 
-#[allow(clippy::print_stdout, reason = "the benchmark's result")]
-fn print(rows: &[Row], packets: u64, code_bytes: u32) {
-    println!("{:32} {:>9} {:>8} {:>8} {:>8}", "program", "ns", "÷ clock", "best ns", "spread");
+fn print(output: &CommonOptions, rows: &[Row], packets: u64, code_bytes: u32) {
+    output.show(&format!("{:32} {:>9} {:>8} {:>8} {:>8}", "program", "ns", "÷ clock", "best ns", "spread"));
     for row in rows {
         let Row { name, ns, ratio_to_clock, best_ns, spread_pct } = row;
-        println!("{name:32} {ns:9.1} {ratio_to_clock:8.2} {best_ns:8.1} {spread_pct:7.1}%");
+        output.show(&format!("{name:32} {ns:9.1} {ratio_to_clock:8.2} {best_ns:8.1} {spread_pct:7.1}%"));
     }
-    println!(
+    output.show(&format!(
         "{packets} packets went all the way, none ambiguous; a hook's program has {code_bytes} bytes of code"
-    );
+    ));
 }

@@ -7,6 +7,11 @@ const OTHER_MAC: [u8; 6] = [0xfa, 0x16, 0x3e, 0, 0, 9];
 const VM_V6: [u8; 16] = [0x20, 1, 0xd, 0xb8, 0, 1, 0, 0, 0xf8, 0x16, 0x3e, 0xff, 0xfe, 0, 0, 1];
 const WIRE_V6: [u8; 16] = [0x20, 1, 0xd, 0xb8, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2];
 
+/// Payload of most packets here.
+const SMALL_BYTES: usize = 40;
+/// Payload of a large one; `BPF_PROG_TEST_RUN` takes no more than fits into a page.
+const LARGE_BYTES: usize = 2 * 1448;
+
 const TCP: u8 = 6;
 const UDP: u8 = 17;
 
@@ -35,6 +40,8 @@ impl Packet {
 pub(crate) enum Kind {
     UdpV4,
     TcpV4,
+    /// Of two segments, as GRO and GSO make them.
+    TcpV4Large,
     UdpV6,
     TcpV6,
     /// In a VLAN tag.
@@ -45,15 +52,16 @@ pub(crate) enum Kind {
     Foreign,
 }
 
-/// A packet of 100 bytes or so: the sort a flood is made of.
+/// A packet of 100 bytes or so, the sort a flood is made of, but for the large one.
 pub(crate) fn packet(kind: Kind) -> Packet {
     let tags: &[[u8; 4]] = match kind {
         Kind::UdpV4Vlan => &[[0x81, 0, 0, 101]],
         Kind::UdpV4QinQ => &[[0x88, 0xa8, 0, 7], [0x81, 0, 0, 101]],
         _ => &[],
     };
-    let protocol = if matches!(kind, Kind::TcpV4 | Kind::TcpV6) { TCP } else { UDP };
-    let segment = if protocol == TCP { tcp() } else { udp() };
+    let protocol = if matches!(kind, Kind::TcpV4 | Kind::TcpV4Large | Kind::TcpV6) { TCP } else { UDP };
+    let payload_bytes = if kind == Kind::TcpV4Large { LARGE_BYTES } else { SMALL_BYTES };
+    let segment = if protocol == TCP { tcp(payload_bytes) } else { udp(payload_bytes) };
     let mut bytes = Vec::from(WIRE_MAC);
     bytes.extend(if kind == Kind::Foreign { OTHER_MAC } else { VM_MAC });
     bytes.extend(tags.iter().flatten());
@@ -74,21 +82,20 @@ pub(crate) fn packet(kind: Kind) -> Packet {
     Packet { bytes, offset, shift }
 }
 
-fn udp() -> Vec<u8> {
-    let payload = [0x5a; 40];
+fn udp(payload_bytes: usize) -> Vec<u8> {
     let mut bytes = vec![0x9c, 0x40, 0x13, 0x89];
-    bytes.extend(be(8 + payload.len()));
+    bytes.extend(be(8 + payload_bytes));
     bytes.extend([0xbe, 0xef]);
-    bytes.extend(payload);
+    bytes.resize(bytes.len() + payload_bytes, 0x5a);
     bytes
 }
 
 /// Data with a timestamp, as almost every segment is.
-fn tcp() -> Vec<u8> {
+fn tcp(payload_bytes: usize) -> Vec<u8> {
     let mut bytes = vec![0x9c, 0x40, 0x14, 0x51, 0, 0, 0, 0, 0x50, 0x60, 0x70, 0x80];
     bytes.extend([0x80, 0x10, 0x72, 0x10, 0xab, 0xcd, 0, 0]);
     bytes.extend([1, 1, 8, 10, 1, 0x22, 0x33, 0x44, 5, 0x66, 0x77, 0x88]);
-    bytes.extend([0x5a; 40]);
+    bytes.resize(bytes.len() + payload_bytes, 0x5a);
     bytes
 }
 

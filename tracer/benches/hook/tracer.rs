@@ -7,7 +7,7 @@ use aya::programs::ProgramFd;
 use hoptrace::{
     attach::Attached,
     collect::Collector,
-    model::{Direction, Ledger, Tail, TracerCost},
+    model::{Direction, Tail, TracerCost},
 };
 use hoptrace_common::filter::Filter;
 
@@ -17,6 +17,8 @@ use crate::support::plan::{TIMEOUT_NS, load_options, plan};
 pub(crate) struct Tracer {
     attached: Attached,
     collector: Collector,
+    /// Packets that went past all its hooks.
+    packets: u64,
 }
 
 impl Tracer {
@@ -26,7 +28,7 @@ impl Tracer {
         let (mut collector, _) =
             Collector::new(plan, attached.take_maps()?, Duration::from_nanos(TIMEOUT_NS), Tail::None)?;
         collector.open(None);
-        Ok(Self { attached, collector })
+        Ok(Self { attached, collector, packets: 0 })
     }
 
     /// The programs of the hooks at `places` of the plan; the four of the way out are the first.
@@ -40,18 +42,25 @@ impl Tracer {
         self.collector.sweep();
     }
 
+    /// `packets` more went past all its hooks.
+    pub(crate) const fn expect(&mut self, packets: u64) {
+        self.packets += packets;
+    }
+
     /// Bytes of machine code of one hook's program.
     pub(crate) fn code_bytes(&self) -> Result<u32> {
         Ok(self.attached.program(1).context("no such hook")?.info()?.size_jitted())
     }
 
-    /// Whether the programs did what was measured: `packets` passed all hooks, and nothing strange happened.
-    pub(crate) fn check(&mut self, packets: u64) -> Result<Ledger> {
+    /// Whether the programs did what was measured: all packets passed all hooks, and nothing strange happened. Gives how
+    /// many there were.
+    pub(crate) fn check(&mut self) -> Result<u64> {
         self.sweep();
         let ledger = self.collector.snapshot(TracerCost::default()).directions.get(Direction::Egress).ledger;
         ensure!(ledger.balanced, "the ledger does not balance: {ledger:?}");
+        let packets = self.packets;
         let as_expected = ledger.entered == packets && ledger.completed == packets && ledger.ambiguous == 0;
         ensure!(as_expected, "{packets} packets went round, but the ledger says {ledger:?}");
-        Ok(ledger)
+        Ok(packets)
     }
 }

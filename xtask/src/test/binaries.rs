@@ -1,12 +1,11 @@
 //! The end-to-end tests as programs, and where each runs.
 
 use std::path::PathBuf;
-use std::process::Stdio;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use hoptrace_tests::lab::Folders;
 
-use crate::process;
+use crate::executables;
 
 /// Tests that run in the lab and in VMs alike.
 const EVERYWHERE: [&str; 1] = ["losses"];
@@ -26,7 +25,12 @@ impl Binary {
 
     /// Whether it runs in the lab.
     pub(super) fn is_for_lab(&self) -> bool {
-        !self.is_for_host() && !self.name.starts_with("vm_")
+        !self.is_for_host() && !self.is_for_kernel_path() && !self.name.starts_with("vm_")
+    }
+
+    /// Whether it runs on the path that is all in the kernel.
+    pub(super) fn is_for_kernel_path(&self) -> bool {
+        self.name.starts_with("path_")
     }
 
     /// Whether it runs in test VMs.
@@ -35,30 +39,11 @@ impl Binary {
     }
 }
 
-/// Builds the end-to-end tests; cargo says where they are, a JSON message per line.
+/// Builds the end-to-end tests.
 pub(super) fn build(folders: &Folders) -> Result<Vec<Binary>> {
-    let output = process::cargo(&["test", "--package", "hoptrace-tests", "--test", "*", "--no-run"])
-        .args(["--quiet", "--message-format=json"])
-        .current_dir(&folders.workspace_root)
-        .stderr(Stdio::inherit())
-        .output()
-        .context("build the end-to-end tests")?;
-    if !output.status.success() {
-        bail!("the end-to-end tests do not build: {}", output.status);
-    }
-    let text = String::from_utf8_lossy(&output.stdout);
-    let messages = text.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
-    let binaries: Vec<Binary> = messages
-        .filter(|message| message.pointer("/target/kind/0").and_then(|kind| kind.as_str()) == Some("test"))
-        .filter_map(|message| {
-            let name = message.pointer("/target/name")?.as_str()?.to_owned();
-            Some(Binary { name, path: PathBuf::from(message.get("executable")?.as_str()?) })
-        })
-        .collect();
-    if binaries.is_empty() {
-        bail!("cargo built no end-to-end tests");
-    }
-    Ok(binaries)
+    let built = executables::build(folders, &["test", "--package", "hoptrace-tests", "--test", "*"], "test");
+    let built = built.context("build the end-to-end tests")?;
+    Ok(built.into_iter().map(|(name, path)| Binary { name, path }).collect())
 }
 
 #[cfg(test)]
@@ -72,6 +57,9 @@ mod tests {
             (binary.is_for_host(), binary.is_for_lab(), binary.is_for_vm())
         };
         assert_eq!(places("host_vm"), (true, false, false));
+        let binary = Binary { name: "path_scale".into(), path: "x".into() };
+        assert!(binary.is_for_kernel_path() && !binary.is_for_lab());
+        assert_eq!(places("path_scale"), (false, false, false));
         assert_eq!(places("counts"), (false, true, false));
         assert_eq!(places("vm_datapath"), (false, false, true));
         assert_eq!(places("losses"), (false, true, true));

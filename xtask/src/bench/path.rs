@@ -1,0 +1,85 @@
+//! `cargo xtask bench path`.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
+
+use anyhow::{Context as _, Result, ensure};
+use clap::{Args, ValueEnum as _};
+use hoptrace_tests::BINARY_ENV;
+use hoptrace_tests::lab::sandbox::exit_code;
+use hoptrace_tests::lab::{Folders, Runner};
+use hoptrace_tests::vm::PAYLOAD_DIR;
+
+use super::{build, json_words};
+use crate::progress::step;
+use crate::vm::SeriesName;
+
+/// How long all rounds in a VM may take: it is emulated.
+const VM_TIME_LIMIT_S: u64 = 3600;
+
+#[derive(Args)]
+pub(crate) struct PathArgs {
+    /// Write the figures, with the machine described, to this file.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// In a test VM with this kernel, over OVS's kernel datapath, instead of here over Linux bridges.
+    #[arg(long, value_name = "SERIES", num_args = 0..=1, default_missing_value = "6.12")]
+    vm: Option<SeriesName>,
+    /// Rounds; in each of them every contender is measured twice.
+    #[arg(long, value_name = "ROUNDS", default_value_t = 9)]
+    rounds: u32,
+    /// Datagrams of each flood.
+    #[arg(long, value_name = "COUNT", default_value_t = 200_000)]
+    packets: u64,
+    /// Pairs of TCP connections in each direction, without and with hoptrace.
+    #[arg(long, value_name = "PAIRS", default_value_t = 7)]
+    tcp_pairs: u32,
+}
+
+pub(super) fn run(args: &PathArgs) -> Result<ExitCode> {
+    let folders = Folders::find()?;
+    let program = build(&folders, "path")?;
+    let words = ["--rounds", &args.rounds.to_string(), "--packets", &args.packets.to_string(), "--tcp-pairs"];
+    let mut words = words.map(str::to_owned).to_vec();
+    words.push(args.tcp_pairs.to_string());
+    match args.vm {
+        Some(series) => in_vm(series, &program, &words, args.json.as_deref()),
+        None => here(folders, &program, words, args.json.as_deref()),
+    }
+}
+
+fn here(folders: Folders, program: &Path, words: Vec<String>, json: Option<&Path>) -> Result<ExitCode> {
+    let hoptrace = crate::build::release(&folders)?;
+    let command = ["env".into(), format!("{BINARY_ENV}={}", hoptrace.display()), path_word(program)];
+    let command: Vec<String> = command.into_iter().chain(words).chain(json_words(json)?).collect();
+    Ok(exit_code(Runner::kernel_path(folders)?.run(&command, &step)?))
+}
+
+/// Nothing leaves the VM but what is printed: the JSON comes over its standard output, and the tables over the other one.
+fn in_vm(series: SeriesName, program: &Path, words: &[String], json: Option<&Path>) -> Result<ExitCode> {
+    let series = series.to_possible_value().context("a series without a name")?;
+    let file_name = program.file_name().context("a benchmark without a name")?;
+    let mut command = Command::new(std::env::current_exe()?);
+    command
+        .args(["vm", "--series", series.get_name(), "--veths", "--time-limit", &VM_TIME_LIMIT_S.to_string()])
+        .arg("--file")
+        .arg(program)
+        .arg("--")
+        .arg(Path::new(PAYLOAD_DIR).join(file_name))
+        .args(words)
+        .args(["--json", "-"])
+        .stderr(Stdio::inherit());
+    let output = command.output().context("run the benchmark in a VM")?;
+    if output.status.success()
+        && let Some(path) = json
+    {
+        let read = serde_json::from_slice::<serde_json::Value>(&output.stdout);
+        ensure!(read.is_ok(), "the benchmark in the VM did not print JSON");
+        std::fs::write(path, &output.stdout).with_context(|| format!("write {}", path.display()))?;
+    }
+    Ok(exit_code(output.status))
+}
+
+fn path_word(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
+}
