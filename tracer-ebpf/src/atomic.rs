@@ -16,6 +16,19 @@ pub(crate) unsafe fn compare_exchange(target: *mut u64, old: u64, new: u64) -> b
     exchanged
 }
 
+/// Replaces `*target` by `new` if it is `old`; a full barrier.
+///
+/// # Safety
+/// `target` points into a live map value, aligned to four bytes.
+#[inline(always)]
+pub(crate) unsafe fn compare_exchange_u32(target: *mut u32, old: u32, new: u32) -> bool {
+    // SAFETY: by the caller's promise.
+    let (_, exchanged) = unsafe {
+        atomic_cxchg::<u32, { AtomicOrdering::SeqCst }, { AtomicOrdering::SeqCst }>(target, old, new)
+    };
+    exchanged
+}
+
 /// Adds to `*target`, wrapping, and gives the value before; a full barrier.
 ///
 /// # Safety

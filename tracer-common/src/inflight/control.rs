@@ -131,6 +131,13 @@ impl Control {
         ((self.0 >> MASK_SHIFT) & 0xffff) as u16
     }
 
+    /// The low bits of the generation.
+    #[inline(always)]
+    #[allow(clippy::cast_possible_truncation, reason = "31 bits")]
+    pub(super) const fn generation(self) -> u32 {
+        (self.0 >> GENERATION_SHIFT) as u32
+    }
+
     /// Marks `hook` as passed.
     #[inline(always)]
     #[must_use]

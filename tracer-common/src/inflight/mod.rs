@@ -12,12 +12,16 @@
 
 mod control;
 mod found;
+mod freed;
+mod mark;
 pub mod place;
 mod settle;
 mod slot;
 mod visit;
 
 pub use control::{Control, State};
-pub use settle::{Settled, settle};
+pub use freed::{Marked, Reach, Tracked, find, mark};
+pub use mark::{MAX_SITES, Mark};
+pub use settle::{End, Ended, Settled, settle};
 pub use slot::{DELTAS, Slot, SlotCell, Table, WAYS, home_of, set_of};
 pub use visit::{Aside, Hook, Kind, Outcome, Visit, Withdrawn, quickly, thoroughly, visit};

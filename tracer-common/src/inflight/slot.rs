@@ -3,7 +3,7 @@
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use super::{
-    Control,
+    Control, Mark,
     place::{self, Look},
 };
 
@@ -24,7 +24,7 @@ pub struct Slot {
     pub first_ns: u64,
     /// The hooks passed, four bits each, the first in the lowest.
     pub hooks: u32,
-    /// Reserved for the drop mark.
+    /// [`Mark`].
     pub mark: u32,
     /// Nanoseconds from the first hook to each hook passed; the first is 0.
     pub deltas_ns: [u32; DELTAS as usize],
@@ -32,6 +32,8 @@ pub struct Slot {
 
 const _: () = assert!(size_of::<Slot>() == 64 && align_of::<Slot>() == 8);
 const _: () = assert!(core::mem::offset_of!(Slot, deltas_ns) == 32);
+// One aligned word together.
+const _: () = assert!(core::mem::offset_of!(Slot, hooks) == 24 && core::mem::offset_of!(Slot, mark) == 28);
 
 /// Access to one slot in shared memory. Plain reads and writes may be torn by others unless the slot is `BUSY` and
 /// one's own; the rules re-check the control word where that matters.
@@ -52,8 +54,12 @@ pub trait SlotCell: Copy {
     fn set_first_ns(self, first_ns: u64);
     /// The hooks passed.
     fn hooks(self) -> u32;
-    /// Sets the hooks passed.
+    /// Sets the hooks passed and takes the mark away: one store of both.
     fn set_hooks(self, hooks: u32);
+    /// The mark.
+    fn mark(self) -> Mark;
+    /// Replaces the mark if it still is `old`, whoever owns the slot; a full barrier.
+    fn exchange_mark(self, old: Mark, new: Mark) -> bool;
     /// Nanoseconds from the first hook to the one at `position` (below [`DELTAS`]).
     fn delta_ns(self, position: u32) -> u32;
     /// Sets them.

@@ -1,6 +1,6 @@
 //! Packets that leave by a port beside the path, or come from there.
 
-use hoptrace_common::inflight::{Aside, Hook, Kind, Outcome, Settled, State, Visit};
+use hoptrace_common::inflight::{Aside, End, Hook, Kind, Outcome, Settled, State, Visit};
 
 use crate::traced::{KEY, TIMEOUT_NS, Traced, hook};
 
@@ -82,7 +82,8 @@ fn a_packet_of_which_only_copies_were_seen_went_elsewhere() {
     let mut traced = Traced::new(16);
     traced.up_to_qvo();
     traced.copied(320, Aside::Copy);
-    assert!(matches!(traced.sweep(400 + TIMEOUT_NS)[..], [Settled::Elsewhere(_)]));
+    let settled = traced.sweep(400 + TIMEOUT_NS);
+    assert!(matches!(settled[..], [Settled::Ended(packet)] if packet.end() == End::Elsewhere));
     let ledger = traced.finish(500 + TIMEOUT_NS);
     assert_eq!((ledger.elsewhere, ledger.lost), (1, 0));
 }

@@ -2,7 +2,7 @@
 
 use std::ops::AddAssign;
 
-use hoptrace_common::inflight::{Hook, Kind, Outcome, Settled};
+use hoptrace_common::inflight::{End, Hook, Kind, Marked, Outcome, Settled};
 
 /// Counts of both directions together: a packet that crosses stays in one balance.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -21,6 +21,9 @@ pub(crate) struct Ledger {
     pub(crate) overtaken: i64,
     pub(crate) untracked: i64,
     pub(crate) lost: i64,
+    pub(crate) dropped: i64,
+    /// Frees of packets in the table, whatever came of them.
+    pub(crate) freed: i64,
     pub(crate) elsewhere: i64,
     pub(crate) in_flight: i64,
 }
@@ -61,11 +64,27 @@ impl Ledger {
 
     pub(crate) fn settle(&mut self, settled: Settled) {
         match settled {
-            Settled::Lost(_) => self.lost += 1,
-            Settled::Elsewhere(_) => self.elsewhere += 1,
+            Settled::Ended(packet) => match packet.end() {
+                End::Lost => self.lost += 1,
+                End::Elsewhere => self.elsewhere += 1,
+                End::Dropped(_) => self.dropped += 1,
+            },
             Settled::InFlight(_) => self.in_flight += 1,
             Settled::Idle | Settled::Freed => {}
         }
+    }
+
+    pub(crate) fn free(&mut self, marked: Marked) {
+        self.freed += 1;
+        if marked == Marked::Dropped {
+            self.completed -= 1;
+            self.dropped += 1;
+        }
+    }
+
+    /// Frees that were not the end of a packet.
+    pub(crate) fn copies_freed(&self) -> i64 {
+        self.freed - self.dropped
     }
 
     /// Packets counted as entered that were not taken back.
@@ -81,7 +100,7 @@ impl Ledger {
     pub(crate) fn assert_balanced(&self) {
         assert_eq!(
             self.net_entered() + self.net_joined(),
-            self.completed + self.lost + self.elsewhere + self.evicted + self.in_flight,
+            self.completed + self.lost + self.dropped + self.elsewhere + self.evicted + self.in_flight,
             "{self:?}"
         );
         assert!(self.net_entered() >= 0 && self.net_joined() >= 0, "{self:?}");
@@ -103,6 +122,8 @@ impl AddAssign for Ledger {
         self.overtaken += other.overtaken;
         self.untracked += other.untracked;
         self.lost += other.lost;
+        self.dropped += other.dropped;
+        self.freed += other.freed;
         self.elsewhere += other.elsewhere;
         self.in_flight += other.in_flight;
     }

@@ -8,9 +8,11 @@ use std::{
     thread,
 };
 
-use hoptrace_common::inflight::{Control, SlotCell, State, Table, WAYS};
+use hoptrace_common::inflight::{Control, Mark, SlotCell, State, Table, WAYS};
 
-/// Words of one slot: control, key, first time, hooks, and eight deltas.
+use crate::table::{lower, upper};
+
+/// Words of one slot: control, key, first time, hooks with the mark in the upper half, and eight deltas.
 const SLOT_WORDS: usize = 12;
 
 struct Inside {
@@ -256,11 +258,21 @@ impl SlotCell for Cell<'_> {
     }
 
     fn hooks(self) -> u32 {
-        u32::try_from(self.processor.load(self.word + 3)).unwrap()
+        lower(self.processor.load(self.word + 3))
     }
 
     fn set_hooks(self, hooks: u32) {
         self.processor.store(self.word + 3, u64::from(hooks));
+    }
+
+    fn mark(self) -> Mark {
+        Mark(upper(self.processor.load(self.word + 3)))
+    }
+
+    fn exchange_mark(self, old: Mark, new: Mark) -> bool {
+        self.processor.replace(self.word + 3, |word| {
+            (upper(word) == old.0).then_some(u64::from(lower(word)) | u64::from(new.0) << 32)
+        })
     }
 
     fn delta_ns(self, position: u32) -> u32 {

@@ -3,6 +3,8 @@
 #![cfg(test)]
 
 mod beside;
+mod drops;
+mod drops_at_once;
 mod ledger;
 mod machine;
 mod rules;

@@ -1,7 +1,7 @@
 //! Each rule by itself, in one thread.
 
 use hoptrace_common::inflight::{
-    Aside, Control, Hook, Kind, Outcome, Settled, SlotCell as _, State, Visit, WAYS, settle, visit,
+    Aside, Control, End, Hook, Kind, Outcome, Settled, SlotCell as _, State, Visit, WAYS, settle, visit,
 };
 
 use crate::traced::{KEY, TIMEOUT_NS, Traced, hook, key};
@@ -462,10 +462,12 @@ fn the_sweeper_settles_what_was_not_seen_again() {
 
     let settled = traced.sweep(TIMEOUT_NS + 11);
     assert_eq!(settled.len(), 3);
-    assert!(matches!(settled[0], Settled::Lost(control) if control.last() == 1 && control.direction() == 0));
+    let Settled::Ended(packet) = settled[0] else { panic!("{settled:?}") };
+    assert_eq!((packet.control.last(), packet.control.direction(), packet.seen_ns), (1, 0, 10));
+    assert_eq!((packet.key, packet.end()), (lost, End::Lost));
     assert_eq!(settled[1], Settled::Freed);
     assert!(
-        matches!(settled[2], Settled::InFlight(control) if control.last() == 5 && control.direction() == 1)
+        matches!(settled[2], Settled::InFlight(packet) if packet.control.last() == 5 && packet.control.direction() == 1)
     );
     traced.ledger.assert_balanced();
     traced.ledger.in_flight = 0;

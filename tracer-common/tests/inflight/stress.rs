@@ -13,7 +13,9 @@ use std::{
     thread,
 };
 
-use hoptrace_common::inflight::{Aside, Hook, Kind, State, Visit, settle, visit};
+use hoptrace_common::inflight::{
+    Aside, Hook, Kind, MAX_SITES, Settled, State, Table as _, Visit, find, mark, settle, visit,
+};
 
 use crate::{ledger::Ledger, table::HostTable};
 
@@ -37,6 +39,20 @@ fn scattered(number: u64) -> u64 {
     hash = (hash ^ hash >> 33).wrapping_mul(0xff51_afd7_ed55_8ccd);
     hash = (hash ^ hash >> 33).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
     hash ^ hash >> 33
+}
+
+/// Where the kernel frees packets and copies with this identity: a mark on another packet shows.
+fn site(key: u64) -> u32 {
+    u32::try_from(key % u64::from(MAX_SITES)).unwrap()
+}
+
+/// Settles a slot; a mark must be that of the packet it is on.
+fn settle_checked(table: &HostTable, index: u32, now_ns: u64) -> Settled {
+    let settled = settle(table, index, now_ns);
+    if let Settled::Ended(packet) = settled {
+        assert!(packet.site.is_none_or(|marked| marked == site(packet.key)), "{packet:?}");
+    }
+    settled
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -143,6 +159,16 @@ impl Run<'_> {
         }
     }
 
+    /// The kernel frees the packet, or a copy of it.
+    fn free(&self, packet: &Packet, tally: &mut Tally) {
+        if let Some(tracked) = find(self.table, packet.key)
+            && tracked.control.state() == State::Live
+        {
+            let slot = self.table.slot(tracked.index).unwrap();
+            tally.ledger.free(mark(slot, tracked.control, site(packet.key)));
+        }
+    }
+
     fn ended(packet: &Packet) -> bool {
         packet.next_hook == if packet.nature == Nature::Vanishing { 2 } else { HOOKS }
     }
@@ -191,9 +217,21 @@ impl Run<'_> {
             };
             self.walk(&mut packet, &mut tally);
             if Self::ended(&packet) {
+                if packet.nature == Nature::Vanishing {
+                    self.free(&packet, &mut tally);
+                }
                 self.on_the_way.fetch_sub(1, SeqCst);
             } else {
+                // A copy dies. Perhaps only when the packet is elsewhere already.
+                let copy = packet;
+                let late = scattered(packet.key ^ u64::from(packet.next_hook)) % 8;
+                if late == 0 {
+                    self.free(&copy, &mut tally);
+                }
                 self.to_workers[(own + usize::from(packet.next_hook)) % WORKERS].send(packet).unwrap();
+                if late == 1 {
+                    self.free(&copy, &mut tally);
+                }
             }
         }
     }
@@ -215,16 +253,15 @@ fn run(sets: u32, packets: u64, limit: u64) -> (HostTable, Tally) {
     let mut total = Tally::default();
     thread::scope(|scope| {
         let sweeper = scope.spawn(|| {
-            let mut lost = 0;
+            let mut swept = Ledger::default();
             while !finished.load(SeqCst) {
                 for index in 0..table.len() {
-                    let mut ledger = Ledger::default();
-                    ledger.settle(settle(&table, index, START_NS + packets * PACKET_NS));
-                    lost += ledger.lost;
+                    swept.settle(settle_checked(&table, index, START_NS + packets * PACKET_NS));
                 }
                 thread::yield_now();
             }
-            lost
+            swept.in_flight = 0;
+            swept
         });
         let run = &run;
         let workers: Vec<_> = from_workers
@@ -234,7 +271,7 @@ fn run(sets: u32, packets: u64, limit: u64) -> (HostTable, Tally) {
             .collect();
         let tallies: Vec<_> = workers.into_iter().map(thread::ScopedJoinHandle::join).collect();
         finished.store(true, SeqCst);
-        total.ledger.lost = sweeper.join().unwrap();
+        total.ledger = sweeper.join().unwrap();
         for tally in tallies {
             let tally = tally.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
             total.ledger += tally.ledger;
@@ -247,7 +284,7 @@ fn run(sets: u32, packets: u64, limit: u64) -> (HostTable, Tally) {
     for now_ns in [START_NS + packets * PACKET_NS, START_NS + TIMEOUT_NS + (1 << 60)] {
         total.ledger.in_flight = 0;
         for index in 0..table.len() {
-            total.ledger.settle(settle(&table, index, now_ns));
+            total.ledger.settle(settle_checked(&table, index, now_ns));
         }
     }
     assert_eq!(table.count(State::Free), table.len() as usize);
@@ -260,9 +297,10 @@ fn check(total: &Tally) {
     assert_eq!(total.ledger.in_flight, 0);
     // Every regular packet that had a slot was seen to leave it (`walk`). A twin's slot can stay behind: when the other
     // one kept it busy at each attempt of its last hook, or as `twins` tells.
-    let twins_lost = total.ledger.lost + total.ledger.evicted - total.vanished;
+    let twins_lost = total.ledger.lost + total.ledger.dropped + total.ledger.evicted - total.vanished;
     assert!((0..20).contains(&twins_lost), "{twins_lost} of more than 100,000 twins: {total:?}");
     assert!(total.vanished > 0 && total.ledger.lost > 0, "{total:?}");
+    assert!(total.ledger.dropped > 0 && total.ledger.copies_freed() > 0, "{total:?}");
     assert!(total.ledger.withdrawn_entered > 0, "no twins met: {total:?}");
 }
 

@@ -9,14 +9,15 @@ use std::{
     thread,
 };
 
-use hoptrace_common::inflight::{Control, DELTAS, SlotCell, State, Table, WAYS};
+use hoptrace_common::inflight::{Control, DELTAS, Mark, SlotCell, State, Table, WAYS};
 
 #[derive(Debug, Default)]
 pub(crate) struct Cell {
     control: AtomicU64,
     key: AtomicU64,
     first_ns: AtomicU64,
-    hooks: AtomicU32,
+    /// The mark in the upper half.
+    hooks: AtomicU64,
     deltas_ns: [AtomicU32; DELTAS as usize],
 }
 
@@ -80,6 +81,14 @@ impl<'a> Table for &'a HostTable {
     }
 }
 
+pub(crate) fn lower(word: u64) -> u32 {
+    u32::try_from(word & u64::from(u32::MAX)).unwrap()
+}
+
+pub(crate) fn upper(word: u64) -> u32 {
+    lower(word >> 32)
+}
+
 /// Now and then lets other threads run, in the midst of what is to look like one step.
 fn pause_one_in(chance: u64) {
     thread_local! {
@@ -131,13 +140,25 @@ impl SlotCell for &Cell {
     }
 
     fn hooks(self) -> u32 {
-        self.hooks.load(Acquire)
+        lower(self.hooks.load(Acquire))
     }
 
     fn set_hooks(self, hooks: u32) {
-        self.hooks.store(hooks, Relaxed);
+        self.hooks.store(u64::from(hooks), Relaxed);
         // The slot is busy.
         pause_one_in(1024);
+    }
+
+    fn mark(self) -> Mark {
+        let mark = Mark(upper(self.hooks.load(Acquire)));
+        pause_one_in(16);
+        mark
+    }
+
+    fn exchange_mark(self, old: Mark, new: Mark) -> bool {
+        let replace =
+            |word| (upper(word) == old.0).then_some(u64::from(lower(word)) | u64::from(new.0) << 32);
+        self.hooks.fetch_update(SeqCst, SeqCst, replace).is_ok()
     }
 
     fn delta_ns(self, position: u32) -> u32 {

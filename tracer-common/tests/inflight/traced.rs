@@ -1,7 +1,8 @@
 //! A table with its books, on a path of four hooks each way.
 
 use hoptrace_common::inflight::{
-    Aside, Hook, Kind, Outcome, Settled, State, Table as _, Visit, WAYS, home_of, settle, visit,
+    Aside, Hook, Kind, Marked, Outcome, Reach, Settled, State, Table as _, Visit, WAYS, find, home_of, mark,
+    settle, visit,
 };
 
 use crate::{ledger::Ledger, table::HostTable};
@@ -42,6 +43,18 @@ impl Traced {
 
     pub(crate) fn kind(&mut self, id: u8, key: u64, now_ns: u64) -> Kind {
         self.at(id, key, now_ns).kind
+    }
+
+    /// The kernel frees a packet at `site`, on an interface with that reach. `None`: it is not in the table.
+    pub(crate) fn freed(&mut self, key: u64, site: u32, reach: Reach) -> Option<Marked> {
+        let tracked = find(&self.table, key)?;
+        let marked = if reach.covers(tracked.control) {
+            mark(self.table.at(tracked.index), tracked.control, site)
+        } else {
+            Marked::Copy
+        };
+        self.ledger.free(marked);
+        Some(marked)
     }
 
     pub(crate) fn sweep(&mut self, now_ns: u64) -> Vec<Settled> {

@@ -1,7 +1,7 @@
 //! The in-flight table's memory.
 
 use aya_ebpf::{macros::map, maps::Array};
-use hoptrace_common::inflight::{Control, Slot, SlotCell, Table, place::Look};
+use hoptrace_common::inflight::{Control, Mark, Slot, SlotCell, Table, place::Look};
 
 use super::{MMAPABLE, config, scratch};
 use crate::{
@@ -112,7 +112,30 @@ impl SlotCell for Cell {
     fields! {
         key set_key key: u64
         first_ns set_first_ns first_ns: u64
-        hooks set_hooks hooks: u32
+    }
+
+    #[inline(always)]
+    fn hooks(self) -> u32 {
+        // SAFETY: a map value, the field aligned.
+        unsafe { atomic::load(&raw const (*self.0).hooks) }
+    }
+
+    #[inline(always)]
+    fn set_hooks(self, hooks: u32) {
+        // SAFETY: a map value; the mark stands behind the hooks, both together are eight bytes and aligned.
+        unsafe { atomic::store((&raw mut (*self.0).hooks).cast::<u64>(), u64::from(hooks)) };
+    }
+
+    #[inline(always)]
+    fn mark(self) -> Mark {
+        // SAFETY: a map value, the field aligned.
+        Mark(unsafe { atomic::load(&raw const (*self.0).mark) })
+    }
+
+    #[inline(always)]
+    fn exchange_mark(self, old: Mark, new: Mark) -> bool {
+        // SAFETY: a map value, the field aligned to four bytes.
+        unsafe { atomic::compare_exchange_u32(&raw mut (*self.0).mark, old.0, new.0) }
     }
 
     #[inline(always)]

@@ -103,7 +103,8 @@ impl Collector {
     /// Settles packets that were not seen again in time. Call it several times per time-out.
     pub fn sweep(&mut self) -> Progress {
         let sweep = self.table.sweep(monotonic_ns());
-        for (direction, hook) in sweep.lost {
+        for packet in &sweep.ended {
+            let (hook, direction) = (packet.control.last(), packet.control.direction());
             if let Some(count) =
                 self.lost.get_mut(usize::from(hook)).and_then(|counts| counts.get_mut(usize::from(direction)))
             {

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use aya::maps::MapData;
-use hoptrace_common::inflight::{Control, Settled, Slot, SlotCell, Table, WAYS, settle};
+use hoptrace_common::inflight::{Control, End, Ended, Mark, Settled, Slot, SlotCell, Table, WAYS, settle};
 
 use super::{
     CollectError,
@@ -21,8 +21,8 @@ pub(super) struct SharedTable {
 /// What a sweep found.
 #[derive(Debug, Default)]
 pub(super) struct Sweep {
-    /// Packets lost, by the direction they entered in and their last hook.
-    pub(super) lost: Vec<(u8, u8)>,
+    /// Packets that were not seen again in time, and did not go elsewhere.
+    pub(super) ended: Vec<Ended>,
     /// Packets of which only copies beside the path were seen again, by the direction they entered in.
     pub(super) elsewhere: [u64; 2],
     /// Packets on their way, by the direction they entered in.
@@ -43,9 +43,11 @@ impl SharedTable {
         let mut sweep = Sweep::default();
         for index in 0..self.slots.len() {
             match settle(self, index, now_ns) {
-                Settled::Lost(control) => sweep.lost.push((control.direction(), control.last())),
-                Settled::Elsewhere(control) => count(&mut sweep.elsewhere, control),
-                Settled::InFlight(control) => count(&mut sweep.in_flight, control),
+                Settled::Ended(packet) if packet.end() == End::Elsewhere => {
+                    count(&mut sweep.elsewhere, packet.control);
+                }
+                Settled::Ended(packet) => sweep.ended.push(packet),
+                Settled::InFlight(packet) => count(&mut sweep.in_flight, packet.control),
                 Settled::Idle | Settled::Freed => {}
             }
         }
@@ -125,7 +127,28 @@ impl SlotCell for SharedSlot {
     fields! {
         key set_key key: u64
         first_ns set_first_ns first_ns: u64
-        hooks set_hooks hooks: u32
+    }
+
+    fn hooks(self) -> u32 {
+        // SAFETY: inside the mapping and aligned.
+        unsafe { (&raw const (*self.0).hooks).read_volatile() }
+    }
+
+    fn set_hooks(self, hooks: u32) {
+        // SAFETY: inside the mapping; the mark stands behind the hooks, both together are eight bytes and aligned.
+        unsafe { (&raw mut (*self.0).hooks).cast::<u64>().write_volatile(u64::from(hooks)) }
+    }
+
+    fn mark(self) -> Mark {
+        // SAFETY: inside the mapping and aligned.
+        Mark(unsafe { (&raw const (*self.0).mark).read_volatile() })
+    }
+
+    fn exchange_mark(self, old: Mark, new: Mark) -> bool {
+        // SAFETY: inside the mapping, aligned to four bytes.
+        unsafe { atomic_u32(&raw mut (*self.0).mark) }
+            .compare_exchange(old.0, new.0, Ordering::SeqCst, Ordering::SeqCst)
+            .is_ok()
     }
 
     fn delta_ns(self, position: u32) -> u32 {
