@@ -10,6 +10,19 @@ pub const MAX_HOOKS: usize = 16;
 /// The segment of hops that the path does not contain; its figures are those of all of them together.
 pub const OFF_PATH_SEGMENT: u8 = 0;
 
+/// Interfaces that XDP programs of one trace can be at.
+pub const MAX_XDP: usize = 4;
+
+/// A hook that is an XDP program's: one program serves all of them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct XdpPlace {
+    /// The interface's index; 0: no such hook.
+    pub ifindex: u32,
+    /// The hook's number.
+    pub hook: u32,
+}
+
 /// Facts about the whole trace.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]

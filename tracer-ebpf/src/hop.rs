@@ -133,7 +133,8 @@ fn handle<R: SkbReader>(reader: &R, skb: *mut __sk_buff, number: u32, note: rare
     }
     let this = hook.for_rules(number, neighbour::ends_here(sight));
     let admit = if R::THOROUGH { reader.opaque(u32::from(admit)) != 0 } else { admit };
-    let large = pieces::is_large(skb, &packet);
+    // SAFETY: the context of the running program.
+    let large = pieces::is_large(unsafe { (*skb).len }, &packet);
     let outcome = if R::THOROUGH {
         let kind = hop_thoroughly(number, packet.identity, now_ns, thorough::terms(admit, large, sight));
         thorough::outcome(kind, counted)

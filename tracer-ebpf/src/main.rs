@@ -18,6 +18,7 @@ mod raw;
 mod reader;
 mod tally;
 mod thorough;
+mod xdp;
 
 /// Without it the kernel would not let the programs use GPL-only helpers.
 #[unsafe(link_section = "license")]

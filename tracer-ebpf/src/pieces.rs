@@ -13,9 +13,8 @@ const TCP_LEN: usize = 20;
 
 /// Whether the packet may be cut into pieces on its way.
 #[inline(always)]
-pub(crate) fn is_large(skb: *mut __sk_buff, packet: &Packet) -> bool {
-    // SAFETY: the context of the running program.
-    packet.protocol == PROTOCOL_TCP && unsafe { (*skb).len } > LARGE_ABOVE_BYTES
+pub(crate) const fn is_large(frame_len: u32, packet: &Packet) -> bool {
+    packet.protocol == PROTOCOL_TCP && frame_len > LARGE_ABOVE_BYTES
 }
 
 /// A large packet, or its first piece, came to `hook`: pieces may follow.

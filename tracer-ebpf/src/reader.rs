@@ -1,6 +1,9 @@
 //! Packet bytes: read in place where they are linear, else from a bounded copy.
 
-use aya_ebpf::{bindings::__sk_buff, helpers::generated::bpf_skb_load_bytes};
+use aya_ebpf::{
+    bindings::{__sk_buff, xdp_md},
+    helpers::generated::{bpf_skb_load_bytes, bpf_xdp_load_bytes},
+};
 use hoptrace_common::packet::{
     ETHERTYPE_IPV4, ETHERTYPE_IPV6, Frame, Packet, ParseError, Reader, Window, parse, parse_usual,
 };
@@ -34,6 +37,22 @@ impl Direct {
         unsafe {
             let start = (&raw const (*skb).data).read_volatile() as usize;
             let end = (&raw const (*skb).data_end).read_volatile() as usize;
+            Self { start, end, scratch }
+        }
+    }
+}
+
+impl Direct {
+    /// The linear part of the frame that an XDP program sees.
+    ///
+    /// # Safety
+    /// `ctx` is the context of the running program, `scratch` in a map value of this CPU.
+    #[inline(always)]
+    pub(crate) unsafe fn at_xdp(ctx: *const xdp_md, scratch: *mut u64) -> Self {
+        // SAFETY: as in `new`.
+        unsafe {
+            let start = (&raw const (*ctx).data).read_volatile() as usize;
+            let end = (&raw const (*ctx).data_end).read_volatile() as usize;
             Self { start, end, scratch }
         }
     }
@@ -102,18 +121,34 @@ impl Copied {
     /// Copies the head of `skb`; `None` when the kernel refuses.
     #[inline(always)]
     pub(crate) fn new(skb: *mut __sk_buff, scratch: *mut u64) -> Option<Self> {
-        let target = scratch::buffer()?;
         // SAFETY: the context is valid while the program runs.
         let skb_len = unsafe { (*skb).len };
-        if skb_len == 0 {
+        // SAFETY: the target has room for `len` bytes.
+        Self::with(skb_len, scratch, |target, len| unsafe {
+            bpf_skb_load_bytes(skb.cast(), 0, target.cast(), len)
+        })
+    }
+
+    /// Copies the head of the frame of `frame_len` bytes that an XDP program sees.
+    #[inline(always)]
+    pub(crate) fn at_xdp(ctx: *mut xdp_md, frame_len: u32, scratch: *mut u64) -> Option<Self> {
+        // SAFETY: the context is valid while the program runs, and the target has room for `len` bytes.
+        Self::with(frame_len, scratch, |target, len| unsafe {
+            bpf_xdp_load_bytes(ctx, 0, target.cast(), len)
+        })
+    }
+
+    /// Has `copy` copy the first bytes of a frame of `frame_len` bytes to where there is room for them.
+    #[inline(always)]
+    fn with(frame_len: u32, scratch: *mut u64, copy: impl FnOnce(*mut u8, u32) -> i64) -> Option<Self> {
+        let target = scratch::buffer()?;
+        if frame_len == 0 {
             return None;
         }
-        let last = if skb_len < scratch::LEN { skb_len - 1 } else { scratch::LEN - 1 };
-        // Never 0, which the helper does not take.
+        let last = if frame_len < scratch::LEN { frame_len - 1 } else { scratch::LEN - 1 };
+        // Never 0, which the helpers do not take.
         let len = scratch::bounded(scratch, last) as u32 + 1;
-        // SAFETY: the buffer has room for `LEN` bytes.
-        let result = unsafe { bpf_skb_load_bytes(skb.cast(), 0, target.cast(), len) };
-        if result == 0 { Some(Self { start: target, len, scratch }) } else { None }
+        if copy(target, len) == 0 { Some(Self { start: target, len, scratch }) } else { None }
     }
 
     /// The head of a packet that is in a [`scratch::Buffer`] already, `len` bytes of it.

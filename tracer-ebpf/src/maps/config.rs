@@ -3,7 +3,7 @@
 use core::hint::black_box;
 
 use aya_ebpf::Global;
-use hoptrace_common::config::{HookConfig, MAX_HOOKS, TraceConfig};
+use hoptrace_common::config::{HookConfig, MAX_HOOKS, MAX_XDP, TraceConfig, XdpPlace};
 use hoptrace_common::{
     filter::{Filter, Host},
     inflight::Hook,
@@ -44,6 +44,26 @@ static HOOKS: [HookConfig; MAX_HOOKS] = [HookConfig {
     total_segment: 0,
     total_from_neighbour: 0,
 }; MAX_HOOKS];
+
+/// The hooks of the XDP program.
+#[unsafe(no_mangle)]
+static XDP: [XdpPlace; MAX_XDP] = [XdpPlace { ifindex: 0, hook: 0 }; MAX_XDP];
+
+/// The number of the XDP program's hook at interface `ifindex`.
+#[inline(always)]
+pub(crate) fn xdp_hook(ifindex: u32) -> Option<u32> {
+    let places: *const XdpPlace = (&raw const XDP).cast();
+    let mut at = 0;
+    while at < MAX_XDP {
+        // SAFETY: inside the static; volatile because the loader patches it after compilation.
+        let place = unsafe { places.add(at).read_volatile() };
+        if place.ifindex == ifindex {
+            return Some(place.hook & 0xf);
+        }
+        at += 1;
+    }
+    None
+}
 
 macro_rules! trace_fields {
     ($($name:ident: $kind:ty)*) => {$(

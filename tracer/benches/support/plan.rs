@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use hoptrace::{
-    attach::{self, LoadOptions},
+    attach::{self, Extras, LoadOptions},
     model::{Hop, IfIndex, Plan, Role},
 };
 use hoptrace_common::{config::TraceConfig, filter::Filter};
@@ -31,7 +31,7 @@ pub(crate) fn plan(interfaces: [(&str, u32); 4]) -> Result<Plan> {
             vlan_tag: None,
         })
         .collect();
-    Ok(attach::plan(&hops, &[])?)
+    Ok(attach::plan(&hops, Extras::default())?)
 }
 
 /// What `hoptrace` loads its programs with. `sample_below`: identities below it go to the ring.

@@ -56,6 +56,33 @@ pub enum AttachError {
         #[source]
         source: Box<ProgramError>,
     },
+    /// Somebody else has an XDP program there.
+    #[error("{ifname} has an XDP program already ({by}): only one can be there, so --xdp {mode} is refused")]
+    XdpTaken {
+        /// The interface.
+        ifname: String,
+        /// What was asked for.
+        mode: &'static str,
+        /// Whose it is, as far as the kernel says.
+        by: String,
+    },
+    /// The driver does not run XDP programs.
+    #[error(
+        "the driver of {ifname} does not support native XDP, or not with its present settings; --xdp generic works \
+         with every driver"
+    )]
+    XdpNotNative {
+        /// The interface.
+        ifname: String,
+    },
+    /// The kernel attached the program in a way that does not end with the process.
+    #[error(
+        "XDP at {ifname}: the kernel gives no link that would end with hoptrace; nothing was left attached"
+    )]
+    XdpLink {
+        /// The interface.
+        ifname: String,
+    },
     /// The interface was renamed or replaced since the path was found.
     #[error(
         "interface {ifname} vanished before hoptrace could attach to it; is the VM being stopped or migrated?"

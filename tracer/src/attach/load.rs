@@ -1,6 +1,7 @@
 //! Loads the programs, attaches them, and undoes it all on drop.
 
 use std::{
+    collections::BTreeSet,
     fs,
     num::NonZero,
     sync::{Mutex, PoisonError},
@@ -10,16 +11,16 @@ use std::{
 use aya::{
     Ebpf, EbpfLoader,
     maps::{MapData, PerCpuHashMap, PerCpuValues, ProgramArray},
-    programs::{LinkOrder, ProgramError, SchedClassifier, TcAttachType, tc::TcAttachOptions},
+    programs::{LinkOrder, Program, ProgramError, SchedClassifier, TcAttachType, tc::TcAttachOptions},
 };
 use hoptrace_common::{
-    config::{HookConfig, MAX_HOOKS, TraceConfig},
+    config::{HookConfig, MAX_HOOKS, MAX_XDP, TraceConfig, XdpPlace},
     histogram::BUCKETS,
     inflight::WAYS,
 };
 use zerocopy::IntoBytes as _;
 
-use super::{AttachError, locked::locked_bytes};
+use super::{AttachError, locked::locked_bytes, nic::Nic, xdp};
 use crate::model::{HookPlan, Interface, KernelMaps, MacAddr, OtherPort, Plan, Printable, Side};
 
 /// The eBPF object, aligned as its ELF header wants.
@@ -49,8 +50,10 @@ pub struct LoadOptions {
 /// The programs on the path. Dropping it takes them off.
 pub struct Attached {
     ebpf: Ebpf,
-    /// The hooks' programs.
+    /// The hooks' programs, a name for each hook.
     programs: Vec<String>,
+    /// The NICs with XDP, as they were before.
+    nics: Vec<Nic>,
     /// Empties itself when it is closed.
     _rare: ProgramArray<MapData>,
     locked_bytes: u64,
@@ -87,10 +90,16 @@ impl Attached {
         for (place, hook) in hooks.iter_mut().zip(&plan.hooks) {
             *place = hook.config;
         }
+        let mut xdp_places = [XdpPlace::default(); MAX_XDP];
+        for (place, (number, _, interface)) in xdp_places.iter_mut().zip(plan.xdp_hooks()) {
+            *place =
+                XdpPlace { ifindex: interface.ifindex.0, hook: u32::try_from(number).unwrap_or(u32::MAX) };
+        }
         let ring_bytes = options.ring_bytes.next_power_of_two().max(4096);
         let mut ebpf = EbpfLoader::new()
             .override_global("TRACE", trace.as_bytes(), true)
             .override_global("HOOKS", hooks.as_bytes(), true)
+            .override_global("XDP", xdp_places.as_bytes(), true)
             .override_global(aya_log::LEVEL, &options.log_level, true)
             .map_max_entries("SLOTS", slots)
             .map_max_entries("SPILLED", slots / WAYS)
@@ -100,22 +109,34 @@ impl Attached {
             .map_max_entries("RECORDS", ring_bytes)
             .load(OBJECT)
             .map_err(|source| AttachError::Object(Box::new(source)))?;
-        let programs: Vec<String> =
-            (0..plan.hooks.len()).map(|place| format!("{PROGRAM_PREFIX}{place}")).collect();
+        let program = |(place, hook): (usize, &HookPlan)| match hook.side {
+            Side::Xdp(mode) => xdp::program(mode).to_owned(),
+            Side::Ingress | Side::Egress => format!("{PROGRAM_PREFIX}{place}"),
+        };
+        let programs: Vec<String> = plan.hooks.iter().enumerate().map(program).collect();
         load_programs(&mut ebpf, &programs)?;
         let rare = connect_rare_program(&mut ebpf)?;
         introduce_neighbours(&mut ebpf, &plan.neighbours, cpus)?;
-        Ok(Self { ebpf, programs, _rare: rare, locked_bytes: locked_bytes() })
+        Ok(Self { ebpf, programs, nics: Vec::new(), _rare: rare, locked_bytes: locked_bytes() })
     }
 
     fn attach(&mut self, plan: &Plan) -> Result<(), AttachError> {
         for (name, hook) in self.programs.iter().zip(&plan.hooks) {
-            attach(classifier(&mut self.ebpf, name)?, hook)?;
+            if tc_side(hook.side).is_some() {
+                attach(classifier(&mut self.ebpf, name)?, hook)?;
+            }
         }
-        Ok(())
+        self.nics = plan.xdp_hooks().map(|(_, mode, interface)| Nic::look(&interface.ifname, mode)).collect();
+        xdp::attach(&mut self.ebpf, plan)
     }
 
-    /// The program of the hook at `place` in the plan.
+    /// What attaching changed on the host so far, and what else is to know about it; a line each.
+    #[must_use]
+    pub fn notes(&self) -> Vec<String> {
+        self.nics.iter().map(Nic::changes).collect()
+    }
+
+    /// The program of the hook at `place` in the plan, if it is one for TC.
     #[must_use]
     pub fn program(&self, place: usize) -> Option<&SchedClassifier> {
         self.ebpf.program(self.programs.get(place)?)?.try_into().ok()
@@ -163,14 +184,19 @@ impl Attached {
     #[must_use]
     pub fn verified_instructions(&self) -> u32 {
         let of = |name: &str| self.ebpf.program(name)?.info().ok()?.verified_instruction_count();
-        self.programs.iter().map(String::as_str).chain([RARE_PROGRAM]).filter_map(of).sum()
+        self.program_names().into_iter().chain([RARE_PROGRAM]).filter_map(of).sum()
+    }
+
+    /// The hooks' programs, each once.
+    fn program_names(&self) -> BTreeSet<&str> {
+        self.programs.iter().map(String::as_str).collect()
     }
 
     /// Runs and time of all programs since statistics were switched on: (runs, nanoseconds).
     #[must_use]
     pub fn run_statistics(&self) -> (u64, u64) {
-        self.programs
-            .iter()
+        self.program_names()
+            .into_iter()
             .filter_map(|name| self.ebpf.program(name)?.info().ok())
             .map(|info| (info.run_count(), u64::try_from(info.run_time().as_nanos()).unwrap_or(u64::MAX)))
             .fold((0, 0), |(runs, time_ns), (more_runs, more_ns)| (runs + more_runs, time_ns + more_ns))
@@ -202,18 +228,22 @@ fn connect_rare_program(ebpf: &mut Ebpf) -> Result<ProgramArray<MapData>, Attach
     Ok(rare)
 }
 
+/// Hands one program to the verifier.
+fn load(program: &mut Program) -> Result<(), ProgramError> {
+    match program {
+        Program::SchedClassifier(program) => program.load(),
+        Program::Xdp(program) => program.load(),
+        _ => Err(ProgramError::UnexpectedProgramType),
+    }
+}
+
 /// Hands the programs to the verifier, on all CPUs at a time: it is most of what starting takes.
 fn load_programs(ebpf: &mut Ebpf, names: &[String]) -> Result<(), AttachError> {
-    let wanted: Vec<(&str, &mut SchedClassifier)> = ebpf
-        .programs_mut()
-        .filter(|(name, _)| *name == RARE_PROGRAM || names.iter().any(|wanted| wanted == name))
-        .filter_map(|(name, program)| Some((name, program.try_into().ok()?)))
-        .collect();
-    if wanted.len() != names.len() + 1 {
-        return Err(AttachError::Missing(format!(
-            "programs {PROGRAM_PREFIX}0 to {PROGRAM_PREFIX}{}",
-            names.len()
-        )));
+    let names: BTreeSet<&str> = names.iter().map(String::as_str).chain([RARE_PROGRAM]).collect();
+    let wanted: Vec<(&str, &mut Program)> =
+        ebpf.programs_mut().filter(|(name, _)| names.contains(name)).collect();
+    if wanted.len() != names.len() {
+        return Err(AttachError::Missing(format!("programs {}", Vec::from_iter(names).join(", "))));
     }
     let workers = thread::available_parallelism().map_or(1, NonZero::get).min(wanted.len());
     let queue = Mutex::new(wanted);
@@ -221,8 +251,7 @@ fn load_programs(ebpf: &mut Ebpf, names: &[String]) -> Result<(), AttachError> {
         // A poisoned lock still holds the queue.
         let next = queue.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let Some((name, program)) = next else { return Ok(()) };
-        program
-            .load()
+        load(program)
             .map_err(|source| AttachError::Load { program: name.to_owned(), source: Box::new(source) })?;
     };
     thread::scope(|scope| {
@@ -267,9 +296,10 @@ fn attach(program: &mut SchedClassifier, hook: &HookPlan) -> Result<(), AttachEr
 
 /// First on the way in and last on the way out, so that what others do to the packet is inside what we measure.
 fn attach_to(program: &mut SchedClassifier, side: Side, interface: &Interface) -> Result<(), AttachError> {
-    let (kind, order) = match side {
-        Side::Ingress => (TcAttachType::Ingress, LinkOrder::first()),
-        Side::Egress => (TcAttachType::Egress, LinkOrder::last()),
+    let Some(kind) = tc_side(side) else { return Ok(()) };
+    let order = match kind {
+        TcAttachType::Egress => LinkOrder::last(),
+        _ => LinkOrder::first(),
     };
     program
         .attach_with_options(&interface.ifname, kind, TcAttachOptions::TcxOrder(order))
@@ -277,7 +307,16 @@ fn attach_to(program: &mut SchedClassifier, side: Side, interface: &Interface) -
     Ok(())
 }
 
-fn attach_error(ifname: &str, side: Side, source: ProgramError) -> AttachError {
+/// `None`: it is not TC's.
+const fn tc_side(side: Side) -> Option<TcAttachType> {
+    match side {
+        Side::Ingress => Some(TcAttachType::Ingress),
+        Side::Egress => Some(TcAttachType::Egress),
+        Side::Xdp(_) => None,
+    }
+}
+
+pub(super) fn attach_error(ifname: &str, side: Side, source: ProgramError) -> AttachError {
     if fs::exists(format!("/sys/class/net/{ifname}")).is_ok_and(|exists| !exists) {
         return AttachError::Gone { ifname: ifname.to_owned() };
     }
@@ -294,10 +333,7 @@ fn cpus() -> Result<u32, AttachError> {
 #[must_use]
 pub fn other_tracers(plan: &Plan) -> usize {
     let attached = plan.path_places().filter(|(interface, side)| {
-        let kind = match side {
-            Side::Ingress => TcAttachType::Ingress,
-            Side::Egress => TcAttachType::Egress,
-        };
+        let Some(kind) = tc_side(*side) else { return false };
         SchedClassifier::query_tcx(&interface.ifname, kind).is_ok_and(|(_, programs)| {
             programs
                 .iter()

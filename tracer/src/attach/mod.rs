@@ -1,19 +1,22 @@
 //! Puts the eBPF programs on the path, and takes them off.
 //!
 //! [`preflight`] says whether this host can, [`plan()`] says what goes where, [`Attached`] does it and undoes it when
-//! it is dropped. TCX links live as long as their file descriptors, so even SIGKILL leaves nothing on an interface.
+//! it is dropped. TCX and XDP links live as long as their file descriptors, so even SIGKILL leaves nothing on an interface.
 
 mod btf;
 mod error;
 mod load;
 mod locked;
+mod nic;
 mod plan;
 mod preflight;
 mod watch;
+mod xdp;
 
 pub use btf::{BtfError, KERNEL_BTF, kernel_btf, skb_layout};
 pub use error::AttachError;
 pub use load::{Attached, LoadOptions, other_tracers};
-pub use plan::{PlanError, plan};
+pub use plan::{Extras, PlanError, plan};
 pub use preflight::{Preflight, preflight};
 pub use watch::{Vanished, watch};
+pub use xdp::check_xdp;

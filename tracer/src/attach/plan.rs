@@ -2,9 +2,9 @@
 
 mod neighbours;
 
-use hoptrace_common::config::{HookConfig, MAX_HOOKS, OFF_PATH_SEGMENT};
+use hoptrace_common::config::{HookConfig, MAX_HOOKS, MAX_XDP, OFF_PATH_SEGMENT};
 
-use crate::model::{Direction, HookPlan, Hop, Interface, OtherPort, Plan, Role, SegmentPlan, Side};
+use crate::model::{Direction, HookPlan, Hop, Interface, OtherPort, Plan, Role, SegmentPlan, Side, XdpMode};
 
 /// Why a path can not be traced.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -15,29 +15,51 @@ pub enum PlanError {
     /// More interfaces than the tables hold.
     #[error("the path needs {0} hooks, and a trace has room for {MAX_HOOKS}")]
     TooLong(usize),
+    /// XDP was asked for, and there is no NIC to attach to.
+    #[error("--xdp needs a NIC to attach to, and the path does not reach any")]
+    NoNic,
+    /// XDP was asked for, and there are more NICs than its program keeps apart.
+    #[error("--xdp is for {MAX_XDP} NICs at most, and the path has {0}")]
+    TooManyNics(usize),
 }
 
-/// The hooks and segments of a path: both sides of every hop. Hops that share the last place (several NICs) are
-/// alternatives of each other. So are the neighbours, other VMs' ports on the switch before the NIC: they share one
-/// hook in each direction, if there is room for two more.
+/// What is hooked besides both sides of every hop.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Extras<'a> {
+    /// Other VMs' ports on the switch before the NIC.
+    pub neighbours: &'a [OtherPort],
+    /// XDP at the NICs.
+    pub xdp: Option<XdpMode>,
+}
+
+/// The hooks and segments of a path: both sides of every hop, and with XDP a hook before each NIC's on the way in. Hops
+/// that share the last place (several NICs) are alternatives of each other. So are the neighbours, other VMs' ports on
+/// the switch before the NIC: they share one hook in each direction, if there is room for two more.
 ///
 /// # Errors
-/// When the path is too short or too long to be traced.
-pub fn plan(hops: &[Hop], neighbours: &[OtherPort]) -> Result<Plan, PlanError> {
+/// When the path is too short or too long to be traced, or has no NIC for XDP.
+pub fn plan(hops: &[Hop], extras: Extras<'_>) -> Result<Plan, PlanError> {
     let stages = stages(hops);
     if stages.len() < 2 {
         return Err(PlanError::TooShort(stages.len()));
     }
-    let count = hops.len() * 2;
+    let nics = hops.iter().filter(|hop| hop.role == Role::Nic).count();
+    if extras.xdp.is_some() && nics == 0 {
+        return Err(PlanError::NoNic);
+    }
+    if extras.xdp.is_some() && nics > MAX_XDP {
+        return Err(PlanError::TooManyNics(nics));
+    }
+    let count = hops.len() * 2 + if extras.xdp.is_some() { nics } else { 0 };
     if count > MAX_HOOKS {
         return Err(PlanError::TooLong(count));
     }
-    let reaches_nic = hops.last().is_some_and(|hop| hop.role == Role::Nic);
-    let neighbours = if reaches_nic && count + 2 <= MAX_HOOKS { neighbours } else { &[] };
+    let neighbours = if nics > 0 && count + 2 <= MAX_HOOKS { extras.neighbours } else { &[] };
     let mut builder = Builder::default();
-    let egress_total = builder.direction(Direction::Egress, stages.iter());
+    let egress_total = builder.direction(Direction::Egress, &stops(&stages, Direction::Egress, None));
     let ingress_entry = u8::try_from(builder.hooks.len()).unwrap_or(u8::MAX);
-    let ingress_total = builder.direction(Direction::Ingress, stages.iter().rev());
+    let ingress_total =
+        builder.direction(Direction::Ingress, &stops(&stages, Direction::Ingress, extras.xdp));
     let neighbour_totals =
         if neighbours.is_empty() { [OFF_PATH_SEGMENT; 2] } else { builder.add_neighbours(neighbours) };
     let guest = builder.next_segment;
@@ -66,6 +88,36 @@ fn stages(hops: &[Hop]) -> Vec<Vec<&Hop>> {
     stages
 }
 
+/// One hook on the path.
+struct Stop<'a> {
+    hop: &'a Hop,
+    side: Side,
+    label: String,
+}
+
+impl Stop<'_> {
+    /// Whether packets come here right from `before`: between two hooks at NICs, only from the same one.
+    fn follows(&self, before: &HookPlan) -> bool {
+        let is_nic = self.hop.role == Role::Nic && before.config.flags & HookConfig::SHARED != 0;
+        !is_nic || before.interfaces.iter().any(|interface| interface.ifindex == self.hop.ifindex)
+    }
+}
+
+/// The hooks of one direction in the order its packets pass them, alternatives together.
+fn stops<'a>(stages: &[Vec<&'a Hop>], direction: Direction, xdp: Option<XdpMode>) -> Vec<Vec<Stop<'a>>> {
+    let at = |stage: &Vec<&'a Hop>, side: &dyn Fn(&Hop) -> Side, name: Option<&str>| {
+        let stop = |hop: &&'a Hop| Stop { hop, side: side(hop), label: label(hop, name, stage.len()) };
+        stage.iter().map(stop).collect::<Vec<_>>()
+    };
+    let mut stops: Vec<_> = stages.iter().map(|stage| at(stage, &|hop| side(hop, direction), None)).collect();
+    if direction == Direction::Ingress {
+        let xdp = xdp.zip(stages.last()).map(|(mode, nics)| at(nics, &|_| Side::Xdp(mode), Some("xdp")));
+        stops.extend(xdp);
+        stops.reverse();
+    }
+    stops
+}
+
 struct Builder {
     hooks: Vec<HookPlan>,
     segments: Vec<SegmentPlan>,
@@ -85,19 +137,15 @@ impl Default for Builder {
 }
 
 impl Builder {
-    /// Adds the hooks of one direction, the stages given in the order its packets pass them. Gives the segment of
-    /// the whole way.
-    fn direction<'a>(
-        &mut self,
-        direction: Direction,
-        stages: impl ExactSizeIterator<Item = &'a Vec<&'a Hop>>,
-    ) -> u8 {
+    /// Adds the hooks of one direction, given in the order its packets pass them. Gives the segment of the whole way.
+    fn direction(&mut self, direction: Direction, stages: &[Vec<Stop<'_>>]) -> u8 {
         let first = self.hooks.len();
         let last_stage = stages.len() - 1;
         let mut before: Vec<usize> = Vec::new();
-        for (position, stage) in stages.enumerate() {
+        for (position, stage) in stages.iter().enumerate() {
             let mut here = Vec::new();
-            for hop in stage {
+            for stop in stage {
+                let hop = stop.hop;
                 let place = self.hooks.len();
                 let mut config = HookConfig { direction: direction.index(), ..HookConfig::default() };
                 for (on, flag) in [
@@ -108,15 +156,16 @@ impl Builder {
                 ] {
                     config.flags |= if on { flag } else { 0 };
                 }
-                for from in &before {
+                let from = |from: &&usize| self.hooks.get(**from).is_some_and(|before| stop.follows(before));
+                for from in before.iter().filter(from).collect::<Vec<_>>() {
                     let segment = self.segment(direction, *from, place, false);
                     set_segment(&mut config, *from, segment);
                 }
                 here.push(place);
                 self.hooks.push(HookPlan {
-                    label: label(hop, stage.len()),
+                    label: stop.label.clone(),
                     interfaces: vec![Interface { ifname: hop.ifname.clone(), ifindex: hop.ifindex }],
-                    side: side(hop, direction),
+                    side: stop.side,
                     direction,
                     config,
                 });
@@ -170,9 +219,10 @@ fn side(hop: &Hop, direction: Direction) -> Side {
     if outward { Side::Egress } else { Side::Ingress }
 }
 
-fn label(hop: &Hop, alternatives: usize) -> String {
-    let role = hop.role.as_str();
-    if alternatives > 1 { format!("{role}:{}", hop.ifname) } else { role.to_owned() }
+/// `name` is that of the role where it is not given.
+fn label(hop: &Hop, name: Option<&str>, alternatives: usize) -> String {
+    let name = name.unwrap_or(hop.role.as_str());
+    if alternatives > 1 { format!("{name}:{}", hop.ifname) } else { name.to_owned() }
 }
 
 #[cfg(test)]

@@ -146,6 +146,7 @@ impl Collector {
             off_path: self.latencies.of(OFF_PATH_SEGMENT),
             guest: self.latencies.of(self.plan.guest),
             neighbours: self.plan.neighbours.iter().map(|port| self.neighbours.of(port)).collect(),
+            notes: Vec::new(),
             tracer: TracerCost { hooks: self.plan.hooks.len(), ..tracer },
         }
     }

@@ -32,7 +32,7 @@ pub use path::{
     BridgeKind, Hop, InterfaceState, Node, OtherPort, Path, PathKind, PathSummary, Problem, Role,
     Traceability,
 };
-pub use plan::{HookPlan, Interface, Plan, SegmentPlan, Side};
+pub use plan::{HookPlan, Interface, Plan, SegmentPlan, Side, XdpMode};
 pub use port::VmPort;
 pub use printable::Printable;
 pub use snapshot::{

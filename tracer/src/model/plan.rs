@@ -4,6 +4,26 @@ use hoptrace_common::config::HookConfig;
 
 use super::{Direction, IfIndex, OtherPort};
 
+/// Where an XDP program runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum XdpMode {
+    /// In the driver, before there is an skb.
+    Native,
+    /// In the network stack, behind the driver.
+    Generic,
+}
+
+impl XdpMode {
+    /// As on the command line.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Native => "native",
+            Self::Generic => "generic",
+        }
+    }
+}
+
 /// Which side of an interface a hook is on, as `tc` names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Side {
@@ -11,6 +31,8 @@ pub enum Side {
     Ingress,
     /// Frames the host sends to the interface.
     Egress,
+    /// Frames the host receives from the interface, before `tc ingress` sees them.
+    Xdp(XdpMode),
 }
 
 impl Side {
@@ -20,6 +42,8 @@ impl Side {
         match self {
             Self::Ingress => "tc ingress",
             Self::Egress => "tc egress",
+            Self::Xdp(XdpMode::Native) => "native xdp",
+            Self::Xdp(XdpMode::Generic) => "generic xdp",
         }
     }
 }
@@ -96,6 +120,14 @@ impl HookPlan {
 }
 
 impl Plan {
+    /// The mode of the XDP hooks, if there are any, and each with its number.
+    pub fn xdp_hooks(&self) -> impl Iterator<Item = (usize, XdpMode, &Interface)> {
+        self.hooks.iter().enumerate().filter_map(|(number, hook)| match hook.side {
+            Side::Xdp(mode) => Some((number, mode, hook.interfaces.first()?)),
+            Side::Ingress | Side::Egress => None,
+        })
+    }
+
     /// Where hooks are on the path: interfaces and sides of them.
     pub fn path_places(&self) -> impl Iterator<Item = (&Interface, Side)> {
         let hooks = self.hooks.iter().filter(|hook| !hook.is_neighbour());

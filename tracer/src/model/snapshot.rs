@@ -220,6 +220,8 @@ pub struct Snapshot {
     pub guest: Latencies,
     /// Other VMs' ports on the same switch.
     pub neighbours: Vec<Neighbour>,
+    /// What else is to know about the trace, such as what attaching changed on the host; a line each.
+    pub notes: Vec<String>,
     /// What tracing cost.
     pub tracer: TracerCost,
 }

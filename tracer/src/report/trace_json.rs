@@ -5,7 +5,8 @@ use serde_json::json;
 use crate::model::TraceReport;
 
 /// One JSON object on one line, without a newline:
-/// `{schema:"hoptrace.trace/1", instance, path, duration_s, filter, directions, off_path, guest, neighbours, tracer}`.
+/// `{schema:"hoptrace.trace/1", instance, path, duration_s, filter, directions, off_path, guest, neighbours, notes,
+/// tracer}`.
 ///
 /// Latencies are in nanoseconds, and null where no packet was measured.
 #[must_use]
@@ -21,6 +22,7 @@ pub fn trace_json(report: &TraceReport<'_>) -> String {
         "off_path": snapshot.off_path,
         "guest": snapshot.guest,
         "neighbours": snapshot.neighbours,
+        "notes": snapshot.notes,
         "tracer": snapshot.tracer,
     })
     .to_string()

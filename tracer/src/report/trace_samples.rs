@@ -134,6 +134,7 @@ pub(super) fn snapshot(count: u64) -> Snapshot {
         off_path: latencies(0, 0),
         guest: latencies(count, 150_000),
         neighbours: Vec::new(),
+        notes: Vec::new(),
         tracer: TracerCost {
             hooks: 8,
             ns_per_hook: (count > 0).then_some(118.4),

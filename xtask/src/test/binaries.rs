@@ -8,7 +8,7 @@ use hoptrace_tests::lab::Folders;
 use crate::executables;
 
 /// Tests that run in the lab and in VMs alike.
-const EVERYWHERE: [&str; 1] = ["losses"];
+const EVERYWHERE: [&str; 2] = ["losses", "xdp"];
 
 /// A built file of `tests/tests`.
 #[derive(Debug)]

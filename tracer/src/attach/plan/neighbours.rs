@@ -23,13 +23,13 @@ impl Builder {
             total_segment: self.unnamed_segment(),
             ..HookConfig::default()
         };
-        for from in self.ends(HookConfig::TERMINAL, Direction::Egress, |(from, to)| (to, from)) {
+        for from in self.before_nic(Direction::Egress, |(from, to)| (to, from)) {
             let segment = self.segment(Direction::Egress, from, place, true);
             set_segment(&mut config, from, segment);
         }
         for hook in self.hooks.iter_mut().filter(|hook| hook.direction == Direction::Egress) {
-            let terminal = hook.config.flags & HookConfig::TERMINAL != 0;
-            hook.config.beside = if terminal { 0 } else { 1 << place };
+            let at_nic = hook.config.flags & HookConfig::SHARED != 0;
+            hook.config.beside = if at_nic { 0 } else { 1 << place };
         }
         self.hooks.push(hook(ports, Direction::Egress, Side::Egress, config));
         config.total_segment
@@ -38,7 +38,7 @@ impl Builder {
     fn way_in(&mut self, ports: &[OtherPort]) -> u8 {
         let place = self.hooks.len();
         let total = self.unnamed_segment();
-        for to in self.ends(HookConfig::ENTRY, Direction::Ingress, |ends| ends) {
+        for to in self.before_nic(Direction::Ingress, |ends| ends) {
             let segment = self.segment(Direction::Ingress, place, to, true);
             if let Some(hook) = self.hooks.get_mut(to) {
                 set_segment(&mut hook.config, place, segment);
@@ -46,7 +46,7 @@ impl Builder {
         }
         let mut later = 0;
         for (place, hook) in self.hooks.iter_mut().enumerate() {
-            if hook.direction == Direction::Ingress && hook.config.flags & HookConfig::ENTRY == 0 {
+            if hook.direction == Direction::Ingress && hook.config.flags & HookConfig::SHARED == 0 {
                 hook.config.total_from_neighbour = total;
                 later |= 1 << place;
             }
@@ -62,18 +62,20 @@ impl Builder {
         total
     }
 
-    /// The hooks at the other end of all segments of `direction` that have a hook with `flag` at one end; `order` puts
-    /// that end first.
-    fn ends(
+    /// The hooks of `direction` next to those at the NICs, on the VM's side; `order` puts the end of a segment that is
+    /// nearer to the wire first.
+    fn before_nic(
         &self,
-        flag: u8,
         direction: Direction,
         order: impl Fn((usize, usize)) -> (usize, usize),
     ) -> Vec<usize> {
         let segments = self.segments.iter().filter(|segment| segment.direction == direction);
+        let at_nic = |place: usize| {
+            self.hooks.get(place).is_some_and(|hook| hook.config.flags & HookConfig::SHARED != 0)
+        };
         let mut ends: Vec<usize> = segments
             .map(|segment| order((segment.from, segment.to)))
-            .filter(|(end, _)| self.hooks.get(*end).is_some_and(|hook| hook.config.flags & flag != 0))
+            .filter(|(outer, inner)| at_nic(*outer) && !at_nic(*inner))
             .map(|(_, other)| other)
             .collect();
         ends.dedup();

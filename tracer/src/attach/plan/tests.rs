@@ -14,10 +14,14 @@ fn hops(hops: &[(Role, &str)]) -> Vec<Hop> {
         .collect()
 }
 
+fn with(neighbours: &[OtherPort]) -> Extras<'_> {
+    Extras { neighbours, ..Extras::default() }
+}
+
 #[test]
 fn the_hybrid_path_gets_eight_hooks_in_path_order() {
     let hops = hops(&[(Role::Tap, "tap1"), (Role::Qvb, "qvb1"), (Role::Qvo, "qvo1"), (Role::Nic, "ens3")]);
-    let plan = super::plan(&hops, &[]).unwrap();
+    let plan = super::plan(&hops, Extras::default()).unwrap();
     let hooks: Vec<_> =
         plan.hooks.iter().map(|hook| (hook.interfaces[0].ifname.as_str(), hook.side.name())).collect();
     assert_eq!(
@@ -48,7 +52,7 @@ fn the_hybrid_path_gets_eight_hooks_in_path_order() {
 #[test]
 fn two_nics_are_alternatives() {
     let hops = hops(&[(Role::Tap, "tap1"), (Role::Qvo, "qvo1"), (Role::Nic, "ens3"), (Role::Nic, "ens4")]);
-    let plan = super::plan(&hops, &[]).unwrap();
+    let plan = super::plan(&hops, Extras::default()).unwrap();
     let from_qvo: Vec<_> = plan
         .segments
         .iter()
@@ -61,9 +65,9 @@ fn two_nics_are_alternatives() {
 
 #[test]
 fn a_path_of_one_interface_can_not_be_traced() {
-    assert_eq!(plan(&hops(&[(Role::Tap, "tap1")]), &[]), Err(PlanError::TooShort(1)));
+    assert_eq!(plan(&hops(&[(Role::Tap, "tap1")]), Extras::default()), Err(PlanError::TooShort(1)));
     let many: Vec<_> = (0..9).map(|_| (Role::Nic, "ens3")).chain([(Role::Tap, "t")]).collect();
-    assert!(matches!(plan(&hops(&many), &[]), Err(PlanError::TooLong(20))));
+    assert!(matches!(plan(&hops(&many), Extras::default()), Err(PlanError::TooLong(20))));
 }
 
 #[test]
@@ -74,7 +78,7 @@ fn neighbours_are_alternatives_to_the_nic() {
         ifindex: IfIndex(index),
         mac: None,
     });
-    let plan = super::plan(&hops, &ports).unwrap();
+    let plan = super::plan(&hops, with(&ports)).unwrap();
     let [out, into] = &plan.hooks[8..] else { panic!("{:?}", plan.hooks) };
     for (hook, side) in [(out, Side::Egress), (into, Side::Ingress)] {
         let ifnames: Vec<_> = hook.interfaces.iter().map(|interface| interface.ifname.as_str()).collect();
@@ -109,9 +113,77 @@ fn neighbours_are_alternatives_to_the_nic() {
 fn neighbours_need_a_path_to_the_nic_and_room() {
     let port = OtherPort { ifname: "qvo2".to_owned(), ifindex: IfIndex(7), mac: None };
     let cut = hops(&[(Role::Tap, "tap1"), (Role::Qvb, "qvb1"), (Role::Qvo, "qvo1")]);
-    assert_eq!(super::plan(&cut, std::slice::from_ref(&port)).unwrap().hooks.len(), 6);
+    assert_eq!(super::plan(&cut, with(std::slice::from_ref(&port))).unwrap().hooks.len(), 6);
     let nics = [(Role::Nic, "a"), (Role::Nic, "b"), (Role::Nic, "c"), (Role::Nic, "d"), (Role::Nic, "e")];
     let long = hops(&[&[(Role::Tap, "tap1"), (Role::Qvb, "qvb1"), (Role::Qvo, "qvo1")][..], &nics].concat());
-    let plan = super::plan(&long, &[port]).unwrap();
+    let plan = super::plan(&long, with(&[port])).unwrap();
     assert_eq!((plan.hooks.len(), plan.neighbours.len(), plan.neighbour_entries), (16, 0, 0));
+}
+
+#[test]
+fn xdp_comes_before_the_nic_on_the_way_in() {
+    let hops = hops(&[
+        (Role::Tap, "tap1"),
+        (Role::Qvb, "qvb1"),
+        (Role::Qvo, "qvo1"),
+        (Role::Nic, "ens3"),
+        (Role::Nic, "ens4"),
+    ]);
+    let port = [OtherPort { ifname: "qvo2".to_owned(), ifindex: IfIndex(7), mac: None }];
+    let plan = super::plan(&hops, Extras { neighbours: &port, xdp: Some(XdpMode::Native) }).unwrap();
+    let ingress: Vec<_> = plan
+        .hooks
+        .iter()
+        .filter(|hook| hook.direction == Direction::Ingress)
+        .map(|hook| (hook.label.as_str(), hook.side.name(), hook.config.flags & HookConfig::ENTRY != 0))
+        .collect();
+    assert_eq!(
+        ingress,
+        [
+            ("xdp:ens3", "native xdp", true),
+            ("xdp:ens4", "native xdp", true),
+            ("nic:ens3", "tc ingress", false),
+            ("nic:ens4", "tc ingress", false),
+            ("qvo", "tc egress", false),
+            ("qvb", "tc ingress", false),
+            ("tap", "tc egress", false),
+            ("neighbour", "tc ingress", true),
+        ]
+    );
+    let label = |place: usize| plan.hooks[place].label.as_str();
+    let segments: Vec<_> = plan
+        .segments
+        .iter()
+        .filter(|segment| segment.direction == Direction::Ingress)
+        .map(|segment| (label(segment.from), label(segment.to)))
+        .collect();
+    assert_eq!(
+        segments,
+        [
+            ("xdp:ens3", "nic:ens3"),
+            ("xdp:ens4", "nic:ens4"),
+            ("nic:ens3", "qvo"),
+            ("nic:ens4", "qvo"),
+            ("qvo", "qvb"),
+            ("qvb", "tap"),
+            ("neighbour", "qvo"),
+        ]
+    );
+    let xdp: Vec<_> = plan
+        .xdp_hooks()
+        .map(|(number, mode, interface)| (number, mode.name(), interface.ifindex.0))
+        .collect();
+    assert_eq!((xdp, plan.entries), (vec![(5, "native", 4), (6, "native", 5)], [0, 5]));
+    let (neighbour, qvo) = (plan.hooks.last().unwrap(), 9);
+    assert_eq!((neighbour.config.later, label(qvo)), (0b1110 << 8, "qvo"));
+}
+
+#[test]
+fn xdp_needs_a_nic() {
+    let cut = hops(&[(Role::Tap, "tap1"), (Role::Qvb, "qvb1"), (Role::Qvo, "qvo1")]);
+    let xdp = Extras { xdp: Some(XdpMode::Generic), ..Extras::default() };
+    assert_eq!(super::plan(&cut, xdp), Err(PlanError::NoNic));
+    let nics = [(Role::Nic, "a"), (Role::Nic, "b"), (Role::Nic, "c"), (Role::Nic, "d"), (Role::Nic, "e")];
+    let many = hops(&[&[(Role::Tap, "tap1")][..], &nics].concat());
+    assert_eq!(super::plan(&many, xdp), Err(PlanError::TooManyNics(5)));
 }

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     cli::{CliError, CommonArgs, find_path, output},
-    model::{PacketFilter, Path},
+    model::{PacketFilter, Path, XdpMode},
 };
 
 /// Which packets of which VM, and for how long.
@@ -41,6 +41,28 @@ pub(in crate::cli) struct LiveArgs {
     /// Leave the ports of the host's other VMs alone; what goes to them then counts as lost
     #[arg(long)]
     path_only: bool,
+    /// Follow packets from XDP at the NIC on, before TC sees them. This changes the host while it lasts: native XDP may
+    /// reset the NIC and turn offloads off, generic XDP copies packets; the report says what it was
+    #[arg(long, value_enum, value_name = "MODE")]
+    xdp: Option<Xdp>,
+}
+
+/// Where an XDP program runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Xdp {
+    /// In the driver
+    Native,
+    /// In the network stack, behind the driver
+    Generic,
+}
+
+impl From<Xdp> for XdpMode {
+    fn from(xdp: Xdp) -> Self {
+        match xdp {
+            Xdp::Native => Self::Native,
+            Xdp::Generic => Self::Generic,
+        }
+    }
 }
 
 /// Programs attached, packets admitted.
@@ -71,7 +93,7 @@ impl LiveArgs {
         let filter = PacketFilter::from_words(&self.filter)?;
         let (path, _) = find_path(common, &self.vm).await?;
         let mut endings = Endings::new()?;
-        let mut session = Session::start(&path, &self.options(common, filter.to_kernel(), emission))?;
+        let mut session = Session::start(&path, &self.options(common, filter.to_kernel(), emission)).await?;
         endings.watch(session.plan());
         session.open();
         endings.begin(self.duration, self.cmd.as_deref())?;
@@ -88,6 +110,7 @@ impl LiveArgs {
             filter,
             budget: self.count,
             path_only: self.path_only,
+            xdp: self.xdp.map(XdpMode::from),
             emission,
             debug: common.verbose >= 2,
         }

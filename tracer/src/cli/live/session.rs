@@ -11,10 +11,10 @@ use log::Log;
 
 use super::ending::Endings;
 use crate::{
-    attach::{self, Attached, LoadOptions},
+    attach::{self, Attached, Extras, LoadOptions},
     cli::{CliError, output},
     collect::{Collector, CostMeter, Progress, Records},
-    model::{Path, Plan, Printable, Snapshot, Tail, Traceability, TracerCost},
+    model::{Path, Plan, Printable, Snapshot, Tail, Traceability, TracerCost, XdpMode},
 };
 
 /// How often the table is looked at while the last packets come in.
@@ -29,6 +29,8 @@ pub(in crate::cli) struct SessionOptions {
     pub(in crate::cli) budget: Option<u64>,
     /// Whether to leave the neighbours' ports alone.
     pub(in crate::cli) path_only: bool,
+    /// Whether XDP is hooked, too.
+    pub(in crate::cli) xdp: Option<XdpMode>,
     pub(in crate::cli) emission: Emission,
     /// Whether the programs shall tell what they do.
     pub(in crate::cli) debug: bool,
@@ -62,7 +64,7 @@ pub(in crate::cli) struct Session {
 
 impl Session {
     /// Loads and attaches; no packet is admitted yet.
-    pub(in crate::cli) fn start(path: &Path, options: &SessionOptions) -> Result<Self, CliError> {
+    pub(in crate::cli) async fn start(path: &Path, options: &SessionOptions) -> Result<Self, CliError> {
         match &path.traceability {
             Traceability::Fully => {}
             Traceability::Partly { why } => output::note(&format!("tracing a part of the path only: {why}")),
@@ -75,8 +77,11 @@ impl Session {
             );
         }
         let neighbours: &[_] = if options.path_only { &[] } else { &path.other_ports };
-        let plan = attach::plan(&path.hops, neighbours)
+        let plan = attach::plan(&path.hops, Extras { neighbours, xdp: options.xdp })
             .map_err(|error| CliError::new(format!("cannot trace: {error}")))?;
+        attach::check_xdp(&plan)
+            .await
+            .map_err(|error| CliError::new(Printable(&error.to_string()).to_string()))?;
         if attach::other_tracers(&plan) > 0 {
             output::note(
                 "another hoptrace traces these interfaces: both go on, and each one's figures contain the other's cost",
@@ -179,13 +184,14 @@ impl Session {
         let (runs, time_ns) = self.attached.run_statistics();
         #[allow(clippy::cast_precision_loss, reason = "a mean")]
         let ns_per_hook = (runs > 0).then(|| time_ns as f64 / runs as f64);
-        self.collector.snapshot(TracerCost {
+        let cost = TracerCost {
             ns_per_hook,
             runs_measured: runs,
             cpu_pct: self.cost.cpu_pct(),
             map_bytes: self.attached.locked_bytes(),
             ..TracerCost::default()
-        })
+        };
+        Snapshot { notes: self.attached.notes(), ..self.collector.snapshot(cost) }
     }
 
     /// Admits nothing new and waits for the packets on their way: at most until each has come or timed out.

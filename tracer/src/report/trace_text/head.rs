@@ -71,6 +71,9 @@ impl Page<'_> {
                 2,
             ));
         }
+        for note in &report.snapshot.notes {
+            lines.extend(self.flow(&[Piece::plain(format!("note: {}", Printable(note)))], " ", 2));
+        }
         lines
     }
 }

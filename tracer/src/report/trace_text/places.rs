@@ -26,7 +26,7 @@ impl Ends {
 pub(super) fn ends(path: &Path, segment: &Segment) -> Ends {
     let (from, to) = (find(path, &segment.from), find(path, &segment.to));
     let role = |hop: Option<&Hop>, label: &str| {
-        hop.map_or_else(|| Printable(label).to_string(), |hop| hop.role.as_str().to_owned())
+        hop.map_or_else(|| Printable(label).to_string(), |_| Printable(layer(label)).to_string())
     };
     // Without a hop of the path they are the neighbours, all together.
     let name = |hop: Option<&Hop>| {
@@ -44,14 +44,24 @@ pub(super) fn ends(path: &Path, segment: &Segment) -> Ends {
 /// A hook by its role and interface: `tap tapc3d70d5c-a9`.
 pub(super) fn hook(path: &Path, label: &str) -> String {
     match find(path, label) {
-        Some(hop) => format!("{} {}", hop.role.as_str(), Printable(&hop.ifname)),
+        Some(hop) => format!("{} {}", Printable(layer(label)), Printable(&hop.ifname)),
         None => Printable(label).to_string(),
     }
 }
 
-/// The hop a hook's label means: its role, with the interface behind a colon where several have that role.
+/// What a hook's label says before the interface.
+fn layer(label: &str) -> &str {
+    label.split_once(':').map_or(label, |(layer, _)| layer)
+}
+
+/// The hop a hook's label means: its role, with the interface behind a colon where several have that role. XDP is at the
+/// NIC.
 fn find<'a>(path: &'a Path, label: &str) -> Option<&'a Hop> {
-    let (role, ifname) = label.split_once(':').map_or((label, None), |(role, ifname)| (role, Some(ifname)));
+    let ifname = label.split_once(':').map(|(_, ifname)| ifname);
+    let role = match layer(label) {
+        "xdp" => Role::Nic.as_str(),
+        role => role,
+    };
     path.hops.iter().find(|hop| hop.role.as_str() == role && ifname.is_none_or(|ifname| hop.ifname == ifname))
 }
 

@@ -1,0 +1,144 @@
+//! XDP at the NIC: a segment of its own, refused where it can not be, and gone when the tracer is.
+
+#![allow(
+    clippy::indexing_slicing,
+    clippy::expect_used,
+    reason = "a panic is a failed test; a JSON value that is missing reads as null"
+)]
+
+use std::process::Command;
+
+use anyhow::{Context as _, Result, ensure};
+use hoptrace_tests::{
+    Tracer, hoptrace,
+    lab::{Lab, Trap},
+};
+use rustix::process::Signal;
+use serde_json::Value;
+
+const PINGS: u64 = 100;
+const DATAGRAMS: u64 = 2_000;
+const MODES: [&str; 2] = ["native", "generic"];
+/// In path order.
+const SEGMENTS: [[&str; 2]; 4] = [["xdp", "nic"], ["nic", "qvo"], ["qvo", "qvb"], ["qvb", "tap"]];
+
+fn output(program: &str, args: &[&str]) -> Result<String> {
+    let output = Command::new(program).args(args).output().with_context(|| format!("run {program}"))?;
+    ensure!(output.status.success(), "{program} {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    Ok(String::from_utf8(output.stdout)?)
+}
+
+/// The name of the XDP program at `ifname`, if there is one.
+fn xdp_program(ifname: &str) -> Result<Option<String>> {
+    let links: Value = serde_json::from_str(&output("ip", &["-json", "-details", "link", "show", ifname])?)?;
+    let program = &links[0]["xdp"]["prog"];
+    Ok(program.is_object().then(|| program["name"].as_str().unwrap_or_default().to_owned()))
+}
+
+/// Each packet of the way in was seen at each hook, in path order.
+fn assert_all_at_every_hook(report: &Value, packets: u64) -> Result<()> {
+    let found = &report["directions"]["ingress"];
+    let ledger = &found["ledger"];
+    ensure!(ledger["entered"] == packets && ledger["completed"] == packets, "{ledger}");
+    ensure!(ledger["balanced"] == true && ledger["joined_midway"] == 0, "{ledger}");
+    for (segment, [from, to]) in found["segments"].as_array().context("no segments")?.iter().zip(SEGMENTS) {
+        ensure!(segment["from"] == from && segment["to"] == to && segment["count"] == packets, "{segment}");
+    }
+    ensure!(report["off_path"]["count"] == 0, "{}", report["off_path"]);
+    Ok(())
+}
+
+#[test]
+#[ignore = "needs the lab or a VM: cargo xtask test"]
+fn xdp_to_nic_is_a_segment_that_every_packet_takes() -> Result<()> {
+    let lab = Lab::from_env()?;
+    let guest = lab.guest("yjwang-test-1")?;
+    let count = PINGS.to_string();
+    for mode in MODES {
+        let offloads = output("ethtool", &["-k", &lab.nic])?;
+        let tracer = Tracer::start(&["trace", &guest.port_id, "icmp", "--json", "--xdp", mode])?;
+        let ping = lab.wire("ping", ["-q", "-c", &count, "-i", "0.005", &guest.ipv4.to_string()]).output()?;
+        ensure!(ping.status.success(), "{ping:?}");
+        let report = tracer.finish()?;
+        assert_all_at_every_hook(&report, PINGS).context(mode)?;
+        let note = report["notes"][0].as_str().context("no note")?;
+        ensure!(note.starts_with(&format!("{mode} XDP at {} (driver veth)", lab.nic)), "{note}");
+
+        let tracer = Tracer::start(&["trace", &guest.port_id, "udp", "--json", "--xdp", mode])?;
+        lab.wire_udp_exact(guest, DATAGRAMS, 64)?;
+        let report = tracer.finish()?;
+        assert_all_at_every_hook(&report, DATAGRAMS).context(mode)?;
+        ensure!(output("ethtool", &["-k", &lab.nic])? == offloads, "{mode} XDP left other offloads behind");
+    }
+    Ok(())
+}
+
+#[test]
+#[ignore = "needs the lab or a VM: cargo xtask test"]
+fn no_xdp_program_stays_however_the_tracer_ends() -> Result<()> {
+    let lab = Lab::from_env()?;
+    let guest = lab.guest("yjwang-test-1")?;
+    for mode in MODES {
+        for signal in [Signal::INT, Signal::KILL] {
+            ensure!(xdp_program(&lab.nic)?.is_none(), "a program is there before");
+            let tracer = Tracer::start(&["trace", &guest.port_id, "--xdp", mode])?;
+            let program = xdp_program(&lab.nic)?.context("no program is attached")?;
+            ensure!(program.starts_with("hop_xdp"), "{program}");
+            tracer.signal(signal)?;
+            tracer.wait()?;
+            ensure!(xdp_program(&lab.nic)?.is_none(), "{mode}: a program is left after {signal:?}");
+        }
+    }
+    Ok(())
+}
+
+/// Runs `hoptrace trace`, which must end with exit code 1 and one line that has these words in it.
+fn refused(args: &[&str], words: &[&str]) -> Result<()> {
+    let output = hoptrace([&["trace"], args].concat())?.output()?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.code() == Some(1) && said.lines().count() == 1, "{args:?}: {said}");
+    for word in words {
+        ensure!(said.contains(word), "{args:?} does not say {word:?}: {said}");
+    }
+    Ok(())
+}
+
+#[test]
+#[ignore = "needs the lab or a VM: cargo xtask test"]
+fn xdp_is_refused_where_a_program_is_already() -> Result<()> {
+    let lab = Lab::from_env()?;
+    let guest = lab.guest("yjwang-test-1")?;
+    let first = Tracer::start(&["trace", &guest.port_id, "--xdp", "generic"])?;
+    let holder = xdp_program(&lab.nic)?;
+    for mode in MODES {
+        let words = [&lab.nic, "has an XDP program already", "hop_xdp_generic", &format!("--xdp {mode}")];
+        refused(&[&guest.port_id, "--xdp", mode], &words)?;
+    }
+    ensure!(xdp_program(&lab.nic)? == holder, "the program that was there is another one now");
+    first.signal(Signal::INT)?;
+    first.wait()?;
+    Ok(())
+}
+
+#[test]
+#[ignore = "needs the lab or a VM: cargo xtask test"]
+fn native_xdp_is_refused_where_the_driver_has_none_and_nothing_stays() -> Result<()> {
+    const SECOND_NIC: &str = "ens4";
+    let lab = Lab::from_env()?;
+    let guest = lab.guest("yjwang-test-1")?;
+    let _nic =
+        Trap::set("ip", &["link", "add", SECOND_NIC, "up", "type", "ifb"], &["link", "del", SECOND_NIC])?;
+    let bridge = lab.provider_bridge.as_str();
+    let _port = Trap::set("ovs-vsctl", &["add-port", bridge, SECOND_NIC], &["del-port", bridge, SECOND_NIC])?;
+    refused(&[&guest.port_id, "--xdp", "native"], &["driver of ens4", "native XDP", "--xdp generic"])?;
+    ensure!(xdp_program(&lab.nic)?.is_none(), "a program is left at the first NIC");
+    // Generic XDP works with every driver, at both.
+    let tracer = Tracer::start(&["trace", &guest.port_id, "icmp", "--json", "--xdp", "generic"])?;
+    let ping = lab.wire("ping", ["-q", "-c", "10", "-i", "0.01", &guest.ipv4.to_string()]).output()?;
+    ensure!(ping.status.success(), "{ping:?}");
+    let report = tracer.finish()?;
+    let first = &report["directions"]["ingress"]["segments"][0];
+    ensure!(first["from"] == "xdp:ens3" && first["to"] == "nic:ens3" && first["count"] == 10, "{first}");
+    ensure!(report["directions"]["ingress"]["ledger"]["completed"] == 10, "{report}");
+    Ok(())
+}

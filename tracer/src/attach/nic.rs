@@ -1,0 +1,208 @@
+//! What attaching XDP changes at a NIC: looked up before, and compared with later.
+
+use std::{ffi::c_void, fs, os::unix::net::UnixDatagram};
+
+use rustix::ioctl::{Opcode, Updater, ioctl};
+
+use crate::model::XdpMode;
+
+const SIOCETHTOOL: Opcode = 0x8946;
+const ETHTOOL_GDRVINFO: u32 = 0x03;
+/// What `ethtool -k` shows first, and the command that asks for it.
+const OFFLOADS: [(&str, u32); 7] = [
+    ("rx-checksumming", 0x14),
+    ("tx-checksumming", 0x16),
+    ("scatter-gather", 0x18),
+    ("tcp-segmentation-offload", 0x1e),
+    ("generic-segmentation-offload", 0x23),
+    ("generic-receive-offload", 0x2b),
+    (LRO, 0x25),
+];
+/// One bit of several that come together.
+const LRO: &str = "large-receive-offload";
+const ETH_FLAG_LRO: u32 = 1 << 15;
+const VETH: &str = "veth";
+
+/// A NIC with an XDP program, as it was before that was attached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Nic {
+    ifname: String,
+    mode: XdpMode,
+    driver: Option<String>,
+    before: State,
+}
+
+/// What may change.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct State {
+    /// Whether each of [`OFFLOADS`] is on; `None` where the kernel does not say.
+    offloads: Vec<Option<bool>>,
+    /// How often the carrier went away.
+    carrier_losses: Option<u64>,
+}
+
+impl Nic {
+    /// Looks at it.
+    pub(super) fn look(ifname: &str, mode: XdpMode) -> Self {
+        Self { ifname: ifname.to_owned(), mode, driver: driver(ifname), before: State::look(ifname) }
+    }
+
+    /// What is different now, in one line.
+    pub(super) fn changes(&self) -> String {
+        self.compared(&State::look(&self.ifname))
+    }
+
+    fn compared(&self, now: &State) -> String {
+        let mut changes: Vec<String> = Vec::new();
+        for (((name, _), before), now) in OFFLOADS.iter().zip(&self.before.offloads).zip(&now.offloads) {
+            match (before, now) {
+                (Some(false), Some(true)) => changes.push(format!("{name} went on")),
+                (Some(true), Some(false)) => changes.push(format!("{name} went off")),
+                _ => {}
+            }
+        }
+        if let (Some(before), Some(now)) = (self.before.carrier_losses, now.carrier_losses)
+            && now > before
+        {
+            changes.push(format!("the link went down {} time(s)", now - before));
+        }
+        if changes.is_empty() {
+            changes.push("offloads and link are as before".to_owned());
+        }
+        let driver = self.driver.as_deref().unwrap_or("unknown");
+        let also = match self.mode {
+            XdpMode::Native if driver == VETH => {
+                "; its peer now cuts large packets into frames before they come here"
+            }
+            XdpMode::Native => "",
+            XdpMode::Generic => "; the kernel copies packets that are not in one piece of memory",
+        };
+        format!(
+            "{mode} XDP at {ifname} (driver {driver}): {changes}{also}",
+            mode = self.mode.name(),
+            ifname = self.ifname,
+            changes = changes.join(", ")
+        )
+    }
+}
+
+impl State {
+    fn look(ifname: &str) -> Self {
+        let offload = |(name, command): &(&str, u32)| {
+            let value = ask_value(ifname, *command)?;
+            Some(if *name == LRO { value & ETH_FLAG_LRO != 0 } else { value != 0 })
+        };
+        let losses = fs::read_to_string(format!("/sys/class/net/{ifname}/carrier_down_count"));
+        Self {
+            offloads: OFFLOADS.iter().map(offload).collect(),
+            carrier_losses: losses.ok().and_then(|text| text.trim().parse().ok()),
+        }
+    }
+}
+
+/// `struct ethtool_value`.
+#[repr(C)]
+struct Value {
+    command: u32,
+    data: u32,
+}
+
+/// `struct ethtool_drvinfo`.
+#[repr(C)]
+struct DriverInfo {
+    command: u32,
+    driver: [u8; 32],
+    rest: [u8; 160],
+}
+
+/// `struct ifreq` with a pointer in its union.
+#[repr(C)]
+struct Request {
+    ifname: [u8; 16],
+    data: *mut c_void,
+    rest: [u64; 2],
+}
+
+const _: () = assert!(size_of::<Request>() == 40 && size_of::<DriverInfo>() == 196);
+
+fn ask_value(ifname: &str, command: u32) -> Option<u32> {
+    let mut value = Value { command, data: 0 };
+    ask(ifname, (&raw mut value).cast())?;
+    Some(value.data)
+}
+
+fn driver(ifname: &str) -> Option<String> {
+    let mut info = DriverInfo { command: ETHTOOL_GDRVINFO, driver: [0; 32], rest: [0; 160] };
+    ask(ifname, (&raw mut info).cast())?;
+    let name = info.driver.split(|byte| *byte == 0).next()?;
+    std::str::from_utf8(name).ok().filter(|name| !name.is_empty()).map(str::to_owned)
+}
+
+/// `data` is the structure of an ethtool command that only reads.
+fn ask(ifname: &str, data: *mut c_void) -> Option<()> {
+    let mut request = Request { ifname: [0; 16], data, rest: [0; 2] };
+    for (to, from) in request.ifname.iter_mut().zip(ifname.bytes().take(15)) {
+        *to = from;
+    }
+    // Any socket of the network namespace will do.
+    let socket = UnixDatagram::unbound().ok()?;
+    // SAFETY: `SIOCETHTOOL` takes a `struct ifreq`; its pointer leads to a structure of the command in it, and callers
+    // pass one that is as large as that command's.
+    unsafe { ioctl(socket, Updater::<SIOCETHTOOL, Request>::new(&mut request)) }.ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn nic(mode: XdpMode, driver: &str) -> Nic {
+        let before = State {
+            offloads: vec![
+                Some(true),
+                Some(true),
+                Some(true),
+                Some(true),
+                Some(true),
+                Some(false),
+                Some(true),
+            ],
+            carrier_losses: Some(3),
+        };
+        Nic { ifname: "ens3".to_owned(), mode, driver: Some(driver.to_owned()), before }
+    }
+
+    #[test]
+    fn what_changed_is_named_and_nothing_else() {
+        let nic = nic(XdpMode::Native, "ixgbe");
+        let mut now = nic.before.clone();
+        assert_eq!(nic.compared(&now), "native XDP at ens3 (driver ixgbe): offloads and link are as before");
+        now.offloads[5] = Some(true);
+        now.offloads[6] = Some(false);
+        now.carrier_losses = Some(4);
+        assert_eq!(
+            nic.compared(&now),
+            "native XDP at ens3 (driver ixgbe): generic-receive-offload went on, large-receive-offload went off, the \
+             link went down 1 time(s)"
+        );
+    }
+
+    #[test]
+    fn what_nobody_can_see_here_is_said() {
+        let said = |nic: Nic| nic.compared(&nic.before.clone());
+        assert!(
+            said(nic(XdpMode::Native, "veth"))
+                .ends_with("its peer now cuts large packets into frames before they come here")
+        );
+        assert!(
+            said(nic(XdpMode::Generic, "veth"))
+                .ends_with("the kernel copies packets that are not in one piece of memory")
+        );
+    }
+
+    #[test]
+    fn the_loopback_interface_answers() {
+        let lo = State::look("lo");
+        assert_eq!(lo.offloads.len(), OFFLOADS.len());
+        assert!(lo.offloads.iter().flatten().count() > 4, "{lo:?}");
+    }
+}
