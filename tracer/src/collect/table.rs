@@ -136,7 +136,10 @@ impl SlotCell for SharedSlot {
 
     fn set_hooks(self, hooks: u32) {
         // SAFETY: inside the mapping; the mark stands behind the hooks, both together are eight bytes and aligned.
-        unsafe { (&raw mut (*self.0).hooks).cast::<u64>().write_volatile(u64::from(hooks)) }
+        #[allow(clippy::cast_ptr_alignment, reason = "slots are aligned, and the field is 24 bytes into one")]
+        unsafe {
+            (&raw mut (*self.0).hooks).cast::<u64>().write_volatile(u64::from(hooks));
+        }
     }
 
     fn mark(self) -> Mark {
