@@ -9,6 +9,7 @@ mod lint;
 mod process;
 mod progress;
 mod setup;
+mod soak;
 mod test;
 mod vm;
 
@@ -39,6 +40,8 @@ enum Command {
     /// What tracing costs: a table, and JSON on request.
     #[command(subcommand)]
     Bench(bench::BenchCommand),
+    /// Much traffic past a tracer, whose every packet must be accounted for.
+    Soak(soak::SoakArgs),
     /// Set-up, build, start the lab, trace a real guest for five seconds.
     Demo,
     /// A compute node on this machine: real OVS, real libvirt, two real guests.
@@ -58,6 +61,9 @@ enum Command {
     /// The part of the demo that runs in the lab.
     #[command(name = demo::INSIDE_COMMAND, hide = true)]
     DemoInside { hoptrace: PathBuf },
+    /// The part of the soak that runs in the lab.
+    #[command(name = soak::INSIDE_COMMAND, hide = true)]
+    SoakInside(soak::SoakArgs),
     /// The part of the tests that runs in the lab.
     #[command(name = test::INSIDE_COMMAND, hide = true)]
     TestInside { hoptrace: PathBuf, binaries: Vec<PathBuf> },
@@ -70,12 +76,14 @@ fn main() -> ExitCode {
         Command::Lint => lint::run(),
         Command::Test(args) => test::run(&args),
         Command::Bench(command) => bench::run(&command),
+        Command::Soak(args) => soak::run(&args),
         Command::Demo => demo::run(),
         Command::Lab(command) => lab::run(command),
         Command::Vm(args) => vm::run(args),
         Command::VmStage { command } => hoptrace_tests::vm::run_stage(&command, &progress::step),
         Command::LabStage { args } => sandbox::run_stage(&args, &progress::step),
         Command::DemoInside { hoptrace } => demo::run_inside(&hoptrace),
+        Command::SoakInside(args) => soak::run_inside(&args),
         Command::TestInside { hoptrace, binaries } => test::run_inside(&hoptrace, &binaries),
     };
     result.unwrap_or_else(|error| {

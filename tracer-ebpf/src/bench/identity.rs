@@ -6,11 +6,11 @@ use aya_ebpf::{
     maps::Array,
     programs::TcContext,
 };
-use hoptrace_common::packet::{Frame, ParseError, Reader, parse};
+use hoptrace_common::packet::ParseError;
 
 use crate::{
     maps::scratch,
-    reader::{Copied, Direct},
+    reader::{Copied, Direct, SkbReader},
 };
 
 /// What a program found. As `Found` in `tracer/tests/identity`.
@@ -27,35 +27,34 @@ static FOUND: Array<Found> = Array::with_max_entries(1, 0);
 #[map]
 static WORD: Array<u64> = Array::with_max_entries(1, 0);
 
-/// Reads the packet where it is.
+/// As a hook's own program does: the usual shapes, read in place.
 #[classifier]
 #[inline(always)]
-pub(crate) fn identity_direct(ctx: TcContext) -> i32 {
+pub(crate) fn identity_usual(ctx: TcContext) -> i32 {
     let skb: *mut __sk_buff = ctx.skb.skb;
     let Some(word) = WORD.get_ptr_mut(0) else { return TCX_NEXT };
     // SAFETY: the context of the running program, and a map value.
     let direct = unsafe { Direct::new(skb, word) };
-    find(&direct);
+    find(&direct, word);
     TCX_NEXT
 }
 
-/// Reads a copy of the packet's head.
+/// As the program that all hooks share does: every shape, read from a copy of the packet's head.
 #[classifier]
 #[inline(always)]
-pub(crate) fn identity_copied(ctx: TcContext) -> i32 {
+pub(crate) fn identity_thorough(ctx: TcContext) -> i32 {
     let Some(word) = WORD.get_ptr_mut(0) else { return TCX_NEXT };
     match Copied::new(ctx.skb.skb, word) {
-        Some(copied) => find(&copied),
+        Some(copied) => find(&copied, word),
         None => tell(5, 0),
     }
     TCX_NEXT
 }
 
 #[inline(always)]
-fn find<R: Reader>(reader: &R) {
-    let Some(frame) = Frame::read(reader) else { return tell(3, 0) };
-    let frame = Frame { ether_type: reader.opaque(u32::from(frame.ether_type)) as u16, ..frame };
-    match parse(reader, &frame) {
+fn find<R: SkbReader>(reader: &R, word: *mut u64) {
+    let Some(frame) = reader.frame() else { return tell(3, 0) };
+    match reader.packet(&frame, word) {
         Ok(packet) => tell(1, packet.identity),
         Err(ParseError::Foreign) => tell(2, 0),
         Err(ParseError::Truncated) => tell(3, 0),
@@ -71,4 +70,5 @@ fn tell(status: u64, identity: u64) {
     }
 }
 
-const _: () = assert!(scratch::LEN >= 64);
+// `HEAD_BYTES` in `tracer/tests/identity`.
+const _: () = assert!(scratch::LEN == 256);

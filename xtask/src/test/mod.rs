@@ -15,7 +15,7 @@ use hoptrace_tests::lab::{Folders, Runner};
 pub(crate) use inside::{INSIDE_COMMAND, run_inside};
 
 use crate::progress::{heading, result_line, step};
-use crate::{build, lint, process, setup};
+use crate::{build, executables, lint, process, setup};
 use binaries::Binary;
 use matrix::Kernels;
 
@@ -53,15 +53,37 @@ fn everything(folders: &Folders) -> Result<bool> {
     )?;
     let hoptrace = build::release(folders)?;
     let binaries = binaries::build(folders)?;
-    in_lab(folders, &hoptrace, &binaries)
+    Ok(programs(folders, &hoptrace)?
+        && in_lab(folders, &hoptrace, &binaries)?
+        && on_kernel_path(folders, &hoptrace, &binaries)?)
+}
+
+/// Tests of the library that load programs into this kernel.
+fn programs(folders: &Folders, hoptrace: &Path) -> Result<bool> {
+    heading("tests of the programs in the kernel");
+    let words = ["test", "--package", "hoptrace", "--test", "identity"];
+    let built = executables::build(folders, &words, "test")?;
+    let files: Vec<_> = built.into_iter().map(|(_, file)| file).collect();
+    Ok(run_inside(hoptrace, &files)? == ExitCode::SUCCESS)
 }
 
 fn in_lab(folders: &Folders, hoptrace: &Path, binaries: &[Binary]) -> Result<bool> {
     heading("end-to-end tests in the lab");
-    let mut command = vec![std::env::current_exe()?, INSIDE_COMMAND.into(), hoptrace.to_owned()];
-    command.extend(binaries.iter().filter(|binary| binary.is_for_lab()).map(|binary| binary.path.clone()));
-    let command: Vec<String> = command.iter().map(|word| word.to_string_lossy().into_owned()).collect();
+    let command = inside(hoptrace, binaries, Binary::is_for_lab)?;
     Ok(Runner::new(folders.clone(), &step)?.run(&command, &step)?.success())
+}
+
+fn on_kernel_path(folders: &Folders, hoptrace: &Path, binaries: &[Binary]) -> Result<bool> {
+    heading("end-to-end tests on the kernel path");
+    let command = inside(hoptrace, binaries, Binary::is_for_kernel_path)?;
+    Ok(Runner::kernel_path(folders.clone())?.run(&command, &step)?.success())
+}
+
+/// The command that runs those of the tests that are `wanted`.
+fn inside(hoptrace: &Path, binaries: &[Binary], wanted: fn(&Binary) -> bool) -> Result<Vec<String>> {
+    let mut command = vec![std::env::current_exe()?, INSIDE_COMMAND.into(), hoptrace.to_owned()];
+    command.extend(binaries.iter().filter(|binary| wanted(binary)).map(|binary| binary.path.clone()));
+    Ok(command.iter().map(|word| word.to_string_lossy().into_owned()).collect())
 }
 
 /// The tests of the VMs themselves.

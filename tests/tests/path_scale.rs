@@ -1,0 +1,40 @@
+//! Packets in millions over a path that is all in the kernel. Longer ones by hand: `cargo xtask soak`.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use hoptrace_tests::lab::Lab;
+use hoptrace_tests::soak::{ledger_flood, mixed, waterfalls};
+
+const FLOOD: u64 = 1_500_000;
+const WATERFALLS: u64 = 200_000;
+const SOAK: Duration = Duration::from_secs(45);
+
+#[test]
+#[ignore = "needs the lab: cargo xtask test"]
+fn every_packet_of_a_flood_is_in_the_ledger() -> Result<()> {
+    let flood = ledger_flood(&Lab::from_env()?, FLOOD)?;
+    ensure!(flood.not_in_ledger == 0, "{flood:?}");
+    ensure!(flood.account.lost == 0 && flood.arrived == FLOOD, "{flood:?}");
+    ensure!(flood.cpu_pct <= 2.0, "{flood:?}");
+    Ok(())
+}
+
+#[test]
+#[ignore = "needs the lab: cargo xtask test"]
+fn every_packet_of_a_flood_is_printed_or_counted_as_missing() -> Result<()> {
+    let lab = Lab::from_env()?;
+    // A rate that any machine prints.
+    let slow = waterfalls(&lab, WATERFALLS, Some(20_000))?;
+    ensure!(slow.ring_lost == 0, "{slow:?}");
+    waterfalls(&lab, WATERFALLS, None).map(drop)
+}
+
+#[test]
+#[ignore = "needs the lab: cargo xtask test"]
+fn traffic_of_all_sorts_leaves_a_balanced_ledger_and_no_false_loss() -> Result<()> {
+    let soak = mixed(&Lab::from_env()?, SOAK)?;
+    ensure!(soak.lost == 0, "{soak:?}");
+    ensure!(soak.packets > 100_000, "{soak:?}");
+    Ok(())
+}
