@@ -17,6 +17,8 @@ pub struct Account {
     pub lost: u64,
     /// Packets that came out of the tap, as the tap says.
     pub tap_received: u64,
+    /// Packets for which the veth pair between the bridges had no room, as it says.
+    pub veth_dropped: u64,
     /// Packets that came to the NIC, as the NIC says: sent, or dropped by it.
     pub nic_sent: u64,
 }
@@ -25,6 +27,7 @@ pub struct Account {
 #[derive(Debug, Clone, Copy)]
 pub struct Ends {
     tap: InterfaceCounts,
+    qvb: InterfaceCounts,
     nic: InterfaceCounts,
 }
 
@@ -34,7 +37,11 @@ impl Ends {
     /// # Errors
     /// Where they cannot be read.
     pub fn now(lab: &Lab, guest: &Guest) -> Result<Self> {
-        Ok(Self { tap: InterfaceCounts::of(&guest.tap)?, nic: InterfaceCounts::of(&lab.nic)? })
+        Ok(Self {
+            tap: InterfaceCounts::of(&guest.tap)?,
+            qvb: InterfaceCounts::of(&guest.qvb)?,
+            nic: InterfaceCounts::of(&lab.nic)?,
+        })
     }
 
     /// Holds what was counted from here to `later` against a report that covers the same packets.
@@ -42,13 +49,15 @@ impl Ends {
     /// # Errors
     /// Where the ledger does not balance, could not follow a packet, or does not know every packet.
     pub fn account(&self, later: &Self, report: &Value) -> Result<Account> {
-        let (tap, nic) = (later.tap.since(&self.tap), later.nic.since(&self.nic));
+        let tap = later.tap.since(&self.tap);
+        let nic = later.nic.since(&self.nic);
         let ledger = ledger(report, "egress")?;
         let account = Account {
             entered: count(ledger, "entered")?,
             completed: count(ledger, "completed")?,
             lost: count(ledger, "lost")?,
             tap_received: tap.rx_packets,
+            veth_dropped: later.qvb.since(&self.qvb).tx_dropped,
             nic_sent: nic.tx_packets + nic.tx_dropped,
         };
         followed(ledger)?;
@@ -82,11 +91,21 @@ pub fn count(ledger: &Value, line: &str) -> Result<u64> {
 /// # Errors
 /// Where it is not so.
 pub fn followed(ledger: &Value) -> Result<()> {
+    balanced(ledger)?;
+    ensure!(count(ledger, "untracked")? == 0, "untracked in {ledger}");
+    Ok(())
+}
+
+/// The ledger balances, and no packet was taken for another one; some may not have had a slot.
+///
+/// # Errors
+/// Where it is not so.
+pub(super) fn balanced(ledger: &Value) -> Result<()> {
     ensure!(
         ledger.get("balanced").and_then(Value::as_bool) == Some(true),
         "the ledger does not balance: {ledger}"
     );
-    for none in ["ambiguous", "untracked", "evicted", "unparsed", "in_flight", "clock_skew"] {
+    for none in ["ambiguous", "evicted", "unparsed", "in_flight", "clock_skew"] {
         ensure!(count(ledger, none)? == 0, "{none} in {ledger}");
     }
     Ok(())
