@@ -1,13 +1,23 @@
 //! Whether KVM works here.
 
-use std::io::Write as _;
+use std::fs;
 use std::path::Path;
 use std::process::Stdio;
+use std::time::Duration;
 
+use anyhow::{Context as _, Result};
+
+use super::qemu::ends_within;
 use crate::exec::command;
 
 /// The CPU every VM gets: all that the accelerator can offer.
 pub(super) const CPU: &str = "max";
+/// A kernel with KVM takes about a second to find out that it has no root file system.
+const PROBE_LIMIT: Duration = Duration::from_secs(10);
+/// What it says then.
+const NO_ROOT: &str = "Kernel panic - not syncing: VFS";
+/// Changes with every start of this machine.
+const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 
 /// How QEMU runs the VM's CPUs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,9 +29,27 @@ pub(super) enum Accelerator {
 }
 
 impl Accelerator {
-    /// KVM where a VM really runs with it. The device alone says little: inside some VMs it is there, and QEMU dies.
-    pub(super) fn find() -> Self {
-        if Path::new("/dev/kvm").exists() && runs_with_kvm() { Self::Kvm } else { Self::Tcg }
+    /// KVM where `kernel` really runs with it. The device alone says little: inside some VMs it is there and QEMU dies, or
+    /// the guest spins without ever executing its kernel. What was found holds until this machine is started again.
+    pub(super) fn find(kernel: &Path, cache_dir: &Path) -> Result<Self> {
+        if !Path::new("/dev/kvm").exists() {
+            return Ok(Self::Tcg);
+        }
+        let boot_id = fs::read_to_string(BOOT_ID).unwrap_or_default();
+        let cache = cache_dir.join("accelerator");
+        let known = fs::read_to_string(&cache).unwrap_or_default();
+        let found = match known.strip_prefix(&boot_id).filter(|_| !boot_id.is_empty()) {
+            Some("kvm") => Self::Kvm,
+            Some("tcg") => Self::Tcg,
+            _ if boots_with_kvm(kernel, &cache_dir.join(format!("probe.{}", std::process::id())))? => {
+                Self::Kvm
+            }
+            _ => Self::Tcg,
+        };
+        let word = if found == Self::Kvm { "kvm" } else { "tcg" };
+        // Without the note the next run finds out anew.
+        drop(fs::write(&cache, boot_id + word));
+        Ok(found)
     }
 
     /// QEMU's name for it.
@@ -33,21 +61,25 @@ impl Accelerator {
     }
 }
 
-/// Starts an empty VM and asks whether it runs.
-fn runs_with_kvm() -> bool {
-    let started = command("qemu-system-x86_64")
-        .args(["-accel", "kvm", "-machine", "q35", "-cpu", CPU, "-m", "64", "-nodefaults", "-no-user-config"])
-        .args(["-display", "none", "-monitor", "stdio"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
+/// Boots the kernel without any disk. It comes as far as to complain about that, if it comes anywhere.
+fn boots_with_kvm(kernel: &Path, console: &Path) -> Result<bool> {
+    let mut qemu = command("setpriv")
+        .args(["--pdeathsig", "KILL", "--", "qemu-system-x86_64", "-accel", "kvm"])
+        .args(["-machine", "q35", "-cpu", CPU, "-m", "512", "-nodefaults", "-no-user-config", "-no-reboot"])
+        .args(["-display", "none", "-monitor", "none", "-append", "console=ttyS0 panic=-1", "-kernel"])
+        .arg(kernel)
+        .arg("-serial")
+        .arg(format!("file:{}", console.display()))
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
         .stderr(Stdio::null())
-        .spawn();
-    let Ok(mut qemu) = started else { return false };
-    if let Some(mut monitor) = qemu.stdin.take() {
-        // A QEMU that has died already takes no commands, and its output then says nothing good.
-        drop(monitor.write_all(b"info status\nquit\n"));
+        .spawn()
+        .context("run QEMU")?;
+    if !ends_within(&qemu, PROBE_LIMIT)? {
+        qemu.kill().context("end QEMU")?;
     }
-    qemu.wait_with_output().is_ok_and(|output| {
-        output.status.success() && String::from_utf8_lossy(&output.stdout).contains("VM status: running")
-    })
+    qemu.wait().context("wait for QEMU")?;
+    let said = fs::read(console).unwrap_or_default();
+    drop(fs::remove_file(console));
+    Ok(String::from_utf8_lossy(&said).contains(NO_ROOT))
 }

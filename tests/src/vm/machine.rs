@@ -3,16 +3,14 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::accelerator::Accelerator;
 use super::kernel::Kernel;
-use super::qemu::{Boot, qemu};
+use super::qemu::{Boot, ends_within, qemu};
 use super::{Job, KernelChoice, Verdict, initramfs, payload, userland};
 use crate::lab::{AGENT, Folders, Progress};
 use crate::static_binary;
@@ -54,10 +52,11 @@ impl Machine {
         let runs_dir = folders.target_dir.join("vm");
         fs::create_dir_all(&cache_dir)?;
         fs::create_dir_all(&runs_dir)?;
+        let kernel = choice.ensure(&folders.target_dir, &cache_dir, progress)?;
         Ok(Self {
-            kernel: choice.ensure(&folders.target_dir, &cache_dir, progress)?,
             userland: userland::ensure(&cache_dir, progress)?,
-            accelerator: Accelerator::find(),
+            accelerator: Accelerator::find(&kernel.image, &cache_dir)?,
+            kernel,
             init: static_binary::build(&folders.workspace_root, &folders.target_dir, INIT)?,
             runs_dir,
         })
@@ -128,15 +127,6 @@ impl Machine {
             memory_mib: MEMORY_MIB,
         })
     }
-}
-
-/// Waits for the process; `false` where it still runs when the time is over.
-fn ends_within(child: &Child, limit: Duration) -> Result<bool> {
-    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).context("no process id")?;
-    let pidfd = pidfd_open(pid, PidfdFlags::empty()).context("watch QEMU")?;
-    let limit =
-        Timespec { tv_sec: i64::try_from(limit.as_secs())?, tv_nsec: i64::from(limit.subsec_nanos()) };
-    Ok(poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], Some(&limit)).context("wait for QEMU")? > 0)
 }
 
 fn pass_on(mut from: impl Read, mut to: impl Write) -> Result<()> {

@@ -1,7 +1,12 @@
 //! The command that starts a test VM.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::accelerator::{Accelerator, CPU};
 use crate::exec::command;
@@ -54,6 +59,15 @@ pub(super) fn qemu(boot: &Boot) -> Command {
     // A panic reboots at once, and a reboot ends QEMU.
     qemu.args(["-display", "none", "-monitor", "none", "-nic", "none", "-no-reboot"]);
     qemu
+}
+
+/// Waits for the process; `false` where it still runs when the time is over.
+pub(super) fn ends_within(child: &Child, limit: Duration) -> Result<bool> {
+    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).context("no process id")?;
+    let pidfd = pidfd_open(pid, PidfdFlags::empty()).context("watch QEMU")?;
+    let limit =
+        Timespec { tv_sec: i64::try_from(limit.as_secs())?, tv_nsec: i64::from(limit.subsec_nanos()) };
+    Ok(poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], Some(&limit)).context("wait for QEMU")? > 0)
 }
 
 fn kernel_arguments() -> String {
