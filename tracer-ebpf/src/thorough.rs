@@ -6,7 +6,7 @@
 
 use hoptrace_common::{
     counters::HookCounters,
-    inflight::{Control, Kind, Outcome, Visit, Withdrawn, place, thoroughly},
+    inflight::{ATTEMPTS, Control, Kind, Outcome, Visit, Withdrawn, attempt_once, place},
 };
 
 use crate::{
@@ -21,14 +21,31 @@ const TERMS_LARGE: u32 = 2;
 /// Above them: what the sight means.
 const TERMS_SIGHT_SHIFT: u32 = 2;
 
-/// What [`hop_thoroughly`] needs to know besides, in one number.
+/// What [`thoroughly`] needs to know besides, in one number.
 #[inline(always)]
 pub(crate) const fn terms(admit: bool, large: bool, sight: u32) -> u32 {
     (admit as u32) | ((large as u32) << 1) | (sight << TERMS_SIGHT_SHIFT)
 }
 
-/// Applies all rules of the table to the packet `key` at hook `number`; `terms` is from [`terms`]. Gives the number of the outcome's [`Kind`];
-/// [`outcome`] has the rest.
+/// Applies all rules of the table to the packet `key` at hook `number`; `terms` is from [`terms`]. Gives the number of the
+/// outcome's [`Kind`]; [`outcome`] has the rest.
+///
+/// The attempts are made here, not in [`hop_thoroughly`]: what a loop keeps for its next turn would take room on the stack
+/// below it, where there is none left.
+#[inline(always)]
+pub(crate) fn thoroughly(number: u32, key: u64, now_ns: u64, terms: u32) -> u32 {
+    let mut attempt = 0;
+    while attempt < ATTEMPTS {
+        attempt += 1;
+        let kind = hop_thoroughly(number, key, now_ns, terms);
+        if kind != Kind::Retry as u32 {
+            return kind;
+        }
+    }
+    Kind::Untracked as u32
+}
+
+/// One attempt of [`thoroughly`].
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub(crate) extern "C" fn hop_thoroughly(number: u32, key: u64, now_ns: u64, terms: u32) -> u32 {
@@ -39,7 +56,7 @@ pub(crate) extern "C" fn hop_thoroughly(number: u32, key: u64, now_ns: u64, term
     let admit = terms & TERMS_ADMIT != 0;
     let large = terms & TERMS_LARGE != 0;
     let aside = neighbour::aside(sight);
-    let outcome = thoroughly(table, &Visit { hook, key, now_ns, admit, aside, large });
+    let outcome = attempt_once(table, &Visit { hook, key, now_ns, admit, aside, large });
     let [_, index, control, latency_ns, total_ns, hook, withdrawn, _] = &mut counted.scratch;
     *index = u64::from(outcome.index);
     *control = outcome.control.0;
@@ -67,7 +84,7 @@ pub(crate) extern "C" fn hop_twin(key: u64, own: u32) -> u32 {
     place::twin(Inflight(counted.scratch.as_mut_ptr()), key, own)
 }
 
-/// What [`hop_thoroughly`] found, given the number it returned.
+/// What [`thoroughly`] found, given the number it returned.
 #[inline(always)]
 pub(crate) fn outcome(kind: u32, counted: &HookCounters) -> Outcome {
     let [_, index, control, latency_ns, total_ns, hook, withdrawn, _] = counted.scratch;

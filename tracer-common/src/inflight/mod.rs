@@ -24,4 +24,6 @@ pub use freed::{Marked, Reach, Tracked, find, mark};
 pub use mark::{MAX_SITES, Mark};
 pub use settle::{End, Ended, Settled, settle};
 pub use slot::{DELTAS, Slot, SlotCell, Table, WAYS, home_of, set_of};
-pub use visit::{Aside, Hook, Kind, Outcome, Visit, Withdrawn, quickly, thoroughly, visit};
+pub use visit::{
+    ATTEMPTS, Aside, Hook, Kind, Outcome, Visit, Withdrawn, attempt_once, quickly, thoroughly, visit,
+};

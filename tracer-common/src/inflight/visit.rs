@@ -201,7 +201,7 @@ impl Outcome {
 }
 
 /// Looks before a visit gives up. Whoever keeps a slot busy needs a few instructions, unless it was interrupted.
-const ATTEMPTS: u32 = 3;
+pub const ATTEMPTS: u32 = 3;
 
 /// Applies the rules of the table to one packet at one hook.
 #[inline(always)]
@@ -241,29 +241,35 @@ pub fn thoroughly<T: Table>(table: T, visit: &Visit) -> Outcome {
     let mut attempt = 0;
     while attempt < ATTEMPTS {
         attempt += 1;
-        let look = table.look(visit.key, visit.now_ns);
-        let outcome = if look.found == place::BUSY {
-            Outcome::retry()
-        } else if look.found != place::NONE {
-            let Some(slot) = table.slot(look.found) else { break };
-            let control = slot.control();
-            if slot.key() == visit.key {
-                found::step(table, look.found, slot, control, visit)
-            } else {
-                Outcome::retry()
-            }
-        } else if !visit.admit {
-            return Outcome::of(Kind::Missing);
-        } else if look.vacant == place::NONE {
-            break;
-        } else {
-            place::take(table, look.vacant, visit)
-        };
+        let outcome = attempt_once(table, visit);
         if !matches!(outcome.kind, Kind::Retry) {
             return outcome;
         }
     }
     Outcome::of(Kind::Untracked)
+}
+
+/// One attempt of [`thoroughly`]. [`Kind::Retry`]: the slot was busy, or changed meanwhile.
+#[inline(always)]
+pub fn attempt_once<T: Table>(table: T, visit: &Visit) -> Outcome {
+    let look = table.look(visit.key, visit.now_ns);
+    if look.found == place::BUSY {
+        Outcome::retry()
+    } else if look.found != place::NONE {
+        let Some(slot) = table.slot(look.found) else { return Outcome::of(Kind::Untracked) };
+        let control = slot.control();
+        if slot.key() == visit.key {
+            found::step(table, look.found, slot, control, visit)
+        } else {
+            Outcome::retry()
+        }
+    } else if !visit.admit {
+        Outcome::of(Kind::Missing)
+    } else if look.vacant == place::NONE {
+        Outcome::of(Kind::Untracked)
+    } else {
+        place::take(table, look.vacant, visit)
+    }
 }
 
 /// Index of the first slot of a key's set.
