@@ -20,8 +20,7 @@ use crate::{
     maps::{config, control, counters, inflight::Inflight, rare},
     neighbour, pieces,
     reader::{Copied, Direct, SkbReader},
-    tally,
-    thorough,
+    tally, thorough,
 };
 
 /// Nothing more to do.
@@ -136,7 +135,8 @@ fn handle<R: SkbReader>(reader: &R, skb: *mut __sk_buff, number: u32, note: rare
     // SAFETY: the context of the running program.
     let large = pieces::is_large(unsafe { (*skb).len }, &packet);
     let outcome = if R::THOROUGH {
-        let kind = thorough::thoroughly(number, packet.identity, now_ns, thorough::terms(admit, large, sight));
+        let kind =
+            thorough::thoroughly(number, packet.identity, now_ns, thorough::terms(admit, large, sight));
         thorough::outcome(kind, counted)
     } else {
         let table = Inflight(core::ptr::null_mut());

@@ -83,6 +83,29 @@ pub enum AttachError {
         /// The interface.
         ifname: String,
     },
+    /// There is no room for filters.
+    #[error("attaching to {ifname}: {source}")]
+    Qdisc {
+        /// The interface.
+        ifname: String,
+        /// Why not.
+        #[source]
+        source: std::io::Error,
+    },
+    /// There is nobody to remove filters should the tracer be killed.
+    #[error("the guardian, which removes filters should hoptrace be killed, does not run: {source}")]
+    Guardian {
+        /// Why not.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Filters of a killed tracer could not be looked for, or removed.
+    #[error("removing what a killed hoptrace has left: {source}")]
+    Leftovers {
+        /// Why not.
+        #[source]
+        source: std::io::Error,
+    },
     /// The interface was renamed or replaced since the path was found.
     #[error(
         "interface {ifname} vanished before hoptrace could attach to it; is the VM being stopped or migrated?"

@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeSet,
-    fs,
     num::NonZero,
     sync::{Mutex, PoisonError},
     thread,
@@ -11,7 +10,7 @@ use std::{
 use aya::{
     Ebpf, EbpfLoader,
     maps::{MapData, PerCpuHashMap, PerCpuValues, ProgramArray},
-    programs::{LinkOrder, Program, ProgramError, SchedClassifier, TcAttachType, tc::TcAttachOptions},
+    programs::{Program, ProgramError, SchedClassifier},
 };
 use hoptrace_common::{
     config::{HookConfig, MAX_HOOKS, MAX_XDP, TraceConfig, XdpPlace},
@@ -20,14 +19,19 @@ use hoptrace_common::{
 };
 use zerocopy::IntoBytes as _;
 
-use super::{AttachError, locked::locked_bytes, nic::Nic, xdp};
-use crate::model::{HookPlan, Interface, KernelMaps, MacAddr, OtherPort, Plan, Printable, Side};
+use super::{
+    AttachError,
+    attacher::{Attacher, TcSide},
+    clsact::PROGRAM_PREFIX,
+    locked::locked_bytes,
+    nic::Nic,
+    xdp,
+};
+use crate::model::{HookPlan, KernelMaps, MacAddr, Mechanism, OtherPort, Plan, Printable, Side};
 
 /// The eBPF object, aligned as its ELF header wants.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/hoptrace"));
 
-/// Names of the programs start with this.
-const PROGRAM_PREFIX: &str = "hop_";
 /// The program that all hooks share, and the map they find it in.
 const RARE_PROGRAM: &str = "hop_rarely";
 const RARE_MAP: &str = "RARE";
@@ -57,6 +61,8 @@ pub struct Attached {
     /// Empties itself when it is closed.
     _rare: ProgramArray<MapData>,
     locked_bytes: u64,
+    /// Behind `ebpf`, because it is dropped behind it, too.
+    attacher: Option<Attacher>,
 }
 
 impl Attached {
@@ -64,9 +70,10 @@ impl Attached {
     ///
     /// # Errors
     /// When the kernel refuses; nothing stays attached then.
-    pub fn new(plan: &Plan, options: &LoadOptions) -> Result<Self, AttachError> {
+    pub fn new(plan: &Plan, options: &LoadOptions, mechanism: Mechanism) -> Result<Self, AttachError> {
+        let attacher = Attacher::start(mechanism)?;
         let mut loaded = Self::load(plan, options)?;
-        loaded.attach(plan)?;
+        loaded.attach(plan, attacher)?;
         Ok(loaded)
     }
 
@@ -117,13 +124,21 @@ impl Attached {
         load_programs(&mut ebpf, &programs)?;
         let rare = connect_rare_program(&mut ebpf)?;
         introduce_neighbours(&mut ebpf, &plan.neighbours, cpus)?;
-        Ok(Self { ebpf, programs, nics: Vec::new(), _rare: rare, locked_bytes: locked_bytes() })
+        Ok(Self {
+            ebpf,
+            programs,
+            nics: Vec::new(),
+            _rare: rare,
+            locked_bytes: locked_bytes(),
+            attacher: None,
+        })
     }
 
-    fn attach(&mut self, plan: &Plan) -> Result<(), AttachError> {
+    fn attach(&mut self, plan: &Plan, attacher: Attacher) -> Result<(), AttachError> {
+        let attacher = self.attacher.insert(attacher);
         for (name, hook) in self.programs.iter().zip(&plan.hooks) {
-            if tc_side(hook.side).is_some() {
-                attach(classifier(&mut self.ebpf, name)?, hook)?;
+            if let Some(side) = TcSide::of(hook.side) {
+                attach(classifier(&mut self.ebpf, name)?, hook, side, attacher)?;
             }
         }
         self.nics = plan.xdp_hooks().map(|(_, mode, interface)| Nic::look(&interface.ifname, mode)).collect();
@@ -282,9 +297,14 @@ fn introduce_neighbours(ebpf: &mut Ebpf, ports: &[OtherPort], cpus: u32) -> Resu
 }
 
 /// Attaches a program at all its interfaces. A neighbour's may be gone meanwhile; those of the path may not.
-fn attach(program: &mut SchedClassifier, hook: &HookPlan) -> Result<(), AttachError> {
+fn attach(
+    program: &mut SchedClassifier,
+    hook: &HookPlan,
+    side: TcSide,
+    attacher: &mut Attacher,
+) -> Result<(), AttachError> {
     for interface in &hook.interfaces {
-        match attach_to(program, hook.side, interface) {
+        match attacher.attach(program, interface, side) {
             Err(AttachError::Gone { ifname }) if hook.is_neighbour() => {
                 log::info!("{} is gone: not attached to it", Printable(&ifname));
             }
@@ -294,53 +314,10 @@ fn attach(program: &mut SchedClassifier, hook: &HookPlan) -> Result<(), AttachEr
     Ok(())
 }
 
-/// First on the way in and last on the way out, so that what others do to the packet is inside what we measure.
-fn attach_to(program: &mut SchedClassifier, side: Side, interface: &Interface) -> Result<(), AttachError> {
-    let Some(kind) = tc_side(side) else { return Ok(()) };
-    let order = match kind {
-        TcAttachType::Egress => LinkOrder::last(),
-        _ => LinkOrder::first(),
-    };
-    program
-        .attach_with_options(&interface.ifname, kind, TcAttachOptions::TcxOrder(order))
-        .map_err(|source| attach_error(&interface.ifname, side, source))?;
-    Ok(())
-}
-
-/// `None`: it is not TC's.
-const fn tc_side(side: Side) -> Option<TcAttachType> {
-    match side {
-        Side::Ingress => Some(TcAttachType::Ingress),
-        Side::Egress => Some(TcAttachType::Egress),
-        Side::Xdp(_) => None,
-    }
-}
-
-pub(super) fn attach_error(ifname: &str, side: Side, source: ProgramError) -> AttachError {
-    if fs::exists(format!("/sys/class/net/{ifname}")).is_ok_and(|exists| !exists) {
-        return AttachError::Gone { ifname: ifname.to_owned() };
-    }
-    AttachError::Attach { ifname: ifname.to_owned(), side: side.name(), source: Box::new(source) }
-}
-
 /// Possible CPUs: the per-CPU blocks in our arrays.
 fn cpus() -> Result<u32, AttachError> {
     let cpus = aya::util::nr_cpus().map_err(|(path, source)| AttachError::Cpus { path, source })?;
     Ok(u32::try_from(cpus).unwrap_or(u32::MAX))
-}
-
-/// The other tracers at work on the path's interfaces: how many of our programs are attached there already.
-#[must_use]
-pub fn other_tracers(plan: &Plan) -> usize {
-    let attached = plan.path_places().filter(|(interface, side)| {
-        let Some(kind) = tc_side(*side) else { return false };
-        SchedClassifier::query_tcx(&interface.ifname, kind).is_ok_and(|(_, programs)| {
-            programs
-                .iter()
-                .any(|program| program.name_as_str().is_some_and(|name| name.starts_with(PROGRAM_PREFIX)))
-        })
-    });
-    attached.count()
 }
 
 impl std::fmt::Debug for Attached {

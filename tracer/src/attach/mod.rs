@@ -1,13 +1,18 @@
 //! Puts the eBPF programs on the path, and takes them off.
 //!
 //! [`preflight`] says whether this host can, [`plan()`] says what goes where, [`Attached`] does it and undoes it when
-//! it is dropped. TCX and XDP links live as long as their file descriptors, so even SIGKILL leaves nothing on an interface.
+//! it is dropped. TCX and XDP links live as long as their file descriptors, so even SIGKILL leaves nothing on an interface;
+//! with [`clsact`] a [`guardian`] sees to that.
 
+mod attacher;
 mod btf;
+mod clsact;
 mod error;
+pub mod guardian;
 mod load;
 mod locked;
 mod nic;
+mod others;
 mod plan;
 mod preflight;
 mod watch;
@@ -15,8 +20,9 @@ mod xdp;
 
 pub use btf::{BtfError, KERNEL_BTF, kernel_btf, skb_layout};
 pub use error::AttachError;
-pub use load::{Attached, LoadOptions, other_tracers};
+pub use load::{Attached, LoadOptions};
+pub use others::{leftovers, other_tracers, remove_leftovers};
 pub use plan::{Extras, PlanError, plan};
-pub use preflight::{Preflight, preflight};
+pub use preflight::{Preflight, mechanism, preflight};
 pub use watch::{Vanished, watch};
 pub use xdp::check_xdp;

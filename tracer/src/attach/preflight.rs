@@ -6,15 +6,20 @@ use aya::util::KernelVersion;
 use rustix::thread::{CapabilitySet, capabilities};
 
 use super::{AttachError, KERNEL_BTF};
+use crate::model::Mechanism;
 
+/// The oldest kernel that is tested.
+const NEEDED: KernelVersion = KernelVersion::new(6, 1, 0);
 /// The first kernel with TCX links.
-const NEEDED: KernelVersion = KernelVersion::new(6, 6, 0);
+const TCX: KernelVersion = KernelVersion::new(6, 6, 0);
 
 /// What the host offers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Preflight {
     /// Whether the kernel describes its own types: drop reasons need it.
     pub btf: bool,
+    /// How programs get onto interfaces.
+    pub mechanism: Mechanism,
 }
 
 /// Asks before anything is touched.
@@ -25,14 +30,17 @@ pub fn preflight() -> Result<Preflight, AttachError> {
     let version = KernelVersion::current().ok();
     if version.is_some_and(|version| version < NEEDED) {
         let found = rustix::system::uname().release().to_string_lossy().into_owned();
-        return Err(AttachError::Kernel {
-            found,
-            needed: "6.6",
-            why: "TCX links, which the kernel removes by itself however the tracer ends",
-        });
+        return Err(AttachError::Kernel { found, needed: "6.1", why: "older ones are not tested" });
     }
     check_capabilities()?;
-    Ok(Preflight { btf: Path::new(KERNEL_BTF).exists() })
+    Ok(Preflight { btf: Path::new(KERNEL_BTF).exists(), mechanism: mechanism() })
+}
+
+/// What this kernel offers. One whose version cannot be told is taken for a new one.
+#[must_use]
+pub fn mechanism() -> Mechanism {
+    let version = KernelVersion::current().ok();
+    if version.is_some_and(|version| version < TCX) { Mechanism::Clsact } else { Mechanism::Tcx }
 }
 
 fn check_capabilities() -> Result<(), AttachError> {

@@ -1,6 +1,7 @@
 //! The commands. A new one is a file with `Args` and `run`, and a line in each place below.
 
-use super::{CliError, CommonArgs, Exit, list, packets, path, trace};
+use super::{CliError, CommonArgs, Exit, clean, list, packets, path, trace};
+use crate::attach::guardian;
 
 /// Live per-hop latency and drops on the packet path of a virtual machine.
 #[derive(Debug, clap::Parser)]
@@ -25,6 +26,11 @@ pub enum Command {
     Trace(trace::Args),
     /// Print each packet's way: the time it took from hook to hook
     Packets(packets::Args),
+    /// Remove what a killed hoptrace has left on interfaces: on kernels before 6.6, where its guardian was killed, too
+    Clean(clean::Args),
+    /// Started by `trace` and `packets` themselves
+    #[command(name = guardian::COMMAND, hide = true)]
+    Guardian,
 }
 
 impl Command {
@@ -38,6 +44,8 @@ impl Command {
             Self::Path(args) => path::run(common, args).await,
             Self::Trace(args) => trace::run(common, args).await,
             Self::Packets(args) => packets::run(common, args).await,
+            Self::Clean(args) => clean::run(args).await,
+            Self::Guardian => Err(CliError::new("the guardian needs a process of its own")),
         }
     }
 }

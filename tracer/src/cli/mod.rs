@@ -2,6 +2,7 @@
 //!
 //! stdout carries results only, stderr the rest. Exit codes are [`Exit`].
 
+mod clean;
 mod command;
 mod common;
 mod error;

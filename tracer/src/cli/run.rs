@@ -4,7 +4,8 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-use super::{Cli, CliError, Exit, logging, output};
+use super::{Cli, CliError, Command, Exit, logging, output};
+use crate::attach::guardian;
 
 /// Runs the program and gives its exit code.
 #[must_use]
@@ -17,6 +18,10 @@ pub fn main() -> ExitCode {
             return if message.use_stderr() { Exit::Usage } else { Exit::Ok }.into();
         }
     };
+    if matches!(cli.command, Command::Guardian) {
+        // Before anything else is opened.
+        return guardian::run_guardian();
+    }
     logging::start(cli.common.verbose);
     match run(&cli) {
         Ok(exit) => exit.into(),

@@ -16,5 +16,5 @@ pub use ask::SOURCE_TIME_LIMIT;
 pub use domain_xml::{DomainXmlError, parse as parse_domain_xml};
 #[cfg(feature = "libvirt")]
 pub use libvirt::LibvirtError;
-pub use netlink::NetlinkError;
+pub use netlink::{NetlinkError, links};
 pub use survey::{DEFAULT_LIBVIRT_URI, Sources, discover};

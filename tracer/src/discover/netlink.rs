@@ -23,7 +23,10 @@ pub enum NetlinkError {
 }
 
 /// Every interface of this network namespace.
-pub(super) async fn links() -> Result<Vec<Link>, NetlinkError> {
+///
+/// # Errors
+/// When the kernel cannot be asked.
+pub async fn links() -> Result<Vec<Link>, NetlinkError> {
     let (connection, handle, _) = rtnetlink::new_connection().map_err(NetlinkError::Open)?;
     let driver = tokio::spawn(connection);
     let dump = handle

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::{Direction, MacAddr, PacketWay};
+use super::{Direction, MacAddr, Mechanism, PacketWay};
 
 /// Latencies of one segment, in nanoseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -205,6 +205,8 @@ pub struct TracerCost {
     pub cpu_pct: f64,
     /// Memory locked for the kernel's maps, in bytes, by the kernel's own count.
     pub map_bytes: u64,
+    /// How the programs got onto the interfaces.
+    pub mechanism: Mechanism,
 }
 
 /// Everything a trace found so far.

@@ -1,6 +1,7 @@
 //! Renders what was found and collected, one file per format. Everything here is text in memory; the command line
 //! writes it out.
 
+mod clean;
 mod layout;
 mod list_json;
 mod list_text;
@@ -17,6 +18,7 @@ mod trace_samples;
 mod trace_text;
 mod troubles;
 
+pub use clean::{clean_json, clean_text};
 pub use list_json::list_json;
 pub use list_text::list_text;
 pub use packet::{packet_json, packet_text};

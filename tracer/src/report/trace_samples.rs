@@ -4,8 +4,8 @@ use std::{net::IpAddr, time::Duration};
 
 use crate::model::{
     BridgeKind, Direction, DirectionReport, Directions, Drop, Flow, HookReport, Hop, IfIndex, InstanceId,
-    InterfaceState, Latencies, LatencyNs, Ledger, Node, PacketWay, Path, PathKind, Role, Segment, Snapshot,
-    TraceReport, Traceability, TracerCost, WayPoint,
+    InterfaceState, Latencies, LatencyNs, Ledger, Mechanism, Node, PacketWay, Path, PathKind, Role, Segment,
+    Snapshot, TraceReport, Traceability, TracerCost, WayPoint,
 };
 
 /// The hops, with names as long as the kernel allows.
@@ -141,6 +141,7 @@ pub(super) fn snapshot(count: u64) -> Snapshot {
             runs_measured: count.saturating_mul(8),
             cpu_pct: 0.34,
             map_bytes: 12_900_000,
+            mechanism: Mechanism::Tcx,
         },
     }
 }

@@ -191,7 +191,7 @@ impl Page<'_> {
             None => "cost per packet not measured: no packet while statistics were on".to_owned(),
         };
         let pieces = [
-            Piece::new(Ink::Faint, format!("tracer: {} hooks", cost.hooks)),
+            Piece::new(Ink::Faint, format!("tracer: {} hooks ({})", cost.hooks, cost.mechanism.name())),
             Piece::new(Ink::Faint, per_packet),
             Piece::new(Ink::Faint, format!("CPU {:.1} % of one core", cost.cpu_pct)),
             Piece::new(Ink::Faint, format!("{} locked", units::bytes(cost.map_bytes))),

@@ -1,6 +1,7 @@
 //! One trace, from loading the programs to taking them off.
 
 use std::{
+    collections::BTreeSet,
     net::IpAddr,
     time::{Duration, Instant},
 };
@@ -14,7 +15,7 @@ use crate::{
     attach::{self, Attached, Extras, LoadOptions},
     cli::{CliError, output},
     collect::{Collector, CostMeter, Progress, Records},
-    model::{Path, Plan, Printable, Snapshot, Tail, Traceability, TracerCost, XdpMode},
+    model::{Mechanism, Path, Plan, Printable, Snapshot, Tail, Traceability, TracerCost, XdpMode},
 };
 
 /// How often the table is looked at while the last packets come in.
@@ -60,6 +61,7 @@ pub(in crate::cli) struct Session {
     keeps_slowest: bool,
     /// The programs' own words, at debug level.
     diagnostics: Option<EbpfLogger<&'static dyn Log>>,
+    mechanism: Mechanism,
 }
 
 impl Session {
@@ -82,7 +84,8 @@ impl Session {
         attach::check_xdp(&plan)
             .await
             .map_err(|error| CliError::new(Printable(&error.to_string()).to_string()))?;
-        if attach::other_tracers(&plan) > 0 {
+        remove_leftovers(&plan, preflight.mechanism)?;
+        if attach::other_tracers(&plan, preflight.mechanism) > 0 {
             output::note(
                 "another hoptrace traces these interfaces: both go on, and each one's figures contain the other's cost",
             );
@@ -103,10 +106,11 @@ impl Session {
             log_level: if options.debug { aya_log::Level::Debug as u8 } else { 0 },
         };
         let loading = Instant::now();
-        let mut attached = Attached::new(&plan, &load)
+        let mut attached = Attached::new(&plan, &load, preflight.mechanism)
             .map_err(|error| CliError::new(Printable(&error.to_string()).to_string()))?;
         log::info!(
-            "loading and attaching took {:.1} ms, the verifier followed {} instructions",
+            "loading and attaching ({}) took {:.1} ms, the verifier followed {} instructions",
+            preflight.mechanism.name(),
             loading.elapsed().as_secs_f64() * 1e3,
             attached.verified_instructions()
         );
@@ -124,6 +128,7 @@ impl Session {
             records: Some(records),
             keeps_slowest: matches!(options.emission.tail, Tail::Top(_)),
             diagnostics,
+            mechanism: preflight.mechanism,
         })
     }
 
@@ -189,6 +194,7 @@ impl Session {
             runs_measured: runs,
             cpu_pct: self.cost.cpu_pct(),
             map_bytes: self.attached.locked_bytes(),
+            mechanism: self.mechanism,
             ..TracerCost::default()
         };
         Snapshot { notes: self.attached.notes(), ..self.collector.snapshot(cost) }
@@ -213,6 +219,24 @@ impl Session {
         self.keep_slowest();
         self.snapshot()
     }
+}
+
+/// Removes what a killed hoptrace has left on the plan's interfaces, and says so.
+fn remove_leftovers(plan: &Plan, mechanism: Mechanism) -> Result<(), CliError> {
+    let interfaces: Vec<_> = plan.hooks.iter().flat_map(|hook| &hook.interfaces).cloned().collect();
+    let removed = attach::remove_leftovers(&interfaces, mechanism)
+        .map_err(|error| CliError::new(Printable(&error.to_string()).to_string()))?;
+    let places: BTreeSet<_> =
+        removed.iter().map(|leftover| Printable(&leftover.ifname).to_string()).collect();
+    if !places.is_empty() {
+        let places: Vec<_> = places.into_iter().collect();
+        output::note(&format!(
+            "removed {} filters that a killed hoptrace had left at {}",
+            removed.len(),
+            places.join(", ")
+        ));
+    }
+    Ok(())
 }
 
 /// The first four IPv4 addresses as the programs compare them: their bytes read as little-endian numbers.

@@ -1,0 +1,65 @@
+//! What is on the path already: other tracers, and what killed ones have left.
+
+use std::io;
+
+use aya::programs::SchedClassifier;
+
+use super::{
+    AttachError,
+    attacher::TcSide,
+    clsact::{self, PROGRAM_PREFIX},
+};
+use crate::model::{Interface, Leftover, Mechanism, Plan};
+
+/// How many of other tracers' programs, or with clsact how many other tracers, are on the path.
+#[must_use]
+pub fn other_tracers(plan: &Plan, mechanism: Mechanism) -> usize {
+    match mechanism {
+        Mechanism::Tcx => links(plan),
+        Mechanism::Clsact => {
+            let places: Vec<_> = plan.path_places().map(|(interface, _)| interface.clone()).collect();
+            clsact::living_owners(&places).unwrap_or_default()
+        }
+    }
+}
+
+fn links(plan: &Plan) -> usize {
+    let attached = plan.path_places().filter(|(interface, side)| {
+        let Some(side) = TcSide::of(*side) else { return false };
+        SchedClassifier::query_tcx(&interface.ifname, side.attach_type()).is_ok_and(|(_, programs)| {
+            programs
+                .iter()
+                .any(|program| program.name_as_str().is_some_and(|name| name.starts_with(PROGRAM_PREFIX)))
+        })
+    });
+    attached.count()
+}
+
+/// What killed tracers have left on these interfaces. There is nothing where the kernel has TCX.
+///
+/// # Errors
+/// When the kernel cannot be asked.
+pub fn leftovers(interfaces: &[Interface], mechanism: Mechanism) -> Result<Vec<Leftover>, AttachError> {
+    on_clsact(mechanism, || clsact::find_leftovers(interfaces))
+}
+
+/// Removes exactly those, and gives them.
+///
+/// # Errors
+/// When the kernel refuses.
+pub fn remove_leftovers(
+    interfaces: &[Interface],
+    mechanism: Mechanism,
+) -> Result<Vec<Leftover>, AttachError> {
+    on_clsact(mechanism, || clsact::remove_leftovers(interfaces))
+}
+
+fn on_clsact(
+    mechanism: Mechanism,
+    work: impl FnOnce() -> io::Result<Vec<Leftover>>,
+) -> Result<Vec<Leftover>, AttachError> {
+    match mechanism {
+        Mechanism::Tcx => Ok(Vec::new()),
+        Mechanism::Clsact => work().map_err(|source| AttachError::Leftovers { source }),
+    }
+}
