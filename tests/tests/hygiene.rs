@@ -161,11 +161,11 @@ fn bad_hosts_get_one_clear_line() -> Result<()> {
     let said = { ordinary }.output()?;
     let words = String::from_utf8_lossy(&said.stderr).into_owned();
     ensure!(said.status.code() == Some(1) && words.contains("root"), "{words}");
-    // A kernel before TCX.
+    // A kernel that nobody tested with.
     refused_command(
         under("setarch", &["--uname-2.6"], &["trace", "yjwang-test-1"]),
         1,
-        &["kernel", "too old", "6.6"],
+        &["kernel", "too old", "6.1"],
     )?;
     // Nobody to ask.
     let nobody = ["--libvirt-uri", "qemu+unix:///system?socket=/nonexistent", "--ovsdb", "unix:/nonexistent"];
