@@ -145,6 +145,22 @@ impl Control {
         Self(self.0 | (1 << (MASK_SHIFT + (hook & 0xf) as u32)))
     }
 
+    /// Whether this is a packet on its way, seen in `direction` only and by each hook in its turn, that `hook`, before the hooks
+    /// `later`, has not seen.
+    #[inline(always)]
+    pub(super) const fn is_live_before(self, hook: u8, direction: u8, later: u16) -> bool {
+        let not_yet = (later as u64 | (1 << (hook & 0xf))) << MASK_SHIFT;
+        let direction = if direction == 0 { 0 } else { DIRECTION };
+        self.0 & (STATE | DIRECTION | CROSSED | OVERTAKEN | not_yet) == LIVE | direction
+    }
+
+    /// The word of that packet behind `hook`, the number of hooks it passed being below [`super::DELTAS`].
+    #[inline(always)]
+    pub(super) const fn passed_on(self, hook: u8, terminal: bool) -> Self {
+        let on = Self(self.0.wrapping_add(1 << COUNT_SHIFT)).with_last(hook).with_passed(hook);
+        if terminal { on.done() } else { on }
+    }
+
     #[inline(always)]
     pub(super) const fn with_last(self, hook: u8) -> Self {
         Self((self.0 & !LAST) | (((hook & 0xf) as u64) << LAST_SHIFT))

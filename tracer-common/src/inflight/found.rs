@@ -5,14 +5,6 @@ use super::{
     set_of, slot::last_seen_ns,
 };
 
-/// Whether `hook` is one the live packet of `control` may come to next: neither passed already nor before one that was.
-#[inline(always)]
-pub(super) const fn is_next_hook(control: Control, hook: &Hook) -> bool {
-    let passed = control.passed();
-    passed & (1 << (hook.id & 0xf)) == 0
-        && (control.direction() != hook.direction || passed & hook.later == 0)
-}
-
 /// Whether `hook` has seen the packet of `control`.
 #[inline(always)]
 pub(super) const fn has_passed(control: Control, hook: &Hook) -> bool {

@@ -15,6 +15,7 @@ mod found;
 mod freed;
 mod mark;
 pub mod place;
+mod quick;
 mod settle;
 mod slot;
 mod visit;
@@ -22,8 +23,7 @@ mod visit;
 pub use control::{Control, State};
 pub use freed::{Marked, Reach, Tracked, find, mark};
 pub use mark::{MAX_SITES, Mark};
+pub use quick::{Pass, arrive, quickly};
 pub use settle::{End, Ended, Settled, settle};
 pub use slot::{DELTAS, Slot, SlotCell, Table, WAYS, home_of, set_of};
-pub use visit::{
-    ATTEMPTS, Aside, Hook, Kind, Outcome, Visit, Withdrawn, attempt_once, quickly, thoroughly, visit,
-};
+pub use visit::{ATTEMPTS, Aside, Hook, Kind, Outcome, Visit, Withdrawn, attempt_once, thoroughly, visit};

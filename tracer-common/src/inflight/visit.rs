@@ -1,6 +1,6 @@
 //! One packet at one hook.
 
-use super::{Control, State, Table, WAYS, found, home_of, place, set_of, slot::SlotCell as _};
+use super::{Control, Table, WAYS, found, place, quickly, set_of, slot::SlotCell as _};
 
 /// What the rules need to know about the hook.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -208,31 +208,6 @@ pub const ATTEMPTS: u32 = 3;
 pub fn visit<T: Table>(table: T, visit: &Visit) -> Outcome {
     let outcome = quickly(table, visit);
     if matches!(outcome.kind, Kind::Retry) { thoroughly(table, visit) } else { outcome }
-}
-
-/// The cases that almost every packet is: on its way and at its home, or new and its home free or that of an earlier
-/// packet with its identity. [`Kind::Retry`]:
-/// it is not as simple as that, or was changed by others meanwhile; then [`thoroughly`] knows.
-#[inline(always)]
-pub fn quickly<T: Table>(table: T, visit: &Visit) -> Outcome {
-    if !matches!(visit.aside, Aside::No) {
-        return Outcome::retry();
-    }
-    let home = home_of(visit.key, table.set_mask());
-    let Some(slot) = table.slot(home) else { return Outcome::retry() };
-    let control = slot.control();
-    let state = control.state();
-    if slot.key() == visit.key {
-        if state == State::Live && found::is_next_hook(control, &visit.hook) {
-            return found::pass(slot, home, control, visit);
-        }
-        if state == State::Done && visit.hook.entry && found::has_passed(control, &visit.hook) {
-            return place::renew(slot, home, control, visit);
-        }
-    } else if visit.admit && matches!(state, State::Free | State::Done) {
-        return place::at_home(table, home, slot, control, visit);
-    }
-    Outcome::retry()
 }
 
 /// The whole set of rules, wherever the packet is.
