@@ -45,8 +45,8 @@ pub struct TraceConfig {
     pub entries: [u8; 2],
     /// The hooks that packets from neighbours enter by, a bit each.
     pub neighbour_entries: u16,
-    /// Zero.
-    pub reserved: u16,
+    /// 1 if `filter` is one.
+    pub filtering: u16,
     /// 1 to send packets slower than [`Control::slower_than_ns`] to the ring buffer.
     pub tail: u32,
     /// Which packets are traced.
@@ -55,9 +55,9 @@ pub struct TraceConfig {
     pub ipv4: [u32; 4],
 }
 
-/// Facts about one hook.
+/// Facts about one hook. The programs read the first eight bytes at once.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
-#[repr(C)]
+#[repr(C, align(8))]
 pub struct HookConfig {
     /// 0 egress, 1 ingress, from the VM's point of view.
     pub direction: u8,
@@ -67,12 +67,16 @@ pub struct HookConfig {
     pub later: u16,
     /// Hooks at neighbours that packets may leave by after it, a bit each.
     pub beside: u16,
+    /// Zero.
+    pub reserved: u16,
     /// The segment from each other hook to this one; [`OFF_PATH_SEGMENT`] where there is none.
     pub segment_from: [u8; MAX_HOOKS],
     /// The segment of the whole way, recorded at a terminal hook.
     pub total_segment: u8,
     /// The segment of the whole way of packets that came from a neighbour.
     pub total_from_neighbour: u8,
+    /// Zero.
+    pub reserved_behind: [u8; 6],
 }
 
 impl HookConfig {
@@ -115,5 +119,5 @@ impl Control {
     pub const NEVER: u64 = u64::MAX;
 }
 
-const _: () = assert!(size_of::<HookConfig>() == 24);
+const _: () = assert!(size_of::<HookConfig>() == 32);
 const _: () = assert!(size_of::<Control>() == 32);

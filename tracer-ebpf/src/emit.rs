@@ -2,6 +2,7 @@
 
 use aya_ebpf::bindings::__sk_buff;
 use hoptrace_common::{
+    counters::HookCounters,
     filter::addresses,
     inflight::{Outcome, Table as _},
     packet::{ETHERTYPE_ARP, Packet, Reader, Window as _},
@@ -15,10 +16,35 @@ use crate::maps::{
     records,
 };
 
+/// Sends a packet at its last hook to user space if it is wanted there, and counts that. `(gate, direction, total_ns)`: see
+/// [`causes`].
+#[inline(always)]
+pub(crate) fn emit_if_wanted<R: Reader>(
+    reader: &R,
+    packet: &Packet,
+    skb: *mut __sk_buff,
+    (gate, direction, total_ns): (Gate, u8, u64),
+    outcome: &Outcome,
+    counted: &mut HookCounters,
+) {
+    if !config::sends() {
+        return;
+    }
+    let causes = causes(gate, direction, packet.identity, total_ns);
+    if causes == 0 {
+        return;
+    }
+    if emit(reader, packet, skb, outcome, causes) {
+        counted.emitted += 1;
+    } else {
+        counted.ring_lost += 1;
+    }
+}
+
 /// Why a packet at its last hook is to be sent; 0: it is not. `total_ns` is how long its whole way took, 0 where that is
 /// not known.
 #[inline(always)]
-pub(crate) fn causes(gate: Gate, direction: u8, identity: u64, total_ns: u64) -> u8 {
+fn causes(gate: Gate, direction: u8, identity: u64, total_ns: u64) -> u8 {
     let mut causes = 0;
     if identity < config::sample_below() {
         causes |= PacketRecord::SAMPLED;
@@ -31,13 +57,7 @@ pub(crate) fn causes(gate: Gate, direction: u8, identity: u64, total_ns: u64) ->
 
 /// Sends the packet's slot and flow to user space, and why.
 #[inline(always)]
-pub(crate) fn emit<R: Reader>(
-    reader: &R,
-    packet: &Packet,
-    skb: *mut __sk_buff,
-    outcome: &Outcome,
-    causes: u8,
-) -> bool {
+fn emit<R: Reader>(reader: &R, packet: &Packet, skb: *mut __sk_buff, outcome: &Outcome, causes: u8) -> bool {
     let Some(slot): Option<Cell> = Inflight(core::ptr::null_mut()).slot(outcome.index) else { return false };
     let (source, destination) = addresses(reader, packet).unwrap_or(([0; 2], [0; 2]));
     let ports = if packet.fragment_tail == 0 && packet.ether_type != ETHERTYPE_ARP {

@@ -1,37 +1,32 @@
 //! What happens to a packet at a hook.
 //!
-//! Each hook has a program of its own that reads the headers in place, and knows the shapes that almost every packet
-//! has and the cases that almost every packet is. What is not as simple as that goes on, by a tail call, in one program
-//! that all hooks share: it copies the head of the packet and knows all rules. So the verifier has the large part to
-//! follow once, not once per hook.
+//! Each hook has a program of its own for usual packets ([`crate::quick`]). What is not as simple as that goes on, by a tail
+//! call, in one program that all hooks share: it copies the head of the packet and knows all rules. So the verifier has
+//! the large part to follow once, not once per hook.
 
 use aya_ebpf::{bindings::__sk_buff, helpers::generated::bpf_ktime_get_ns, programs::TcContext};
 use aya_log_ebpf::debug;
 use hoptrace_common::{
     config::{Control as GateState, HookConfig},
     counters::HookCounters,
-    inflight::{Kind, Visit, quickly},
+    inflight::Kind,
 };
 
 use crate::{
     claim::{CLAIM_GROUP, CLAIM_IF_TRACKED, CLAIM_NONE, CLAIM_OWN, claim, concerns_guest},
-    emit::{causes, emit},
+    emit::emit_if_wanted,
     guest,
-    maps::{config, control, counters, inflight::Inflight, rare},
+    maps::{config, control, counters, rare},
     neighbour, pieces,
-    reader::{Copied, Direct, SkbReader},
+    quick::{self, RARE},
+    reader::{Copied, SkbReader},
     tally, thorough,
 };
-
-/// Nothing more to do.
-const DONE: u32 = 0;
-/// This is one for the program that knows all rules.
-const RARE: u32 = 1;
 
 /// A packet at a hook.
 #[inline(always)]
 pub(crate) fn hop(skb: *mut __sk_buff, number: u32) {
-    if in_place(skb, number) == RARE {
+    if quick::hop(skb, number) == RARE {
         rare::call(skb);
         // The tail call failed: the packet must not go unsaid.
         if let Some(counted) = counters::of(counters::cpu(), number) {
@@ -39,15 +34,6 @@ pub(crate) fn hop(skb: *mut __sk_buff, number: u32) {
             counted.untracked += 1;
         }
     }
-}
-
-/// Reads the headers where they are. In line: where returns are guarded against speculation, each takes several
-/// nanoseconds.
-#[inline(always)]
-fn in_place(skb: *mut __sk_buff, number: u32) -> u32 {
-    // SAFETY: the context of the running program.
-    let direct = unsafe { Direct::new(skb, core::ptr::null_mut()) };
-    handle(&direct, skb, number, rare::Note::default())
 }
 
 /// The program that all hooks share.
@@ -61,95 +47,65 @@ pub(crate) fn rarely(skb: *mut __sk_buff) {
 
 /// The time, in nanoseconds of `CLOCK_MONOTONIC`.
 #[inline(always)]
-fn clock() -> u64 {
+pub(crate) fn clock() -> u64 {
     // SAFETY: takes nothing and always succeeds.
     unsafe { bpf_ktime_get_ns() }
 }
 
 /// `note` says what was decided about the packet already.
 #[inline(always)]
-fn handle<R: SkbReader>(reader: &R, skb: *mut __sk_buff, number: u32, note: rare::Note) -> u32 {
-    let Some(gate) = control::gate() else { return DONE };
+fn handle<R: SkbReader>(reader: &R, skb: *mut __sk_buff, number: u32, note: rare::Note) {
+    let Some(gate) = control::gate() else { return };
     let gate_state = gate.state();
     if gate_state == GateState::CLOSED {
-        return DONE;
+        return;
     }
     let hook = config::hook(number);
-    let Some(frame) = reader.frame() else {
-        return if R::THOROUGH { DONE } else { rare::leave(rare::Note::undecided(number)) };
-    };
+    let Some(frame) = reader.frame() else { return };
     let claim = claim(hook, &frame, gate);
     if claim == CLAIM_NONE {
-        return DONE;
-    }
-    // Without a filter every packet that comes so far is wanted: then the CPU reads its headers while it waits for the
-    // clock.
-    let early = !config::is_filtering();
-    let mut now_ns = note.now_ns;
-    if early && !R::THOROUGH {
-        now_ns = clock();
+        return;
     }
     let cpu = counters::cpu();
-    let Some(counted) = counters::of(cpu, number) else { return DONE };
-    let packet = match reader.packet(&frame, counted.scratch.as_mut_ptr()) {
-        Ok(packet) if R::THOROUGH || claim == CLAIM_OWN => packet,
-        // A usual packet to a group is no ARP.
-        Ok(_) if claim == CLAIM_GROUP => return DONE,
-        _ if !R::THOROUGH => return rare::leave(rare::Note::undecided(number)),
-        _ => {
-            if claim == CLAIM_OWN {
-                counted.unparsed += 1;
-                debug!(
-                    &TcContext::new(skb),
-                    "hook {}: no identity, EtherType {:x}", number, frame.ether_type
-                );
-            }
-            return DONE;
+    let Some(counted) = counters::of(cpu, number) else { return };
+    let Ok(packet) = reader.packet(&frame, counted.scratch.as_mut_ptr()) else {
+        if claim == CLAIM_OWN {
+            counted.unparsed += 1;
+            debug!(&TcContext::new(skb), "hook {}: no identity, EtherType {:x}", number, frame.ether_type);
         }
+        return;
     };
     // The verifier follows what comes next once for all ways to it.
-    let claim = if R::THOROUGH { reader.opaque(claim) } else { CLAIM_OWN };
+    let claim = reader.opaque(claim);
     if claim == CLAIM_GROUP && !concerns_guest(reader, &packet) {
-        return DONE;
+        return;
     }
     if config::is_filtering() && !config::filter().matches(reader, &packet) {
-        return DONE;
+        return;
     }
-    let entry = hook.has(HookConfig::ENTRY);
     let sight = neighbour::sight(hook, &frame, skb);
     // What leaves by a neighbour's port came by the path: a packet unknown there is none of ours.
     let mut admit =
         gate_state == GateState::OPEN && claim != CLAIM_IF_TRACKED && !neighbour::leaves_beside(hook);
+    let mut now_ns = note.now_ns;
     if note.is_decided() {
         admit = note.admit();
     } else {
-        if entry && admit && config::budgeted() != 0 {
+        if hook.has(HookConfig::ENTRY) && admit && config::budgeted() != 0 {
             admit = gate.take();
         }
-        if R::THOROUGH || !early {
-            now_ns = clock();
-        }
+        now_ns = clock();
     }
-    let this = hook.for_rules(number, neighbour::ends_here(sight));
-    let admit = if R::THOROUGH { reader.opaque(u32::from(admit)) != 0 } else { admit };
+    let admit = reader.opaque(u32::from(admit)) != 0;
     // SAFETY: the context of the running program.
     let large = pieces::is_large(unsafe { (*skb).len }, &packet);
-    let outcome = if R::THOROUGH {
-        let kind =
-            thorough::thoroughly(number, packet.identity, now_ns, thorough::terms(admit, large, sight));
-        thorough::outcome(kind, counted)
-    } else {
-        let table = Inflight(core::ptr::null_mut());
-        let aside = neighbour::aside(sight);
-        let outcome =
-            quickly(table, &Visit { hook: this, key: packet.identity, now_ns, admit, aside, large });
-        if matches!(outcome.kind, Kind::Retry) {
-            return rare::leave(rare::Note::decided(number, admit, now_ns));
-        }
-        outcome
-    };
+    let kind = thorough::thoroughly(number, packet.identity, now_ns, thorough::terms(admit, large, sight));
+    // Read again rather than kept on the stack.
+    let hook = config::hook(number);
+    let this = hook.for_rules(number, neighbour::ends_here(sight));
+    let outcome = thorough::outcome(kind, counted);
     if matches!(outcome.kind, Kind::Missing) {
-        return DONE;
+        return;
     }
     counted.seen += 1;
     neighbour::count(hook, outcome.kind, sight, skb);
@@ -165,32 +121,19 @@ fn handle<R: SkbReader>(reader: &R, skb: *mut __sk_buff, number: u32, note: rare
                 pieces::expect(skb, &packet, number);
             }
             let total_ns = tally::passed(cpu, counted, &outcome, &this, hook);
-            if this.terminal && config::sends() {
-                let causes = causes(gate, this.direction, packet.identity, total_ns);
-                if causes != 0 {
-                    if emit(reader, &packet, skb, &outcome, causes) {
-                        counted.emitted += 1;
-                    } else {
-                        counted.ring_lost += 1;
-                    }
-                }
+            if this.terminal {
+                let what = (gate, this.direction, total_ns);
+                emit_if_wanted(reader, &packet, skb, what, &outcome, counted);
             }
         }
         _ => {
-            if R::THOROUGH {
-                strange(outcome.kind as u32, counted, skb, number, packet.identity);
-            }
-            return DONE;
+            strange(outcome.kind as u32, counted, skb, number, packet.identity);
+            return;
         }
     }
     if hook.has(HookConfig::GUEST) {
-        if this.direction == 0 {
-            guest::left(reader, &packet, now_ns, cpu);
-        } else {
-            guest::arrived(reader, &packet, now_ns);
-        }
+        guest::passes(reader, &packet, &this, now_ns, cpu);
     }
-    DONE
 }
 
 /// What must not be averaged, or not as it came. A function, so that what it needs is not on the stack of its caller:

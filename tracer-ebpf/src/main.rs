@@ -13,6 +13,7 @@ mod hop;
 mod maps;
 mod neighbour;
 mod pieces;
+mod quick;
 #[allow(dead_code, reason = "the programs at tracepoints come next")]
 mod raw;
 mod reader;

@@ -4,9 +4,7 @@
 //! it is done and holds up everything behind it. So what can be known without it is read and computed before it
 //! ([`Pass::plan`]), and nothing but stores is left for after it.
 
-use super::{
-    Aside, Control, DELTAS, Kind, Outcome, SlotCell, State, Table, Visit, found, home_of, place,
-};
+use super::{Aside, Control, DELTAS, Outcome, SlotCell, State, Table, Visit, found, home_of, place};
 
 /// What becomes of the slot of a packet that comes from the hook before to this one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,15 +105,5 @@ pub fn quickly<T: Table>(table: T, visit: &Visit) -> Outcome {
     let Some(pass) = Pass::plan(slot, control, visit) else {
         return arrive(table, home, slot, control, visit);
     };
-    if !pass.carry_out(slot) {
-        return Outcome::retry();
-    }
-    Outcome {
-        hook: pass.from(),
-        index: home,
-        control: pass.after,
-        latency_ns: u64::from(pass.latency_ns),
-        total_ns: u64::from(pass.total_ns()),
-        ..Outcome::of(Kind::Passed)
-    }
+    if pass.carry_out(slot) { Outcome::passed(home, &pass) } else { Outcome::retry() }
 }

@@ -1,6 +1,6 @@
 //! One packet at one hook.
 
-use super::{Control, Table, WAYS, found, place, quickly, set_of, slot::SlotCell as _};
+use super::{Control, Pass, Table, WAYS, found, place, quickly, set_of, slot::SlotCell as _};
 
 /// What the rules need to know about the hook.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -170,8 +170,10 @@ impl Outcome {
     /// No hook.
     pub const NO_HOOK: u8 = u8::MAX;
 
+    /// Nothing but what kind it is.
     #[inline(always)]
-    pub(super) const fn of(kind: Kind) -> Self {
+    #[must_use]
+    pub const fn of(kind: Kind) -> Self {
         Self {
             kind,
             hook: 0,
@@ -181,6 +183,20 @@ impl Outcome {
             control: Control(0),
             latency_ns: 0,
             total_ns: 0,
+        }
+    }
+
+    /// What `pass` does with the slot at `index`.
+    #[inline(always)]
+    #[must_use]
+    pub const fn passed(index: u32, pass: &Pass) -> Self {
+        Self {
+            hook: pass.from(),
+            index,
+            control: pass.after,
+            latency_ns: pass.latency_ns as u64,
+            total_ns: pass.total_ns() as u64,
+            ..Self::of(Kind::Passed)
         }
     }
 

@@ -21,7 +21,7 @@ static TRACE: Global<TraceConfig> = Global::new(TraceConfig {
     guest_segment: 0,
     entries: [0; 2],
     neighbour_entries: 0,
-    reserved: 0,
+    filtering: 0,
     tail: 0,
     filter: Filter {
         protocol: 0,
@@ -40,9 +40,11 @@ static HOOKS: [HookConfig; MAX_HOOKS] = [HookConfig {
     flags: 0,
     later: 0,
     beside: 0,
+    reserved: 0,
     segment_from: [0; MAX_HOOKS],
     total_segment: 0,
     total_from_neighbour: 0,
+    reserved_behind: [0; 6],
 }; MAX_HOOKS];
 
 /// The hooks of the XDP program.
@@ -88,6 +90,7 @@ trace_fields! {
     neighbour_entries: u16
     ipv4: [u32; 4]
     tail: u32
+    filtering: u16
 }
 
 /// Whether any packet may be sent to user space.
@@ -99,8 +102,7 @@ pub(crate) fn sends() -> bool {
 /// Whether there is a filter.
 #[inline(always)]
 pub(crate) fn is_filtering() -> bool {
-    let filter = filter();
-    filter.protocol != 0 || filter.host_count != 0 || filter.port_count != 0
+    filtering() != 0
 }
 
 /// The filter.
@@ -112,45 +114,51 @@ pub(crate) fn filter() -> &'static Filter {
     unsafe { &*black_box(&raw const (*trace).filter) }
 }
 
-/// A hook's facts.
+/// A hook's facts: the first word of them, and its number, by which the others are found.
 #[derive(Clone, Copy)]
-pub(crate) struct HookFacts(*const HookConfig);
+pub(crate) struct HookFacts {
+    word: u64,
+    number: u32,
+}
 
 /// The facts of hook `number`: constants to the verifier where the number is one.
 #[inline(always)]
 pub(crate) fn hook(number: u32) -> HookFacts {
+    // SAFETY: in the static, and aligned to eight bytes; volatile because the loader patches it after compilation.
+    HookFacts { word: unsafe { place_of(number).cast::<u64>().read_volatile() }, number }
+}
+
+/// Where the facts of hook `number` are.
+#[inline(always)]
+fn place_of(number: u32) -> *const HookConfig {
     let hooks: *const HookConfig = (&raw const HOOKS).cast();
     // SAFETY: there are 16 of them.
-    HookFacts(unsafe { hooks.add((number & 0xf) as usize) })
+    unsafe { hooks.add((number & 0xf) as usize) }
 }
 
 impl HookFacts {
     /// 0 egress, 1 ingress.
     #[inline(always)]
-    pub(crate) fn direction(self) -> u8 {
-        // SAFETY: points into the static.
-        unsafe { (&raw const (*self.0).direction).read_volatile() }
+    pub(crate) const fn direction(self) -> u8 {
+        self.word as u8
     }
 
     /// Whether `flag` is set.
     #[inline(always)]
-    pub(crate) fn has(self, flag: u8) -> bool {
-        // SAFETY: points into the static.
-        unsafe { (&raw const (*self.0).flags).read_volatile() & flag != 0 }
+    pub(crate) const fn has(self, flag: u8) -> bool {
+        self.word & ((flag as u64) << 8) != 0
     }
 
     /// The hooks behind this one, a bit each.
     #[inline(always)]
-    pub(crate) fn later(self) -> u16 {
-        // SAFETY: points into the static.
-        unsafe { (&raw const (*self.0).later).read_volatile() }
+    const fn later(self) -> u16 {
+        (self.word >> 16) as u16
     }
 
     /// The hooks beside the path behind this one, a bit each.
     #[inline(always)]
-    fn beside(self) -> u16 {
-        // SAFETY: points into the static.
-        unsafe { (&raw const (*self.0).beside).read_volatile() }
+    const fn beside(self) -> u16 {
+        (self.word >> 32) as u16
     }
 
     /// What the rules of the table need to know. `number` is this hook's; `ends_here` says that the packet's way does.
@@ -169,7 +177,7 @@ impl HookFacts {
     /// The segment from hook `from` to this one.
     #[inline(always)]
     pub(crate) fn segment_from(self, from: u8) -> u32 {
-        let segments: *const u8 = unsafe { (&raw const (*self.0).segment_from).cast() };
+        let segments: *const u8 = unsafe { (&raw const (*place_of(self.number)).segment_from).cast() };
         // SAFETY: the index is below 16.
         u32::from(unsafe { segments.add((from & 0xf) as usize).read_volatile() })
     }
@@ -180,10 +188,17 @@ impl HookFacts {
         // SAFETY: points into the static.
         u32::from(unsafe {
             if passed & neighbour_entries() == 0 {
-                (&raw const (*self.0).total_segment).read_volatile()
+                (&raw const (*place_of(self.number)).total_segment).read_volatile()
             } else {
-                (&raw const (*self.0).total_from_neighbour).read_volatile()
+                (&raw const (*place_of(self.number)).total_from_neighbour).read_volatile()
             }
         })
     }
 }
+
+const _: () = assert!(
+    core::mem::offset_of!(HookConfig, direction) == 0
+        && core::mem::offset_of!(HookConfig, flags) == 1
+        && core::mem::offset_of!(HookConfig, later) == 2
+        && core::mem::offset_of!(HookConfig, beside) == 4
+);

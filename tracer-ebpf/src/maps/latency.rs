@@ -16,6 +16,42 @@ static SEGMENTS: Array<SegmentStats> = Array::with_max_entries(1, MMAPABLE);
 #[map]
 static LATENCIES: Array<u64> = Array::with_max_entries(BUCKETS, MMAPABLE);
 
+/// What one latency changes, read already; [`Figures::record`] writes it. For the running CPU only: nobody else changes it
+/// meanwhile.
+pub(crate) struct Figures {
+    stats: *mut SegmentStats,
+    bucket: *mut u64,
+    new_stats: SegmentStats,
+    new_count: u64,
+}
+
+impl Figures {
+    /// Reads what `latency_ns` changes in `segment`'s figures on `cpu`. `None` never happens, but the verifier wants it asked.
+    #[inline(always)]
+    pub(crate) fn read(cpu: u32, segment: u32, latency_ns: u64) -> Option<Self> {
+        let block = cpu * config::segments() + segment;
+        let stats = SEGMENTS.get_ptr_mut(block)?;
+        let bucket = LATENCIES.get_ptr_mut(block * BUCKETS + bucket_of(latency_ns))?;
+        // SAFETY: map values that only this CPU writes.
+        let (mut new_stats, count) = unsafe { (stats.read(), bucket.read()) };
+        new_stats.record(latency_ns);
+        Some(Self { stats, bucket, new_stats, new_count: count + 1 })
+    }
+
+    /// Writes it.
+    #[inline(always)]
+    pub(crate) fn record(self) {
+        // SAFETY: map values that only this CPU writes.
+        unsafe {
+            (*self.stats).count = self.new_stats.count;
+            (*self.stats).sum_ns = self.new_stats.sum_ns;
+            (*self.stats).min_ns_inverted = self.new_stats.min_ns_inverted;
+            (*self.stats).max_ns = self.new_stats.max_ns;
+            *self.bucket = self.new_count;
+        }
+    }
+}
+
 /// Records one latency on `cpu`, which must be the running one.
 #[inline(always)]
 pub(crate) fn record(cpu: u32, segment: u32, latency_ns: u64) {

@@ -14,6 +14,7 @@ use aya::{
 };
 use hoptrace_common::{
     config::{HookConfig, MAX_HOOKS, MAX_XDP, TraceConfig, XdpPlace},
+    filter::Filter,
     histogram::BUCKETS,
     inflight::WAYS,
 };
@@ -45,7 +46,7 @@ pub struct LoadOptions {
     pub inflight_slots: u32,
     /// Bytes of the record ring; rounded up to a power of two of whole pages. 0: as small as can be.
     pub ring_bytes: u32,
-    /// The rest; `set_mask`, `segments`, `guest_segment`, `entries` and `neighbour_entries` are overwritten.
+    /// The rest; `set_mask`, `segments`, `guest_segment`, `entries`, `neighbour_entries` and `filtering` are overwritten.
     pub trace: TraceConfig,
     /// Level of the programs' own diagnostics, as aya-log numbers them; 0 compiles them away.
     pub log_level: u8,
@@ -91,6 +92,7 @@ impl Attached {
             guest_segment: u16::from(plan.guest),
             entries: plan.entries,
             neighbour_entries: plan.neighbour_entries,
+            filtering: u16::from(options.trace.filter != Filter::default()),
             ..options.trace
         };
         let mut hooks = [HookConfig::default(); MAX_HOOKS];

@@ -1,0 +1,208 @@
+//! What happens to a usual packet at a hook.
+//!
+//! Each hook has a program of its own made of this: it reads the headers in place, and knows the shapes that almost every
+//! packet has and the cases that almost every packet is. What is not as simple as that goes on in [`crate::hop`].
+//!
+//! The order of things is that of `hoptrace_common::inflight::Pass`: the CPU waits for the clock, which does not begin before
+//! everything earlier is done, and for the compare-exchange, which lets nothing later begin before it is done. Headers,
+//! table, counters and figures are read between the two; behind the second there are only stores.
+
+use aya_ebpf::bindings::__sk_buff;
+use hoptrace_common::{
+    config::{Control as GateState, HookConfig},
+    counters::HookCounters,
+    inflight::{
+        Aside, Hook, Kind, Outcome, Pass, SlotCell as _, Table as _, Visit, Withdrawn, arrive, home_of,
+    },
+    packet::{ETHERTYPE_IPV4, ETHERTYPE_IPV6, Packet},
+};
+
+use crate::{
+    claim::{CLAIM_GROUP, CLAIM_NONE, CLAIM_OWN, claim},
+    emit::emit_if_wanted,
+    guest,
+    hop::clock,
+    maps::{
+        config::{self, HookFacts},
+        control::{self, Gate},
+        counters,
+        inflight::Inflight,
+        latency::Figures,
+        rare::{self, Note},
+    },
+    neighbour, pieces,
+    reader::{Direct, SkbReader as _},
+    tally,
+};
+
+/// Nothing more to do.
+pub(crate) const DONE: u32 = 0;
+/// This is one for the program that knows all rules; what was decided is left for it.
+pub(crate) const RARE: u32 = 1;
+
+/// A packet at hook `number`: [`DONE`] or [`RARE`].
+#[inline(always)]
+pub(crate) fn hop(skb: *mut __sk_buff, number: u32) -> u32 {
+    let Some(gate) = control::gate() else { return DONE };
+    let gate_state = gate.state();
+    if gate_state == GateState::CLOSED {
+        return DONE;
+    }
+    let hook = config::hook(number);
+    // SAFETY: the context of the running program.
+    let reader = unsafe { Direct::new(skb, core::ptr::null_mut()) };
+    let Some(frame) = reader.frame() else { return rare::leave(Note::undecided(number)) };
+    let claim = claim(hook, &frame, gate);
+    if claim != CLAIM_OWN {
+        return if claim == CLAIM_NONE || (claim == CLAIM_GROUP && is_ip(frame.ether_type)) {
+            DONE
+        } else {
+            rare::leave(Note::undecided(number))
+        };
+    }
+    // Without a filter every packet that comes so far is wanted: then the clock comes first.
+    let filtering = config::is_filtering();
+    let mut now_ns = 0;
+    if !filtering {
+        now_ns = clock();
+    }
+    let cpu = counters::cpu();
+    let Some(counted) = counters::of(cpu, number) else { return DONE };
+    let Ok(packet) = reader.packet(&frame, counted.scratch.as_mut_ptr()) else {
+        return rare::leave(Note::undecided(number));
+    };
+    if filtering {
+        if !config::filter().matches(&reader, &packet) {
+            return DONE;
+        }
+        now_ns = clock();
+    }
+    let sight = neighbour::sight(hook, &frame, skb);
+    // What leaves by a neighbour's port came by the path: a packet unknown there is none of ours.
+    let mut admit = gate_state == GateState::OPEN && !neighbour::leaves_beside(hook);
+    if hook.has(HookConfig::ENTRY) && admit && config::budgeted() != 0 {
+        admit = gate.take();
+    }
+    let visit = Visit {
+        hook: hook.for_rules(number, neighbour::ends_here(sight)),
+        key: packet.identity,
+        now_ns,
+        admit,
+        aside: neighbour::aside(sight),
+        // SAFETY: the context of the running program.
+        large: pieces::is_large(unsafe { (*skb).len }, &packet),
+    };
+    let at = At { skb, number, cpu, gate, hook, sight, reader: &reader, packet: &packet };
+    at.visit(counted, &visit)
+}
+
+/// The EtherType of packets that are of no interest where they go to a group.
+#[inline(always)]
+const fn is_ip(ether_type: u16) -> bool {
+    matches!(ether_type, ETHERTYPE_IPV4 | ETHERTYPE_IPV6)
+}
+
+/// A packet of a usual shape at a hook.
+struct At<'a> {
+    skb: *mut __sk_buff,
+    number: u32,
+    cpu: u32,
+    gate: Gate,
+    hook: HookFacts,
+    sight: u32,
+    reader: &'a Direct,
+    packet: &'a Packet,
+}
+
+impl At<'_> {
+    #[inline(always)]
+    fn visit(&self, counted: &mut HookCounters, visit: &Visit) -> u32 {
+        let rare = || rare::leave(Note::decided(self.number, visit.admit, visit.now_ns));
+        if !matches!(visit.aside, Aside::No) {
+            return rare();
+        }
+        let table = Inflight(core::ptr::null_mut());
+        let home = home_of(visit.key, table.set_mask());
+        let Some(slot) = table.slot(home) else { return rare() };
+        let control = slot.control();
+        let kind = if let Some(pass) = Pass::plan(slot, control, visit) {
+            let segment = self.hook.segment_from(pass.from());
+            let Some(figures) = Figures::read(self.cpu, segment, u64::from(pass.latency_ns)) else {
+                return rare();
+            };
+            let whole_way = visit.hook.terminal && !pass.after.joined();
+            let mut total = None;
+            if whole_way {
+                let segment = self.hook.total_segment(pass.after.passed());
+                total = Figures::read(self.cpu, segment, u64::from(pass.total_ns()));
+            }
+            let (seen, passed, completed) = (counted.seen, counted.passed, counted.completed);
+            if !pass.carry_out(slot) {
+                return rare();
+            }
+            counted.seen = seen + 1;
+            counted.passed = passed + 1;
+            figures.record();
+            if visit.hook.terminal {
+                counted.completed = completed + 1;
+                if let Some(total) = total {
+                    total.record();
+                }
+            }
+            if pass.after.large() {
+                pieces::expect(self.skb, self.packet, self.number);
+            }
+            if visit.hook.terminal {
+                let total_ns = if whole_way { u64::from(pass.total_ns()) } else { 0 };
+                self.emit(counted, &visit.hook, &pass, home, total_ns);
+            }
+            Kind::Passed
+        } else {
+            let outcome = arrive(table, home, slot, control, visit);
+            match outcome.kind {
+                Kind::New => tally::arrived(self.cpu, counted, &outcome, &visit.hook),
+                Kind::Ambiguous => {
+                    twins(counted, u32::from(outcome.withdrawn.number()), u32::from(outcome.hook));
+                }
+                _ => return rare(),
+            }
+            counted.seen += 1;
+            if !visit.hook.entry
+                && matches!(outcome.kind, Kind::New)
+                && pieces::is_expected(self.skb, self.packet, self.number)
+            {
+                counted.split += 1;
+            }
+            outcome.kind
+        };
+        neighbour::count(self.hook, kind, self.sight, self.skb);
+        if self.hook.has(HookConfig::GUEST) && !matches!(kind, Kind::Ambiguous) {
+            guest::passes(self.reader, self.packet, &visit.hook, visit.now_ns, self.cpu);
+        }
+        DONE
+    }
+
+    #[inline(always)]
+    fn emit(&self, counted: &mut HookCounters, hook: &Hook, pass: &Pass, index: u32, total_ns: u64) {
+        let outcome = Outcome::passed(index, pass);
+        emit_if_wanted(
+            self.reader,
+            self.packet,
+            self.skb,
+            (self.gate, hook.direction, total_ns),
+            &outcome,
+            counted,
+        );
+    }
+}
+
+/// The newcomer has a twin. A function of its own: it almost never happens.
+#[inline(never)]
+fn twins(counted: &mut HookCounters, withdrawn: u32, evicted: u32) {
+    let outcome = Outcome {
+        hook: evicted as u8,
+        withdrawn: Withdrawn::from_number(withdrawn as u8),
+        ..Outcome::of(Kind::Ambiguous)
+    };
+    tally::strange(counters::cpu(), counted, &outcome);
+}
