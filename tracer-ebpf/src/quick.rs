@@ -127,14 +127,14 @@ impl At<'_> {
         let control = slot.control();
         let kind = if let Some(pass) = Pass::plan(slot, control, visit) {
             let segment = self.hook.segment_from(pass.from());
-            let Some(figures) = Figures::read(self.cpu, segment, u64::from(pass.latency_ns)) else {
+            let Some(figures) = Figures::read(self.cpu, segment) else {
                 return rare();
             };
             let whole_way = visit.hook.terminal && !pass.after.joined();
             let mut total = None;
             if whole_way {
                 let segment = self.hook.total_segment(pass.after.passed());
-                total = Figures::read(self.cpu, segment, u64::from(pass.total_ns()));
+                total = Figures::read(self.cpu, segment);
             }
             let (seen, passed, completed) = (counted.seen, counted.passed, counted.completed);
             if !pass.carry_out(slot) {
@@ -142,11 +142,11 @@ impl At<'_> {
             }
             counted.seen = seen + 1;
             counted.passed = passed + 1;
-            figures.record();
+            figures.record(u64::from(pass.latency_ns));
             if visit.hook.terminal {
                 counted.completed = completed + 1;
                 if let Some(total) = total {
-                    total.record();
+                    total.record(u64::from(pass.total_ns()));
                 }
             }
             if pass.after.large() {

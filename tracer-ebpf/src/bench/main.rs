@@ -2,8 +2,14 @@
 //! them; they are no part of `hoptrace`.
 #![no_std]
 #![no_main]
+#![feature(core_intrinsics)]
+#![allow(internal_features, reason = "compare-exchange is not in core::sync::atomic on this target")]
 
+#[path = "../atomic.rs"]
+#[allow(dead_code, reason = "a program here needs less of it than a hook's")]
+mod atomic;
 mod course;
+mod floor;
 mod identity;
 mod maps;
 mod plain;

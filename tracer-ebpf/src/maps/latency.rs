@@ -16,38 +16,38 @@ static SEGMENTS: Array<SegmentStats> = Array::with_max_entries(1, MMAPABLE);
 #[map]
 static LATENCIES: Array<u64> = Array::with_max_entries(BUCKETS, MMAPABLE);
 
-/// What one latency changes, read already; [`Figures::record`] writes it. For the running CPU only: nobody else changes it
-/// meanwhile.
+/// A segment's figures on the running CPU, read already: nobody else changes them meanwhile.
 pub(crate) struct Figures {
+    block: u32,
     stats: *mut SegmentStats,
-    bucket: *mut u64,
-    new_stats: SegmentStats,
-    new_count: u64,
+    read: SegmentStats,
 }
 
 impl Figures {
-    /// Reads what `latency_ns` changes in `segment`'s figures on `cpu`. `None` never happens, but the verifier wants it asked.
+    /// Reads `segment`'s figures on `cpu`, but for the histogram, which is another place for each latency. `None` never
+    /// happens, but the verifier wants it asked.
     #[inline(always)]
-    pub(crate) fn read(cpu: u32, segment: u32, latency_ns: u64) -> Option<Self> {
+    pub(crate) fn read(cpu: u32, segment: u32) -> Option<Self> {
         let block = cpu * config::segments() + segment;
         let stats = SEGMENTS.get_ptr_mut(block)?;
-        let bucket = LATENCIES.get_ptr_mut(block * BUCKETS + bucket_of(latency_ns))?;
-        // SAFETY: map values that only this CPU writes.
-        let (mut new_stats, count) = unsafe { (stats.read(), bucket.read()) };
-        new_stats.record(latency_ns);
-        Some(Self { stats, bucket, new_stats, new_count: count + 1 })
+        // SAFETY: a map value that only this CPU writes.
+        Some(Self { block, stats, read: unsafe { stats.read() } })
     }
 
-    /// Writes it.
+    /// Records one latency in them.
     #[inline(always)]
-    pub(crate) fn record(self) {
+    pub(crate) fn record(self, latency_ns: u64) {
+        let mut new = self.read;
+        new.record(latency_ns);
         // SAFETY: map values that only this CPU writes.
         unsafe {
-            (*self.stats).count = self.new_stats.count;
-            (*self.stats).sum_ns = self.new_stats.sum_ns;
-            (*self.stats).min_ns_inverted = self.new_stats.min_ns_inverted;
-            (*self.stats).max_ns = self.new_stats.max_ns;
-            *self.bucket = self.new_count;
+            (*self.stats).count = new.count;
+            (*self.stats).sum_ns = new.sum_ns;
+            (*self.stats).min_ns_inverted = new.min_ns_inverted;
+            (*self.stats).max_ns = new.max_ns;
+            if let Some(bucket) = LATENCIES.get_ptr_mut(self.block * BUCKETS + bucket_of(latency_ns)) {
+                *bucket += 1;
+            }
         }
     }
 }

@@ -39,6 +39,8 @@ enum Contender {
     /// With one that lets UDP by.
     HopsForUdp,
     Lru,
+    /// Clock, headers, and a slot taken by compare-exchange; nothing else.
+    Floor,
 }
 
 struct Row {
@@ -55,6 +57,8 @@ const ROWS: &[(&str, Contender, Kind, Traffic)] = &[
     ("hop_distinct", Contender::Hops, Kind::UdpV4, DISTINCT),
     ("filtered", Contender::HopsForTcp, Kind::UdpV4, HOT),
     ("filtered_mac", Contender::HopsBehindTap, Kind::Foreign, HOT),
+    ("floor_hot", Contender::Floor, Kind::UdpV4, HOT),
+    ("floor_distinct", Contender::Floor, Kind::UdpV4, DISTINCT),
     ("lru_hot", Contender::Lru, Kind::UdpV4, HOT),
     ("lru_distinct", Contender::Lru, Kind::UdpV4, DISTINCT),
     ("hop_hot_tcp_v4", Contender::Hops, Kind::TcpV4, HOT),
@@ -83,6 +87,7 @@ pub(crate) struct Bench {
     plain: Vec<ProgramFd>,
     clock: Vec<ProgramFd>,
     lru: Vec<ProgramFd>,
+    floor: Vec<ProgramFd>,
     tracer: Tracer,
     for_tcp: Tracer,
     for_udp: Tracer,
@@ -95,7 +100,7 @@ pub(crate) struct Bench {
 impl Bench {
     pub(crate) fn new(only: Option<&str>) -> Result<Self> {
         let lru = ["lru_0", "lru_1", "lru_2", "lru_3"];
-        let names = [&["empty", "clock", "course"][..], &lru].concat();
+        let names = [&["empty", "clock", "course", "floor"][..], &lru].concat();
         let mut others = object::load(mac_number(VM_MAC), &names)?;
         let wanted = |name: &str| name == CLOCK || only.is_none_or(|part| name.contains(part));
         let rows = ROWS.iter().filter(|(name, ..)| wanted(name)).map(|(name, contender, kind, traffic)| {
@@ -106,6 +111,7 @@ impl Bench {
             plain: programs(&others, &["empty"; 4])?,
             clock: programs(&others, &["clock"; 4])?,
             lru: programs(&others, &lru)?,
+            floor: programs(&others, &["floor"; 4])?,
             others,
             tracer: Tracer::load(Filter::default())?,
             for_tcp: Tracer::load(Filter { protocol: Filter::PROTOCOL_TCP, ..Filter::default() })?,
@@ -133,6 +139,7 @@ impl Bench {
             let stations = match row.contender {
                 Contender::Clock => &self.clock,
                 Contender::Lru => &self.lru,
+                Contender::Floor => &self.floor,
                 Contender::Hops => &self.tracer.programs([0, 1, 2, 3])?,
                 Contender::HopsBehindTap => &self.tracer.programs([1, 2, 3, 2])?,
                 Contender::FirstHopOnly => &self.spoilt.programs([0; 4])?,
