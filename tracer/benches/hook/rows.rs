@@ -1,6 +1,6 @@
 //! What is measured.
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use aya::{Ebpf, programs::ProgramFd};
 use hoptrace_common::filter::Filter;
 
@@ -171,6 +171,13 @@ impl Bench {
 
     /// Whether the programs did what was measured. Gives how many packets went all the way.
     pub(crate) fn check(&mut self) -> Result<u64> {
+        // Nobody but the kernel's BPF statistics counts runs, and they read the clock twice per run.
+        let counted_runs = classifier(&self.others, EMPTY)?.info()?.run_count();
+        ensure!(
+            counted_runs == 0,
+            "BPF statistics were on (another tracer, or kernel.bpf_stats_enabled): the figures are those of the \
+             statistics, too; end what switched them on and measure again"
+        );
         self.for_tcp.check()?;
         Ok(self.tracer.check()? + self.for_udp.check()?)
     }
