@@ -10,6 +10,7 @@
 
 pub mod config;
 pub mod counters;
+pub mod drops;
 pub mod exchange;
 pub mod filter;
 pub mod histogram;

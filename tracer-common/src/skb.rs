@@ -16,6 +16,12 @@ pub struct SkbLayout {
     pub dev: u32,
     /// `net_device.ifindex`.
     pub ifindex: u32,
+    /// `net_device.nd_net`, a pointer.
+    pub net: u32,
+    /// `net.ns.inum`.
+    pub net_inum: u32,
+    /// The network namespace whose devices are meant, by its inode number: in others the same index is another device's.
+    pub here_inum: u32,
     /// Where in `sk_buff` the block starts.
     pub block: u32,
     /// How long it is; at most [`MAX_BLOCK`].
@@ -34,8 +40,6 @@ pub struct SkbLayout {
     pub head: u32,
     /// `sk_buff.data` in the block.
     pub data: u32,
-    /// Zero.
-    pub reserved: u32,
 }
 
-const _: () = assert!(size_of::<SkbLayout>() == 48);
+const _: () = assert!(size_of::<SkbLayout>() == 56);

@@ -1,4 +1,4 @@
-//! The eBPF programs: one TC classifier per hook, all the same code with another number.
+//! The eBPF programs: one TC classifier per hook, all the same code with another number; and programs at tracepoints.
 #![no_std]
 #![no_main]
 #![feature(core_intrinsics)]
@@ -8,6 +8,7 @@ mod atomic;
 mod claim;
 mod classifier;
 mod emit;
+mod freed;
 mod guest;
 mod hop;
 mod maps;
@@ -19,6 +20,7 @@ mod raw;
 mod reader;
 mod tally;
 mod thorough;
+mod tracepoint;
 mod xdp;
 
 /// Without it the kernel would not let the programs use GPL-only helpers.

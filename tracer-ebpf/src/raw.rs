@@ -52,6 +52,8 @@ impl RawSkb {
         // SAFETY: a map value.
         let (packet, word): (*mut u8, *mut u64) =
             unsafe { ((&raw mut (*room).packet).cast(), &raw mut (*room).word) };
+        // With and without an Ethernet header the verifier follows the same way.
+        let skipped = scratch::through(word, skipped);
         // No packet has headers that are longer; and the lengths of a broken one must not become large numbers.
         if linear == 0 || linear > i32::MAX as u32 {
             return None;
@@ -69,14 +71,14 @@ impl RawSkb {
         let len = scratch::bounded(word, last) as u32 + 1;
         // SAFETY: the buffer has room for `LEN` bytes and a window behind them; the helper checks what it reads.
         let result = unsafe {
-            let target = packet.add(scratch::through(word, skipped) as usize & 0xf);
+            let target = packet.add(skipped as usize & 0xf);
             bpf_probe_read_kernel(target.cast(), len, start as *const c_void)
         };
         if result != 0 {
             return None;
         }
         // SAFETY: the buffer of this program and CPU, and its word.
-        let head = unsafe { Copied::of(packet, len + skipped, word) };
+        let head = unsafe { Copied::of(packet, scratch::through(word, len + skipped), word) };
         let len_bytes = fields.len.wrapping_add(pulled).wrapping_add(skipped);
         Some(Self { head, len_bytes, linear_bytes: linear.wrapping_add(skipped), has_ethernet })
     }
@@ -136,6 +138,21 @@ pub(crate) fn ifindex(dev: *const c_void) -> u32 {
     probe(dev, layout::ifindex())
 }
 
+/// The device that `skb` belongs to, or null; `None` where that can not be read.
+#[inline(always)]
+pub(crate) fn device(skb: *const c_void) -> Option<*const c_void> {
+    let mut device: u64 = 0;
+    // SAFETY: a local of this size; the helper checks what it reads.
+    let result = unsafe {
+        bpf_probe_read_kernel(
+            (&raw mut device).cast(),
+            size_of::<u64>() as u32,
+            skb.byte_add(layout::dev() as usize),
+        )
+    };
+    if result == 0 { Some(device as *const c_void) } else { None }
+}
+
 /// Reads a number from the kernel's memory, 0 where that is not possible.
 #[inline(always)]
 fn probe<T: Copy + Default>(from: *const c_void, offset: u32) -> T {
@@ -145,4 +162,11 @@ fn probe<T: Copy + Default>(from: *const c_void, offset: u32) -> T {
         bpf_probe_read_kernel((&raw mut value).cast(), size_of::<T>() as u32, from.byte_add(offset as usize))
     };
     value
+}
+
+/// Whether the device `dev` is in the network namespace that is traced.
+#[inline(always)]
+pub(crate) fn is_here(dev: *const c_void) -> bool {
+    let net: u64 = probe(dev, layout::net());
+    probe::<u32>(net as *const c_void, layout::net_inum()) == layout::here_inum()
 }

@@ -1,12 +1,14 @@
 //! `hoptrace`: live per-hop latency and drops on the packet path of a virtual machine.
 //!
 //! Data flows one way through the stages `discover → path → attach → collect → report`. A stage uses [`model`]
-//! and `hoptrace-common`, never another stage; [`cli`] wires them together.
+//! and `hoptrace-common`, never another stage; [`cli`] wires them together. [`kernel`] is what the running kernel says about
+//! itself, for whichever stage asks.
 
 pub mod attach;
 pub mod cli;
 pub mod collect;
 pub mod discover;
+pub mod kernel;
 pub mod model;
 pub mod path;
 pub mod report;

@@ -9,6 +9,7 @@ use aya_ebpf::{macros::map, maps::PerCpuArray};
 use hoptrace_common::skb::MAX_BLOCK;
 
 use super::scratch;
+use crate::freed::Freed;
 
 /// What one program needs.
 #[repr(C)]
@@ -18,6 +19,8 @@ pub(crate) struct Room {
     pub(crate) block: [u64; MAX_BLOCK as usize / 8 + 1],
     /// For [`scratch::through`].
     pub(crate) word: u64,
+    /// What the program at `kfree_skb` knows of the packet.
+    pub(crate) freed: Freed,
     /// The head of the packet.
     pub(crate) packet: scratch::Buffer,
 }

@@ -8,6 +8,9 @@ use hoptrace_common::skb::SkbLayout;
 static SKB: Global<SkbLayout> = Global::new(SkbLayout {
     dev: 0,
     ifindex: 0,
+    net: 0,
+    net_inum: 0,
+    here_inum: 0,
     block: 0,
     block_len: 0,
     len: 0,
@@ -17,13 +20,13 @@ static SKB: Global<SkbLayout> = Global::new(SkbLayout {
     mac_header: 0,
     head: 0,
     data: 0,
-    reserved: 0,
 });
 
 macro_rules! offsets {
     ($($name:ident)*) => {$(
         /// As in [`SkbLayout`].
         #[inline(always)]
+        #[allow(dead_code, reason = "some are for drops")]
         pub(crate) fn $name() -> u32 {
             let skb: *const SkbLayout = (&raw const SKB).cast();
             // SAFETY: a static; volatile because the loader patches it after compilation.
@@ -33,5 +36,5 @@ macro_rules! offsets {
 }
 
 offsets! {
-    dev ifindex block block_len len data_len protocol network_header mac_header head data
+    dev ifindex net net_inum here_inum block block_len len data_len protocol network_header mac_header head data
 }

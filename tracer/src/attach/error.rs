@@ -106,6 +106,15 @@ pub enum AttachError {
         #[source]
         source: std::io::Error,
     },
+    /// The program could not be attached to a tracepoint of the kernel.
+    #[error("attaching to the kernel's tracepoint {tracepoint}: {source}")]
+    Tracepoint {
+        /// The tracepoint.
+        tracepoint: &'static str,
+        /// What aya said.
+        #[source]
+        source: Box<ProgramError>,
+    },
     /// The interface was renamed or replaced since the path was found.
     #[error(
         "interface {ifname} vanished before hoptrace could attach to it; is the VM being stopped or migrated?"

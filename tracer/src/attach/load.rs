@@ -21,9 +21,10 @@ use hoptrace_common::{
 use zerocopy::IntoBytes as _;
 
 use super::{
-    AttachError,
+    AttachError, DropOptions,
     attacher::{Attacher, TcSide},
     clsact::PROGRAM_PREFIX,
+    drops,
     locked::locked_bytes,
     nic::Nic,
     xdp,
@@ -48,6 +49,8 @@ pub struct LoadOptions {
     pub ring_bytes: u32,
     /// The rest; `set_mask`, `segments`, `guest_segment`, `entries`, `neighbour_entries` and `filtering` are overwritten.
     pub trace: TraceConfig,
+    /// For the program that tells where packets are dropped; without it they are lost.
+    pub drops: Option<DropOptions>,
     /// Level of the programs' own diagnostics, as aya-log numbers them; 0 compiles them away.
     pub log_level: u8,
 }
@@ -74,6 +77,9 @@ impl Attached {
     pub fn new(plan: &Plan, options: &LoadOptions, mechanism: Mechanism) -> Result<Self, AttachError> {
         let attacher = Attacher::start(mechanism)?;
         let mut loaded = Self::load(plan, options)?;
+        if options.drops.is_some() {
+            drops::attach(&mut loaded.ebpf)?;
+        }
         loaded.attach(plan, attacher)?;
         Ok(loaded)
     }
@@ -105,14 +111,19 @@ impl Attached {
                 XdpPlace { ifindex: interface.ifindex.0, hook: u32::try_from(number).unwrap_or(u32::MAX) };
         }
         let ring_bytes = options.ring_bytes.next_power_of_two().max(4096);
+        let drops = options.drops.as_ref();
+        let (drop_config, skb) = drops.map_or_else(Default::default, |drops| (drops.config, drops.skb));
         let mut ebpf = EbpfLoader::new()
             .override_global("TRACE", trace.as_bytes(), true)
             .override_global("HOOKS", hooks.as_bytes(), true)
             .override_global("XDP", xdp_places.as_bytes(), true)
+            .override_global("DROPS", drop_config.as_bytes(), true)
+            .override_global("SKB", skb.as_bytes(), true)
             .override_global(aya_log::LEVEL, &options.log_level, true)
             .map_max_entries("SLOTS", slots)
             .map_max_entries("SPILLED", slots / WAYS)
             .map_max_entries("COUNTERS", cpus * u32::try_from(MAX_HOOKS).unwrap_or(u32::MAX))
+            .map_max_entries("FREES", cpus)
             .map_max_entries("SEGMENTS", cpus * plan.segment_count)
             .map_max_entries("LATENCIES", cpus * plan.segment_count * BUCKETS)
             .map_max_entries("RECORDS", ring_bytes)
@@ -123,7 +134,10 @@ impl Attached {
             Side::Ingress | Side::Egress => format!("{PROGRAM_PREFIX}{place}"),
         };
         let programs: Vec<String> = plan.hooks.iter().enumerate().map(program).collect();
-        load_programs(&mut ebpf, &programs)?;
+        if let Some(drops) = drops {
+            drops::introduce(&mut ebpf, drops)?;
+        }
+        load_programs(&mut ebpf, &programs, drops.map(|_| drops::PROGRAM))?;
         let rare = connect_rare_program(&mut ebpf)?;
         introduce_neighbours(&mut ebpf, &plan.neighbours, cpus)?;
         Ok(Self {
@@ -173,6 +187,8 @@ impl Attached {
             spilled: take("SPILLED")?,
             control: take("CONTROL")?,
             counters: take("COUNTERS")?,
+            sites: take("SITES")?,
+            frees: take("FREES")?,
             segments: take("SEGMENTS")?,
             latencies: take("LATENCIES")?,
             neighbours: self
@@ -201,7 +217,7 @@ impl Attached {
     #[must_use]
     pub fn verified_instructions(&self) -> u32 {
         let of = |name: &str| self.ebpf.program(name)?.info().ok()?.verified_instruction_count();
-        self.program_names().into_iter().chain([RARE_PROGRAM]).filter_map(of).sum()
+        self.program_names().into_iter().chain([RARE_PROGRAM, drops::PROGRAM]).filter_map(of).sum()
     }
 
     /// The hooks' programs, each once.
@@ -250,13 +266,14 @@ fn load(program: &mut Program) -> Result<(), ProgramError> {
     match program {
         Program::SchedClassifier(program) => program.load(),
         Program::Xdp(program) => program.load(),
+        Program::RawTracePoint(program) => program.load(),
         _ => Err(ProgramError::UnexpectedProgramType),
     }
 }
 
 /// Hands the programs to the verifier, on all CPUs at a time: it is most of what starting takes.
-fn load_programs(ebpf: &mut Ebpf, names: &[String]) -> Result<(), AttachError> {
-    let names: BTreeSet<&str> = names.iter().map(String::as_str).chain([RARE_PROGRAM]).collect();
+fn load_programs(ebpf: &mut Ebpf, names: &[String], more: Option<&str>) -> Result<(), AttachError> {
+    let names: BTreeSet<&str> = names.iter().map(String::as_str).chain([RARE_PROGRAM]).chain(more).collect();
     let wanted: Vec<(&str, &mut Program)> =
         ebpf.programs_mut().filter(|(name, _)| names.contains(name)).collect();
     if wanted.len() != names.len() {

@@ -5,8 +5,8 @@
 //! with [`clsact`] a [`guardian`] sees to that.
 
 mod attacher;
-mod btf;
 mod clsact;
+mod drops;
 mod error;
 pub mod guardian;
 mod load;
@@ -18,11 +18,11 @@ mod preflight;
 mod watch;
 mod xdp;
 
-pub use btf::{BtfError, KERNEL_BTF, kernel_btf, skb_layout};
+pub use drops::{DropOptions, drop_options};
 pub use error::AttachError;
 pub use load::{Attached, LoadOptions};
 pub use others::{leftovers, other_tracers, remove_leftovers};
-pub use plan::{Extras, PlanError, plan};
+pub use plan::{Devices, Extras, PlanError, devices, plan};
 pub use preflight::{Preflight, mechanism, preflight};
 pub use watch::{Vanished, watch};
 pub use xdp::check_xdp;

@@ -1,8 +1,11 @@
 //! What goes where: hooks and segments of a path. Pure.
 
+mod devices;
 mod neighbours;
 
 use hoptrace_common::config::{HookConfig, MAX_HOOKS, MAX_XDP, OFF_PATH_SEGMENT};
+
+pub use devices::{Devices, devices};
 
 use crate::model::{Direction, HookPlan, Hop, Interface, OtherPort, Plan, Role, SegmentPlan, Side, XdpMode};
 

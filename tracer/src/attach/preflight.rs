@@ -1,11 +1,9 @@
 //! Whether this host lets us trace, with reasons.
 
-use std::path::Path;
-
 use aya::util::KernelVersion;
 use rustix::thread::{CapabilitySet, capabilities};
 
-use super::{AttachError, KERNEL_BTF};
+use super::AttachError;
 use crate::model::Mechanism;
 
 /// The oldest kernel that is tested.
@@ -16,8 +14,6 @@ const TCX: KernelVersion = KernelVersion::new(6, 6, 0);
 /// What the host offers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Preflight {
-    /// Whether the kernel describes its own types: drop reasons need it.
-    pub btf: bool,
     /// How programs get onto interfaces.
     pub mechanism: Mechanism,
 }
@@ -33,7 +29,7 @@ pub fn preflight() -> Result<Preflight, AttachError> {
         return Err(AttachError::Kernel { found, needed: "6.1", why: "older ones are not tested" });
     }
     check_capabilities()?;
-    Ok(Preflight { btf: Path::new(KERNEL_BTF).exists(), mechanism: mechanism() })
+    Ok(Preflight { mechanism: mechanism() })
 }
 
 /// What this kernel offers. One whose version cannot be told is taken for a new one.

@@ -1,6 +1,6 @@
 //! The commands. A new one is a file with `Args` and `run`, and a line in each place below.
 
-use super::{CliError, CommonArgs, Exit, clean, list, packets, path, trace};
+use super::{CliError, CommonArgs, Exit, clean, drops, list, packets, path, trace};
 use crate::attach::guardian;
 
 /// Live per-hop latency and drops on the packet path of a virtual machine.
@@ -24,6 +24,8 @@ pub enum Command {
     Path(path::Args),
     /// Trace a VM's packets hop by hop: latency per segment, losses, and where every packet went
     Trace(trace::Args),
+    /// Tell which of a VM's packets die, where and why
+    Drops(drops::Args),
     /// Print each packet's way: the time it took from hook to hook
     Packets(packets::Args),
     /// Remove what a killed hoptrace has left on interfaces: on kernels before 6.6, where its guardian was killed, too
@@ -43,6 +45,7 @@ impl Command {
             Self::List(args) => list::run(common, args).await,
             Self::Path(args) => path::run(common, args).await,
             Self::Trace(args) => trace::run(common, args).await,
+            Self::Drops(args) => drops::run(common, args).await,
             Self::Packets(args) => packets::run(common, args).await,
             Self::Clean(args) => clean::run(args).await,
             Self::Guardian => Err(CliError::new("the guardian needs a process of its own")),

@@ -5,6 +5,7 @@
 mod clean;
 mod command;
 mod common;
+mod drops;
 mod error;
 mod list;
 mod live;

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     model::{Ledger, Snapshot, Tail, TraceReport},
-    report,
+    report::{self, Canvas},
 };
 
 /// How often the kernel's table is swept.
@@ -49,17 +49,33 @@ impl Args {
 /// # Errors
 /// When the port has no path that can be traced, the programs cannot be attached, or stdout cannot be written.
 pub(super) async fn run(common: &CommonArgs, args: &Args) -> Result<Exit, CliError> {
+    let formats = Formats { text: report::trace_text, json: report::trace_json };
+    watch(common, &args.live, args.emission(), args.json, formats).await
+}
+
+/// How a trace is rendered.
+#[derive(Clone, Copy)]
+pub(super) struct Formats {
+    pub(super) text: fn(&TraceReport<'_>, Canvas) -> String,
+    /// One object, without a newline.
+    pub(super) json: fn(&TraceReport<'_>) -> String,
+}
+
+/// The same for every command that reports at the end, and on a terminal meanwhile.
+pub(super) async fn watch(
+    common: &CommonArgs,
+    live: &LiveArgs,
+    emission: Emission,
+    json: bool,
+    formats: Formats,
+) -> Result<Exit, CliError> {
     let Prepared { path, filter, mut session, mut endings, timeout_ms } =
-        args.live.begin(common, args.emission()).await?;
+        live.begin(common, emission).await?;
     let report = |snapshot: &Snapshot, live: bool, canvas| {
         let report = TraceReport { path: &path, snapshot, filter: &filter, live, timeout_ms };
-        if args.json && !live {
-            report::trace_json(&report) + "\n"
-        } else {
-            report::trace_text(&report, canvas)
-        }
+        if json && !live { (formats.json)(&report) + "\n" } else { (formats.text)(&report, canvas) }
     };
-    let mut screen = (!args.json && std::io::stdout().is_terminal()).then(Screen::new);
+    let mut screen = (!json && std::io::stdout().is_terminal()).then(Screen::new);
     let mut sweeps = tokio::time::interval(SWEEP_EVERY);
     let mut swept: u32 = 0;
     let ending = loop {

@@ -3,11 +3,12 @@
 use std::time::{Duration, Instant};
 
 use hoptrace_common::{config::OFF_PATH_SEGMENT, counters::HookCounters};
-use rustix::time::{ClockId, clock_gettime};
 
 use super::{
     CollectError, Records,
+    clock::monotonic_ns,
     counters::Counters,
+    drops::Drops,
     gate::Gate,
     latency::LatencyMaps,
     ledger::{Swept, ledger},
@@ -17,7 +18,7 @@ use super::{
     top::Top,
 };
 use crate::model::{
-    Direction, DirectionReport, Directions, Drop, HookPlan, HookReport, KernelMaps, Latencies, Plan, Segment,
+    Direction, DirectionReport, Directions, HookPlan, HookReport, KernelMaps, Latencies, Plan, Segment,
     Snapshot, Tail, TracerCost,
 };
 
@@ -31,8 +32,7 @@ pub struct Collector {
     latencies: LatencyMaps,
     thresholds: Thresholds,
     top: Top,
-    /// Packets lost, per hook that saw them last and direction they entered in.
-    lost: Vec<[u64; 2]>,
+    drops: Drops,
     in_flight: [u64; 2],
     elsewhere: [u64; 2],
     neighbours: Neighbours,
@@ -70,7 +70,7 @@ impl Collector {
             table: SharedTable::new(&maps.slots, &maps.spilled, timeout_ns)?,
             counters: Counters::new(&maps.counters)?,
             latencies: LatencyMaps::new(&maps.segments, &maps.latencies, plan.segment_count)?,
-            lost: vec![[0; 2]; plan.hooks.len()],
+            drops: Drops::new(&maps.sites, &maps.frees, timeout_ns)?,
             in_flight: [0; 2],
             elsewhere: [0; 2],
             neighbours: Neighbours::new(maps.neighbours)?,
@@ -102,15 +102,9 @@ impl Collector {
 
     /// Settles packets that were not seen again in time. Call it several times per time-out.
     pub fn sweep(&mut self) -> Progress {
-        let sweep = self.table.sweep(monotonic_ns());
-        for packet in &sweep.ended {
-            let (hook, direction) = (packet.control.last(), packet.control.direction());
-            if let Some(count) =
-                self.lost.get_mut(usize::from(hook)).and_then(|counts| counts.get_mut(usize::from(direction)))
-            {
-                *count += 1;
-            }
-        }
+        let now_ns = monotonic_ns();
+        let sweep = self.table.sweep(now_ns);
+        self.drops.take(&sweep, now_ns);
         for (sum, more) in self.elsewhere.iter_mut().zip(sweep.elsewhere) {
             *sum += more;
         }
@@ -147,6 +141,7 @@ impl Collector {
             guest: self.latencies.of(self.plan.guest),
             neighbours: self.plan.neighbours.iter().map(|port| self.neighbours.of(port)).collect(),
             notes: Vec::new(),
+            drops_without_site: self.drops.without_site(),
             tracer: TracerCost { hooks: self.plan.hooks.len(), ..tracer },
         }
     }
@@ -169,15 +164,12 @@ impl Collector {
             .filter(|segment| !segment.off_path || segment.latencies.count > 0)
             .collect();
         let index = usize::from(direction.index());
-        let lost: Vec<(usize, u64)> = self
-            .lost
-            .iter()
-            .enumerate()
-            .filter_map(|(place, counts)| counts.get(index).map(|count| (place, *count)))
-            .filter(|(_, count)| *count > 0)
-            .collect();
+        let sums = self.drops.sums(direction);
         let swept = Swept {
-            lost: lost.iter().map(|(_, count)| count).sum(),
+            lost: sums.lost,
+            dropped: sums.dropped,
+            dropped_done: sums.dropped_done,
+            copy_dropped: sums.copy_dropped,
             elsewhere: self.elsewhere.get(index).copied().unwrap_or(0),
             in_flight: self.in_flight.get(index).copied().unwrap_or(0),
         };
@@ -189,10 +181,7 @@ impl Collector {
             segments,
             total: total(self.plan.totals),
             neighbour_total: total(self.plan.neighbour_totals),
-            drops: lost
-                .into_iter()
-                .map(|(place, count)| Drop { after: label(place), reason: None, location: None, count })
-                .collect(),
+            drops: self.drops.of(direction, label),
             hooks: hooks
                 .iter()
                 .filter(|(hook, _)| hook.direction == direction)
@@ -210,9 +199,4 @@ impl Collector {
             ledger: ledger(direction, hooks, swept),
         }
     }
-}
-
-fn monotonic_ns() -> u64 {
-    let time = clock_gettime(ClockId::Monotonic);
-    u64::try_from(time.tv_sec).unwrap_or(0) * 1_000_000_000 + u64::try_from(time.tv_nsec).unwrap_or(0)
 }

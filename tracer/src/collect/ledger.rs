@@ -9,6 +9,12 @@ use crate::model::{Direction, HookPlan, Ledger};
 pub(super) struct Swept {
     /// Packets lost so far.
     pub(super) lost: u64,
+    /// Packets dropped so far.
+    pub(super) dropped: u64,
+    /// Of those: behind their last hook, so that they count as completed there.
+    pub(super) dropped_done: u64,
+    /// Copies that the kernel freed.
+    pub(super) copy_dropped: u64,
     /// Packets of which only copies beside the path were seen again.
     pub(super) elsewhere: u64,
     /// Packets on their way at the last sweep.
@@ -21,6 +27,8 @@ pub(super) fn ledger(direction: Direction, hooks: &[(&HookPlan, HookCounters)], 
         completed: swept.elsewhere,
         elsewhere: swept.elsewhere,
         lost: swept.lost,
+        dropped: swept.dropped,
+        copy_dropped: swept.copy_dropped,
         in_flight: swept.in_flight,
         ..Ledger::default()
     };
@@ -57,6 +65,7 @@ pub(super) fn ledger(direction: Direction, hooks: &[(&HookPlan, HookCounters)], 
         ledger.entered = (ledger.entered + entered).saturating_sub(counters.withdrawn_entered);
         ledger.joined_midway = ledger.joined_midway.wrapping_add(counters.joined).wrapping_sub(gone);
     }
+    ledger.completed = ledger.completed.saturating_sub(swept.dropped_done);
     // A piece that turned out to be ambiguous was withdrawn as one that joined.
     let pieces_withdrawn = 0_u64.wrapping_sub(ledger.joined_midway);
     if pieces_withdrawn <= ledger.split {
@@ -99,12 +108,25 @@ mod tests {
         // One more is for a neighbour; of two others only copies were seen there.
         let beside = hook(Direction::Egress, HookConfig::NEIGHBOUR);
         let at_neighbour = HookCounters { completed: 1, copies: 2, ..HookCounters::default() };
-        let swept = Swept { lost: 1, elsewhere: 2, in_flight: 0 };
+        let swept = Swept { lost: 1, elsewhere: 2, ..Swept::default() };
         let hooks = [(&first, at_first), (&last, at_last), (&other, at_other), (&beside, at_neighbour)];
         let ledger = ledger(Direction::Egress, &hooks, swept);
         assert_eq!((ledger.entered, ledger.joined_midway), (13, 0));
         assert_eq!((ledger.completed, ledger.elsewhere, ledger.lost), (12, 3, 1));
         assert_eq!((ledger.ambiguous, ledger.clock_skew, ledger.copies), (2, 1, 2));
+        assert!(ledger.balanced);
+    }
+
+    #[test]
+    fn packets_dropped_behind_their_last_hook_have_not_completed() {
+        let first = hook(Direction::Egress, HookConfig::ENTRY);
+        let last = hook(Direction::Egress, HookConfig::TERMINAL);
+        let at_first = HookCounters { entered: 10, ..HookCounters::default() };
+        let at_last = HookCounters { completed: 7, ..HookCounters::default() };
+        // Two between the hooks, four behind the last one.
+        let swept = Swept { lost: 1, dropped: 6, dropped_done: 4, copy_dropped: 5, ..Swept::default() };
+        let ledger = ledger(Direction::Egress, &[(&first, at_first), (&last, at_last)], swept);
+        assert_eq!((ledger.completed, ledger.dropped, ledger.lost, ledger.copy_dropped), (3, 6, 1, 5));
         assert!(ledger.balanced);
     }
 }

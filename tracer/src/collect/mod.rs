@@ -1,9 +1,12 @@
 //! Reads the kernel's maps and owns every loss counter.
 
+mod clock;
 mod collector;
 mod cost;
 mod counters;
+mod drops;
 mod error;
+mod flow;
 mod gate;
 mod latency;
 mod ledger;

@@ -1,24 +1,16 @@
 //! The ring buffer of packet records.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-
 use aya::maps::{Map, MapData, RingBuf};
-use hoptrace_common::{
-    inflight::Control,
-    packet::{ETHERTYPE_ARP, ETHERTYPE_IPV6, PROTOCOL_ICMP, PROTOCOL_ICMPV6, PROTOCOL_TCP, PROTOCOL_UDP},
-    record::PacketRecord,
-};
-use rustix::time::{ClockId, clock_gettime};
+use hoptrace_common::{inflight::Control, record::PacketRecord};
 use zerocopy::FromBytes as _;
 
-use super::CollectError;
-use crate::model::{Direction, Flow, PacketWay, Plan, WayPoint};
+use super::{CollectError, clock::WallClock, flow::FlowFields};
+use crate::model::{Direction, PacketWay, Plan, WayPoint};
 
 /// Records as they come; the programs never wake us, so look often.
 pub struct Records {
     ring: RingBuf<MapData>,
-    /// From `CLOCK_MONOTONIC` to the time since 1970.
-    offset_ns: i128,
+    clock: WallClock,
 }
 
 impl Records {
@@ -29,7 +21,7 @@ impl Records {
     pub fn new(map: Map) -> Result<Self, CollectError> {
         let ring = RingBuf::try_from(map)
             .map_err(|source| CollectError::Open { map: "RECORDS", source: Box::new(source) })?;
-        Ok(Self { ring, offset_ns: clock_ns(ClockId::Realtime) - clock_ns(ClockId::Monotonic) })
+        Ok(Self { ring, clock: WallClock::new() })
     }
 
     /// The next record, if there is one. `plan` names the hooks.
@@ -45,9 +37,17 @@ impl Records {
         PacketWay {
             direction: if control.direction() == 0 { Direction::Egress } else { Direction::Ingress },
             identity: record.slot.key,
-            time_ns: u64::try_from(i128::from(record.slot.first_ns) + self.offset_ns).unwrap_or(0),
+            time_ns: self.clock.at(record.slot.first_ns),
             len_bytes: record.len_bytes,
-            flow: flow(record),
+            flow: FlowFields {
+                ether_type: record.ether_type,
+                protocol: record.protocol,
+                source: record.source,
+                destination: record.destination,
+                source_port: record.source_port,
+                destination_port: record.destination_port,
+            }
+            .flow(),
             hops: hops
                 .map(|(at_ns, position)| {
                     let hook = (record.slot.hooks >> (position * 4)) & 0xf;
@@ -63,42 +63,8 @@ impl Records {
     }
 }
 
-fn clock_ns(clock: ClockId) -> i128 {
-    let time = clock_gettime(clock);
-    i128::from(time.tv_sec) * 1_000_000_000 + i128::from(time.tv_nsec)
-}
-
-fn flow(record: &PacketRecord) -> Flow {
-    let address = |halves: [u64; 2]| {
-        let [low, high] = halves;
-        if record.ether_type == ETHERTYPE_IPV6 {
-            let bytes = u128::from(low) | (u128::from(high) << 64);
-            IpAddr::from(Ipv6Addr::from(bytes.to_le_bytes()))
-        } else {
-            let [a, b, c, d, ..] = low.to_le_bytes();
-            IpAddr::from(Ipv4Addr::new(a, b, c, d))
-        }
-    };
-    let has_ports =
-        matches!(record.protocol, PROTOCOL_TCP | PROTOCOL_UDP) && record.ether_type != ETHERTYPE_ARP;
-    Flow {
-        protocol: match record.protocol {
-            _ if record.ether_type == ETHERTYPE_ARP => "arp".into(),
-            PROTOCOL_ICMP => "icmp".into(),
-            PROTOCOL_ICMPV6 => "icmpv6".into(),
-            PROTOCOL_TCP => "tcp".into(),
-            PROTOCOL_UDP => "udp".into(),
-            other => other.to_string().into(),
-        },
-        source: address(record.source),
-        destination: address(record.destination),
-        source_port: has_ports.then_some(record.source_port),
-        destination_port: has_ports.then_some(record.destination_port),
-    }
-}
-
 impl std::fmt::Debug for Records {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Records").field("offset_ns", &self.offset_ns).finish_non_exhaustive()
+        f.debug_struct("Records").field("clock", &self.clock).finish_non_exhaustive()
     }
 }

@@ -27,6 +27,8 @@ pub(super) struct Sweep {
     pub(super) elsewhere: [u64; 2],
     /// Packets on their way, by the direction they entered in.
     pub(super) in_flight: [u64; 2],
+    /// Of those: packets of which the kernel has freed a copy since they were seen last.
+    pub(super) marked: [u64; 2],
 }
 
 impl SharedTable {
@@ -47,7 +49,12 @@ impl SharedTable {
                     count(&mut sweep.elsewhere, packet.control);
                 }
                 Settled::Ended(packet) => sweep.ended.push(packet),
-                Settled::InFlight(packet) => count(&mut sweep.in_flight, packet.control),
+                Settled::InFlight(packet) => {
+                    count(&mut sweep.in_flight, packet.control);
+                    if packet.site.is_some() {
+                        count(&mut sweep.marked, packet.control);
+                    }
+                }
                 Settled::Idle | Settled::Freed => {}
             }
         }

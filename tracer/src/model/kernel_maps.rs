@@ -17,6 +17,10 @@ pub struct KernelMaps {
     pub segments: MapData,
     /// Histogram buckets per CPU and segment.
     pub latencies: MapData,
+    /// Where the kernel frees packets.
+    pub sites: MapData,
+    /// Counters of freed packets, per CPU.
+    pub frees: MapData,
     /// What the programs count of neighbours.
     pub neighbours: Map,
     /// Packet records.

@@ -40,8 +40,8 @@ pub use plan::{HookPlan, Interface, Plan, SegmentPlan, Side, XdpMode};
 pub use port::VmPort;
 pub use printable::Printable;
 pub use snapshot::{
-    DirectionReport, Directions, Drop, HookReport, Latencies, LatencyNs, Ledger, Neighbour, Segment,
-    Snapshot, TracerCost,
+    DirectionReport, Directions, Drop, DropExample, HookReport, Latencies, LatencyNs, Ledger, Neighbour,
+    Segment, Snapshot, TracerCost,
 };
 pub use source::{SourceName, SourceStatus};
 pub use tail::{PARTS_PER_MILLION, Tail};

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::{Direction, MacAddr, Mechanism, PacketWay};
+use super::{Direction, Flow, MacAddr, Mechanism, PacketWay};
 
 /// Latencies of one segment, in nanoseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -48,17 +48,46 @@ pub struct Segment {
     pub latencies: Latencies,
 }
 
-/// Packets that were not seen again.
+/// Packets that died.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Drop {
     /// The last hook that saw them.
     pub after: String,
-    /// The kernel's reason; `None`: lost, no reason seen.
+    /// The kernel's reason; `None`: lost, or a kernel that gives none.
     pub reason: Option<String>,
-    /// The function that freed them.
+    /// Whose reason it is, if not the kernel core's: `openvswitch`.
+    pub subsystem: Option<String>,
+    /// The place that freed them, by its function; `None`: lost, nothing was seen to free them.
     pub location: Option<String>,
     /// How many.
     pub count: u64,
+    /// When the first of them died, in nanoseconds since 1970: when it was seen last, or behind the last hook when it was
+    /// freed.
+    pub first_ns: u64,
+    /// When the last of them did.
+    pub last_ns: u64,
+    /// One of them.
+    pub example: Option<DropExample>,
+}
+
+impl Drop {
+    /// Whether nothing was seen to free them.
+    #[must_use]
+    pub const fn is_lost(&self) -> bool {
+        self.location.is_none()
+    }
+}
+
+/// One packet that was dropped.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DropExample {
+    /// When it was freed, in nanoseconds since 1970.
+    pub time_ns: u64,
+    /// Length of the frame, in bytes.
+    pub len_bytes: u32,
+    /// What it belongs to.
+    #[serde(flatten)]
+    pub flow: Flow,
 }
 
 /// What one hook counted beside the packets it followed.
@@ -107,6 +136,8 @@ pub struct Ledger {
     pub ambiguous: u64,
     /// Beside the balance: sights of further copies of a packet.
     pub copies: u64,
+    /// Beside the balance: copies of packets that the kernel freed while the packet lived.
+    pub copy_dropped: u64,
     /// Beside the balance: found no slot in the table.
     pub untracked: u64,
     /// Beside the balance: have no identity.
@@ -224,6 +255,8 @@ pub struct Snapshot {
     pub neighbours: Vec<Neighbour>,
     /// What else is to know about the trace, such as what attaching changed on the host; a line each.
     pub notes: Vec<String>,
+    /// Frees of packets from more places than are kept apart: those packets are lost without a reason.
+    pub drops_without_site: u64,
     /// What tracing cost.
     pub tracer: TracerCost,
 }

@@ -1,6 +1,7 @@
 //! Renders what was found and collected, one file per format. Everything here is text in memory; the command line
 //! writes it out.
 
+mod advice;
 mod clean;
 mod layout;
 mod list_json;
@@ -28,5 +29,5 @@ pub use path_dot::path_dot;
 pub use path_json::path_json;
 pub use path_mermaid::path_mermaid;
 pub use path_text::path_text;
-pub use trace_json::trace_json;
-pub use trace_text::trace_text;
+pub use trace_json::{drops_json, trace_json};
+pub use trace_text::{drops_text, trace_text};

@@ -34,8 +34,7 @@ pub fn packet_text(way: &PacketWay<'_>, text: &mut Vec<u8>) {
 
 fn write_text(way: &PacketWay<'_>, text: &mut Vec<u8>) -> io::Result<()> {
     let flow = &way.flow;
-    write_time_of_day(text, way.time_ns)?;
-    write!(text, " {:7} ", way.direction.name())?;
+    write!(text, "{} {:7} ", TimeOfDay(way.time_ns), way.direction.name())?;
     write_end(text, flow.source, flow.source_port)?;
     write!(text, " > ")?;
     write_end(text, flow.destination, flow.destination_port)?;
@@ -66,11 +65,27 @@ impl fmt::Display for Microseconds {
     }
 }
 
-/// UTC, as tcpdump prints it with `TZ=UTC`.
-fn write_time_of_day(text: &mut Vec<u8>, time_ns: u64) -> io::Result<()> {
-    let seconds = time_ns / 1_000_000_000 % 86_400;
-    let (hours, minutes) = (seconds / 3600, seconds / 60 % 60);
-    write!(text, "{hours:02}:{minutes:02}:{:02}.{:06}", seconds % 60, time_ns / 1000 % 1_000_000)
+/// An address, with its port if there is one.
+pub(super) fn end(ip: IpAddr, port: Option<u16>) -> String {
+    match port {
+        Some(port) => SocketAddr::new(ip, port).to_string(),
+        None => ip.to_string(),
+    }
+}
+
+/// The time of day of nanoseconds since 1970: UTC, as tcpdump prints it with `TZ=UTC`.
+pub(super) fn time_of_day(time_ns: u64) -> String {
+    TimeOfDay(time_ns).to_string()
+}
+
+struct TimeOfDay(u64);
+
+impl fmt::Display for TimeOfDay {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.0 / 1_000_000_000 % 86_400;
+        let (hours, minutes) = (seconds / 3600, seconds / 60 % 60);
+        write!(f, "{hours:02}:{minutes:02}:{:02}.{:06}", seconds % 60, self.0 / 1000 % 1_000_000)
+    }
 }
 
 #[cfg(test)]

@@ -1,18 +1,19 @@
-//! A trace as JSON. Its schema is `tracer/schema/hoptrace.trace-1.schema.json`.
+//! A trace as JSON. Its schemas are `tracer/schema/hoptrace.trace-1.schema.json` and `hoptrace.drops-1.schema.json`.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::model::TraceReport;
+use super::advice::advice;
+use crate::model::{Direction, Drop, TraceReport};
 
 /// One JSON object on one line, without a newline:
 /// `{schema:"hoptrace.trace/1", instance, path, duration_s, filter, directions, off_path, guest, neighbours, notes,
-/// tracer}`.
+/// drops_without_site, tracer}`.
 ///
 /// Latencies are in nanoseconds, and null where no packet was measured.
 #[must_use]
 pub fn trace_json(report: &TraceReport<'_>) -> String {
     let TraceReport { path, snapshot, filter, .. } = report;
-    json!({
+    let mut object = json!({
         "schema": "hoptrace.trace/1",
         "instance": path.instance,
         "path": path.summary(),
@@ -23,9 +24,55 @@ pub fn trace_json(report: &TraceReport<'_>) -> String {
         "guest": snapshot.guest,
         "neighbours": snapshot.neighbours,
         "notes": snapshot.notes,
+        "drops_without_site": snapshot.drops_without_site,
+        "tracer": snapshot.tracer,
+    });
+    for direction in Direction::ALL {
+        if let Some(figures) = object.pointer_mut(&format!("/directions/{}", direction.name())) {
+            set(figures, "drops", drops(report, direction));
+        }
+    }
+    object.to_string()
+}
+
+/// The same restricted to what died:
+/// `{schema:"hoptrace.drops/1", instance, path, duration_s, filter, directions:{egress:{drops, ledger}, ingress}, notes, drops_without_site,
+/// tracer}`.
+#[must_use]
+pub fn drops_json(report: &TraceReport<'_>) -> String {
+    let TraceReport { path, snapshot, filter, .. } = report;
+    let direction = |direction| {
+        let ledger = snapshot.directions.get(direction).ledger;
+        json!({ "drops": drops(report, direction), "ledger": ledger })
+    };
+    json!({
+        "schema": "hoptrace.drops/1",
+        "instance": path.instance,
+        "path": path.summary(),
+        "duration_s": snapshot.duration.as_secs_f64(),
+        "filter": filter,
+        "directions": { "egress": direction(Direction::Egress), "ingress": direction(Direction::Ingress) },
+        "notes": snapshot.notes,
+        "drops_without_site": snapshot.drops_without_site,
         "tracer": snapshot.tracer,
     })
     .to_string()
+}
+
+/// The drops of a direction, each with its advice.
+fn drops(report: &TraceReport<'_>, direction: Direction) -> Value {
+    let with_advice = |drop: &Drop| {
+        let mut object = json!(drop);
+        set(&mut object, "advice", json!(advice(report.path, direction, drop)));
+        object
+    };
+    report.snapshot.directions.get(direction).drops.iter().map(with_advice).collect()
+}
+
+fn set(object: &mut Value, name: &str, value: Value) {
+    if let Some(fields) = object.as_object_mut() {
+        fields.insert(name.to_owned(), value);
+    }
 }
 
 #[cfg(test)]

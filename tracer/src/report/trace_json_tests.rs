@@ -14,14 +14,36 @@ fn schema() -> Value {
 }
 
 fn validator() -> Validator {
-    let schema = schema();
-    jsonschema::meta::validate(&schema).unwrap();
-    jsonschema::draft202012::options().should_validate_formats(true).build(&schema).unwrap()
+    validator_of(&schema())
+}
+
+fn validator_of(schema: &Value) -> Validator {
+    jsonschema::meta::validate(schema).unwrap();
+    jsonschema::draft202012::options().should_validate_formats(true).build(schema).unwrap()
 }
 
 fn rendered(snapshot: &Snapshot) -> Value {
     let path = path();
     serde_json::from_str(&trace_json(&report(&path, snapshot))).unwrap()
+}
+
+#[test]
+fn drops_keep_to_their_schema_and_are_those_of_the_trace() {
+    let schema = serde_json::from_str(include_str!("../../schema/hoptrace.drops-1.schema.json")).unwrap();
+    let validator = validator_of(&schema);
+    let path = path();
+    for snapshot in [with_drops(), snapshot(0), snapshot(u64::MAX)] {
+        let object: Value = serde_json::from_str(&drops_json(&report(&path, &snapshot))).unwrap();
+        let errors: Vec<_> = validator.iter_errors(&object).map(|error| error.to_string()).collect();
+        assert!(errors.is_empty(), "{errors:#?}");
+        let trace = rendered(&snapshot);
+        assert_eq!(object["schema"], "hoptrace.drops/1");
+        for direction in ["egress", "ingress"] {
+            for part in ["drops", "ledger"] {
+                assert_eq!(object["directions"][direction][part], trace["directions"][direction][part]);
+            }
+        }
+    }
 }
 
 #[track_caller]
@@ -74,7 +96,18 @@ fn figures_come_out_as_they_went_in() {
         (&json!("tap"), &json!("qvb"))
     );
     assert_eq!(egress["segments"][0]["latency_ns"]["p999"], 8_420);
-    assert_eq!(egress["drops"][1], json!({"after": "qvb", "reason": null, "location": null, "count": 5}));
+    let first_ns = 12_345_123_456_789_u64;
+    assert_eq!(
+        egress["drops"][1],
+        json!({
+            "after": "qvb", "reason": null, "subsystem": null, "location": null, "count": 5, "first_ns": first_ns,
+            "last_ns": first_ns + 4_000_000, "example": null, "advice": null
+        })
+    );
+    let example = &egress["drops"][2]["example"];
+    assert_eq!((&example["source_port"], &example["protocol"]), (&json!(4000), &json!("udp")));
+    let advice = egress["drops"][2]["advice"].as_str().unwrap();
+    assert!(advice.contains("tc -s qdisc show dev ens3"), "{advice}");
     assert_eq!((&egress["ledger"]["lost"], &egress["ledger"]["balanced"]), (&json!(5), &json!(true)));
     assert_eq!(rendered(&snapshot(u64::MAX))["guest"]["count"], u64::MAX);
 }

@@ -3,9 +3,9 @@
 use std::{net::IpAddr, time::Duration};
 
 use crate::model::{
-    BridgeKind, Direction, DirectionReport, Directions, Drop, Flow, HookReport, Hop, IfIndex, InstanceId,
-    InterfaceState, Latencies, LatencyNs, Ledger, Mechanism, Node, PacketWay, Path, PathKind, Role, Segment,
-    Snapshot, TraceReport, Traceability, TracerCost, WayPoint,
+    BridgeKind, Direction, DirectionReport, Directions, Drop, DropExample, Flow, HookReport, Hop, IfIndex,
+    InstanceId, InterfaceState, Latencies, LatencyNs, Ledger, Mechanism, Node, PacketWay, Path, PathKind,
+    Role, Segment, Snapshot, TraceReport, Traceability, TracerCost, WayPoint,
 };
 
 /// The hops, with names as long as the kernel allows.
@@ -135,6 +135,7 @@ pub(super) fn snapshot(count: u64) -> Snapshot {
         guest: latencies(count, 150_000),
         neighbours: Vec::new(),
         notes: Vec::new(),
+        drops_without_site: 0,
         tracer: TracerCost {
             hooks: 8,
             ns_per_hook: (count > 0).then_some(118.4),
@@ -149,11 +150,16 @@ pub(super) fn snapshot(count: u64) -> Snapshot {
 /// The same with packets that died: five without a reason behind qvb, two with one behind the tap, one behind the NIC.
 pub(super) fn with_drops() -> Snapshot {
     let mut snapshot = snapshot(1_000);
+    let first_ns = packet().time_ns;
     let drop = |after: &str, reason: Option<&str>, count| Drop {
         after: after.to_owned(),
         reason: reason.map(str::to_owned),
-        location: reason.map(|_| "nf_hook_slow".to_owned()),
+        subsystem: None,
+        location: reason.map(|_| "nf_hook_slow+0x9a".to_owned()),
         count,
+        first_ns,
+        last_ns: first_ns + (count - 1) * 1_000_000,
+        example: reason.map(|_| DropExample { time_ns: first_ns, len_bytes: 98, flow: packet().flow }),
     };
     let egress = &mut snapshot.directions.egress;
     egress.drops = vec![

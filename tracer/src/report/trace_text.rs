@@ -1,6 +1,7 @@
 //! A trace for people: what is wrong with it first, then per direction a row per segment, what died, and the ledger;
 //! at the end the guest's own time and what tracing cost.
 
+mod drops;
 mod flow;
 mod head;
 mod ledger;
@@ -45,6 +46,21 @@ pub fn trace_text(report: &TraceReport<'_>, canvas: Canvas) -> String {
     lines.extend(page.guest(guest.as_ref(), &layout));
     lines.extend(page.neighbours());
     lines.extend(page.foot());
+    lines.push(String::new());
+    lines.join("\n")
+}
+
+/// Only what died, where and why: the same report without latencies.
+#[must_use]
+pub fn drops_text(report: &TraceReport<'_>, canvas: Canvas) -> String {
+    let columns = canvas.width.unwrap_or(DEFAULT_COLUMNS).max(MIN_COLUMNS);
+    let page = Page { report, canvas, columns };
+    let mut lines = page.warnings();
+    lines.extend(page.head());
+    for direction in Direction::ALL {
+        lines.push(String::new());
+        lines.extend(page.deaths(direction));
+    }
     lines.push(String::new());
     lines.join("\n")
 }
@@ -95,16 +111,12 @@ impl Page<'_> {
 
     fn direction(&self, direction: Direction, block: Option<&Block>, layout: &Layout) -> Vec<String> {
         let figures = self.report.snapshot.directions.get(direction);
-        let way = match direction {
-            Direction::Egress => "VM → wire",
-            Direction::Ingress => "wire → VM",
-        };
-        let mut lines = vec![self.heading(direction.name(), way)];
+        let mut lines = vec![self.heading(direction.name(), way(direction))];
         match block {
             Some(block) => lines.extend(layout.draw(block, self.canvas)),
             None => lines.push("  no packet was seen in this direction".to_owned()),
         }
-        lines.extend(self.drops(figures));
+        lines.extend(self.drops(direction, figures));
         lines.extend(self.slowest(figures));
         let unwatched =
             !self.report.path.other_ports.is_empty() && self.report.snapshot.neighbours.is_empty();
@@ -119,28 +131,6 @@ impl Page<'_> {
             lines.extend(self.troubles(&figures.hooks));
         }
         lines
-    }
-
-    fn drops(&self, figures: &DirectionReport) -> Vec<String> {
-        let widest = figures.drops.iter().map(|drop| drop.count.to_string().len()).max().unwrap_or(0);
-        let lines = figures.drops.iter().flat_map(|drop| {
-            let reason = match (&drop.reason, &drop.location) {
-                (None, _) => {
-                    format!("lost: not seen again within {} ms, no reason seen", self.report.timeout_ms)
-                }
-                (Some(reason), None) => Printable(reason).to_string(),
-                (Some(reason), Some(location)) => format!("{} in {}", Printable(reason), Printable(location)),
-            };
-            let pieces = [
-                Piece::new(Ink::Bad, format!("    {:>widest$}", drop.count)),
-                Piece::plain(format!("after {}", places::hook(self.report.path, &drop.after))),
-                Piece::plain(reason),
-            ];
-            self.flow(&pieces, "  ", 6 + widest)
-        });
-        let lines: Vec<_> = lines.collect();
-        let title = (!lines.is_empty()).then(|| "  drops".to_owned());
-        title.into_iter().chain(lines).collect()
     }
 
     /// The packets as `packets` prints them.
@@ -198,6 +188,13 @@ impl Page<'_> {
         ];
         lines.extend(self.flow(&pieces, " · ", 8));
         lines
+    }
+}
+
+const fn way(direction: Direction) -> &'static str {
+    match direction {
+        Direction::Egress => "VM → wire",
+        Direction::Ingress => "wire → VM",
     }
 }
 

@@ -62,7 +62,7 @@ fn a_clean_trace_reads_from_head_to_cost() {
             "p99",
             "p99.9",
             "max",
-            "lost",
+            "died",
             "tap → qvb",
             "tapc3d70d5c-a90 → qvbc3d70d5c-a90  through qbrc3d70d5c-a90 (security groups)",
             "qvb → qvo",
@@ -137,7 +137,10 @@ fn drops_are_shown_where_and_why() {
         &text,
         &[
             "drops",
-            "2  after tap tapc3d70d5c-a90  NETFILTER_DROP\\u{1b}[31m in nf_hook_slow",
+            "2  after tap tapc3d70d5c-a90  NETFILTER_DROP\\u{1b}[31m in nf_hook_slow+0x9a",
+            "from 03:25:45.123456 to 03:25:45.124456, one of them",
+            "10.99.99.1:53 udp 98 B",
+            "the kernel freed it in nf_hook_slow+0x9a",
             "5  after qvb qvbc3d70d5c-a90",
             "lost: not seen again within 1000 ms, no reason seen",
             "1  after nic ens3  QDISC_DROP in nf_hook_slow",
@@ -296,11 +299,24 @@ fn colours_change_nothing_but_colours() {
     assert_eq!(plain, drawn(&path, &snapshot, at(80)).lines().collect::<Vec<_>>());
 }
 
+fn lost_after_qvo(count: u64) -> Drop {
+    Drop {
+        after: "qvo".to_owned(),
+        reason: None,
+        subsystem: None,
+        location: None,
+        count,
+        first_ns: 0,
+        last_ns: 0,
+        example: None,
+    }
+}
+
 #[test]
 fn losses_after_qvo_may_be_packets_for_another_vm() {
     let mut snapshot = snapshot(1_000);
     let egress = &mut snapshot.directions.egress;
-    egress.drops = vec![Drop { after: "qvo".to_owned(), reason: None, location: None, count: 3 }];
+    egress.drops = vec![lost_after_qvo(3)];
     egress.ledger = Ledger { completed: 997, lost: 3, ..egress.ledger }.settled();
     let mut path = path();
     assert!(!drawn(&path, &snapshot, at(80)).contains("other VMs"), "it is the only VM");
@@ -337,7 +353,7 @@ fn neighbours_show_what_they_got_and_sent() {
     });
     egress.neighbour_total = latencies(5, 900);
     egress.ledger = Ledger { elsewhere: 5, ..egress.ledger };
-    egress.drops = vec![Drop { after: "qvo".to_owned(), reason: None, location: None, count: 3 }];
+    egress.drops = vec![lost_after_qvo(3)];
     let text = drawn(&path, &snapshot, at(80));
     for expected in [
         "qvo → neighbour",
@@ -369,4 +385,49 @@ fn the_slowest_packets_are_listed_with_their_times() {
         ],
     );
     assert_eq!(text.matches("slowest packets").count(), 1, "{text}");
+}
+
+#[test]
+fn drops_alone_are_told_without_latencies() {
+    let path = path();
+    let drawn = |snapshot: &Snapshot| drops_text(&report(&path, snapshot), at(80));
+    let text = drawn(&with_drops());
+    assert_order(
+        &text,
+        &[
+            "egress  VM → wire",
+            "2  after tap tapc3d70d5c-a90  NETFILTER_DROP",
+            "5  after qvb qvbc3d70d5c-a90",
+            "lost: not seen again within 1000 ms, no reason seen",
+            "1  after nic ens3  QDISC_DROP in nf_hook_slow+0x9a",
+            "at 03:25:45.123456, one of them",
+            "the queueing discipline of ens3 is full",
+            "entered 1000 = completed 991 + dropped 3 + lost 5 + in flight 1",
+            "ingress  wire → VM",
+            "nothing died",
+        ],
+    );
+    for absent in ["p50", "slowest", "guest", "neighbours"] {
+        assert!(!text.contains(absent), "{absent}: {text}");
+    }
+    let quiet = drawn(&snapshot(0));
+    assert!(
+        quiet.contains("no packet was seen in this direction") && !quiet.contains("nothing died"),
+        "{quiet}"
+    );
+    let mut crowded = snapshot(10);
+    crowded.drops_without_site = 7;
+    assert!(drawn(&crowded).starts_with("! 7 drops came from more places"), "{}", drawn(&crowded));
+}
+
+#[test]
+fn whose_reason_it_is_and_that_there_is_none() {
+    let mut snapshot = with_drops();
+    let drops = &mut snapshot.directions.egress.drops;
+    drops[0].subsystem = Some("openvswitch".to_owned());
+    drops[0].reason = Some("LAST_ACTION".to_owned());
+    drops[2].reason = None;
+    let text = drawn(&path(), &snapshot, at(120));
+    assert!(text.contains("openvswitch LAST_ACTION in nf_hook_slow+0x9a"), "{text}");
+    assert!(text.contains("freed, the kernel gives no reason, in nf_hook_slow+0x9a"), "{text}");
 }

@@ -73,11 +73,6 @@ impl Session {
             Traceability::No { why } => return Err(CliError::new(format!("cannot trace: {why}"))),
         }
         let preflight = attach::preflight().map_err(|error| CliError::new(error.to_string()))?;
-        if !preflight.btf {
-            output::note(
-                "no kernel BTF at /sys/kernel/btf/vmlinux: losses will have no reason (CONFIG_DEBUG_INFO_BTF)",
-            );
-        }
         let neighbours: &[_] = if options.path_only { &[] } else { &path.other_ports };
         let plan = attach::plan(&path.hops, Extras { neighbours, xdp: options.xdp })
             .map_err(|error| CliError::new(format!("cannot trace: {error}")))?;
@@ -90,7 +85,11 @@ impl Session {
                 "another hoptrace traces these interfaces: both go on, and each one's figures contain the other's cost",
             );
         }
+        let drops = attach::drop_options(&plan, path)
+            .inspect_err(|error| output::note(&format!("losses will have no reason: {error}")))
+            .ok();
         let load = LoadOptions {
+            drops,
             inflight_slots: options.inflight,
             ring_bytes: options.emission.ring_bytes,
             trace: TraceConfig {

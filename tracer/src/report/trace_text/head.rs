@@ -25,6 +25,13 @@ impl Page<'_> {
                 lines.extend(self.flow(&[piece], " ", 2));
             }
         }
+        let unnamed = self.report.snapshot.drops_without_site;
+        if unnamed > 0 {
+            let text = format!(
+                "! {unnamed} drops came from more places than are kept apart: they are lost, without a reason"
+            );
+            lines.extend(self.flow(&[Piece::new(Ink::Warn, text)], " ", 2));
+        }
         if !lines.is_empty() {
             lines.push(String::new());
         }

@@ -69,6 +69,7 @@ fn beside(ledger: &Ledger) -> Vec<Piece> {
         ("unparsed", ledger.unparsed),
         ("clock skew", ledger.clock_skew),
         ("further copies", ledger.copies),
+        ("copies dropped", ledger.copy_dropped),
         ("ring lost", ledger.ring_lost),
     ];
     let shown = counts.into_iter().filter(|(_, count)| *count > 0).enumerate();

@@ -13,7 +13,7 @@ use crate::{
 };
 
 const QUANTILES: [&str; 6] = ["min", "p50", "p90", "p99", "p99.9", "max"];
-const LOST: &str = "lost";
+const LOST: &str = "died";
 const NOTHING: &str = "-";
 /// Columns before every row.
 const INDENT: usize = 2;

@@ -3,15 +3,22 @@
 use std::{
     fs::File,
     io::{self, Write as _},
-    os::fd::AsRawFd as _,
+    os::{fd::AsRawFd as _, unix::fs::MetadataExt as _},
 };
 
 use btf_rs::{Backend, Btf, Struct, Type};
-use hoptrace_common::skb::{MAX_BLOCK, SkbLayout};
+use hoptrace_common::{
+    drops::DropConfig,
+    skb::{MAX_BLOCK, SkbLayout},
+};
 use rustix::fs::{MemfdFlags, memfd_create};
+
+use super::reasons;
 
 /// Where the kernel has it, if it was built with `CONFIG_DEBUG_INFO_BTF`.
 pub const KERNEL_BTF: &str = "/sys/kernel/btf/vmlinux";
+/// The network namespace of this process.
+const OWN_NETNS: &str = "/proc/self/ns/net";
 /// Anonymous members inside of each other at most.
 const MAX_DEPTH: u32 = 8;
 /// The block is read in whole words, and its fields are aligned in it.
@@ -64,10 +71,12 @@ pub fn kernel_btf(path: &str) -> Result<Btf, BtfError> {
 /// Where the programs at tracepoints find what they read of a packet.
 ///
 /// # Errors
-/// When the kernel keeps it elsewhere than in `struct sk_buff` and `struct net_device`, or too far apart.
+/// When the kernel keeps it elsewhere than in `struct sk_buff` and `struct net_device`, or too far apart; or when it is
+/// not known which network namespace this is.
 pub fn skb_layout(btf: &Btf) -> Result<SkbLayout, BtfError> {
     let skb = Structure::find(btf, "sk_buff")?;
     let device = Structure::find(btf, "net_device")?;
+    let net_ns = Structure::find(btf, "net")?.offset("ns")?;
     let [len, data_len] = [skb.offset("len")?, skb.offset("data_len")?];
     let [protocol, network_header, mac_header] =
         [skb.offset("protocol")?, skb.offset("network_header")?, skb.offset("mac_header")?];
@@ -83,6 +92,9 @@ pub fn skb_layout(btf: &Btf) -> Result<SkbLayout, BtfError> {
     Ok(SkbLayout {
         dev: skb.offset("dev")?,
         ifindex: device.offset("ifindex")?,
+        net: device.offset("nd_net")?,
+        net_inum: net_ns + Structure::find(btf, "ns_common")?.offset("inum")?,
+        here_inum: own_netns()?,
         block: first,
         block_len,
         len: len - first,
@@ -92,8 +104,46 @@ pub fn skb_layout(btf: &Btf) -> Result<SkbLayout, BtfError> {
         mac_header: mac_header - first,
         head: head - first,
         data: data - first,
+    })
+}
+
+/// The number of this process's network namespace, as the kernel counts them.
+fn own_netns() -> Result<u32, BtfError> {
+    let failed = |source| BtfError::Read { path: OWN_NETNS.to_owned(), source };
+    let inode = std::fs::metadata(OWN_NETNS).map_err(failed)?.ino();
+    u32::try_from(inode).map_err(|_| failed(io::Error::other("not a namespace")))
+}
+
+/// What the tracepoint `kfree_skb` gives. What the path decides is left at 0.
+///
+/// # Errors
+/// When there is no such tracepoint.
+pub fn drop_config(btf: &Btf) -> Result<DropConfig, BtfError> {
+    Ok(DropConfig {
+        has_reason: u32::from(arguments(btf, "kfree_skb")? > REASON_ARGUMENT),
+        netfilter_reason: reasons::number(btf, "NETFILTER_DROP").unwrap_or(0),
+        nowhere_after: 0,
         reserved: 0,
     })
+}
+
+/// Packet, place, reason.
+const REASON_ARGUMENT: usize = 2;
+
+/// How many arguments a tracepoint has: from 5.17 on `kfree_skb` has a third one, from 6.11 on a fourth.
+fn arguments(btf: &Btf, tracepoint: &'static str) -> Result<usize, BtfError> {
+    let missing = || BtfError::Missing { structure: "tracepoint", field: tracepoint };
+    let types = btf.resolve_types_by_name(&format!("btf_trace_{tracepoint}"))?;
+    // A type definition of a pointer to a function, whose first argument is not the tracepoint's.
+    types
+        .iter()
+        .filter_map(|kind| btf.resolve_chained_type(kind.as_btf_type()?).ok())
+        .filter_map(|kind| btf.resolve_chained_type(kind.as_btf_type()?).ok())
+        .find_map(|kind| match kind {
+            Type::FuncProto(function) => Some(function.parameters.len().saturating_sub(1)),
+            _ => None,
+        })
+        .ok_or_else(missing)
 }
 
 /// A structure of the kernel.
@@ -156,10 +206,21 @@ mod tests {
         assert_eq!(layout.data, layout.head + 8);
         assert_eq!(layout.mac_header, layout.network_header + 2);
         assert!(layout.ifindex > 0 && layout.ifindex.is_multiple_of(4));
+        assert!(layout.net > 0 && layout.net_inum > 0 && layout.here_inum > 0);
         assert!(layout.block_len <= MAX_BLOCK && layout.data + 8 <= layout.block_len);
         for offset in [layout.block, layout.block_len, layout.head, layout.data] {
             assert!(offset.is_multiple_of(WORD), "{layout:?}");
         }
+    }
+
+    #[test]
+    fn the_running_kernel_s_tracepoint_gives_a_reason() {
+        let btf = kernel_btf(KERNEL_BTF).unwrap();
+        let config = drop_config(&btf).unwrap();
+        assert_eq!(config.has_reason, 1);
+        assert!(config.netfilter_reason > 1, "{config:?}");
+        assert_eq!(arguments(&btf, "net_dev_start_xmit").unwrap(), 2);
+        assert!(arguments(&btf, "no_such_tracepoint").is_err());
     }
 
     #[test]

@@ -1,0 +1,181 @@
+//! Where the kernel frees packets, and which interfaces they can die at.
+
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+use crate::{config::MAX_HOOKS, inflight::Reach};
+
+/// Interfaces that packets can die at, at most.
+pub const MAX_DEVICES: u32 = 64;
+
+/// Facts about the drop program and the running kernel, patched in by the loader.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct DropConfig {
+    /// 1 if the tracepoint gives a reason.
+    pub has_reason: u32,
+    /// The number of the reason that netfilter's verdicts have; 0: not known.
+    pub netfilter_reason: u32,
+    /// Hooks behind which a packet without an interface can have died, a bit each.
+    pub nowhere_after: u32,
+    /// Zero.
+    pub reserved: u32,
+}
+
+/// An interface that packets of the trace can die at.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Device {
+    /// Hooks behind which a live packet comes to this interface, a bit each.
+    pub live_after: u16,
+    /// Last hooks of a direction behind which the packet still is at this interface, a bit each.
+    pub done_after: u16,
+    /// [`Device::FILTER_ONLY`], or 0.
+    pub flags: u32,
+}
+
+impl Device {
+    /// A bridge: its firewall works under its name, but so does the host's own stack, for copies.
+    pub const FILTER_ONLY: u32 = 1;
+
+    /// Where a packet that is freed here for `reason` may have ended.
+    #[inline(always)]
+    #[must_use]
+    pub const fn reach(&self, reason: u32, netfilter_reason: u32) -> Reach {
+        let covers = self.flags & Self::FILTER_ONLY == 0 || (reason == netfilter_reason && reason != 0);
+        if covers {
+            Reach { live_after: self.live_after, done_after: self.done_after }
+        } else {
+            Reach { live_after: 0, done_after: 0 }
+        }
+    }
+}
+
+/// A packet that was freed at a site.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Example {
+    /// [`Example::NONE`] or one of its siblings.
+    pub state: u32,
+    /// Length of the frame, in bytes.
+    pub len_bytes: u32,
+    /// When it was freed, in nanoseconds of `CLOCK_MONOTONIC`.
+    pub time_ns: u64,
+    /// Its identity.
+    pub key: u64,
+    /// Source address: IPv4 in the first four bytes, or IPv6.
+    pub source: [u64; 2],
+    /// Destination address.
+    pub destination: [u64; 2],
+    /// Source port; ICMP: the type.
+    pub source_port: u16,
+    /// Destination port; ICMP: the code.
+    pub destination_port: u16,
+    /// EtherType.
+    pub ether_type: u16,
+    /// IP protocol.
+    pub protocol: u8,
+    /// The hook that saw it last.
+    pub after: u8,
+}
+
+impl Example {
+    /// There is none; the next packet becomes one.
+    pub const NONE: u32 = 0;
+    /// Being written.
+    pub const BUSY: u32 = 1;
+    /// A packet that may go on: a copy was freed.
+    pub const PROVISIONAL: u32 = 2;
+    /// A packet that was dropped behind its last hook.
+    pub const CERTAIN: u32 = 3;
+}
+
+/// Where and why the kernel frees packets. The mark of a packet holds the site's index.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct DropSite {
+    /// [`DropSite::FREE`] or one of its siblings.
+    pub state: u64,
+    /// The address in the kernel that the packet was freed from.
+    pub location: u64,
+    /// The kernel's reason, a number of its own.
+    pub reason: u32,
+    /// Zero.
+    pub reserved: u32,
+    /// When the first packet was dropped behind its last hook, by the direction it entered in; 0: none was.
+    pub first_ns: [u64; 2],
+    /// When the last one was.
+    pub last_ns: [u64; 2],
+    /// Zero: whole cache lines.
+    pub padding: u64,
+    /// Packets dropped behind their last hook, by the direction they entered in and that hook.
+    pub dropped: [[u64; MAX_HOOKS]; 2],
+    /// A packet of each direction.
+    pub examples: [Example; 2],
+}
+
+impl DropSite {
+    /// Nobody's.
+    pub const FREE: u64 = 0;
+    /// Being written, once.
+    pub const BUSY: u64 = 1;
+    /// Location and reason stay from here on.
+    pub const READY: u64 = 2;
+    /// Sites that one place and reason may take. Two CPUs can claim two for the same, which counts as one.
+    pub const PROBES: u32 = 8;
+
+    /// The first index to look for a site at, of `sites` (a power of two).
+    #[inline(always)]
+    #[must_use]
+    #[allow(clippy::cast_possible_truncation, reason = "the upper bits of the product are meant")]
+    pub const fn home(location: u64, reason: u32, sites: u32) -> u32 {
+        let mixed = (location ^ ((reason as u64) << 40)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        (mixed >> 40) as u32 & (sites - 1)
+    }
+}
+
+/// What the drop program counts on one CPU; nobody else writes it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct FreeCounters {
+    /// Packets and copies of packets in the table that were freed, by the direction they entered in.
+    pub freed: [u64; 2],
+    /// Those that found no drop site: they are lost without a reason.
+    pub no_site: u64,
+    /// Zero: one cache line.
+    pub reserved: [u64; 5],
+}
+
+const _: () = assert!(size_of::<Device>() == 8);
+const _: () = assert!(size_of::<DropConfig>() == 16);
+const _: () = assert!(size_of::<Example>() == 64);
+const _: () = assert!(size_of::<DropSite>() == 448);
+const _: () = assert!(size_of::<FreeCounters>() == 64);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::inflight::Control;
+
+    #[test]
+    fn at_a_bridge_only_the_firewall_drops() {
+        let live = Control::first(3, 0, false, false);
+        let bridge = Device { live_after: 1 << 3, done_after: 0, flags: Device::FILTER_ONLY };
+        assert!(bridge.reach(9, 9).covers(live));
+        assert!(!bridge.reach(8, 9).covers(live));
+        assert!(!bridge.reach(0, 0).covers(live), "a kernel without reasons");
+        let port = Device { flags: 0, ..bridge };
+        assert!(port.reach(8, 9).covers(live) && port.reach(0, 0).covers(live));
+        assert!(!port.reach(8, 9).covers(Control::first(2, 0, false, false)), "behind another hook");
+        assert!(!port.reach(8, 9).covers(Control::first(3, 0, false, true)), "done");
+    }
+
+    #[test]
+    fn neighbouring_places_have_homes_of_their_own() {
+        let homes: std::collections::HashSet<u32> = (0..64)
+            .flat_map(|place| (2..6).map(move |reason| (0xffff_ffff_8123_4000 + place * 0x1a0, reason)))
+            .map(|(location, reason)| DropSite::home(location, reason, 512))
+            .collect();
+        assert!(homes.len() > 180, "{}", homes.len());
+        assert!(homes.iter().all(|home| *home < 512));
+    }
+}

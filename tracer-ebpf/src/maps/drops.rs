@@ -1,0 +1,136 @@
+//! Where packets are freed, at which interfaces they can die, and how many were.
+
+use aya_ebpf::{
+    Global,
+    macros::map,
+    maps::{Array, HashMap},
+};
+use hoptrace_common::{
+    drops::{Device, DropConfig, DropSite, Example, FreeCounters, MAX_DEVICES},
+    inflight::MAX_SITES,
+};
+
+use super::{MMAPABLE, counters};
+use crate::atomic;
+
+/// Patched in by the loader.
+#[unsafe(no_mangle)]
+static DROPS: Global<DropConfig> =
+    Global::new(DropConfig { has_reason: 0, netfilter_reason: 0, nowhere_after: 0, reserved: 0 });
+
+macro_rules! facts {
+    ($($name:ident)*) => {$(
+        /// As in [`DropConfig`].
+        #[inline(always)]
+        pub(crate) fn $name() -> u32 {
+            let drops: *const DropConfig = (&raw const DROPS).cast();
+            // SAFETY: a static; volatile because the loader patches it after compilation.
+            unsafe { (&raw const (*drops).$name).read_volatile() }
+        }
+    )*};
+}
+
+facts! { has_reason netfilter_reason nowhere_after }
+
+/// By the index of the interface; user space fills it before the program is attached.
+#[map]
+static DEVICES: HashMap<u32, Device> = HashMap::with_max_entries(MAX_DEVICES, 0);
+
+#[map]
+static SITES: Array<DropSite> = Array::with_max_entries(MAX_SITES, MMAPABLE);
+
+/// One entry per possible CPU; the loader sets the size.
+#[map]
+static FREES: Array<FreeCounters> = Array::with_max_entries(1, MMAPABLE);
+
+/// The interface with this index, if packets of the trace can die there.
+#[inline(always)]
+pub(crate) fn device(ifindex: u32) -> Option<Device> {
+    // SAFETY: a map value that nobody writes while programs run.
+    DEVICES.get_ptr(&ifindex).map(|device| unsafe { *device })
+}
+
+/// This CPU's counters.
+#[inline(always)]
+pub(crate) fn frees() -> Option<&'static mut FreeCounters> {
+    let counters = FREES.get_ptr_mut(counters::cpu())?;
+    // SAFETY: a map value of its own for each CPU. One program writes it, which the kernel does not run again on a CPU
+    // that is in the middle of it.
+    Some(unsafe { &mut *counters })
+}
+
+/// A drop site.
+#[derive(Clone, Copy)]
+pub(crate) struct Site {
+    pub(crate) index: u32,
+    place: *mut DropSite,
+}
+
+/// The site of `location` and `reason`; a new one where there is none yet. `None`: no room.
+#[inline(always)]
+pub(crate) fn site(location: u64, reason: u32) -> Option<Site> {
+    let home = DropSite::home(location, reason, MAX_SITES);
+    let mut probe = 0;
+    while probe < DropSite::PROBES {
+        let index = (home + probe) & (MAX_SITES - 1);
+        probe += 1;
+        let place = SITES.get_ptr_mut(index)?;
+        // SAFETY: a map value throughout. Location and reason are written between taking and publishing it only.
+        unsafe {
+            let state = &raw mut (*place).state;
+            if atomic::load(state) == DropSite::FREE
+                && atomic::compare_exchange(state, DropSite::FREE, DropSite::BUSY)
+            {
+                atomic::store(&raw mut (*place).location, location);
+                atomic::store(&raw mut (*place).reason, reason);
+                atomic::store(state, DropSite::READY);
+                return Some(Site { index, place });
+            }
+            // One that is being written may be the same: then there are two of it.
+            if atomic::load(state) == DropSite::READY
+                && atomic::load(&raw const (*place).location) == location
+                && atomic::load(&raw const (*place).reason) == reason
+            {
+                return Some(Site { index, place });
+            }
+        }
+    }
+    None
+}
+
+impl Site {
+    /// Counts a packet of `direction` dropped behind its last hook, `hook`.
+    #[inline(always)]
+    pub(crate) fn dropped(self, direction: u8, hook: u8, now_ns: u64) {
+        let direction = usize::from(direction & 1);
+        // SAFETY: a map value; the indices are below 2 and 16.
+        unsafe {
+            let dropped: *mut u64 = (&raw mut (*self.place).dropped).cast();
+            atomic::fetch_add_u64(dropped.add(direction * 16 + usize::from(hook & 0xf)), 1);
+            let first: *mut u64 = (&raw mut (*self.place).first_ns).cast();
+            let first = first.add(direction);
+            if atomic::load(first) == 0 {
+                atomic::compare_exchange(first, 0, now_ns);
+            }
+            let last: *mut u64 = (&raw mut (*self.place).last_ns).cast();
+            atomic::store(last.add(direction), now_ns);
+        }
+    }
+
+    /// Makes a packet of `direction` the example, where one is wanted. `fill` writes all but the state, which is `state`.
+    #[inline(always)]
+    pub(crate) fn example(self, direction: u8, state: u32, fill: impl FnOnce(*mut Example)) {
+        // SAFETY: a map value; the index is below 2. Only who makes it `BUSY` writes it.
+        unsafe {
+            let examples: *mut Example = (&raw mut (*self.place).examples).cast();
+            let example = examples.add(usize::from(direction & 1));
+            let old = atomic::load(&raw const (*example).state);
+            // A packet that is certain to be dropped takes the place of one that is not.
+            let wanted = old == Example::NONE || (old == Example::PROVISIONAL && state == Example::CERTAIN);
+            if wanted && atomic::compare_exchange_u32(&raw mut (*example).state, old, Example::BUSY) {
+                fill(example);
+                atomic::store(&raw mut (*example).state, state);
+            }
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! At which interfaces the packets of a path can die. Pure.
+//!
+//! What the kernel frees may be the packet or a copy of it: bridges flood, ports are mirrored, and beside a userspace
+//! datapath the host drops its own copy of every frame. Which it is, the interface tells that the packet is at: behind a hook
+//! it can be at the interface of that hook, at that of the next one, or in the bridge between them.
+
+use std::collections::BTreeMap;
+
+use hoptrace_common::{config::HookConfig, drops::Device};
+
+use crate::model::{BridgeKind, HookPlan, Hop, IfIndex, Node, Path, Plan, Side};
+
+/// The interfaces, and what holds for a packet that is at none.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Devices {
+    /// By their index.
+    pub by_index: BTreeMap<IfIndex, Device>,
+    /// Hooks behind which a packet without an interface can have died, a bit each: the kernel's Open vSwitch gives packets
+    /// that were in user space back without one.
+    pub nowhere_after: u16,
+}
+
+/// The interfaces that packets of `plan` can die at. `index_of` gives a bridge's index.
+#[must_use]
+pub fn devices(plan: &Plan, path: &Path, index_of: impl Fn(&str) -> Option<IfIndex>) -> Devices {
+    let mut devices = Devices::default();
+    for (number, hook) in plan.hooks.iter().enumerate().filter(|(_, hook)| !hook.is_neighbour()) {
+        let Some((own, hop)) = place(hook, path) else { continue };
+        let after = 1_u16 << number;
+        let received = matches!(hook.side, Side::Ingress | Side::Xdp(_));
+        let userspace = is_userspace_port(path, hop);
+        // What the host does with a frame behind this hook, a userspace datapath has taken already.
+        if !(received && userspace) {
+            devices.at(own).live_after |= after;
+        }
+        if received && is_ovs_port(path, hop) && !userspace {
+            devices.nowhere_after |= after;
+        }
+        if hook.config.flags & HookConfig::TERMINAL != 0 {
+            devices.at(own).done_after |= after;
+        }
+        let next = plan.segments.iter().filter(|segment| segment.from == number && !segment.off_path);
+        for (index, behind) in
+            next.filter_map(|segment| plan.hooks.get(segment.to)).filter_map(|behind| place(behind, path))
+        {
+            devices.at(index).live_after |= after;
+            if let Some(bridge) = linux_bridge(path, hop, behind).and_then(&index_of) {
+                let device = devices.at(bridge);
+                device.live_after |= after;
+                device.flags |= Device::FILTER_ONLY;
+            }
+        }
+    }
+    devices
+}
+
+impl Devices {
+    fn at(&mut self, index: IfIndex) -> &mut Device {
+        self.by_index.entry(index).or_default()
+    }
+}
+
+/// The interface of a hook on the path.
+fn place<'a>(hook: &HookPlan, path: &'a Path) -> Option<(IfIndex, &'a Hop)> {
+    let index = hook.interfaces.first()?.ifindex;
+    path.hops.iter().find(|hop| hop.ifindex == index).map(|hop| (index, hop))
+}
+
+fn bridge_kind<'a>(path: &'a Path, hop: &Hop) -> Option<&'a BridgeKind> {
+    let bridge = hop.bridge.as_deref()?;
+    path.nodes.iter().find_map(|node| match node {
+        Node::Bridge { name, kind } if name == bridge => Some(kind),
+        _ => None,
+    })
+}
+
+fn is_ovs_port(path: &Path, hop: &Hop) -> bool {
+    matches!(bridge_kind(path, hop), Some(BridgeKind::Ovs { .. }))
+}
+
+fn is_userspace_port(path: &Path, hop: &Hop) -> bool {
+    matches!(bridge_kind(path, hop), Some(BridgeKind::Ovs { datapath, .. }) if datapath == "netdev")
+}
+
+/// The Linux bridge that both are ports of.
+fn linux_bridge<'a>(path: &Path, one: &'a Hop, other: &Hop) -> Option<&'a str> {
+    let is_linux = matches!(bridge_kind(path, one), Some(BridgeKind::Linux));
+    one.bridge.as_deref().filter(|_| is_linux && one.bridge == other.bridge)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::attach::plan::{Extras, plan};
+    use crate::model::{InstanceId, InterfaceState, PathKind, Role, Traceability};
+
+    const TAP: IfIndex = IfIndex(13);
+    const QVB: IfIndex = IfIndex(11);
+    const QVO: IfIndex = IfIndex(12);
+    const NIC: IfIndex = IfIndex(2);
+    const QBR: IfIndex = IfIndex(20);
+
+    fn path(datapath: &str) -> Path {
+        let hop = |(role, ifname, ifindex, bridge): (Role, &str, IfIndex, &str)| Hop {
+            role,
+            ifname: ifname.to_owned(),
+            ifindex,
+            bridge: Some(bridge.to_owned()),
+            vlan_tag: None,
+        };
+        let bridge = |name: &str, kind| Node::Bridge { name: name.to_owned(), kind };
+        let ovs = || BridgeKind::Ovs { datapath: datapath.to_owned(), fail_mode: None };
+        let tap = InterfaceState { ifname: "tap".to_owned(), mtu_bytes: 1500, admin_up: true, carrier: true };
+        let mac = "fa:16:3e:00:00:01".parse().unwrap();
+        Path {
+            kind: PathKind::OvsHybrid,
+            instance: InstanceId {
+                name: None,
+                uuid: None,
+                display_name: None,
+                mac,
+                ips: Vec::new(),
+                port_id: None,
+            },
+            mac,
+            hops: [
+                (Role::Tap, "tap", TAP, "qbr"),
+                (Role::Qvb, "qvb", QVB, "qbr"),
+                (Role::Qvo, "qvo", QVO, "br-int"),
+                (Role::Nic, "ens3", NIC, "br-ex"),
+            ]
+            .map(hop)
+            .to_vec(),
+            nodes: vec![
+                Node::Interface(tap),
+                bridge("qbr", BridgeKind::Linux),
+                bridge("br-int", ovs()),
+                bridge("br-ex", ovs()),
+            ],
+            network: None,
+            other_ports: Vec::new(),
+            problems: Vec::new(),
+            traceability: Traceability::Fully,
+        }
+    }
+
+    /// The hooks, by their labels, that a device covers.
+    fn found(datapath: &str) -> (Plan, Devices) {
+        let path = path(datapath);
+        let plan = plan(&path.hops, Extras::default()).unwrap();
+        let devices = devices(&plan, &path, |name| (name == "qbr").then_some(QBR));
+        (plan, devices)
+    }
+
+    fn names(plan: &Plan, bits: u16) -> Vec<String> {
+        let named = |(_, hook): (usize, &HookPlan)| format!("{} {}", hook.direction.name(), hook.label);
+        plan.hooks.iter().enumerate().filter(|(number, _)| bits & 1 << number != 0).map(named).collect()
+    }
+
+    #[test]
+    fn behind_a_hook_a_packet_is_there_or_on_its_way_to_the_next() {
+        let (plan, devices) = found("system");
+        let live = |index| names(&plan, devices.by_index[&index].live_after);
+        assert_eq!(live(TAP), ["egress tap", "ingress qvb", "ingress tap"]);
+        assert_eq!(live(QVB), ["egress tap", "egress qvb", "ingress qvo", "ingress qvb"]);
+        assert_eq!(live(QVO), ["egress qvb", "egress qvo", "ingress nic", "ingress qvo"]);
+        assert_eq!(live(NIC), ["egress qvo", "egress nic", "ingress nic"]);
+        assert_eq!(names(&plan, devices.nowhere_after), ["egress qvo", "ingress nic"]);
+    }
+
+    #[test]
+    fn the_bridge_is_between_tap_and_qvb_and_only_its_firewall_counts() {
+        let (plan, devices) = found("system");
+        let bridge = devices.by_index[&QBR];
+        assert_eq!(bridge.flags, Device::FILTER_ONLY);
+        assert_eq!(
+            (names(&plan, bridge.live_after), bridge.done_after),
+            (vec!["egress tap".to_owned(), "ingress qvb".to_owned()], 0)
+        );
+        let others = devices.by_index.iter().filter(|(index, _)| **index != QBR);
+        assert!(others.into_iter().all(|(_, device)| device.flags == 0));
+    }
+
+    #[test]
+    fn what_the_host_does_with_frames_of_a_userspace_datapath_are_copies() {
+        let (plan, devices) = found("netdev");
+        let live = |index| names(&plan, devices.by_index[&index].live_after);
+        // Sent to, but not received from.
+        assert_eq!(live(QVO), ["egress qvb", "ingress nic", "ingress qvo"]);
+        assert_eq!(live(NIC), ["egress qvo", "egress nic"]);
+        assert_eq!(devices.nowhere_after, 0);
+    }
+
+    #[test]
+    fn a_done_packet_is_at_its_last_hook_only() {
+        for datapath in ["system", "netdev"] {
+            let (plan, devices) = found(datapath);
+            let done: Vec<_> = devices.by_index.iter().filter(|(_, device)| device.done_after != 0).collect();
+            assert_eq!(done.len(), 2);
+            assert_eq!(names(&plan, devices.by_index[&TAP].done_after), ["ingress tap"]);
+            assert_eq!(names(&plan, devices.by_index[&NIC].done_after), ["egress nic"]);
+        }
+    }
+}

@@ -1,0 +1,27 @@
+//! `hoptrace drops`
+
+use super::{
+    CliError, CommonArgs, Exit,
+    live::{Emission, LiveArgs},
+    trace::{Formats, watch},
+};
+use crate::report;
+
+/// Options of `drops`.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    live: LiveArgs,
+    /// Print one JSON object at the end
+    #[arg(long)]
+    json: bool,
+}
+
+/// Traces one port until something ends it, and tells what died.
+///
+/// # Errors
+/// As `trace`.
+pub(super) async fn run(common: &CommonArgs, args: &Args) -> Result<Exit, CliError> {
+    let formats = Formats { text: report::drops_text, json: report::drops_json };
+    watch(common, &args.live, Emission::default(), args.json, formats).await
+}

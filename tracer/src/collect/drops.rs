@@ -1,0 +1,167 @@
+//! Packets that died: counted by direction, by the hook that saw them last, and by cause.
+
+mod names;
+mod sites;
+
+use std::collections::BTreeMap;
+
+use aya::maps::MapData;
+use hoptrace_common::{drops::Example, inflight::Ended};
+
+use super::{CollectError, clock::WallClock, flow::FlowFields, table::Sweep};
+use crate::model::{Direction, Drop, DropExample};
+use names::Names;
+use sites::{Cause, Sites};
+
+/// Which packets: direction, the hook that saw them last, and why they died; no cause: lost.
+type Kind = (u8, u8, Option<Cause>);
+
+/// The packets of one kind.
+#[derive(Debug, Clone, Copy)]
+struct Row {
+    count: u64,
+    first_ns: u64,
+    last_ns: u64,
+    example: Option<Example>,
+}
+
+/// Everything that died so far.
+#[derive(Debug)]
+pub(super) struct Drops {
+    sites: Sites,
+    names: Names,
+    clock: WallClock,
+    timeout_ns: u64,
+    /// Packets that were not seen again; those dropped behind their last hook the kernel's side counts.
+    rows: BTreeMap<Kind, Row>,
+    /// Packets of which a copy was freed, and that may come again.
+    marked: [u64; 2],
+}
+
+/// The sums of one direction.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct DropSums {
+    pub(super) lost: u64,
+    pub(super) dropped: u64,
+    pub(super) dropped_done: u64,
+    pub(super) copy_dropped: u64,
+}
+
+impl Drops {
+    pub(super) fn new(sites: &MapData, frees: &MapData, timeout_ns: u64) -> Result<Self, CollectError> {
+        Ok(Self {
+            sites: Sites::new(sites, frees)?,
+            names: Names::default(),
+            clock: WallClock::new(),
+            timeout_ns,
+            rows: BTreeMap::new(),
+            marked: [0; 2],
+        })
+    }
+
+    /// Takes what a sweep at `now_ns` found.
+    pub(super) fn take(&mut self, sweep: &Sweep, now_ns: u64) {
+        for packet in &sweep.ended {
+            self.ended(packet);
+        }
+        self.marked = sweep.marked;
+        for done in self.sites.done() {
+            let row = Row { count: 0, first_ns: done.first_ns, last_ns: done.last_ns, example: None };
+            let row = self.rows.entry((done.direction, done.hook, Some(done.cause))).or_insert(row);
+            row.first_ns = row.first_ns.min(done.first_ns);
+            row.last_ns = row.last_ns.max(done.last_ns);
+        }
+        self.sites.take_examples(now_ns, self.timeout_ns, |direction, cause, example| {
+            if let Some(row) = self.rows.get_mut(&(direction, example.after, Some(cause))) {
+                row.example.get_or_insert(*example);
+            }
+        });
+        let causes = self.rows.keys().filter_map(|(_, _, cause)| *cause);
+        self.names.learn(causes);
+    }
+
+    fn ended(&mut self, packet: &Ended) {
+        let cause = packet.site.and_then(|site| self.sites.cause(site));
+        let kind = (packet.control.direction(), packet.control.last(), cause);
+        let seen_ns = packet.seen_ns;
+        let row = self.rows.entry(kind).or_insert(Row {
+            count: 0,
+            first_ns: seen_ns,
+            last_ns: seen_ns,
+            example: None,
+        });
+        row.count += 1;
+        row.first_ns = row.first_ns.min(seen_ns);
+        row.last_ns = row.last_ns.max(seen_ns);
+        if let Some(site) = packet.site
+            && row.example.is_none()
+        {
+            row.example = self.sites.confirm(site, packet);
+        }
+    }
+
+    /// The packets of `direction` that died, in path order, those without a reason last. `label` names the hooks.
+    pub(super) fn of(&self, direction: Direction, label: impl Fn(usize) -> String) -> Vec<Drop> {
+        let own = self.rows.iter().filter(|((of, ..), _)| *of == direction.index());
+        let mut drops: Vec<_> = own
+            .map(|((of, hook, cause), row)| {
+                let done = cause.map_or(0, |cause| self.sites.done_of(*of, *hook, cause));
+                let name = cause.map(|cause| self.names.of(cause));
+                let drop = Drop {
+                    after: label(usize::from(*hook)),
+                    reason: name.as_ref().and_then(|name| name.reason.clone()),
+                    subsystem: name.as_ref().and_then(|name| name.subsystem.clone()),
+                    location: name.map(|name| name.location),
+                    count: row.count + done,
+                    first_ns: self.clock.at(row.first_ns),
+                    last_ns: self.clock.at(row.last_ns),
+                    example: row.example.map(|example| self.example(&example)),
+                };
+                (*hook, drop)
+            })
+            .filter(|(_, drop)| drop.count > 0)
+            .collect();
+        drops.sort_by_key(|(hook, drop)| (*hook, drop.is_lost(), std::cmp::Reverse(drop.count)));
+        drops.into_iter().map(|(_, drop)| drop).collect()
+    }
+
+    fn example(&self, example: &Example) -> DropExample {
+        DropExample {
+            time_ns: self.clock.at(example.time_ns),
+            len_bytes: example.len_bytes,
+            flow: FlowFields {
+                ether_type: example.ether_type,
+                protocol: example.protocol,
+                source: example.source,
+                destination: example.destination,
+                source_port: example.source_port,
+                destination_port: example.destination_port,
+            }
+            .flow(),
+        }
+    }
+
+    /// The sums of a direction.
+    pub(super) fn sums(&self, direction: Direction) -> DropSums {
+        let mut sums = DropSums::default();
+        for ((_, _, cause), row) in self.rows.iter().filter(|((of, ..), _)| *of == direction.index()) {
+            if cause.is_some() {
+                sums.dropped += row.count;
+            } else {
+                sums.lost += row.count;
+            }
+        }
+        let index = usize::from(direction.index());
+        sums.dropped_done = self.sites.all_done(direction.index());
+        sums.dropped += sums.dropped_done;
+        // What was freed of packets in the table, and was neither their end nor may still turn out to be.
+        let pending = self.marked.get(index).copied().unwrap_or(0);
+        sums.copy_dropped = self.sites.freed(index).saturating_sub(sums.dropped + pending);
+        sums
+    }
+
+    /// Packets that are lost without a reason because there was no room for more drop sites.
+    pub(super) fn without_site(&self) -> u64 {
+        self.sites.without_site()
+    }
+}

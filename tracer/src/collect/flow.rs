@@ -1,0 +1,54 @@
+//! Flows as the programs write them.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use hoptrace_common::packet::{
+    ETHERTYPE_ARP, ETHERTYPE_IPV6, PROTOCOL_ICMP, PROTOCOL_ICMPV6, PROTOCOL_TCP, PROTOCOL_UDP,
+};
+
+use crate::model::Flow;
+
+/// The fields that records of packets have in common.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct FlowFields {
+    pub(super) ether_type: u16,
+    pub(super) protocol: u8,
+    /// IPv4 in the first four bytes, or IPv6.
+    pub(super) source: [u64; 2],
+    pub(super) destination: [u64; 2],
+    pub(super) source_port: u16,
+    pub(super) destination_port: u16,
+}
+
+impl FlowFields {
+    /// The flow they describe.
+    pub(super) fn flow(&self) -> Flow {
+        let has_ports =
+            matches!(self.protocol, PROTOCOL_TCP | PROTOCOL_UDP) && self.ether_type != ETHERTYPE_ARP;
+        Flow {
+            protocol: match self.protocol {
+                _ if self.ether_type == ETHERTYPE_ARP => "arp".into(),
+                PROTOCOL_ICMP => "icmp".into(),
+                PROTOCOL_ICMPV6 => "icmpv6".into(),
+                PROTOCOL_TCP => "tcp".into(),
+                PROTOCOL_UDP => "udp".into(),
+                other => other.to_string().into(),
+            },
+            source: self.address(self.source),
+            destination: self.address(self.destination),
+            source_port: has_ports.then_some(self.source_port),
+            destination_port: has_ports.then_some(self.destination_port),
+        }
+    }
+
+    fn address(&self, halves: [u64; 2]) -> IpAddr {
+        let [low, high] = halves;
+        if self.ether_type == ETHERTYPE_IPV6 {
+            let bytes = u128::from(low) | (u128::from(high) << 64);
+            IpAddr::from(Ipv6Addr::from(bytes.to_le_bytes()))
+        } else {
+            let [a, b, c, d, ..] = low.to_le_bytes();
+            IpAddr::from(Ipv4Addr::new(a, b, c, d))
+        }
+    }
+}

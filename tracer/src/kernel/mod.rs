@@ -1,0 +1,11 @@
+//! What the running kernel says about itself: its structures, its reasons for drops, the names of its functions.
+//!
+//! No stage: `attach` needs it before, and `collect` after a packet has come.
+
+mod btf;
+mod reasons;
+mod symbols;
+
+pub use btf::{BtfError, KERNEL_BTF, drop_config, kernel_btf, skb_layout};
+pub use reasons::{Reason, Reasons};
+pub use symbols::Symbols;

@@ -1,0 +1,89 @@
+//! Packets that died: where, why, when, one of them, and what that means.
+
+use super::{Page, flow::Piece, places, saw_packets, way};
+use crate::{
+    model::{Direction, DirectionReport, Drop, DropExample, Ledger, Printable},
+    report::{
+        Ink,
+        advice::advice,
+        packet::{end, time_of_day},
+    },
+};
+
+impl Page<'_> {
+    /// The drops of a direction below a title; nothing without any.
+    pub(super) fn drops(&self, direction: Direction, figures: &DirectionReport) -> Vec<String> {
+        let widest = figures.drops.iter().map(|drop| drop.count.to_string().len()).max().unwrap_or(0);
+        let lines: Vec<_> =
+            figures.drops.iter().flat_map(|drop| self.drop(direction, drop, widest)).collect();
+        let title = (!lines.is_empty()).then(|| "  drops".to_owned());
+        title.into_iter().chain(lines).collect()
+    }
+
+    /// A direction as `drops` tells it.
+    pub(super) fn deaths(&self, direction: Direction) -> Vec<String> {
+        let figures = self.report.snapshot.directions.get(direction);
+        let mut lines = vec![self.heading(direction.name(), way(direction))];
+        lines.extend(self.drops(direction, figures));
+        if !saw_packets(figures) {
+            lines.push("  no packet was seen in this direction".to_owned());
+        } else if figures.drops.is_empty() {
+            lines.push("  nothing died".to_owned());
+        }
+        if saw_packets(figures) || figures.ledger != Ledger::default().settled() {
+            lines.extend(self.ledger(&figures.ledger));
+            lines.extend(self.troubles(&figures.hooks));
+        }
+        lines
+    }
+
+    fn drop(&self, direction: Direction, drop: &Drop, widest: usize) -> Vec<String> {
+        let indent = 6 + widest;
+        let pieces = [
+            Piece::new(Ink::Bad, format!("    {:>widest$}", drop.count)),
+            Piece::plain(format!("after {}", places::hook(self.report.path, &drop.after))),
+            Piece::plain(self.cause(drop)),
+        ];
+        let mut lines = self.flow(&pieces, "  ", indent);
+        let below = |ink, text: String| {
+            let start = Piece::plain(" ".repeat(indent - 1));
+            self.flow(&[start, Piece::new(ink, text)], " ", indent + 2)
+        };
+        let times = match (time_of_day(drop.first_ns), time_of_day(drop.last_ns)) {
+            (first, last) if first == last => format!("at {first}"),
+            (first, last) => format!("from {first} to {last}"),
+        };
+        let example =
+            drop.example.as_ref().map_or_else(String::new, |it| format!(", one of them {}", packet(it)));
+        lines.extend(below(Ink::Faint, format!("{times}{example}")));
+        lines.extend(
+            advice(self.report.path, direction, drop).into_iter().flat_map(|text| below(Ink::Warn, text)),
+        );
+        lines
+    }
+
+    /// Why, and where in the kernel.
+    fn cause(&self, drop: &Drop) -> String {
+        let Some(location) = &drop.location else {
+            return format!("lost: not seen again within {} ms, no reason seen", self.report.timeout_ms);
+        };
+        let subsystem =
+            drop.subsystem.as_ref().map_or_else(String::new, |name| format!("{} ", Printable(name)));
+        let reason = drop.reason.as_ref().map_or_else(
+            || "freed, the kernel gives no reason,".to_owned(),
+            |reason| format!("{subsystem}{}", Printable(reason)),
+        );
+        format!("{reason} in {}", Printable(location))
+    }
+}
+
+fn packet(example: &DropExample) -> String {
+    let flow = &example.flow;
+    format!(
+        "{} > {} {} {} B",
+        end(flow.source, flow.source_port),
+        end(flow.destination, flow.destination_port),
+        flow.protocol,
+        example.len_bytes
+    )
+}
