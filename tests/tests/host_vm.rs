@@ -33,6 +33,17 @@ fn a_panic_is_a_verdict() -> Result<()> {
 
 #[test]
 #[ignore = "needs QEMU: cargo xtask test"]
+fn a_task_that_is_stuck_is_a_lockup() -> Result<()> {
+    // Whoever writes to a frozen file system waits where no signal reaches it.
+    let script = "echo 3 > /proc/sys/kernel/hung_task_timeout_secs
+        fsfreeze --freeze /payload && touch /payload/never; sleep 60";
+    let verdict = run(script, LIMIT)?;
+    ensure!(matches!(&verdict, Verdict::Lockup(words) if words.contains("hung_task")), "{verdict}");
+    Ok(())
+}
+
+#[test]
+#[ignore = "needs QEMU: cargo xtask test"]
 fn a_vm_with_nothing_to_say_hangs() -> Result<()> {
     let limit = Duration::from_secs(20);
     let verdict = run("sleep 1000", limit)?;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::exec::{command, finish, run};
+use crate::exec::{command, finish, finish_briefly, run};
 use crate::lab::Progress;
 
 /// Folder of the cache that holds unpacked kernels, one folder for each package.
@@ -28,22 +28,19 @@ impl Unpacked {
     /// # Errors
     /// Where apt knows none of the packages, or the package cannot be fetched or unpacked.
     pub(crate) fn ensure(target_dir: &Path, meta_packages: &[&str], progress: Progress<'_>) -> Result<Self> {
-        let package = resolve(meta_packages)?;
-        let name = file_name(&package)?;
         let cache_dir = target_dir.join(CACHE);
+        let name = match newest(&cache_dir, meta_packages, progress) {
+            Ok(name) => name,
+            // Without the archive an older kernel of the series is better than none.
+            Err(error) => match cached(&cache_dir, meta_packages) {
+                Some(name) => {
+                    progress(&format!("{error:#}; going on with {name}"));
+                    name
+                }
+                None => return Err(error),
+            },
+        };
         let folder = cache_dir.join(&name);
-        if !folder.exists() {
-            progress(&format!("fetching {package}"));
-            // Unpacked beside its place and renamed into it, so that a folder that exists is complete.
-            let scratch = cache_dir.join(format!("{name}.{}", std::process::id()));
-            let made = unpack(&package, &scratch);
-            if made.is_ok() && fs::rename(scratch.join("tree"), &folder).is_err() && !folder.exists() {
-                bail!("cannot move the unpacked kernel to {}", folder.display());
-            }
-            // Best effort: a leftover scratch folder costs disk space only.
-            drop(fs::remove_dir_all(&scratch));
-            made?;
-        }
         Self::in_folder(name, &folder)
     }
 
@@ -56,6 +53,52 @@ impl Unpacked {
             modules_dir: find(&modules, |_| true)?,
         })
     }
+}
+
+/// The name under which the newest kernel is in the cache by now.
+fn newest(cache_dir: &Path, meta_packages: &[&str], progress: Progress<'_>) -> Result<String> {
+    let package = resolve(meta_packages)?;
+    let name = file_name(&package)?;
+    if cache_dir.join(&name).exists() {
+        return Ok(name);
+    }
+    progress(&format!("fetching {package}"));
+    if let Err(error) = fetch(cache_dir, &package, &name) {
+        // What the archive had when it was last asked may be gone by now.
+        progress(&format!("{error:#}; asking the archive anew"));
+        finish_briefly(command("apt-get").args(["update", "--quiet=2"])).context("fetch a kernel package")?;
+        let package = resolve(meta_packages)?;
+        let name = file_name(&package)?;
+        fetch(cache_dir, &package, &name).context("fetch a kernel package")?;
+        return Ok(name);
+    }
+    Ok(name)
+}
+
+/// Unpacks the package beside its place in the cache and renames it into it, so that a folder that exists is complete.
+fn fetch(cache_dir: &Path, package: &str, name: &str) -> Result<()> {
+    let folder = cache_dir.join(name);
+    let scratch = cache_dir.join(format!("{name}.{}", std::process::id()));
+    let made = unpack(package, &scratch);
+    if made.is_ok() && fs::rename(scratch.join("tree"), &folder).is_err() && !folder.exists() {
+        bail!("cannot move the unpacked kernel to {}", folder.display());
+    }
+    // Best effort: a leftover scratch folder costs disk space only.
+    drop(fs::remove_dir_all(&scratch));
+    made
+}
+
+/// The kernel of the preferred series that came into the cache last.
+fn cached(cache_dir: &Path, meta_packages: &[&str]) -> Option<String> {
+    meta_packages.iter().find_map(|meta| {
+        let series = meta.strip_prefix("linux-image-")?.split('-').next()?;
+        let prefix = format!("linux-image-{series}.");
+        let complete = |name: &str| name.starts_with(&prefix) && name.ends_with("_amd64");
+        let entries = fs::read_dir(cache_dir).ok()?.flatten();
+        let found = entries.filter(|entry| entry.file_name().to_str().is_some_and(complete));
+        let newest = found.max_by_key(|entry| entry.metadata().and_then(|data| data.modified()).ok())?;
+        newest.file_name().into_string().ok()
+    })
 }
 
 /// The package that holds the newest kernel of the preferred series.
@@ -81,7 +124,7 @@ fn unpack(package: &str, scratch: &Path) -> Result<()> {
     drop(fs::remove_dir_all(scratch));
     let tree = scratch.join("tree");
     fs::create_dir_all(&tree)?;
-    finish(command("apt-get").args(["download", "--quiet", package]).current_dir(scratch))?;
+    finish_briefly(command("apt-get").args(["download", "--quiet", package]).current_dir(scratch))?;
     let archive = find(scratch, |name| Path::new(name).extension().is_some_and(|suffix| suffix == "deb"))?;
     finish(command("dpkg-deb").arg("--extract").arg(&archive).arg(&tree)).map(drop)
 }

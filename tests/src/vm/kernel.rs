@@ -6,7 +6,7 @@ use std::time::UNIX_EPOCH;
 
 use anyhow::{Context as _, Result};
 
-use super::disk;
+use super::{disk, tidy};
 use crate::exec::run;
 use crate::fingerprint::fingerprint;
 use crate::kernels::{Unpacked, boot_order, read_module};
@@ -14,6 +14,9 @@ use crate::lab::Progress;
 
 /// What must be loaded before the disks can be mounted. Which of it is built in differs between kernels.
 const BOOT_MODULES: [&str; 5] = ["virtio_pci", "virtio_blk", "crc32c_generic", "crc32c_intel", "ext4"];
+
+/// The modules, and the disk made of them.
+const ROOM_MIB: u64 = 512;
 
 /// A series of Debian's kernels that the tests run on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,6 +95,7 @@ impl KernelChoice {
         let folder = cache_dir.join(format!("modules-{name}"));
         let release = modules_dir.file_name().context("the folder of modules has no name")?;
         if !folder.exists() {
+            tidy::ensure_room(cache_dir, ROOM_MIB, "the disk of modules")?;
             progress(&format!("building the disk of modules of {}", release.to_string_lossy()));
             build(&modules_dir, &folder)?;
         }

@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use super::accelerator::Accelerator;
 use super::kernel::Kernel;
 use super::qemu::{Boot, ends_within, qemu};
-use super::{Job, KernelChoice, Verdict, initramfs, payload, userland};
+use super::{Job, KernelChoice, Verdict, initramfs, payload, tidy, userland};
 use crate::lab::{AGENT, Folders, Progress};
 use crate::static_binary;
 
@@ -19,6 +19,8 @@ use crate::static_binary;
 const INIT: &str = "vm-init";
 const CPUS: u32 = 2;
 const MEMORY_MIB: u32 = 2048;
+/// Room for the programs that a run takes along: tests carry debug information.
+const PAYLOAD_MIB: u64 = 512;
 
 /// A kernel and a userland, ready to boot as often as wanted.
 #[derive(Debug)]
@@ -52,6 +54,8 @@ impl Machine {
         let runs_dir = folders.target_dir.join("vm");
         fs::create_dir_all(&cache_dir)?;
         fs::create_dir_all(&runs_dir)?;
+        tidy::remove_half_built(&cache_dir);
+        tidy::remove_old_runs(&runs_dir);
         let kernel = choice.ensure(&folders.target_dir, &cache_dir, progress)?;
         Ok(Self {
             userland: userland::ensure(&cache_dir, progress)?,
@@ -73,6 +77,7 @@ impl Machine {
         let folder = self.runs_dir.join(format!("run-{}", std::process::id()));
         drop(fs::remove_dir_all(&folder));
         fs::create_dir_all(&folder).with_context(|| format!("create {}", folder.display()))?;
+        tidy::ensure_room(&folder, PAYLOAD_MIB, "what the VM needs of this run")?;
         let boot = self.boot(&folder, job, files)?;
         let mut child = qemu(&boot)
             .stdin(Stdio::null())

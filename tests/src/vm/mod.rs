@@ -20,6 +20,7 @@ mod kernel;
 mod machine;
 mod payload;
 mod qemu;
+mod tidy;
 mod userland;
 
 pub use console::Verdict;

@@ -5,20 +5,22 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
-use super::disk;
-use crate::exec::{command, finish};
+use super::{disk, tidy};
+use crate::exec::{command, finish_briefly};
 use crate::fingerprint::fingerprint;
 use crate::lab::Progress;
 
 /// Packages beside Debian's minimum. `libvirt0` because `hoptrace` links it; there is no libvirt daemon.
-const PACKAGES: [&str; 17] = [
+const PACKAGES: [&str; 19] = [
     "bpftool",
     "busybox-static",
     "conntrack",
     "ethtool",
     "iperf3",
     "iproute2",
+    "ipset",
     "iptables",
+    "iputils-arping",
     "iputils-ping",
     "kmod",
     "libvirt0",
@@ -40,6 +42,8 @@ const NO_SERVICES: &str = r##"mkdir -p "$1/usr/sbin"; printf "#!/bin/sh\nexit 10
 
 /// Room to write; what is written is thrown away with the VM.
 const SPARE_MIB: u64 = 1024;
+/// The folder, the image made of it, and a little.
+const ROOM_MIB: u64 = 2048;
 
 /// The cached image, or a new one: its name carries a hash of all that it is made from. Older ones are removed.
 pub(super) fn ensure(cache_dir: &Path, progress: Progress<'_>) -> Result<PathBuf> {
@@ -49,14 +53,14 @@ pub(super) fn ensure(cache_dir: &Path, progress: Progress<'_>) -> Result<PathBuf
     if path.exists() {
         return Ok(path);
     }
+    tidy::ensure_room(cache_dir, ROOM_MIB, "the VM's Debian userland")?;
     progress("building the VM's Debian userland (mmdebstrap)");
     let started = std::time::Instant::now();
     let folder = cache_dir.join(format!("userland.{}", std::process::id()));
-    let made = finish(command("mmdebstrap").args(&arguments).arg(&folder))
-        .context("build the VM's userland")
+    let made = finish_briefly(command("mmdebstrap").args(&arguments).arg(&folder))
+        .context("build the VM's userland; it needs Debian's archive")
         .and_then(|_| disk::build(&folder, &path, SPARE_MIB));
-    // Best effort: a leftover folder costs disk space only.
-    drop(fs::remove_dir_all(&folder));
+    tidy::remove_tree(&folder);
     made?;
     remove_others(cache_dir, &name);
     progress(&format!("the userland took {:.0} s", started.elapsed().as_secs_f32()));

@@ -21,7 +21,7 @@ use matrix::Kernels;
 
 #[derive(Args)]
 pub(crate) struct TestArgs {
-    /// Only the tests in VMs, on this kernel.
+    /// Only the tests in VMs, on this kernel or on all.
     #[arg(long, value_name = "KERNEL", num_args = 0..=1, default_missing_value = "all")]
     vm: Option<Kernels>,
 }
@@ -35,7 +35,7 @@ pub(crate) fn run(args: &TestArgs) -> Result<ExitCode> {
         Some(kernels) => {
             let hoptrace = build::release(&folders)?;
             let binaries = binaries::build(&folders)?;
-            on_host(&hoptrace, &binaries)? && matrix::run(kernels, &folders, &hoptrace, &binaries)?
+            in_vms(kernels, &folders, &hoptrace, &binaries)?
         }
         None => everything(&folders)?,
     };
@@ -55,7 +55,8 @@ fn everything(folders: &Folders) -> Result<bool> {
     let binaries = binaries::build(folders)?;
     Ok(programs(folders, &hoptrace)?
         && in_lab(folders, &hoptrace, &binaries)?
-        && on_kernel_path(folders, &hoptrace, &binaries)?)
+        && on_kernel_path(folders, &hoptrace, &binaries)?
+        && in_vms(Kernels::All, folders, &hoptrace, &binaries)?)
 }
 
 /// Tests of the library that load programs into this kernel.
@@ -84,6 +85,11 @@ fn inside(hoptrace: &Path, binaries: &[Binary], wanted: fn(&Binary) -> bool) -> 
     let mut command = vec![std::env::current_exe()?, INSIDE_COMMAND.into(), hoptrace.to_owned()];
     command.extend(binaries.iter().filter(|binary| wanted(binary)).map(|binary| binary.path.clone()));
     Ok(command.iter().map(|word| word.to_string_lossy().into_owned()).collect())
+}
+
+/// The tests of the VMs themselves, then those in them.
+fn in_vms(kernels: Kernels, folders: &Folders, hoptrace: &Path, binaries: &[Binary]) -> Result<bool> {
+    Ok(on_host(hoptrace, binaries)? && matrix::run(kernels, folders, hoptrace, binaries)?)
 }
 
 /// The tests of the VMs themselves.
