@@ -19,13 +19,25 @@ const READY: &str = "tracing ";
 /// A running `hoptrace trace` or `hoptrace packets`.
 #[derive(Debug)]
 pub struct Tracer {
-    child: Child,
+    child: Running,
     stdout: JoinHandle<Printed>,
     stderr: JoinHandle<String>,
     /// How long it took from starting the program to its first word that packets are admitted.
     pub started_in: Duration,
     /// What it said before that.
     pub notes: Vec<String>,
+}
+
+/// Killed when a test fails before it has ended it: others would meet its programs.
+#[derive(Debug)]
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Both do nothing where it was waited for.
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
 }
 
 /// How a tracer ended.
@@ -60,12 +72,14 @@ impl Tracer {
 
     fn start_with(args: &[&str], keep: bool) -> Result<Self> {
         let began = Instant::now();
-        let mut child = hoptrace(args)?
+        let child = hoptrace(args)?
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
             .context("run hoptrace")?;
+        let mut running = Running(child);
+        let child = &mut running.0;
         let mut stderr = BufReader::new(child.stderr.take().context("no stderr")?);
         let stdout = drain(child.stdout.take().context("no stdout")?, keep);
         let mut notes = Vec::new();
@@ -81,13 +95,13 @@ impl Tracer {
             notes.push(line.trim_end().to_owned());
         }
         let started_in = began.elapsed();
-        Ok(Self { child, stdout, stderr: drain_text(stderr), started_in, notes })
+        Ok(Self { child: running, stdout, stderr: drain_text(stderr), started_in, notes })
     }
 
     /// Its process id.
     #[must_use]
     pub fn pid(&self) -> u32 {
-        self.child.id()
+        self.child.0.id()
     }
 
     /// Sends it a signal.
@@ -95,7 +109,7 @@ impl Tracer {
     /// # Errors
     /// When it is gone already.
     pub fn signal(&self, signal: Signal) -> Result<()> {
-        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).context("no process id")?;
+        let pid = i32::try_from(self.child.0.id()).ok().and_then(Pid::from_raw).context("no process id")?;
         kill_process(pid, signal).context("send a signal")
     }
 
@@ -104,7 +118,7 @@ impl Tracer {
     /// # Errors
     /// When it cannot be waited for.
     pub fn wait(mut self) -> Result<Ended> {
-        let status = self.child.wait().context("wait for hoptrace")?;
+        let status = self.child.0.wait().context("wait for hoptrace")?;
         let Printed { stdout, lines } = self.stdout.join().ok().context("read its output")?;
         let stderr = self.stderr.join().ok().context("read its words")?;
         Ok(Ended { status, stdout, lines, stderr })
