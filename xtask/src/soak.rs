@@ -31,6 +31,9 @@ pub(crate) struct SoakArgs {
     /// Packets of the floods of which every one is printed; 0 leaves them out.
     #[arg(long, value_name = "COUNT", default_value_t = 1_500_000)]
     waterfalls: u64,
+    /// In the traffic of all sorts: with XDP at the NIC, in this mode.
+    #[arg(long, value_name = "MODE")]
+    xdp: Option<String>,
     /// Write what was found to this file.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -49,6 +52,9 @@ pub(crate) fn run(args: &SoakArgs) -> Result<ExitCode> {
         [("--minutes", args.minutes), ("--packets", args.packets), ("--waterfalls", args.waterfalls)]
     {
         command.extend([word.to_owned(), number.to_string()]);
+    }
+    if let Some(mode) = &args.xdp {
+        command.extend(["--xdp".to_owned(), mode.clone()]);
     }
     if let Some(path) = &args.json {
         let path = std::path::absolute(path).with_context(|| format!("find {}", path.display()))?;
@@ -79,7 +85,8 @@ pub(crate) fn run_inside(args: &SoakArgs) -> Result<ExitCode> {
     }
     if args.minutes > 0 {
         heading("traffic of all sorts");
-        note("mixed", json!(mixed(&lab, Duration::from_secs(args.minutes * 60))?));
+        let options: Vec<&str> = args.xdp.iter().flat_map(|mode| ["--xdp", mode]).collect();
+        note("mixed", json!(mixed(&lab, Duration::from_secs(args.minutes * 60), &options)?));
     }
     args.json.as_deref().map_or(Ok(()), |path| write(path, &found))?;
     Ok(ExitCode::SUCCESS)

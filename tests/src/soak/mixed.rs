@@ -10,7 +10,7 @@ use super::account::{balanced, count, ledger};
 use super::process::ProcessUse;
 use super::traffic;
 use crate::Tracer;
-use crate::lab::Lab;
+use crate::lab::{Guest, InterfaceCounts, Lab};
 
 /// How long it goes before memory is looked at for the first time: buffers grow to their size.
 const WARM_UP: Duration = Duration::from_secs(5);
@@ -27,8 +27,10 @@ pub struct MixedSoak {
     pub seconds: u64,
     /// Packets that entered, both directions.
     pub packets: u64,
-    /// Packets that were not seen at the last hook, both directions.
+    /// Packets that were not seen at the last hook, or were freed behind it, both directions.
     pub lost: u64,
+    /// Packets that the interfaces of the path say they dropped. More cannot be lost.
+    pub kernel_dropped: u64,
     /// Sights without a slot, both directions.
     pub untracked: u64,
     /// Both ledgers.
@@ -41,24 +43,33 @@ pub struct MixedSoak {
     pub locked_bytes: u64,
 }
 
-/// Traces traffic of all sorts for `duration`.
+/// What the interfaces of the path dropped so far.
+fn dropped(lab: &Lab, guest: &Guest) -> Result<u64> {
+    let of = |interface: &str| InterfaceCounts::of(interface).map(|counts| counts.tx_dropped);
+    lab.path_interfaces(guest).into_iter().map(of).sum()
+}
+
+/// Traces traffic of all sorts for `duration`, with these `options` of `hoptrace trace`.
 ///
 /// # Errors
-/// Where a program fails, a ledger does not balance or could not follow a packet, or memory grows.
-pub fn mixed(lab: &Lab, duration: Duration) -> Result<MixedSoak> {
+/// Where a program fails, a ledger does not balance, a packet is lost that no interface dropped, or memory grows.
+pub fn mixed(lab: &Lab, duration: Duration, options: &[&str]) -> Result<MixedSoak> {
     let guest = lab.guests.first().context("the lab has no guest")?;
-    let tracer = Tracer::start(&["trace", &guest.port_id, "--json"])?;
+    let tracer = Tracer::start(&[&["trace", &guest.port_id, "--json"], options].concat())?;
+    let dropped_before = dropped(lab, guest)?;
     traffic::mixed(lab, guest, WARM_UP)?;
     let before = ProcessUse::of(tracer.pid())?;
     traffic::mixed(lab, guest, duration)?;
     let after = ProcessUse::of(tracer.pid())?;
+    let kernel_dropped = dropped(lab, guest)? - dropped_before;
     let report = tracer.finish()?;
     let ledgers = [ledger(&report, "egress")?.clone(), ledger(&report, "ingress")?.clone()];
     let sum = |line| ledgers.iter().map(|ledger| count(ledger, line)).sum::<Result<u64>>();
     let soak = MixedSoak {
         seconds: duration.as_secs(),
         packets: sum("entered")?,
-        lost: sum("lost")?,
+        lost: sum("lost")? + sum("dropped")?,
+        kernel_dropped,
         untracked: sum("untracked")?,
         rss_kib: [before.rss_kib, after.rss_kib],
         cpu_pct: 100.0 * after.cpu.saturating_sub(before.cpu).as_secs_f64() / duration.as_secs_f64(),
@@ -72,6 +83,7 @@ pub fn mixed(lab: &Lab, duration: Duration) -> Result<MixedSoak> {
         balanced(ledger)?;
     }
     ensure!(soak.untracked <= soak.packets / UNTRACKED_ONE_OF, "too many untracked: {soak:?}");
+    ensure!(soak.lost <= soak.kernel_dropped, "packets that nobody dropped are lost: {soak:?}");
     ensure!(after.rss_kib <= before.rss_kib + SLACK_KIB, "memory grows: {soak:?}");
     Ok(soak)
 }

@@ -18,6 +18,7 @@ mod course;
 mod packets;
 mod rows;
 #[path = "../support/mod.rs"]
+#[allow(dead_code, reason = "another benchmark needs the rest")]
 mod support;
 mod tracer;
 
@@ -27,6 +28,7 @@ use rustix::thread::{CpuSet, sched_setaffinity};
 use serde::Serialize;
 
 use support::{
+    bar::{self, Bar},
     figures::{median, median_ratio, spread_pct},
     machine::{Machine, date},
     output::{CommonOptions, rounded},
@@ -58,6 +60,7 @@ struct Results {
     /// Machine code of one hook's program.
     hop_code_bytes: u32,
     rows: Vec<Row>,
+    bars: Vec<Bar>,
 }
 
 #[derive(Serialize)]
@@ -98,6 +101,8 @@ fn main() -> Result<()> {
         })
         .collect();
     print(&options.common, &rows, packets, bench.code_bytes()?);
+    let bars = bars(&bench);
+    bar::show(&options.common, &bars);
     let results = Results {
         benchmark: "hook",
         date: date()?,
@@ -106,8 +111,24 @@ fn main() -> Result<()> {
         runs_per_round: runs,
         hop_code_bytes: bench.code_bytes()?,
         rows,
+        bars,
     };
     options.common.write(&results)
+}
+
+/// What is expected of a hook, where it was measured.
+fn bars(bench: &rows::Bench) -> Vec<Bar> {
+    let ratio = |of: &str, to: &str| Some(median_ratio(bench.figures_of(of)?, bench.figures_of(to)?));
+    let at_most = |bar, figure: Option<f64>, limit| figure.map(|figure| Bar::at_most(bar, figure, limit));
+    [
+        at_most("matching packet, hot, ÷ clock", ratio("hop_hot", rows::CLOCK), 1.25),
+        at_most("matching packet, distinct, ÷ clock", ratio("hop_distinct", rows::CLOCK), 1.7),
+        at_most("matching packet, distinct, ÷ LRU hash map", ratio("hop_distinct", "lru_distinct"), 0.6),
+        at_most("packet the filter rejects ÷ clock", ratio("filtered", rows::CLOCK), 0.75),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 fn print(output: &CommonOptions, rows: &[Row], packets: u64, code_bytes: u32) {

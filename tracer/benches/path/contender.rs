@@ -21,6 +21,8 @@ pub(crate) enum Contender {
     /// A program of the benchmark's own object, at each hook that hoptrace has.
     Program(&'static str),
     Hoptrace,
+    /// With XDP at the NIC, in the driver.
+    HoptraceXdp,
     /// One packet of 100 goes to user space, where it is printed.
     HoptraceWaterfalls,
     /// One tcpdump for each interface.
@@ -30,7 +32,7 @@ pub(crate) enum Contender {
 /// A contender at work; it ends with [`Running::end`].
 pub(crate) enum Running {
     Nobody,
-    Programs(Ebpf),
+    Programs(Ebpf, &'static str),
     Tracer(Tracer),
     Printer(Tracer),
     Tcpdump(Vec<(Child, BufReader<std::process::ChildStderr>)>),
@@ -43,8 +45,11 @@ impl Contender {
         let interfaces = lab.path_interfaces(guest);
         Ok(match self {
             Self::Untraced => Running::Nobody,
-            Self::Program(name) => Running::Programs(attach(name, &interfaces)?),
+            Self::Program(name) => Running::Programs(attach(name, &interfaces)?, name),
             Self::Hoptrace => Running::Tracer(Tracer::start(&["trace", &guest.port_id, "--json"])?),
+            Self::HoptraceXdp => {
+                Running::Tracer(Tracer::start(&["trace", &guest.port_id, "--json", "--xdp", "native"])?)
+            }
             Self::HoptraceWaterfalls => {
                 let words = ["packets", &guest.port_id, "--sample", "1:100", "--jsonl"];
                 Running::Printer(Tracer::start(&words)?)
@@ -57,14 +62,19 @@ impl Contender {
 }
 
 impl Running {
+    /// Whether BPF statistics were on while its programs ran: then others (a tracer, `kernel.bpf_stats_enabled`) had
+    /// the clock read twice more for each run.
+    pub(crate) fn was_disturbed(&self) -> Result<bool> {
+        match self {
+            Self::Programs(programs, name) => Ok(object::classifier(programs, name)?.info()?.run_count() > 0),
+            _ => Ok(false),
+        }
+    }
+
     /// Takes it away. hoptrace gives its report.
     pub(crate) fn end(self) -> Result<Option<Value>> {
         match self {
-            Self::Nobody => Ok(None),
-            Self::Programs(programs) => {
-                drop(programs);
-                Ok(None)
-            }
+            Self::Nobody | Self::Programs(..) => Ok(None),
             Self::Tracer(tracer) => tracer.finish().map(Some),
             Self::Printer(tracer) => {
                 tracer.signal(Signal::INT)?;

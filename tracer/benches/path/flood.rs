@@ -32,6 +32,7 @@ pub(crate) struct Bench<'a> {
     guest: &'a Guest,
     figures: Vec<Figures>,
     ledgers: Vec<Account>,
+    disturbed: u32,
 }
 
 impl<'a> Bench<'a> {
@@ -43,7 +44,7 @@ impl<'a> Bench<'a> {
             per_cpu_second: Vec::new(),
         });
         let guest = lab.guests.first().context("the lab has no guest")?;
-        Ok(Self { lab, guest, figures: figures.into(), ledgers: Vec::new() })
+        Ok(Self { lab, guest, figures: figures.into(), ledgers: Vec::new(), disturbed: 0 })
     }
 
     /// Measures every contender in a forward and a backward pass.
@@ -73,6 +74,7 @@ impl<'a> Bench<'a> {
         let flood = self.lab.flood(self.guest, packets, None)?;
         let after = Ends::now(self.lab, self.guest)?;
         ensure!(flood.arrived > 0, "nothing of the flood arrived: {flood:?}");
+        self.disturbed += u32::from(running.was_disturbed()?);
         if let Some(report) = running.end()? {
             self.ledgers.push(before.account(&after, &report)?);
         }
@@ -88,6 +90,11 @@ impl<'a> Bench<'a> {
 
     pub(crate) fn figures(&self) -> impl Iterator<Item = &Figures> {
         self.figures.iter()
+    }
+
+    /// Floods past programs to compare with during which somebody had BPF statistics on.
+    pub(crate) const fn disturbed(&self) -> u32 {
+        self.disturbed
     }
 
     pub(crate) fn into_ledgers(self) -> Vec<Account> {

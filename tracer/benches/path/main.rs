@@ -22,6 +22,7 @@ use hoptrace_tests::{lab::Lab, soak::Account};
 use serde::Serialize;
 
 use support::{
+    bar::{self, Bar},
     figures::{median, median_ratio, spread_pct},
     machine::{Machine, date},
     output::{CommonOptions, rounded},
@@ -38,9 +39,9 @@ struct Options {
     /// Datagrams of each flood
     #[arg(long, default_value_t = 200_000)]
     packets: u64,
-    /// Pairs of TCP connections in each direction, without and with hoptrace; 0 leaves TCP out
+    /// TCP connections of each contender in each direction; 0 leaves TCP out
     #[arg(long, default_value_t = 7)]
-    tcp_pairs: u32,
+    tcp_rounds: u32,
 }
 
 #[derive(Serialize)]
@@ -54,6 +55,9 @@ struct Results {
     packets_per_flood: u64,
     rows: Vec<Row>,
     tcp: Vec<tcp::Row>,
+    bars: Vec<Bar>,
+    /// Floods during which somebody else had BPF statistics on: those figures contain what that costs.
+    disturbed_floods: u32,
     ledgers: Vec<Account>,
 }
 
@@ -84,13 +88,21 @@ fn main() -> Result<()> {
     }
     let rows = rows(&bench)?;
     show(&options.common, &rows);
+    let disturbed_floods = bench.disturbed();
+    if disturbed_floods > 0 {
+        options.common.show(&format!(
+            "note: somebody else had BPF statistics on during {disturbed_floods} floods; they read the clock twice per run"
+        ));
+    }
     let ledgers = bench.into_ledgers();
     let (runs, packets) = (ledgers.len(), ledgers.iter().map(|it| it.entered).sum::<u64>());
     options.common.show(&format!(
         "{packets} packets of {runs} traced floods are all in the ledger, as the interfaces counted them"
     ));
-    let tcp = tcp::measure(&lab, options.tcp_pairs)?;
+    let tcp = tcp::measure(&lab, options.tcp_rounds)?;
     tcp::show(&options.common, &tcp);
+    let bars = bars(&rows, &tcp, &lab.datapath);
+    bar::show(&options.common, &bars);
     options.common.write(&Results {
         benchmark: "path",
         date: date()?,
@@ -100,6 +112,8 @@ fn main() -> Result<()> {
         packets_per_flood: options.packets,
         rows,
         tcp,
+        bars,
+        disturbed_floods,
         ledgers,
     })
 }
@@ -121,6 +135,26 @@ fn rows(bench: &flood::Bench<'_>) -> Result<Vec<Row>> {
         cpu_ratio_to_clock: rounded(median_ratio(&it.per_cpu_second, &clock.per_cpu_second), 3),
     };
     Ok(bench.figures().map(row).collect())
+}
+
+/// What is expected on this path.
+fn bars(rows: &[Row], tcp: &[tcp::Row], datapath: &str) -> Vec<Bar> {
+    let row = |name: &str| rows.iter().find(|row| row.name == name);
+    let mut bars = Vec::new();
+    if let (Some(hoptrace), Some(tcpdump)) = (row("hoptrace"), row("tcpdump")) {
+        if datapath == "system" {
+            bars.push(Bar::at_least("OVS datapath, traced ÷ untraced", hoptrace.ratio_to_untraced, 0.95));
+        } else {
+            bars.push(Bar::at_least("traced ÷ clock at the same hooks", hoptrace.ratio_to_clock, 0.95));
+            bars.push(Bar::at_least("traced ÷ untraced", hoptrace.ratio_to_untraced, 0.88));
+        }
+        let above = hoptrace.ratio_to_untraced / tcpdump.ratio_to_untraced.max(1e-9);
+        bars.push(Bar::at_least("traced ÷ tcpdump", above, 1.0));
+    }
+    #[allow(clippy::cast_precision_loss, reason = "few, or too many anyway")]
+    let lost = tcp.iter().map(tcp::Row::lost).sum::<u64>() as f64;
+    bars.push(Bar::at_most("TCP with offloads, with and without XDP: packets taken for lost", lost, 0.0));
+    bars
 }
 
 fn show(output: &CommonOptions, rows: &[Row]) {

@@ -20,18 +20,30 @@ use crate::support::{
 /// How long one connection lasts.
 const SECONDS: &str = "2";
 
-/// One direction.
+/// One contender in one direction.
 #[derive(Serialize)]
 pub(crate) struct Row {
     name: &'static str,
-    untraced_gbit_s: f64,
-    hoptrace_gbit_s: f64,
+    contender: &'static str,
+    median_gbit_s: f64,
     ratio_to_untraced: f64,
     spread_pct: f64,
-    /// Packets that hoptrace traced, and of them those it took for lost.
+    /// Packets that hoptrace traced, and of them those it took for lost or dropped.
     packets: u64,
     lost: u64,
 }
+
+impl Row {
+    pub(crate) const fn lost(&self) -> u64 {
+        self.lost
+    }
+}
+
+const CONTENDERS: [(&str, Contender); 3] = [
+    ("untraced", Contender::Untraced),
+    ("hoptrace", Contender::Hoptrace),
+    ("hoptrace_xdp", Contender::HoptraceXdp),
+];
 
 /// `iperf3` as server on the wire; it ends with this.
 struct Server(Child);
@@ -61,45 +73,56 @@ impl Drop for Server {
     }
 }
 
-/// Measures `pairs` pairs of connections in each direction.
-pub(crate) fn measure(lab: &Lab, pairs: u32) -> Result<Vec<Row>> {
-    if pairs == 0 {
+/// Measures each contender in `rounds` connections in each direction.
+pub(crate) fn measure(lab: &Lab, rounds: u32) -> Result<Vec<Row>> {
+    if rounds == 0 {
         return Ok(Vec::new());
     }
     let guest = lab.guests.first().context("the lab has no guest")?;
     let _server = Server::start(lab)?;
-    let directions: [(&'static str, &[&str]); 2] = [("tcp_out", &[]), ("tcp_in", &["-R"])];
-    directions.into_iter().map(|(name, words)| direction(lab, guest, name, words, pairs)).collect()
+    let mut rows = direction(lab, guest, "tcp_out", &[], rounds)?;
+    rows.extend(direction(lab, guest, "tcp_in", &["-R"], rounds)?);
+    Ok(rows)
 }
 
-fn direction(lab: &Lab, guest: &Guest, name: &'static str, words: &[&str], pairs: u32) -> Result<Row> {
-    let (mut untraced, mut traced) = (Vec::new(), Vec::new());
-    let (mut packets, mut lost) = (0, 0);
-    for pair in 0..pairs {
-        // Each of the two is the first one half of the time.
-        let order = [Contender::Untraced, Contender::Hoptrace];
-        for contender in if pair % 2 == 0 { order } else { [order[1], order[0]] } {
+fn direction(lab: &Lab, guest: &Guest, name: &'static str, words: &[&str], rounds: u32) -> Result<Vec<Row>> {
+    let mut measured = CONTENDERS.map(|(contender, _)| Measured { contender, ..Measured::default() });
+    for round in 0..rounds {
+        let mut order: Vec<_> = measured.iter_mut().zip(CONTENDERS).collect();
+        // Each of them is the first one half of the time.
+        if round % 2 == 1 {
+            order.reverse();
+        }
+        for (measured, (_, contender)) in order {
             let running = contender.start(lab)?;
-            let gbit_s = connection(lab, guest, words)?;
+            measured.gbit_s.push(connection(lab, guest, words)?);
             if let Some(report) = running.end()? {
-                let (more, more_lost) = account(&report)?;
-                packets += more;
-                lost += more_lost;
-                traced.push(gbit_s);
-            } else {
-                untraced.push(gbit_s);
+                let (packets, lost) = account(&report)?;
+                measured.packets += packets;
+                measured.lost += lost;
             }
         }
     }
-    Ok(Row {
+    let untraced = measured.first().map_or_else(Vec::new, |first| first.gbit_s.clone());
+    let row = |it: &Measured| Row {
         name,
-        untraced_gbit_s: rounded(median(&untraced), 2),
-        hoptrace_gbit_s: rounded(median(&traced), 2),
-        ratio_to_untraced: rounded(median_ratio(&traced, &untraced), 3),
-        spread_pct: rounded(spread_pct(&traced), 1),
-        packets,
-        lost,
-    })
+        contender: it.contender,
+        median_gbit_s: rounded(median(&it.gbit_s), 2),
+        ratio_to_untraced: rounded(median_ratio(&it.gbit_s, &untraced), 3),
+        spread_pct: rounded(spread_pct(&it.gbit_s), 1),
+        packets: it.packets,
+        lost: it.lost,
+    };
+    Ok(measured.iter().map(row).collect())
+}
+
+/// A contender's connections so far.
+#[derive(Default)]
+struct Measured {
+    contender: &'static str,
+    gbit_s: Vec<f64>,
+    packets: u64,
+    lost: u64,
 }
 
 /// One connection; gives what arrived, in Gbit/s.
@@ -126,11 +149,10 @@ fn account(report: &Value) -> Result<(u64, u64)> {
 
 pub(crate) fn show(output: &CommonOptions, rows: &[Row]) {
     for row in rows {
-        let Row { name, untraced_gbit_s, hoptrace_gbit_s, ratio_to_untraced, spread_pct, packets, lost } =
-            row;
+        let Row { name, contender, median_gbit_s, ratio_to_untraced, spread_pct, packets, lost } = row;
         output.show(&format!(
-            "{name:8} untraced {untraced_gbit_s:6.2} Gbit/s, hoptrace {hoptrace_gbit_s:6.2} Gbit/s, ÷ untraced \
-             {ratio_to_untraced:.3}, spread {spread_pct:.1}%; {packets} packets traced, {lost} taken for lost"
+            "{name:8} {contender:13} {median_gbit_s:6.2} Gbit/s, ÷ untraced {ratio_to_untraced:.3}, spread \
+             {spread_pct:.1}%; {packets} packets traced, {lost} taken for lost"
         ));
     }
 }

@@ -1,5 +1,6 @@
 //! What the benchmarks share.
 
+pub(crate) mod bar;
 pub(crate) mod figures;
 pub(crate) mod machine;
 pub(crate) mod object;

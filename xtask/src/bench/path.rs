@@ -28,20 +28,24 @@ pub(crate) struct PathArgs {
     /// Rounds; in each of them every contender is measured twice.
     #[arg(long, value_name = "ROUNDS", default_value_t = 9)]
     rounds: u32,
-    /// Datagrams of each flood.
-    #[arg(long, value_name = "COUNT", default_value_t = 200_000)]
-    packets: u64,
-    /// Pairs of TCP connections in each direction, without and with hoptrace.
-    #[arg(long, value_name = "PAIRS", default_value_t = 7)]
-    tcp_pairs: u32,
+    /// Datagrams of each flood [default: 200000, in a VM 20000].
+    #[arg(long, value_name = "COUNT")]
+    packets: Option<u64>,
+    /// TCP connections of each contender in each direction; 0 leaves TCP out.
+    #[arg(long, value_name = "ROUNDS", default_value_t = 7)]
+    tcp_rounds: u32,
 }
 
 pub(super) fn run(args: &PathArgs) -> Result<ExitCode> {
     let folders = Folders::find()?;
     let program = build(&folders, "path")?;
-    let words = ["--rounds", &args.rounds.to_string(), "--packets", &args.packets.to_string(), "--tcp-pairs"];
-    let mut words = words.map(str::to_owned).to_vec();
-    words.push(args.tcp_pairs.to_string());
+    let packets = args.packets.unwrap_or(if args.vm.is_some() { 20_000 } else { 200_000 });
+    let numbers =
+        [("--rounds", args.rounds.into()), ("--packets", packets), ("--tcp-rounds", args.tcp_rounds.into())];
+    let words: Vec<String> = numbers
+        .iter()
+        .flat_map(|(word, number): &(&str, u64)| [(*word).to_owned(), number.to_string()])
+        .collect();
     match args.vm {
         Some(series) => in_vm(series, &program, &words, args.json.as_deref()),
         None => here(folders, &program, words, args.json.as_deref()),
