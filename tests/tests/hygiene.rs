@@ -85,6 +85,25 @@ fn nothing_stays_attached_however_it_ends() -> Result<()> {
     Ok(())
 }
 
+/// The kernel takes a program off a tracepoint with the last file descriptor of its link: nothing but the process may hold
+/// one.
+#[test]
+#[ignore = "needs the lab: cargo xtask test"]
+fn the_wire_hook_is_a_link_of_the_process() -> Result<()> {
+    for (options, expected) in [(&[][..], 1), (&["--no-wire"], 0)] {
+        let tracer = Tracer::start(&[&["trace", "yjwang-test-1"], options].concat())?;
+        let files = std::fs::read_dir(format!("/proc/{}/fdinfo", tracer.pid()))?;
+        let links = files
+            .filter_map(|file| std::fs::read_to_string(file.ok()?.path()).ok())
+            .filter(|text| text.contains("link_type:\traw_tracepoint"))
+            .filter(|text| text.contains("tp_name:\tnet_dev_start_xmit"));
+        ensure!(links.count() == expected, "with {options:?}");
+        tracer.signal(Signal::INT)?;
+        tracer.wait()?;
+    }
+    Ok(())
+}
+
 #[test]
 #[ignore = "needs the lab: cargo xtask test"]
 fn two_tracers_at_once_both_count_everything() -> Result<()> {
@@ -182,10 +201,15 @@ fn bad_hosts_get_one_clear_line() -> Result<()> {
 fn a_kernel_without_btf_is_a_note_not_an_error() -> Result<()> {
     let program = hoptrace([""; 0])?.get_program().to_string_lossy().into_owned();
     let script =
-        format!("mount -t tmpfs none /sys/kernel/btf && exec {program} trace yjwang-test-1 -d 100ms");
+        format!("mount -t tmpfs none /sys/kernel/btf && exec {program} trace yjwang-test-1 --json -d 100ms");
     let output = Command::new("unshare").args(["--mount", "sh", "-c", &script]).output()?;
     let words = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.code() == Some(5) && words.contains("BTF"), "{words}");
+    let notes = words.lines().filter(|line| line.contains("BTF")).count();
+    ensure!(notes == 1 && words.contains("no wire hook"), "{words}");
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout)?;
+    let last = report["directions"]["egress"]["segments"].as_array().and_then(|all| all.last());
+    ensure!(last.is_some_and(|segment| segment["to"] == "nic"), "{report}");
     Ok(())
 }
 

@@ -90,6 +90,8 @@ impl HookConfig {
     pub const SHARED: u8 = 1 << 3;
     /// At the ports of other VMs on the same switch, beside the path.
     pub const NEIGHBOUR: u8 = 1 << 4;
+    /// The hook behind it is at a tracepoint, which reads the linear part of packets only.
+    pub const BEFORE_TRACEPOINT: u8 = 1 << 5;
 }
 
 /// The gate, the budget and the thresholds: the one page that user space and the programs both write.

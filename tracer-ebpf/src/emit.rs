@@ -1,6 +1,5 @@
 //! Sends a packet's way to user space.
 
-use aya_ebpf::bindings::__sk_buff;
 use hoptrace_common::{
     counters::HookCounters,
     filter::addresses,
@@ -16,13 +15,13 @@ use crate::maps::{
     records,
 };
 
-/// Sends a packet at its last hook to user space if it is wanted there, and counts that. `(gate, direction, total_ns)`: see
+/// Sends a packet at its last hook to user space if it is wanted there, and counts that. `len_bytes` is the frame's length; `(gate, direction, total_ns)`: see
 /// [`causes`].
 #[inline(always)]
 pub(crate) fn emit_if_wanted<R: Reader>(
     reader: &R,
     packet: &Packet,
-    skb: *mut __sk_buff,
+    len_bytes: u32,
     (gate, direction, total_ns): (Gate, u8, u64),
     outcome: &Outcome,
     counted: &mut HookCounters,
@@ -34,7 +33,7 @@ pub(crate) fn emit_if_wanted<R: Reader>(
     if causes == 0 {
         return;
     }
-    if emit(reader, packet, skb, outcome, causes) {
+    if emit(reader, packet, len_bytes, outcome, causes) {
         counted.emitted += 1;
     } else {
         counted.ring_lost += 1;
@@ -57,7 +56,7 @@ fn causes(gate: Gate, direction: u8, identity: u64, total_ns: u64) -> u8 {
 
 /// Sends the packet's slot and flow to user space, and why.
 #[inline(always)]
-fn emit<R: Reader>(reader: &R, packet: &Packet, skb: *mut __sk_buff, outcome: &Outcome, causes: u8) -> bool {
+fn emit<R: Reader>(reader: &R, packet: &Packet, len_bytes: u32, outcome: &Outcome, causes: u8) -> bool {
     let Some(slot): Option<Cell> = Inflight(core::ptr::null_mut()).slot(outcome.index) else { return false };
     let (source, destination) = addresses(reader, packet).unwrap_or(([0; 2], [0; 2]));
     let ports = if packet.fragment_tail == 0 && packet.ether_type != ETHERTYPE_ARP {
@@ -75,7 +74,7 @@ fn emit<R: Reader>(reader: &R, packet: &Packet, skb: *mut __sk_buff, outcome: &O
             (*record).ether_type = packet.ether_type;
             (*record).protocol = packet.protocol;
             (*record).causes = causes;
-            (*record).len_bytes = (*skb).len;
+            (*record).len_bytes = len_bytes;
             (*record).padding = [0; 5];
             slot.copy_to(&raw mut (*record).slot, outcome.control)
         }

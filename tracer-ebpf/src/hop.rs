@@ -10,6 +10,7 @@ use hoptrace_common::{
     config::{Control as GateState, HookConfig},
     counters::HookCounters,
     inflight::Kind,
+    packet::{Packet, hashed_end},
 };
 
 use crate::{
@@ -17,7 +18,8 @@ use crate::{
     emit::emit_if_wanted,
     guest,
     maps::{config, control, counters, rare},
-    neighbour, pieces,
+    neighbour::{self, SIGHT_LAST},
+    pieces,
     quick::{self, RARE},
     reader::{Copied, SkbReader},
     tally, thorough,
@@ -43,6 +45,13 @@ pub(crate) fn rarely(skb: *mut __sk_buff) {
     let Some(counted) = counters::of(counters::cpu(), note.hook & 0xf) else { return };
     let Some(copy) = Copied::new(skb, counted.scratch.as_mut_ptr()) else { return };
     handle(&copy, skb, note.hook & 0xf, note);
+}
+
+/// Length of the frame, in bytes.
+#[inline(always)]
+pub(crate) fn len_bytes(skb: *mut __sk_buff) -> u32 {
+    // SAFETY: the context of the running program.
+    unsafe { (*skb).len }
 }
 
 /// The time, in nanoseconds of `CLOCK_MONOTONIC`.
@@ -83,7 +92,8 @@ fn handle<R: SkbReader>(reader: &R, skb: *mut __sk_buff, number: u32, note: rare
     if config::is_filtering() && !config::filter().matches(reader, &packet) {
         return;
     }
-    let sight = neighbour::sight(hook, &frame, skb);
+    let hidden = hook.has(HookConfig::BEFORE_TRACEPOINT) && is_hidden(reader, &packet, skb);
+    let sight = if hidden { SIGHT_LAST } else { neighbour::sight(hook, &frame, skb) };
     // What leaves by a neighbour's port came by the path: a packet unknown there is none of ours.
     let mut admit =
         gate_state == GateState::OPEN && claim != CLAIM_IF_TRACKED && !neighbour::leaves_beside(hook);
@@ -97,8 +107,7 @@ fn handle<R: SkbReader>(reader: &R, skb: *mut __sk_buff, number: u32, note: rare
         now_ns = clock();
     }
     let admit = reader.opaque(u32::from(admit)) != 0;
-    // SAFETY: the context of the running program.
-    let large = pieces::is_large(unsafe { (*skb).len }, &packet);
+    let large = pieces::is_large(len_bytes(skb), &packet);
     let kind = thorough::thoroughly(number, packet.identity, now_ns, thorough::terms(admit, large, sight));
     // Read again rather than kept on the stack.
     let hook = config::hook(number);
@@ -123,7 +132,7 @@ fn handle<R: SkbReader>(reader: &R, skb: *mut __sk_buff, number: u32, note: rare
             let total_ns = tally::passed(cpu, counted, &outcome, &this, hook);
             if this.terminal {
                 let what = (gate, this.direction, total_ns);
-                emit_if_wanted(reader, &packet, skb, what, &outcome, counted);
+                emit_if_wanted(reader, &packet, len_bytes(skb), what, &outcome, counted);
             }
         }
         _ => {
@@ -134,6 +143,14 @@ fn handle<R: SkbReader>(reader: &R, skb: *mut __sk_buff, number: u32, note: rare
     if hook.has(HookConfig::GUEST) {
         guest::passes(reader, &packet, &this, now_ns, cpu);
     }
+}
+
+/// Whether what makes up the packet's identity is not all in linear memory, where programs at tracepoints can read it.
+#[inline(always)]
+fn is_hidden<R: SkbReader>(reader: &R, packet: &Packet, skb: *mut __sk_buff) -> bool {
+    // SAFETY: the context of the running program.
+    let linear = unsafe { (*skb).data_end.wrapping_sub((*skb).data) };
+    hashed_end(reader, packet) > linear
 }
 
 /// What must not be averaged, or not as it came. A function, so that what it needs is not on the stack of its caller:

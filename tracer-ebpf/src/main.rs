@@ -15,12 +15,12 @@ mod maps;
 mod neighbour;
 mod pieces;
 mod quick;
-#[allow(dead_code, reason = "the programs at tracepoints come next")]
 mod raw;
 mod reader;
 mod tally;
 mod thorough;
 mod tracepoint;
+mod wire;
 mod xdp;
 
 /// Without it the kernel would not let the programs use GPL-only helpers.

@@ -1,4 +1,4 @@
-//! What a sight at another VM's port means.
+//! What a sight means: on the path, or at another VM's port.
 
 use aya_ebpf::bindings::__sk_buff;
 use hoptrace_common::{
@@ -19,6 +19,8 @@ const SIGHT_RECEIVED: u32 = 1;
 const SIGHT_COPY: u32 = 2;
 /// The packet is for everybody.
 const SIGHT_BROADCAST: u32 = 3;
+/// On the path, but the hook behind can not read the packet: its way ends here.
+pub(crate) const SIGHT_LAST: u32 = 4;
 
 /// What the sight of `frame` at `hook` means, as a number: one of this module's constants.
 #[inline(always)]
@@ -43,7 +45,7 @@ pub(crate) fn leaves_beside(hook: HookFacts) -> bool {
 /// Whether the packet's way ends with `sight`.
 #[inline(always)]
 pub(crate) const fn ends_here(sight: u32) -> bool {
-    sight == SIGHT_RECEIVED
+    sight == SIGHT_RECEIVED || sight == SIGHT_LAST
 }
 
 /// What the rules of the table make of `sight`.

@@ -2,7 +2,7 @@
 
 use aya_ebpf::{bindings::__sk_buff, helpers::generated::bpf_skb_load_bytes};
 use hoptrace_common::{
-    packet::{ETHERTYPE_IPV4, PROTOCOL_TCP, Packet},
+    packet::{ETHERTYPE_IPV4, PROTOCOL_TCP, Packet, Reader, Window as _},
     pieces::{Expected, LARGE_ABOVE_BYTES, Segment, flow},
 };
 
@@ -50,15 +50,46 @@ const fn expect_flag(packet: &Packet) -> u32 {
 #[inline(never)]
 fn piece(skb: *mut __sk_buff, offsets: u32, l3_end: u32, terms: u32) -> u32 {
     let Some(segment) = read(skb, offsets & 0xffff, offsets >> 16, l3_end, terms) else { return 0 };
-    let Some(place) = pieces::of(segment.flow) else { return 0 };
+    u32::from(follow(&segment, terms & IS_FIRST != 0))
+}
+
+/// As [`expect`] and [`is_expected`], of a packet whose head `reader` has and whose frame is `frame_len` bytes long; the
+/// former if `first`.
+#[inline(always)]
+pub(crate) fn is_expected_in<R: Reader>(
+    reader: &R,
+    packet: &Packet,
+    frame_len: u32,
+    hook: u32,
+    first: bool,
+) -> bool {
+    if packet.protocol != PROTOCOL_TCP || packet.fragment_tail != 0 {
+        return false;
+    }
+    let Some(tcp) = reader.window(packet.l4_offset, TCP_LEN as u32) else { return false };
+    let addresses = if packet.ether_type == ETHERTYPE_IPV4 {
+        let Some(both) = reader.window(packet.l3_offset, 20) else { return false };
+        [both.u64(12), 0, 0, 0]
+    } else {
+        let Some(both) = reader.window(packet.l3_offset, 40) else { return false };
+        [both.u64(8), both.u64(16), both.u64(24), both.u64(32)]
+    };
+    let header = Header { ports: tcp.u32(0), sequence: tcp.u32_be(4), len: u32::from(tcp.u8(12) >> 4) * 4 };
+    follow(&segment(&header, addresses, packet.l4_offset, packet.l3_end, frame_len, hook), first)
+}
+
+/// Whether the segment was expected, or is the first; then the next one is expected behind it.
+#[inline(always)]
+fn follow(segment: &Segment, first: bool) -> bool {
+    let Some(place) = pieces::of(segment.flow) else { return false };
     // SAFETY: a map value; torn by another CPU it fits no segment, or a piece is taken for a packet that joined midway.
     unsafe {
-        if terms & IS_FIRST == 0 && !segment.follows(&place.read_volatile()) {
-            return 0;
+        if !first && !segment.follows(&place.read_volatile()) {
+            return false;
         }
         place.write_volatile(Expected { flow: segment.flow, sequence: segment.end(), reserved: 0 });
     }
-    1
+    true
 }
 
 #[inline(always)]
@@ -76,14 +107,36 @@ fn read(skb: *mut __sk_buff, l3_offset: u32, l4_offset: u32, l3_end: u32, terms:
     }
     // SAFETY: the context of the running program.
     let frame_len = unsafe { (*skb).len };
+    let header = Header {
+        ports: u32::from_ne_bytes([tcp[0], tcp[1], tcp[2], tcp[3]]),
+        sequence: u32::from_be_bytes([tcp[4], tcp[5], tcp[6], tcp[7]]),
+        len: u32::from(tcp[12] >> 4) * 4,
+    };
+    Some(segment(&header, addresses, l4_offset, l3_end, frame_len, terms & HOOK))
+}
+
+/// What of a TCP header is needed: both ports as they are in memory, and its length in bytes.
+struct Header {
+    ports: u32,
+    sequence: u32,
+    len: u32,
+}
+
+#[inline(always)]
+fn segment(
+    header: &Header,
+    addresses: [u64; 4],
+    l4_offset: u32,
+    l3_end: u32,
+    frame_len: u32,
+    hook: u32,
+) -> Segment {
     // Where the length field of IP can not say it, the frame does.
     let end = if l3_end == u32::MAX { frame_len } else { l3_end };
-    let header_len = u32::from(tcp[12] >> 4) * 4;
     let [a, b, c, d] = addresses;
-    let ports = u32::from_ne_bytes([tcp[0], tcp[1], tcp[2], tcp[3]]);
-    Some(Segment {
-        flow: flow(a ^ b.rotate_left(16) ^ c.rotate_left(32) ^ d.rotate_left(48), ports, terms & HOOK),
-        sequence: u32::from_be_bytes([tcp[4], tcp[5], tcp[6], tcp[7]]),
-        len_bytes: end.wrapping_sub(l4_offset).wrapping_sub(header_len),
-    })
+    Segment {
+        flow: flow(a ^ b.rotate_left(16) ^ c.rotate_left(32) ^ d.rotate_left(48), header.ports, hook),
+        sequence: header.sequence,
+        len_bytes: end.wrapping_sub(l4_offset).wrapping_sub(header.len),
+    }
 }

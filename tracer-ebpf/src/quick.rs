@@ -21,7 +21,7 @@ use crate::{
     claim::{CLAIM_GROUP, CLAIM_NONE, CLAIM_OWN, claim},
     emit::emit_if_wanted,
     guest,
-    hop::clock,
+    hop::{clock, len_bytes},
     maps::{
         config::{self, HookFacts},
         control::{self, Gate},
@@ -89,8 +89,7 @@ pub(crate) fn hop(skb: *mut __sk_buff, number: u32) -> u32 {
         now_ns,
         admit,
         aside: neighbour::aside(sight),
-        // SAFETY: the context of the running program.
-        large: pieces::is_large(unsafe { (*skb).len }, &packet),
+        large: pieces::is_large(len_bytes(skb), &packet),
     };
     let at = At { skb, number, cpu, gate, hook, sight, reader: &reader, packet: &packet };
     at.visit(counted, &visit)
@@ -188,7 +187,7 @@ impl At<'_> {
         emit_if_wanted(
             self.reader,
             self.packet,
-            self.skb,
+            len_bytes(self.skb),
             (self.gate, hook.direction, total_ns),
             &outcome,
             counted,

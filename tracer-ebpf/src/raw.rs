@@ -30,6 +30,7 @@ pub(crate) struct RawSkb {
     /// How many bytes of it are linear and thus readable; `head` has at most [`scratch::LEN`] of them.
     pub(crate) linear_bytes: u32,
     /// Whether there is an Ethernet header. If not, the head begins with an invented one, made of `skb->protocol`.
+    #[allow(dead_code, reason = "for drops")]
     pub(crate) has_ethernet: bool,
 }
 
@@ -127,6 +128,7 @@ fn field<T: Copy>(room: *mut Room, offset: u32) -> T {
 
 /// The index of the device that `skb` belongs to; 0 where there is none. Costs two reads.
 #[inline(always)]
+#[allow(dead_code, reason = "for drops")]
 pub(crate) fn ifindex_of(skb: *const c_void) -> u32 {
     let dev: u64 = probe(skb, layout::dev());
     if dev == 0 { 0 } else { ifindex(dev as *const c_void) }

@@ -156,7 +156,6 @@ impl Copied {
     /// # Safety
     /// `start` is the start of such a buffer, `scratch` a word of this CPU that nobody else uses meanwhile.
     #[inline(always)]
-    #[allow(dead_code, reason = "the programs at tracepoints come next")]
     pub(crate) const unsafe fn of(start: *const u8, len: u32, scratch: *mut u64) -> Self {
         Self { start, len, scratch }
     }

@@ -15,6 +15,7 @@ mod usual;
 
 pub use ethernet::{Frame, parse};
 pub use reader::{Reader, SliceReader, Window};
+pub use transport::hashed_end;
 pub use usual::parse_usual;
 
 /// EtherType of IPv4.

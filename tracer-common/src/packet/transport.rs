@@ -1,8 +1,8 @@
 //! The transport header's share of the identity.
 
 use super::{
-    PROTOCOL_ICMP, PROTOCOL_ICMPV6, PROTOCOL_SCTP, PROTOCOL_TCP, PROTOCOL_UDP, Packet, ParseError, Reader,
-    Window,
+    ETHERTYPE_ARP, PROTOCOL_ICMP, PROTOCOL_ICMPV6, PROTOCOL_SCTP, PROTOCOL_TCP, PROTOCOL_UDP, Packet,
+    ParseError, Reader, Window,
     identity::{Identity, position},
 };
 
@@ -11,6 +11,8 @@ pub(super) const TCP_MIN_LEN: u32 = 20;
 const ICMP_LEN: u32 = 8;
 const SCTP_LEN: u32 = 12;
 const ND_TARGET_LEN: u32 = 16;
+/// Bytes behind a header that belong to the identity.
+const BODY_LEN: u32 = 16;
 
 const ICMPV6_ECHO_REQUEST: u8 = 128;
 const ICMPV6_ECHO_REPLY: u8 = 129;
@@ -32,6 +34,27 @@ pub(super) fn add<R: Reader>(reader: &R, packet: &Packet, identity: &mut Identit
         PROTOCOL_SCTP => sctp(reader, packet, identity),
         _ => body(reader, packet.l4_offset, packet.l3_end, identity),
     }
+}
+
+/// Where the last byte ends that makes up the identity, from the start of the Ethernet header on, or shortly behind.
+#[inline(always)]
+pub fn hashed_end<R: Reader>(reader: &R, packet: &Packet) -> u32 {
+    if packet.ether_type == ETHERTYPE_ARP {
+        return packet.l3_end;
+    }
+    let len = match packet.protocol {
+        _ if packet.fragment_tail != 0 => 0,
+        PROTOCOL_TCP => {
+            reader.window(packet.l4_offset, TCP_MIN_LEN).map_or(0, |window| u32::from(window.u8(12) >> 4) * 4)
+        }
+        PROTOCOL_UDP => UDP_LEN + BODY_LEN,
+        PROTOCOL_ICMP => ICMP_LEN,
+        PROTOCOL_ICMPV6 => ICMP_LEN + ND_TARGET_LEN,
+        PROTOCOL_SCTP => SCTP_LEN + BODY_LEN,
+        _ => BODY_LEN,
+    };
+    let end = packet.l4_offset + len;
+    if end < packet.l3_end { end } else { packet.l3_end }
 }
 
 /// Ports, length, first 16 bytes of the payload.

@@ -1,6 +1,6 @@
 //! Input that is cut short, lies about its lengths, or is no packet at all.
 
-use hoptrace_common::packet::ParseError;
+use hoptrace_common::packet::{ParseError, SliceReader, hashed_end};
 use proptest::{collection::vec, prelude::*};
 
 use crate::{
@@ -33,6 +33,17 @@ fn a_packet_cut_short_is_truncated_or_the_same() {
                 );
             }
         }
+    }
+}
+
+#[test]
+fn what_is_hashed_ends_where_the_parser_says() {
+    for (name, l3) in every_kind() {
+        let sample = frame(&l3, &[(0x8100, 7)], &[0; 8]);
+        let end = hashed_end(&SliceReader(&sample.bytes), &parsed(&sample.bytes).unwrap()) as usize;
+        let whole = identity_of(&sample.bytes);
+        assert!(end >= sample.hashed_end(), "{name}: {end} is inside, {} is not", sample.hashed_end());
+        assert_eq!(identity_of(&sample.bytes[..end]), whole, "{name} cut to {end} bytes");
     }
 }
 

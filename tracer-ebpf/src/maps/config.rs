@@ -51,13 +51,27 @@ static HOOKS: [HookConfig; MAX_HOOKS] = [HookConfig {
 #[unsafe(no_mangle)]
 static XDP: [XdpPlace; MAX_XDP] = [XdpPlace { ifindex: 0, hook: 0 }; MAX_XDP];
 
+/// The hooks of the program at `net_dev_start_xmit`.
+#[unsafe(no_mangle)]
+static WIRE: [XdpPlace; MAX_XDP] = [XdpPlace { ifindex: 0, hook: 0 }; MAX_XDP];
+
 /// The number of the XDP program's hook at interface `ifindex`.
 #[inline(always)]
 pub(crate) fn xdp_hook(ifindex: u32) -> Option<u32> {
-    let places: *const XdpPlace = (&raw const XDP).cast();
+    hook_at((&raw const XDP).cast(), ifindex)
+}
+
+/// The number of the hook where the driver of interface `ifindex` takes packets over.
+#[inline(always)]
+pub(crate) fn wire_hook(ifindex: u32) -> Option<u32> {
+    hook_at((&raw const WIRE).cast(), ifindex)
+}
+
+#[inline(always)]
+fn hook_at(places: *const XdpPlace, ifindex: u32) -> Option<u32> {
     let mut at = 0;
     while at < MAX_XDP {
-        // SAFETY: inside the static; volatile because the loader patches it after compilation.
+        // SAFETY: inside a static of `MAX_XDP` places; volatile because the loader patches it after compilation.
         let place = unsafe { places.add(at).read_volatile() };
         if place.ifindex == ifindex {
             return Some(place.hook & 0xf);

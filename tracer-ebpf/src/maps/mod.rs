@@ -11,10 +11,8 @@ pub(crate) mod pieces;
 pub(crate) mod questions;
 pub(crate) mod rare;
 pub(crate) mod records;
-#[allow(dead_code, reason = "the programs at tracepoints come next")]
 pub(crate) mod room;
 pub(crate) mod scratch;
-#[allow(dead_code, reason = "the programs at tracepoints come next")]
 pub(crate) mod skb;
 
 /// `BPF_F_MMAPABLE`: user space maps the array and reads it without system calls.

@@ -5,7 +5,7 @@ use hoptrace::{
     attach::{self, Extras, LoadOptions},
     model::{Hop, IfIndex, Plan, Role},
 };
-use hoptrace_common::{config::TraceConfig, filter::Filter};
+use hoptrace_common::{config::TraceConfig, filter::Filter, skb::SkbLayout};
 
 /// The VM's MAC address.
 pub(crate) const VM_MAC: [u8; 6] = [0xfa, 0x16, 0x3e, 0, 0, 1];
@@ -47,6 +47,7 @@ pub(crate) fn load_options(filter: Filter, sample_below: u64) -> LoadOptions {
             filter,
             ..TraceConfig::default()
         },
+        skb: SkbLayout::default(),
         log_level: 0,
     }
 }

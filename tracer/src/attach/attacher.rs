@@ -25,7 +25,7 @@ impl TcSide {
         match side {
             Side::Ingress => Some(Self::Ingress),
             Side::Egress => Some(Self::Egress),
-            Side::Xdp(_) => None,
+            Side::Xdp(_) | Side::Wire => None,
         }
     }
 

@@ -3,14 +3,12 @@
 use std::{fs, path::Path as FilePath};
 
 use aya::{Ebpf, maps::HashMap, programs::RawTracePoint};
-use hoptrace_common::{
-    drops::{Device, DropConfig, MAX_DEVICES},
-    skb::SkbLayout,
-};
+use btf_rs::Btf;
+use hoptrace_common::drops::{Device, DropConfig, MAX_DEVICES};
 
 use super::{AttachError, plan::devices};
 use crate::{
-    kernel::{BtfError, KERNEL_BTF, drop_config, kernel_btf, skb_layout},
+    kernel::{BtfError, drop_config},
     model::{IfIndex, Path, Plan},
 };
 
@@ -26,21 +24,17 @@ pub struct DropOptions {
     pub config: DropConfig,
     /// Interfaces that packets can die at, by their index.
     pub devices: Vec<(u32, Device)>,
-    /// Where packets keep their headers.
-    pub skb: SkbLayout,
 }
 
 /// Everything about the running kernel and the path.
 ///
 /// # Errors
 /// When the kernel does not describe itself: then losses have no reason.
-pub fn drop_options(plan: &Plan, path: &Path) -> Result<DropOptions, BtfError> {
-    let btf = kernel_btf(KERNEL_BTF)?;
+pub fn drop_options(btf: &Btf, plan: &Plan, path: &Path) -> Result<DropOptions, BtfError> {
     let found = devices(plan, path, index_of);
     Ok(DropOptions {
-        config: DropConfig { nowhere_after: found.nowhere_after.into(), ..drop_config(&btf)? },
+        config: DropConfig { nowhere_after: found.nowhere_after.into(), ..drop_config(btf)? },
         devices: found.by_index.into_iter().map(|(index, device)| (index.0, device)).collect(),
-        skb: skb_layout(&btf)?,
     })
 }
 

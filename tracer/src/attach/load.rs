@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeSet,
     num::NonZero,
+    os::fd::AsFd as _,
     sync::{Mutex, PoisonError},
     thread,
 };
@@ -17,6 +18,7 @@ use hoptrace_common::{
     filter::Filter,
     histogram::BUCKETS,
     inflight::WAYS,
+    skb::SkbLayout,
 };
 use zerocopy::IntoBytes as _;
 
@@ -26,10 +28,12 @@ use super::{
     clsact::PROGRAM_PREFIX,
     drops,
     locked::locked_bytes,
+    missed::missed_runs,
     nic::Nic,
+    wire::{self, WIRE_PROGRAM},
     xdp,
 };
-use crate::model::{HookPlan, KernelMaps, MacAddr, Mechanism, OtherPort, Plan, Printable, Side};
+use crate::model::{HookPlan, Interface, KernelMaps, MacAddr, Mechanism, OtherPort, Plan, Printable, Side};
 
 /// The eBPF object, aligned as its ELF header wants.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/hoptrace"));
@@ -51,6 +55,8 @@ pub struct LoadOptions {
     pub trace: TraceConfig,
     /// For the program that tells where packets are dropped; without it they are lost.
     pub drops: Option<DropOptions>,
+    /// Where programs at tracepoints find what they read; needed where the plan has such hooks.
+    pub skb: SkbLayout,
     /// Level of the programs' own diagnostics, as aya-log numbers them; 0 compiles them away.
     pub log_level: u8,
 }
@@ -105,20 +111,18 @@ impl Attached {
         for (place, hook) in hooks.iter_mut().zip(&plan.hooks) {
             *place = hook.config;
         }
-        let mut xdp_places = [XdpPlace::default(); MAX_XDP];
-        for (place, (number, _, interface)) in xdp_places.iter_mut().zip(plan.xdp_hooks()) {
-            *place =
-                XdpPlace { ifindex: interface.ifindex.0, hook: u32::try_from(number).unwrap_or(u32::MAX) };
-        }
+        let xdp = places(plan.xdp_hooks().map(|(number, _, interface)| (number, interface)));
+        let wire = places(plan.wire_hooks());
         let ring_bytes = options.ring_bytes.next_power_of_two().max(4096);
         let drops = options.drops.as_ref();
-        let (drop_config, skb) = drops.map_or_else(Default::default, |drops| (drops.config, drops.skb));
+        let drop_config = drops.map_or_else(Default::default, |drops| drops.config);
         let mut ebpf = EbpfLoader::new()
             .override_global("TRACE", trace.as_bytes(), true)
             .override_global("HOOKS", hooks.as_bytes(), true)
-            .override_global("XDP", xdp_places.as_bytes(), true)
+            .override_global("XDP", xdp.as_bytes(), true)
+            .override_global("WIRE", wire.as_bytes(), true)
             .override_global("DROPS", drop_config.as_bytes(), true)
-            .override_global("SKB", skb.as_bytes(), true)
+            .override_global("SKB", options.skb.as_bytes(), true)
             .override_global(aya_log::LEVEL, &options.log_level, true)
             .map_max_entries("SLOTS", slots)
             .map_max_entries("SPILLED", slots / WAYS)
@@ -131,6 +135,7 @@ impl Attached {
             .map_err(|source| AttachError::Object(Box::new(source)))?;
         let program = |(place, hook): (usize, &HookPlan)| match hook.side {
             Side::Xdp(mode) => xdp::program(mode).to_owned(),
+            Side::Wire => WIRE_PROGRAM.to_owned(),
             Side::Ingress | Side::Egress => format!("{PROGRAM_PREFIX}{place}"),
         };
         let programs: Vec<String> = plan.hooks.iter().enumerate().map(program).collect();
@@ -158,7 +163,8 @@ impl Attached {
             }
         }
         self.nics = plan.xdp_hooks().map(|(_, mode, interface)| Nic::look(&interface.ifname, mode)).collect();
-        xdp::attach(&mut self.ebpf, plan)
+        xdp::attach(&mut self.ebpf, plan)?;
+        wire::attach(&mut self.ebpf, plan)
     }
 
     /// What attaching changed on the host so far, and what else is to know about it; a line each.
@@ -225,14 +231,36 @@ impl Attached {
         self.programs.iter().map(String::as_str).collect()
     }
 
-    /// Runs and time of all programs since statistics were switched on: (runs, nanoseconds).
+    /// Runs and time of the hooks' programs since statistics were switched on: (runs, nanoseconds). Without the one that
+    /// [`Attached::wire_statistics`] is about.
     #[must_use]
     pub fn run_statistics(&self) -> (u64, u64) {
-        self.program_names()
+        let names = self.program_names();
+        names
             .into_iter()
-            .filter_map(|name| self.ebpf.program(name)?.info().ok())
-            .map(|info| (info.run_count(), u64::try_from(info.run_time().as_nanos()).unwrap_or(u64::MAX)))
+            .filter(|name| *name != WIRE_PROGRAM)
+            .map(|name| self.statistics_of(name))
             .fold((0, 0), |(runs, time_ns), (more_runs, more_ns)| (runs + more_runs, time_ns + more_ns))
+    }
+
+    /// The same of the program at the wire hooks, which runs for every packet that any device of the host sends.
+    #[must_use]
+    pub fn wire_statistics(&self) -> (u64, u64) {
+        if self.program_names().contains(WIRE_PROGRAM) { self.statistics_of(WIRE_PROGRAM) } else { (0, 0) }
+    }
+
+    fn statistics_of(&self, name: &str) -> (u64, u64) {
+        let info = self.ebpf.program(name).and_then(|program| program.info().ok());
+        info.map_or((0, 0), |info| {
+            (info.run_count(), u64::try_from(info.run_time().as_nanos()).unwrap_or(u64::MAX))
+        })
+    }
+
+    /// How often the kernel did not run the program at the wire hooks because its CPU was in the middle of it.
+    #[must_use]
+    pub fn missed_runs(&self) -> u64 {
+        let program = self.ebpf.program(WIRE_PROGRAM).and_then(|program| program.fd().ok());
+        program.map_or(0, |program| missed_runs(program.as_fd()))
     }
 }
 
@@ -259,6 +287,15 @@ fn connect_rare_program(ebpf: &mut Ebpf) -> Result<ProgramArray<MapData>, Attach
         .map_err(|source| AttachError::Load { program: RARE_PROGRAM.to_owned(), source: Box::new(source) })?;
     rare.set(0, program, 0).map_err(failed)?;
     Ok(rare)
+}
+
+/// The hooks of a program that serves several interfaces, as it finds them.
+fn places<'a>(hooks: impl Iterator<Item = (usize, &'a Interface)>) -> [XdpPlace; MAX_XDP] {
+    let mut places = [XdpPlace::default(); MAX_XDP];
+    for (place, (number, interface)) in places.iter_mut().zip(hooks) {
+        *place = XdpPlace { ifindex: interface.ifindex.0, hook: u32::try_from(number).unwrap_or(u32::MAX) };
+    }
+    places
 }
 
 /// Hands one program to the verifier.

@@ -11,11 +11,13 @@ mod error;
 pub mod guardian;
 mod load;
 mod locked;
+mod missed;
 mod nic;
 mod others;
 mod plan;
 mod preflight;
 mod watch;
+mod wire;
 mod xdp;
 
 pub use drops::{DropOptions, drop_options};

@@ -33,9 +33,12 @@ pub struct Extras<'a> {
     pub neighbours: &'a [OtherPort],
     /// XDP at the NICs.
     pub xdp: Option<XdpMode>,
+    /// Where the NICs' drivers take packets over; left out where there is no NIC, or no room.
+    pub wire: bool,
 }
 
-/// The hooks and segments of a path: both sides of every hop, and with XDP a hook before each NIC's on the way in. Hops
+/// The hooks and segments of a path: both sides of every hop, with XDP a hook before each NIC's on the way in, and with
+/// `wire` one behind each NIC's on the way out. Hops
 /// that share the last place (several NICs) are alternatives of each other. So are the neighbours, other VMs' ports on
 /// the switch before the NIC: they share one hook in each direction, if there is room for two more.
 ///
@@ -58,11 +61,14 @@ pub fn plan(hops: &[Hop], extras: Extras<'_>) -> Result<Plan, PlanError> {
         return Err(PlanError::TooLong(count));
     }
     let neighbours = if nics > 0 && count + 2 <= MAX_HOOKS { extras.neighbours } else { &[] };
+    let count = if neighbours.is_empty() { count } else { count + 2 };
+    let wire = extras.wire && nics > 0 && nics <= MAX_XDP && count + nics <= MAX_HOOKS;
     let mut builder = Builder::default();
-    let egress_total = builder.direction(Direction::Egress, &stops(&stages, Direction::Egress, None));
+    let egress = stops(&stages, Direction::Egress, wire.then_some((Side::Wire, "wire")));
+    let egress_total = builder.direction(Direction::Egress, &egress);
     let ingress_entry = u8::try_from(builder.hooks.len()).unwrap_or(u8::MAX);
-    let ingress_total =
-        builder.direction(Direction::Ingress, &stops(&stages, Direction::Ingress, extras.xdp));
+    let xdp = extras.xdp.map(|mode| (Side::Xdp(mode), "xdp"));
+    let ingress_total = builder.direction(Direction::Ingress, &stops(&stages, Direction::Ingress, xdp));
     let neighbour_totals =
         if neighbours.is_empty() { [OFF_PATH_SEGMENT; 2] } else { builder.add_neighbours(neighbours) };
     let guest = builder.next_segment;
@@ -99,23 +105,28 @@ struct Stop<'a> {
 }
 
 impl Stop<'_> {
-    /// Whether packets come here right from `before`: between two hooks at NICs, only from the same one.
+    /// Whether packets may come here from `before`, an earlier hook: between two hooks at NICs, only from the same one.
     fn follows(&self, before: &HookPlan) -> bool {
         let is_nic = self.hop.role == Role::Nic && before.config.flags & HookConfig::SHARED != 0;
         !is_nic || before.interfaces.iter().any(|interface| interface.ifindex == self.hop.ifindex)
     }
 }
 
-/// The hooks of one direction in the order its packets pass them, alternatives together.
-fn stops<'a>(stages: &[Vec<&'a Hop>], direction: Direction, xdp: Option<XdpMode>) -> Vec<Vec<Stop<'a>>> {
+/// The hooks of one direction in the order its packets pass them, alternatives together. `outermost` is one more at each
+/// NIC, on the wire's side of the others, and its name.
+fn stops<'a>(
+    stages: &[Vec<&'a Hop>],
+    direction: Direction,
+    outermost: Option<(Side, &str)>,
+) -> Vec<Vec<Stop<'a>>> {
     let at = |stage: &Vec<&'a Hop>, side: &dyn Fn(&Hop) -> Side, name: Option<&str>| {
         let stop = |hop: &&'a Hop| Stop { hop, side: side(hop), label: label(hop, name, stage.len()) };
         stage.iter().map(stop).collect::<Vec<_>>()
     };
     let mut stops: Vec<_> = stages.iter().map(|stage| at(stage, &|hop| side(hop, direction), None)).collect();
+    let nics = outermost.zip(stages.last());
+    stops.extend(nics.map(|((side, name), nics)| at(nics, &|_| side, Some(name))));
     if direction == Direction::Ingress {
-        let xdp = xdp.zip(stages.last()).map(|(mode, nics)| at(nics, &|_| Side::Xdp(mode), Some("xdp")));
-        stops.extend(xdp);
         stops.reverse();
     }
     stops
@@ -151,7 +162,9 @@ impl Builder {
                 let hop = stop.hop;
                 let place = self.hooks.len();
                 let mut config = HookConfig { direction: direction.index(), ..HookConfig::default() };
+                let behind = stages.get(position + 1).and_then(|stage| stage.first());
                 for (on, flag) in [
+                    (behind.is_some_and(|stop| stop.side == Side::Wire), HookConfig::BEFORE_TRACEPOINT),
                     (position == 0, HookConfig::ENTRY),
                     (position == last_stage, HookConfig::TERMINAL),
                     (hop.role == Role::Tap, HookConfig::GUEST),
@@ -173,11 +186,11 @@ impl Builder {
                     config,
                 });
             }
-            for earlier in
-                self.hooks.iter_mut().skip(first).take(here.first().map_or(0, |place| place - first))
-            {
-                for place in &here {
-                    earlier.config.later |= 1 << place;
+            let earlier =
+                self.hooks.iter_mut().skip(first).take(here.first().map_or(0, |place| place - first));
+            for earlier in earlier {
+                for (place, stop) in here.iter().zip(stage) {
+                    earlier.config.later |= u16::from(stop.follows(earlier)) << place;
                 }
             }
             before = here;

@@ -116,7 +116,11 @@ pub(super) fn conclude(ending: &Ending, snapshot: &Snapshot) -> Result<Exit, Cli
         let advice = "check the filter, and that the VM has traffic";
         return Err(CliError::with_exit(Exit::NoTraffic, format!("no matching packet was seen; {advice}")));
     }
-    if ledgers.iter().any(|ledger| !ledger.balanced || doubtful(ledger) > seen(ledger) / DOUBTFUL_SHARE) {
+    let [egress, _] = ledgers;
+    let missed = snapshot.tracer.missed_runs > seen(egress) / DOUBTFUL_SHARE;
+    if missed
+        || ledgers.iter().any(|ledger| !ledger.balanced || doubtful(ledger) > seen(ledger) / DOUBTFUL_SHARE)
+    {
         let what = "too many packets were ambiguous or untracked, or a ledger does not balance";
         return Err(CliError::with_exit(
             Exit::Inconclusive,

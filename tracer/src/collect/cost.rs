@@ -10,6 +10,8 @@ use rustix::time::{ClockId, clock_gettime};
 
 /// Above this many runs per second statistics are on for a part of the time only: they read the clock twice per run.
 const BUSY_RUNS_PER_S: f64 = 20_000.0;
+/// Runs are counted over this time at least: the first look comes right after the start.
+const SHORTEST_WINDOW_S: f64 = 0.05;
 /// The part, in ticks: on for one of so many.
 const BUSY_TICKS: u32 = 50;
 
@@ -45,7 +47,7 @@ impl CostMeter {
     pub fn tick(&mut self, runs: u64) {
         self.tick = self.tick.wrapping_add(1);
         if self.statistics.is_some() {
-            let seconds = self.window.elapsed().as_secs_f64().max(1e-3);
+            let seconds = self.window.elapsed().as_secs_f64().max(SHORTEST_WINDOW_S);
             #[allow(clippy::cast_precision_loss, reason = "a rate")]
             let rate = runs.saturating_sub(self.last_runs) as f64 / seconds;
             self.busy = rate > BUSY_RUNS_PER_S;

@@ -33,6 +33,8 @@ pub enum Side {
     Egress,
     /// Frames the host receives from the interface, before `tc ingress` sees them.
     Xdp(XdpMode),
+    /// Frames that the interface's driver takes over to send, behind its queueing discipline.
+    Wire,
 }
 
 impl Side {
@@ -44,6 +46,7 @@ impl Side {
             Self::Egress => "tc egress",
             Self::Xdp(XdpMode::Native) => "native xdp",
             Self::Xdp(XdpMode::Generic) => "generic xdp",
+            Self::Wire => "net_dev_start_xmit",
         }
     }
 }
@@ -124,8 +127,14 @@ impl Plan {
     pub fn xdp_hooks(&self) -> impl Iterator<Item = (usize, XdpMode, &Interface)> {
         self.hooks.iter().enumerate().filter_map(|(number, hook)| match hook.side {
             Side::Xdp(mode) => Some((number, mode, hook.interfaces.first()?)),
-            Side::Ingress | Side::Egress => None,
+            Side::Ingress | Side::Egress | Side::Wire => None,
         })
+    }
+
+    /// The hooks where drivers take packets over, each with its number.
+    pub fn wire_hooks(&self) -> impl Iterator<Item = (usize, &Interface)> {
+        let hooks = self.hooks.iter().enumerate().filter(|(_, hook)| hook.side == Side::Wire);
+        hooks.filter_map(|(number, hook)| Some((number, hook.interfaces.first()?)))
     }
 
     /// Where hooks are on the path: interfaces and sides of them.

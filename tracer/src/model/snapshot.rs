@@ -232,6 +232,12 @@ pub struct TracerCost {
     pub ns_per_hook: Option<f64>,
     /// Runs of the programs that the figure is the mean of.
     pub runs_measured: u64,
+    /// Nanoseconds that the wire hook costs per packet that any device of the host sends; `None` as above.
+    pub ns_per_sent: Option<f64>,
+    /// Runs that the figure is the mean of.
+    pub sent_measured: u64,
+    /// Packets that the wire hook has missed because the kernel did not run its program.
+    pub missed_runs: u64,
     /// CPU of this process, in percent of one core.
     pub cpu_pct: f64,
     /// Memory locked for the kernel's maps, in bytes, by the kernel's own count.

@@ -180,12 +180,19 @@ impl Page<'_> {
             }
             None => "cost per packet not measured: no packet while statistics were on".to_owned(),
         };
-        let pieces = [
-            Piece::new(Ink::Faint, format!("tracer: {} hooks ({})", cost.hooks, cost.mechanism.name())),
-            Piece::new(Ink::Faint, per_packet),
-            Piece::new(Ink::Faint, format!("CPU {:.1} % of one core", cost.cpu_pct)),
-            Piece::new(Ink::Faint, format!("{} locked", units::bytes(cost.map_bytes))),
-        ];
+        let per_sent = cost
+            .ns_per_sent
+            .map(|ns| format!("{ns:.0} ns more per packet that any device sends (wire hook)"));
+        let pieces: Vec<_> =
+            [format!("tracer: {} hooks ({})", cost.hooks, cost.mechanism.name()), per_packet]
+                .into_iter()
+                .chain(per_sent)
+                .chain([
+                    format!("CPU {:.1} % of one core", cost.cpu_pct),
+                    format!("{} locked", units::bytes(cost.map_bytes)),
+                ])
+                .map(|text| Piece::new(Ink::Faint, text))
+                .collect();
         lines.extend(self.flow(&pieces, " · ", 8));
         lines
     }

@@ -130,7 +130,8 @@ fn xdp_comes_before_the_nic_on_the_way_in() {
         (Role::Nic, "ens4"),
     ]);
     let port = [OtherPort { ifname: "qvo2".to_owned(), ifindex: IfIndex(7), mac: None }];
-    let plan = super::plan(&hops, Extras { neighbours: &port, xdp: Some(XdpMode::Native) }).unwrap();
+    let plan =
+        super::plan(&hops, Extras { neighbours: &port, xdp: Some(XdpMode::Native), wire: false }).unwrap();
     let ingress: Vec<_> = plan
         .hooks
         .iter()
@@ -186,4 +187,78 @@ fn xdp_needs_a_nic() {
     let nics = [(Role::Nic, "a"), (Role::Nic, "b"), (Role::Nic, "c"), (Role::Nic, "d"), (Role::Nic, "e")];
     let many = hops(&[&[(Role::Tap, "tap1")][..], &nics].concat());
     assert_eq!(super::plan(&many, xdp), Err(PlanError::TooManyNics(5)));
+}
+
+fn with_wire(neighbours: &[OtherPort]) -> Extras<'_> {
+    Extras { neighbours, wire: true, ..Extras::default() }
+}
+
+#[test]
+fn the_wire_comes_behind_the_nic_on_the_way_out() {
+    let hops = hops(&[(Role::Tap, "tap1"), (Role::Qvo, "qvo1"), (Role::Nic, "ens3"), (Role::Nic, "ens4")]);
+    let port = [OtherPort { ifname: "qvo2".to_owned(), ifindex: IfIndex(7), mac: None }];
+    let plan = super::plan(&hops, with_wire(&port)).unwrap();
+    let label = |place: usize| plan.hooks[place].label.as_str();
+    let egress: Vec<_> = plan.hooks.iter().filter(|hook| hook.direction == Direction::Egress).collect();
+    let shown: Vec<_> = egress
+        .iter()
+        .map(|hook| (hook.label.as_str(), hook.side.name(), hook.config.flags & HookConfig::TERMINAL != 0))
+        .collect();
+    assert_eq!(
+        shown,
+        [
+            ("tap", "tc ingress", false),
+            ("qvo", "tc ingress", false),
+            ("nic:ens3", "tc egress", false),
+            ("nic:ens4", "tc egress", false),
+            ("wire:ens3", "net_dev_start_xmit", true),
+            ("wire:ens4", "net_dev_start_xmit", true),
+            ("neighbour", "tc egress", false),
+        ]
+    );
+    let segments: Vec<_> = plan
+        .segments
+        .iter()
+        .filter(|segment| segment.direction == Direction::Egress)
+        .map(|segment| (label(segment.from), label(segment.to)))
+        .collect();
+    assert_eq!(
+        segments,
+        [
+            ("tap", "qvo"),
+            ("qvo", "nic:ens3"),
+            ("qvo", "nic:ens4"),
+            ("nic:ens3", "wire:ens3"),
+            ("nic:ens4", "wire:ens4"),
+            ("qvo", "neighbour"),
+        ]
+    );
+    // A copy at the other NIC did not overtake that NIC's packet.
+    let later: Vec<_> = egress.iter().map(|hook| hook.config.later).collect();
+    assert_eq!(later, [0b11_1110, 0b11_1100, 0b01_0000, 0b10_0000, 0, 0, 0]);
+    let readable: Vec<_> = egress
+        .iter()
+        .filter(|hook| hook.config.flags & HookConfig::BEFORE_TRACEPOINT != 0)
+        .map(|hook| hook.label.as_str())
+        .collect();
+    assert_eq!(readable, ["nic:ens3", "nic:ens4"]);
+    // What leaves by a neighbour's port never comes to the NIC or the wire.
+    let besides: Vec<_> = egress.iter().map(|hook| hook.config.beside != 0).collect();
+    assert_eq!(besides, [true, true, false, false, false, false, false]);
+    let wire: Vec<_> = plan.wire_hooks().map(|(number, interface)| (number, interface.ifindex.0)).collect();
+    assert_eq!((wire, plan.entries), (vec![(4, 3), (5, 4)], [0, 6]));
+}
+
+#[test]
+fn the_wire_is_left_out_without_a_nic_or_room() {
+    let cut = hops(&[(Role::Tap, "tap1"), (Role::Qvb, "qvb1"), (Role::Qvo, "qvo1")]);
+    let plan = super::plan(&cut, with_wire(&[])).unwrap();
+    assert_eq!((plan.hooks.len(), plan.wire_hooks().count()), (6, 0));
+    assert!(plan.hooks.iter().all(|hook| hook.config.flags & HookConfig::BEFORE_TRACEPOINT == 0));
+    let nics = [(Role::Nic, "a"), (Role::Nic, "b"), (Role::Nic, "c"), (Role::Nic, "d")];
+    let long = hops(&[&[(Role::Tap, "tap1"), (Role::Qvb, "qvb1"), (Role::Qvo, "qvo1")][..], &nics].concat());
+    // Neighbours come first: what goes to them would be lost, otherwise.
+    let port = [OtherPort { ifname: "qvo2".to_owned(), ifindex: IfIndex(7), mac: None }];
+    let plan = super::plan(&long, with_wire(&port)).unwrap();
+    assert_eq!((plan.hooks.len(), plan.neighbours.len(), plan.wire_hooks().count()), (16, 1, 0));
 }

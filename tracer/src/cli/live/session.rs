@@ -7,7 +7,8 @@ use std::{
 };
 
 use aya_log::EbpfLogger;
-use hoptrace_common::{config::TraceConfig, filter::Filter};
+use btf_rs::Btf;
+use hoptrace_common::{config::TraceConfig, filter::Filter, skb::SkbLayout};
 use log::Log;
 
 use super::ending::Endings;
@@ -15,6 +16,7 @@ use crate::{
     attach::{self, Attached, Extras, LoadOptions},
     cli::{CliError, output},
     collect::{Collector, CostMeter, Progress, Records},
+    kernel::{KERNEL_BTF, kernel_btf, skb_layout},
     model::{Mechanism, Path, Plan, Printable, Snapshot, Tail, Traceability, TracerCost, XdpMode},
 };
 
@@ -30,6 +32,8 @@ pub(in crate::cli) struct SessionOptions {
     pub(in crate::cli) budget: Option<u64>,
     /// Whether to leave the neighbours' ports alone.
     pub(in crate::cli) path_only: bool,
+    /// Whether to follow packets to the NIC's driver.
+    pub(in crate::cli) wire: bool,
     /// Whether XDP is hooked, too.
     pub(in crate::cli) xdp: Option<XdpMode>,
     pub(in crate::cli) emission: Emission,
@@ -73,9 +77,13 @@ impl Session {
             Traceability::No { why } => return Err(CliError::new(format!("cannot trace: {why}"))),
         }
         let preflight = attach::preflight().map_err(|error| CliError::new(error.to_string()))?;
+        let kernel = Kernel::ask();
         let neighbours: &[_] = if options.path_only { &[] } else { &path.other_ports };
-        let plan = attach::plan(&path.hops, Extras { neighbours, xdp: options.xdp })
-            .map_err(|error| CliError::new(format!("cannot trace: {error}")))?;
+        let plan = attach::plan(
+            &path.hops,
+            Extras { neighbours, xdp: options.xdp, wire: options.wire && kernel.is_some() },
+        )
+        .map_err(|error| CliError::new(format!("cannot trace: {error}")))?;
         attach::check_xdp(&plan)
             .await
             .map_err(|error| CliError::new(Printable(&error.to_string()).to_string()))?;
@@ -85,9 +93,11 @@ impl Session {
                 "another hoptrace traces these interfaces: both go on, and each one's figures contain the other's cost",
             );
         }
-        let drops = attach::drop_options(&plan, path)
-            .inspect_err(|error| output::note(&format!("losses will have no reason: {error}")))
-            .ok();
+        let drops = kernel.as_ref().and_then(|kernel| {
+            attach::drop_options(&kernel.btf, &plan, path)
+                .inspect_err(|error| output::note(&format!("losses will have no reason: {error}")))
+                .ok()
+        });
         let load = LoadOptions {
             drops,
             inflight_slots: options.inflight,
@@ -102,6 +112,7 @@ impl Session {
                 ipv4: ipv4_numbers(&path.instance.ips),
                 ..TraceConfig::default()
             },
+            skb: kernel.map_or_else(SkbLayout::default, |kernel| kernel.skb),
             log_level: if options.debug { aya_log::Level::Debug as u8 } else { 0 },
         };
         let loading = Instant::now();
@@ -166,7 +177,7 @@ impl Session {
         if let Some(diagnostics) = &mut self.diagnostics {
             diagnostics.flush();
         }
-        self.cost.tick(self.attached.run_statistics().0);
+        self.cost.tick(self.attached.run_statistics().0 + self.attached.wire_statistics().0);
         self.keep_slowest();
         self.collector.sweep()
     }
@@ -185,12 +196,16 @@ impl Session {
 
     /// The figures so far.
     pub(in crate::cli) fn snapshot(&self) -> Snapshot {
-        let (runs, time_ns) = self.attached.run_statistics();
+        let statistics = self.attached.run_statistics();
+        let wire_statistics = self.attached.wire_statistics();
         #[allow(clippy::cast_precision_loss, reason = "a mean")]
-        let ns_per_hook = (runs > 0).then(|| time_ns as f64 / runs as f64);
+        let mean = |(runs, time_ns): (u64, u64)| (runs > 0).then(|| time_ns as f64 / runs as f64);
         let cost = TracerCost {
-            ns_per_hook,
-            runs_measured: runs,
+            ns_per_hook: mean(statistics),
+            runs_measured: statistics.0,
+            ns_per_sent: mean(wire_statistics),
+            sent_measured: wire_statistics.0,
+            missed_runs: self.attached.missed_runs(),
             cpu_pct: self.cost.cpu_pct(),
             map_bytes: self.attached.locked_bytes(),
             mechanism: self.mechanism,
@@ -236,6 +251,32 @@ fn remove_leftovers(plan: &Plan, mechanism: Mechanism) -> Result<(), CliError> {
         ));
     }
     Ok(())
+}
+
+/// What the kernel says about itself: hooks at tracepoints need it.
+struct Kernel {
+    btf: Btf,
+    /// Where it keeps what they read of a packet.
+    skb: SkbLayout,
+}
+
+impl Kernel {
+    /// `None`, and a note, where it says nothing.
+    fn ask() -> Option<Self> {
+        let asking = Instant::now();
+        let answer = kernel_btf(KERNEL_BTF).and_then(|btf| Ok(Self { skb: skb_layout(&btf)?, btf }));
+        log::info!(
+            "asking the kernel for its structures took {:.1} ms",
+            asking.elapsed().as_secs_f64() * 1e3
+        );
+        answer
+            .inspect_err(|error| {
+                output::note(&format!(
+                    "no kernel BTF, so no wire hook, and losses will have no reason: {error}"
+                ));
+            })
+            .ok()
+    }
 }
 
 /// The first four IPv4 addresses as the programs compare them: their bytes read as little-endian numbers.

@@ -32,6 +32,14 @@ impl Page<'_> {
             );
             lines.extend(self.flow(&[Piece::new(Ink::Warn, text)], " ", 2));
         }
+        let missed = self.report.snapshot.tracer.missed_runs;
+        if missed > 0 {
+            let text = format!(
+                "! egress: the kernel left out {missed} runs of the wire hook: as many packets that were sent may count \
+                 as lost after the NIC"
+            );
+            lines.extend(self.flow(&[Piece::new(Ink::Warn, text)], " ", 2));
+        }
         if !lines.is_empty() {
             lines.push(String::new());
         }

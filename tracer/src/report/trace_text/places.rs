@@ -37,7 +37,10 @@ pub(super) fn ends(path: &Path, segment: &Segment) -> Ends {
         short: format!("{short_from} → {short_to}"),
         long: format!("{} → {}", hook(path, &segment.from), hook(path, &segment.to)),
         names: format!("{} → {}", name(from), name(to)),
-        via: from.zip(to).map_or(String::new(), |(from, to)| between(path, from, to)),
+        via: match (layer(&segment.from), layer(&segment.to)) {
+            ("nic", "wire") => "queueing discipline".to_owned(),
+            _ => from.zip(to).map_or(String::new(), |(from, to)| between(path, from, to)),
+        },
     }
 }
 
@@ -54,12 +57,12 @@ fn layer(label: &str) -> &str {
     label.split_once(':').map_or(label, |(layer, _)| layer)
 }
 
-/// The hop a hook's label means: its role, with the interface behind a colon where several have that role. XDP is at the
-/// NIC.
+/// The hop a hook's label means: its role, with the interface behind a colon where several have that role. XDP and
+/// the wire are at the NIC.
 fn find<'a>(path: &'a Path, label: &str) -> Option<&'a Hop> {
     let ifname = label.split_once(':').map(|(_, ifname)| ifname);
     let role = match layer(label) {
-        "xdp" => Role::Nic.as_str(),
+        "xdp" | "wire" => Role::Nic.as_str(),
         role => role,
     };
     path.hops.iter().find(|hop| hop.role.as_str() == role && ifname.is_none_or(|ifname| hop.ifname == ifname))
