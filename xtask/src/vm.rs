@@ -114,6 +114,9 @@ pub(crate) fn in_vm(
         environment: vec![(BINARY_ENV.to_owned(), inside("hoptrace"))],
     };
     let ended = machine.run(&job, &carried, limit)?;
+    if ended.booted_again {
+        step("QEMU's emulation made the kernel fall over while it booted; booted a second time");
+    }
     if !matches!(ended.verdict, Verdict::Exited(_)) {
         step(&format!("{} (console: {})", ended.verdict, ended.console.display()));
     }
