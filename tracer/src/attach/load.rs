@@ -36,7 +36,7 @@ use super::{
 use crate::model::{HookPlan, Interface, KernelMaps, MacAddr, Mechanism, OtherPort, Plan, Printable, Side};
 
 /// The eBPF object, aligned as its ELF header wants.
-static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/hoptrace"));
+pub(super) static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/hoptrace"));
 
 /// The program that all hooks share, and the map they find it in.
 const RARE_PROGRAM: &str = "hop_rarely";

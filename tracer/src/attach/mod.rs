@@ -16,6 +16,8 @@ mod nic;
 mod others;
 mod plan;
 mod preflight;
+#[cfg(test)]
+mod stack;
 mod watch;
 mod wire;
 mod xdp;
