@@ -20,6 +20,10 @@ pub struct HookCounters {
     pub completed: u64,
     /// Packets of the other direction that reached the end of their path here.
     pub completed_crossed: u64,
+    /// Of those joined: pieces that a large packet was cut into.
+    pub split: u64,
+    /// A scratch word, in the cache line of the counters of usual packets.
+    pub word: u64,
     /// Had the identity of another live packet.
     pub ambiguous: u64,
     /// At the first hook of a direction: packets that entered and turned out to be ambiguous, wherever that was.
@@ -42,10 +46,8 @@ pub struct HookCounters {
     pub ring_lost: u64,
     /// Records sent to user space.
     pub emitted: u64,
-    /// Of those joined: pieces that a large packet was cut into.
-    pub split: u64,
     /// Zero: whole cache lines.
-    pub reserved: [u64; 6],
+    pub reserved: [u64; 5],
     /// Scratch memory of the programs: what goes through it is unknown to the verifier.
     pub scratch: [u64; 8],
 }

@@ -68,7 +68,7 @@ pub(crate) fn hop(skb: *mut __sk_buff, number: u32) -> u32 {
     }
     let cpu = counters::cpu();
     let Some(counted) = counters::of(cpu, number) else { return DONE };
-    let Ok(packet) = reader.packet(&frame, counted.scratch.as_mut_ptr()) else {
+    let Ok(packet) = reader.packet(&frame, &raw mut counted.word) else {
         return rare::leave(Note::undecided(number));
     };
     if filtering {

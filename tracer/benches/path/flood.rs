@@ -9,11 +9,13 @@ use crate::contender::Contender;
 /// Before each flood goes one of so many times fewer packets.
 const LEAD_IN: u64 = 4;
 
-const CONTENDERS: [(&str, Contender); 6] = [
+const CONTENDERS: [(&str, Contender); 8] = [
     ("untraced", Contender::Untraced),
     ("empty", Contender::Program("empty")),
     ("clock", Contender::Program("clock")),
-    ("hoptrace", Contender::Hoptrace),
+    ("floor", Contender::Program("floor")),
+    ("hoptrace", Contender::HoptraceAtInterfaces),
+    ("hoptrace_wire", Contender::Hoptrace),
     ("hoptrace_waterfalls", Contender::HoptraceWaterfalls),
     ("tcpdump", Contender::Tcpdump),
 ];

@@ -45,7 +45,8 @@ fn add(sum: &HookCounters, more: &HookCounters) -> HookCounters {
         ring_lost: sum.ring_lost + more.ring_lost,
         emitted: sum.emitted + more.emitted,
         split: sum.split + more.split,
-        reserved: [0; 6],
+        word: 0,
+        reserved: [0; 5],
         scratch: [0; 8],
     }
 }
