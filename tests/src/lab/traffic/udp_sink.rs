@@ -30,7 +30,7 @@ pub struct SinkReport {
 /// A running sink; see [`Lab::wire_udp_sink`].
 #[derive(Debug)]
 pub struct UdpSink {
-    thread: JoinHandle<Result<SinkReport>>,
+    thread: Option<JoinHandle<Result<SinkReport>>>,
     expected: Arc<Expectation>,
 }
 
@@ -59,7 +59,7 @@ impl Lab {
         let shared = Arc::clone(&expected);
         // A socket belongs to the namespace it was made in, wherever the thread that reads it runs.
         let thread = std::thread::spawn(move || receive(&socket, &shared));
-        Ok(UdpSink { thread, expected })
+        Ok(UdpSink { thread: Some(thread), expected })
     }
 }
 
@@ -71,7 +71,7 @@ impl UdpSink {
     pub fn wait(&self, count: u64, timeout: Duration) -> Result<u64> {
         let deadline = Instant::now() + timeout;
         let mut received = self.expected.received.lock().map_err(|_| anyhow!("the sink panicked"))?;
-        while *received < count && !self.thread.is_finished() {
+        while *received < count && self.thread.as_ref().is_some_and(|thread| !thread.is_finished()) {
             let Some(left) = deadline.checked_duration_since(Instant::now()) else { break };
             received = self
                 .expected
@@ -87,10 +87,22 @@ impl UdpSink {
     ///
     /// # Errors
     /// Where receiving failed.
-    pub fn finish(self, count: u64, timeout: Duration) -> Result<SinkReport> {
+    pub fn finish(mut self, count: u64, timeout: Duration) -> Result<SinkReport> {
         self.wait(count, timeout)?;
         self.expected.stop.store(true, Ordering::Release);
-        self.thread.join().map_err(|_| anyhow!("the sink panicked"))?
+        let thread = self.thread.take().context("the sink has ended")?;
+        thread.join().map_err(|_| anyhow!("the sink panicked"))?
+    }
+}
+
+/// A sink that nobody waits for frees its port, too.
+impl Drop for UdpSink {
+    fn drop(&mut self) {
+        self.expected.stop.store(true, Ordering::Release);
+        if let Some(thread) = self.thread.take() {
+            // Whoever drops it does not want to know.
+            drop(thread.join());
+        }
     }
 }
 
