@@ -7,6 +7,7 @@ mod binary;
 mod capture;
 mod cpio;
 mod exec;
+pub mod faults;
 mod fingerprint;
 mod kernels;
 pub mod lab;

@@ -1,9 +1,10 @@
-//! Set-up, build, lint, test, benchmarks, lab and demo of hoptrace.
+//! Set-up, build, lint, test, faults, benchmarks, lab and demo of hoptrace.
 
 mod bench;
 mod build;
 mod demo;
 mod executables;
+mod faults;
 mod lab;
 mod lint;
 mod process;
@@ -42,6 +43,8 @@ enum Command {
     Bench(bench::BenchCommand),
     /// Much traffic past a tracer, whose every packet must be accounted for.
     Soak(soak::SoakArgs),
+    /// Faults injected on the path, one at a time, and what is reported of each: a table, and JSON on request.
+    Faults(faults::FaultsArgs),
     /// Set-up, build, start the lab, trace a real guest for five seconds.
     Demo,
     /// A compute node on this machine: real OVS, real libvirt, two real guests.
@@ -64,6 +67,9 @@ enum Command {
     /// The part of the soak that runs in the lab.
     #[command(name = soak::INSIDE_COMMAND, hide = true)]
     SoakInside(soak::SoakArgs),
+    /// The part of the faults that runs in the lab or a VM.
+    #[command(name = faults::INSIDE_COMMAND, hide = true)]
+    FaultsInside(faults::InsideArgs),
     /// The part of the tests that runs in the lab.
     #[command(name = test::INSIDE_COMMAND, hide = true)]
     TestInside { hoptrace: PathBuf, binaries: Vec<PathBuf> },
@@ -77,6 +83,7 @@ fn main() -> ExitCode {
         Command::Test(args) => test::run(&args),
         Command::Bench(command) => bench::run(&command),
         Command::Soak(args) => soak::run(&args),
+        Command::Faults(args) => faults::run(&args),
         Command::Demo => demo::run(),
         Command::Lab(command) => lab::run(command),
         Command::Vm(args) => vm::run(args),
@@ -84,6 +91,7 @@ fn main() -> ExitCode {
         Command::LabStage { args } => sandbox::run_stage(&args, &progress::step),
         Command::DemoInside { hoptrace } => demo::run_inside(&hoptrace),
         Command::SoakInside(args) => soak::run_inside(&args),
+        Command::FaultsInside(args) => faults::run_inside(&args),
         Command::TestInside { hoptrace, binaries } => test::run_inside(&hoptrace, &binaries),
     };
     result.unwrap_or_else(|error| {

@@ -45,6 +45,7 @@ pub use description::{Guest, LAB_ENV, Lab, Wire};
 pub(crate) use image::AGENT;
 pub use image::GuestImage;
 pub use sandbox::{Folders, Runner, Session};
+pub(crate) use traffic::Pace;
 pub use traffic::{EchoReport, Flood, FloodReport, SinkReport, TcpSink, UdpSink};
 pub use trap::Trap;
 

@@ -1,0 +1,105 @@
+//! A fault.
+
+use anyhow::Result;
+
+use super::{Direction, Expected, Scene};
+use crate::lab::Trap;
+
+/// A fault, the traffic that runs into it, and what must be reported.
+#[derive(Debug)]
+pub struct Fault {
+    /// What it is called in tables and by `--only`.
+    pub name: &'static str,
+    /// Where it can run.
+    pub place: Place,
+    /// When it is injected.
+    pub moment: Moment,
+    /// Whose packets it spares.
+    pub innocent: Innocent,
+    /// The trace's filter: what the fault's packets and the innocent ones have in common.
+    pub filter: &'static str,
+    /// Injects it; dropping the traps, the last one first, takes it away.
+    pub inject: fn(&Scene<'_>) -> Result<Vec<Trap>>,
+    /// Sends into it; says how many packets it took.
+    pub traffic: fn(&Scene<'_>) -> Result<Toll>,
+    /// What must be reported, by direction.
+    pub expected: &'static [Expected],
+}
+
+/// Where a fault can run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// Wherever the lab is.
+    Anywhere,
+    /// Where Open vSwitch forwards in the kernel and guests are namespaces: in a test VM.
+    KernelDatapath,
+}
+
+/// When a fault is injected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Moment {
+    /// While the trace runs, and innocent packets went through before it.
+    WhileTracing,
+    /// Before the trace, so that the datapath has learned its flows: the first packet of a flow is a miss, and has a fate
+    /// of its own.
+    BeforeTrace,
+}
+
+/// Whose packets get through beside a fault, all of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Innocent {
+    /// The same guest's, to other ports.
+    SameGuest,
+    /// Those of another guest on the same network.
+    OtherGuest,
+    /// Nobody's.
+    Nobody,
+}
+
+/// What ran into a fault.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Toll {
+    egress: Ran,
+    ingress: Ran,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Ran {
+    /// Packets that entered the path, beside the innocent ones.
+    pub(super) entered: u64,
+    /// Of those: packets that the fault took, by a witness that is not the tracer.
+    pub(super) taken: u64,
+}
+
+impl Toll {
+    /// Both directions: every packet was taken.
+    #[must_use]
+    pub const fn all(each: u64) -> Self {
+        let ran = Ran { entered: each, taken: each };
+        Self { egress: ran, ingress: ran }
+    }
+
+    /// One direction.
+    #[must_use]
+    pub fn of(direction: Direction, entered: u64, taken: u64) -> Self {
+        Self::default().and(direction, entered, taken)
+    }
+
+    /// The same with another direction.
+    #[must_use]
+    pub const fn and(mut self, direction: Direction, entered: u64, taken: u64) -> Self {
+        let ran = Ran { entered, taken };
+        match direction {
+            Direction::Egress => self.egress = ran,
+            Direction::Ingress => self.ingress = ran,
+        }
+        self
+    }
+
+    pub(super) const fn get(&self, direction: Direction) -> Ran {
+        match direction {
+            Direction::Egress => self.egress,
+            Direction::Ingress => self.ingress,
+        }
+    }
+}

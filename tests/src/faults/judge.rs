@@ -1,0 +1,136 @@
+//! Holding a report against what was to be reported.
+
+use serde_json::Value;
+
+use super::{Case, Direction, Outcome, Why, fault::Ran};
+
+/// Which of the ledger's entries must be nought, whatever the fault.
+const NEVER: [&str; 8] =
+    ["joined_midway", "in_flight", "evicted", "ambiguous", "untracked", "unparsed", "merged", "split"];
+
+/// Fills in what the report says about a direction, and whether that is true.
+pub(super) fn judge(
+    case: &mut Case,
+    report: &Value,
+    direction: Direction,
+    outcome: Outcome,
+    ran: Ran,
+    innocent: u64,
+    kernel: (u32, u32),
+) {
+    let none = Value::Null;
+    let found = report.pointer(&format!("/directions/{}", direction.name())).unwrap_or(&none);
+    let drops: &[Value] = found.get("drops").and_then(Value::as_array).map_or(&[], Vec::as_slice);
+    let text = |value: &Value, key: &str| value.get(key).and_then(Value::as_str).map(str::to_owned);
+    let number = |value: &Value, key: &str| value.get(key).and_then(Value::as_u64).unwrap_or(u64::MAX);
+    if let Some(most) = drops.iter().max_by_key(|drop| number(drop, "count")) {
+        case.blamed_after = text(most, "after");
+        case.reason = text(most, "reason").map(|reason| match text(most, "subsystem") {
+            Some(subsystem) => format!("{subsystem}: {reason}"),
+            None => reason,
+        });
+        case.counted = number(most, "count");
+    }
+    case.injected = ran.taken;
+    let ledger = found.get("ledger").unwrap_or(&none);
+    let mut wrong = Vec::new();
+    let mut check = |is_right: bool, what: String| {
+        if !is_right {
+            wrong.push(what);
+        }
+    };
+    match outcome {
+        Outcome::Dies { after, cause } => {
+            let expected = match cause.on(kernel) {
+                Why::Lost => None,
+                Why::Core(name) => Some(name.to_owned()),
+                Why::Ovs(name) => Some(format!("openvswitch: {name}")),
+            };
+            let words = format!("{} after {after}, {}", ran.taken, expected.as_deref().unwrap_or("lost"));
+            check(ran.taken > 0, "the fault took no packet".to_owned());
+            check(
+                drops.len() == 1
+                    && case.blamed_after.as_deref() == Some(after)
+                    && case.counted == ran.taken
+                    && case.reason == expected,
+                format!("{} instead of {words}", listed(drops)),
+            );
+        }
+        Outcome::Survives => check(drops.is_empty(), format!("{} instead of nothing", listed(drops))),
+    }
+    let entered = innocent + ran.entered;
+    check(
+        number(ledger, "entered") == entered && number(ledger, "completed") == entered - ran.taken,
+        format!("not {entered} entered, {} completed: {ledger}", entered - ran.taken),
+    );
+    check(ledger.get("balanced") == Some(&Value::Bool(true)), format!("not balanced: {ledger}"));
+    for name in NEVER {
+        check(number(ledger, name) == 0, format!("{name}: {ledger}"));
+    }
+    case.correct = wrong.is_empty();
+    case.wrong = (!wrong.is_empty()).then(|| wrong.join("; "));
+}
+
+fn listed(drops: &[Value]) -> String {
+    let each = drops.iter().map(|drop| {
+        let of = |key: &str| drop.get(key).cloned().unwrap_or_default();
+        format!("{} after {}, {} in {}", of("count"), of("after"), of("reason"), of("location"))
+    });
+    if drops.is_empty() { "nothing".to_owned() } else { each.collect::<Vec<_>>().join(" and ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::super::{Case, Cause, Direction, Outcome, Why, fault::Ran};
+    use super::judge;
+
+    const DIES: Outcome =
+        Outcome::Dies { after: "tap", cause: Cause(&[((6, 1), Why::Core("NETFILTER_DROP"))]) };
+
+    fn report(drops: &Value, completed: u64, ambiguous: u64) -> Value {
+        json!({"directions": {"egress": {"drops": drops, "ledger": {
+            "entered": 30, "completed": completed, "balanced": true, "ambiguous": ambiguous,
+            "joined_midway": 0, "in_flight": 0, "evicted": 0, "untracked": 0, "unparsed": 0, "merged": 0, "split": 0,
+        }}}})
+    }
+
+    fn judged(report: &Value, outcome: Outcome, taken: u64) -> Case {
+        let mut case = Case::new("x", "6.1.0", "egress");
+        let ran = Ran { entered: 10, taken };
+        judge(&mut case, report, Direction::Egress, outcome, ran, 20, (6, 1));
+        case
+    }
+
+    fn drop(after: &str, reason: &str, count: u64) -> Value {
+        json!({"after": after, "reason": reason, "subsystem": null, "location": "f+0x1", "count": count})
+    }
+
+    #[test]
+    fn what_is_true_is_correct() {
+        let case = judged(&report(&json!([drop("tap", "NETFILTER_DROP", 10)]), 20, 0), DIES, 10);
+        assert!(case.correct, "{case:?}");
+        assert_eq!((case.counted, case.blamed_after.as_deref()), (10, Some("tap")));
+        assert!(judged(&report(&json!([]), 30, 0), Outcome::Survives, 0).correct);
+    }
+
+    #[test]
+    fn anything_else_is_wrong() {
+        let right = drop("tap", "NETFILTER_DROP", 10);
+        for (what, report) in [
+            ("hook", report(&json!([drop("qvb", "NETFILTER_DROP", 10)]), 20, 0)),
+            ("reason", report(&json!([drop("tap", "NO_SOCKET", 10)]), 20, 0)),
+            ("count", report(&json!([drop("tap", "NETFILTER_DROP", 9)]), 20, 0)),
+            ("more", report(&json!([right, drop("nic", "NO_SOCKET", 1)]), 20, 0)),
+            ("ledger", report(&json!([right]), 19, 0)),
+            ("ambiguous", report(&json!([right]), 20, 1)),
+            ("nothing", report(&json!([]), 20, 0)),
+        ] {
+            let case = judged(&report, DIES, 10);
+            assert!(!case.correct && case.wrong.is_some(), "{what}");
+        }
+        assert!(!judged(&report(&json!([right]), 20, 0), Outcome::Survives, 0).correct);
+        assert!(!judged(&report(&json!([]), 30, 0), DIES, 0).correct, "a fault that takes nothing");
+    }
+}

@@ -1,0 +1,179 @@
+//! What a fault meets: the lab, the guest that is traced and the one that is not, and traffic.
+
+use std::net::UdpSocket;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+
+use super::Toll;
+use crate::exec::run;
+use crate::lab::{Guest, Lab, Pace, Trap};
+use crate::payload;
+
+/// Port of packets that are to die.
+pub(super) const DOOMED_PORT: u16 = 4444;
+/// Packets that are to die, per direction.
+pub(super) const DOOMED: u64 = 100;
+/// Port on the wire that innocent packets go to.
+const WIRE_PORT: u16 = 5009;
+/// Payload of a packet, in bytes.
+pub(super) const PAYLOAD_BYTES: usize = 64;
+/// Between two doomed packets: they shall not overflow a queue by themselves.
+pub(super) const PACE: Duration = Duration::from_micros(200);
+/// Innocent packets go in so many turns with the doomed ones.
+const TURNS: u64 = 4;
+/// How long the datapath may take to learn its flows.
+const LEARNING_LIMIT: Duration = Duration::from_secs(20);
+
+/// The lab as faults see it.
+#[derive(Debug)]
+pub struct Scene<'a> {
+    /// The lab.
+    pub lab: &'a Lab,
+    /// The guest that is traced.
+    pub guest: &'a Guest,
+    /// Another one on the same network.
+    pub other: &'a Guest,
+    /// Version of the running kernel.
+    pub kernel: (u32, u32),
+}
+
+impl<'a> Scene<'a> {
+    pub(super) fn new(lab: &'a Lab) -> Result<Self> {
+        let [guest, other, ..] = lab.guests.as_slice() else { anyhow::bail!("the lab has no two guests") };
+        Ok(Self { lab, guest, other, kernel: kernel_version()? })
+    }
+
+    /// Whether Open vSwitch forwards in the kernel.
+    #[must_use]
+    pub fn has_kernel_datapath(&self) -> bool {
+        self.lab.datapath == "system"
+    }
+
+    /// A fault set and taken away by shell commands, in which `$tap`, `$qbr`, `$qvb`, `$qvo`, `$nic` are the guest's
+    /// interfaces, `$ip`, `$mac` its addresses, `$id` its port's first ten characters and `$port` the doomed port.
+    pub(super) fn trap(&self, set: &str, remove: &str) -> Result<Trap> {
+        let prelude = self.prelude();
+        let script = |text: &str| format!("{prelude}\n{text}");
+        Trap::set("sh", &["-ec", &script(set)], &["-ec", &script(remove)])
+    }
+
+    /// What a shell command with the same variables says.
+    pub(super) fn shell(&self, command: &str) -> Result<String> {
+        run("sh", &["-ec", &format!("{}\n{command}", self.prelude())])
+    }
+
+    /// The number that a shell command says.
+    pub(super) fn number(&self, command: &str) -> Result<u64> {
+        let said = self.shell(command)?;
+        said.trim().parse().with_context(|| format!("`{command}` says {said:?}, not a number"))
+    }
+
+    /// The same once two answers in a row agree: what was sent has met its fate.
+    pub(super) fn settled(&self, command: &str) -> Result<u64> {
+        let mut last = self.number(command)?;
+        loop {
+            let next = self.number(command)?;
+            if next == last {
+                return Ok(next);
+            }
+            last = next;
+        }
+    }
+
+    fn prelude(&self) -> String {
+        let guest = self.guest;
+        let id: String = guest.port_id.chars().take(10).collect();
+        let pid = guest.nic_pid.map(|pid| pid.to_string()).unwrap_or_default();
+        format!(
+            "PATH=$PATH:/usr/sbin:/sbin tap={} qbr={} qvb={} qvo={} nic={} ip={} mac={} id={id} port={DOOMED_PORT} \
+             guest={} guest_nic={pid} wire={} wire_ip={} other_qvo={}",
+            guest.tap,
+            guest.qbr,
+            guest.qvb,
+            guest.qvo,
+            self.lab.nic,
+            guest.ipv4,
+            guest.mac,
+            guest.netns.as_deref().unwrap_or_default(),
+            self.lab.wire.netns,
+            self.lab.wire.ipv4,
+            self.other.qvo,
+        )
+    }
+
+    /// `count` packets of the guest to the doomed port of the wire.
+    pub(super) fn send_out(&self, count: u64, size_bytes: usize, pace: Duration) -> Result<()> {
+        let sent = self.guest.send_udp((self.lab.wire.ipv4.into(), DOOMED_PORT), count, size_bytes, pace)?;
+        ensure!(sent.sent == count, "the guest sent {} of {count}", sent.sent);
+        Ok(())
+    }
+
+    /// `count` packets of the wire to the doomed port of the guest. What the guest answers does not stop the sender.
+    pub(super) fn send_in(&self, count: u64, size_bytes: usize, pace: Duration) -> Result<()> {
+        let to = (self.guest.ipv4, DOOMED_PORT);
+        self.lab.in_wire(|| {
+            let socket = UdpSocket::bind("0.0.0.0:0").context("bind on the wire")?;
+            let (run_tag, mut pace) = (payload::new_run_tag(), Pace::new(pace));
+            for sequence in 0..count {
+                pace.wait();
+                socket.send_to(&payload::encode(sequence, run_tag, size_bytes), to).context("send")?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Innocent packets of a guest, each of which arrives.
+    pub(super) fn innocent(&self, guest: &Guest, each: u64) -> Result<()> {
+        self.lab.wire_udp_exact(guest, each, PAYLOAD_BYTES).context("an innocent packet died")?;
+        let arrived = self.lab.guest_udp_exact(guest, WIRE_PORT, each, PAYLOAD_BYTES)?;
+        ensure!(arrived.datagrams == each, "innocent packets died: {arrived:?}");
+        Ok(())
+    }
+
+    /// Sends [`DOOMED`] packets each way, all of which die.
+    pub(super) fn both_ways(&self) -> Result<Toll> {
+        self.both_ways_of(PAYLOAD_BYTES)
+    }
+
+    /// As [`Scene::both_ways`], with so large a payload.
+    pub(super) fn both_ways_of(&self, size_bytes: usize) -> Result<Toll> {
+        let sink = self.lab.wire_udp_sink(DOOMED_PORT)?;
+        for _ in 0..TURNS {
+            self.send_in(DOOMED / TURNS, size_bytes, PACE)?;
+            self.send_out(DOOMED / TURNS, size_bytes, PACE)?;
+        }
+        let through = sink.finish(0, Duration::ZERO)?;
+        ensure!(through.datagrams == 0, "the fault let {} packets through", through.datagrams);
+        Ok(Toll::all(DOOMED))
+    }
+
+    /// Sends until the datapath knows a flow for whatever comes: no packet of a whole turn is a miss.
+    pub(super) fn teach_datapath(&self, send: impl Fn(&Self) -> Result<()>) -> Result<()> {
+        let began = Instant::now();
+        loop {
+            let before = self.misses()?;
+            send(self)?;
+            if self.misses()? == before {
+                return Ok(());
+            }
+            ensure!(began.elapsed() < LEARNING_LIMIT, "the datapath does not learn its flows");
+        }
+    }
+
+    fn misses(&self) -> Result<u64> {
+        // A datapath that is asked twice without a change in between has settled.
+        self.shell("ovs-appctl revalidator/wait")?;
+        self.number("ovs-appctl dpctl/show | sed -n 's/.*missed:\\([0-9]*\\).*/\\1/p'")
+    }
+}
+
+fn kernel_version() -> Result<(u32, u32)> {
+    let name = rustix::system::uname();
+    let release = name.release().to_string_lossy();
+    let mut parts = release.split(['.', '-']).map(str::parse);
+    match (parts.next(), parts.next()) {
+        (Some(Ok(major)), Some(Ok(minor))) => Ok((major, minor)),
+        _ => anyhow::bail!("the kernel's release is {release}"),
+    }
+}
