@@ -29,7 +29,8 @@ const INNOCENT: u64 = 100;
 
 /// Sends into the trap from both sides, with innocent traffic beside it, and gives the report.
 fn trace_doomed(lab: &Lab, guest: &Guest, command: &str) -> Result<Value> {
-    let tracer = Tracer::start(&[command, &guest.port_id, "--json"])?;
+    // An upcall of Open vSwitch can take more than a second on an emulated machine.
+    let tracer = Tracer::start(&[command, &guest.port_id, "--timeout", "4s", "--json"])?;
     let sink = lab.wire_udp_sink(DOOMED_PORT)?;
     lab.wire_udp_flood((guest.ipv4, DOOMED_PORT).into(), DOOMED, 64, Duration::from_millis(1))?;
     let sent = guest.send_udp((lab.wire.ipv4.into(), DOOMED_PORT), DOOMED, 64, Duration::from_millis(1))?;
@@ -54,9 +55,9 @@ enum Cause {
 fn assert_died(report: &Value, direction: &str, after: &str, cause: Cause) -> Result<()> {
     let found = &report["directions"][direction];
     let drops = found["drops"].as_array().context("no drops")?;
-    ensure!(drops.len() == 1, "{direction}: {drops:?}");
+    ensure!(drops.len() == 1, "{direction}: {found}");
     let drop = &drops[0];
-    ensure!(drop["after"] == after && drop["count"] == DOOMED, "{direction}: {drop}");
+    ensure!(drop["after"] == after && drop["count"] == DOOMED, "{direction}: {found}");
     ensure!(drop["first_ns"].as_u64() < drop["last_ns"].as_u64(), "{direction}: {drop}");
     let (lost, dropped) = match cause {
         Cause::Lost => {
@@ -125,6 +126,17 @@ fn teach_the_datapath(lab: &Lab, guest: &Guest) -> Result<Trap> {
     }
 }
 
+/// The first kernel whose Open vSwitch says that, and why, it drops; older ones free such packets as if all were well.
+const OVS_REASONS: (u32, u32) = (6, 6);
+
+/// The running kernel's version.
+fn kernel() -> Result<(u32, u32)> {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease")?;
+    let mut numbers = release.split('.').map(str::parse);
+    let mut next = || numbers.next().context("no number")?.context("no version");
+    Ok((next()?, next()?))
+}
+
 #[test]
 #[ignore = "needs the lab or a VM: cargo xtask test"]
 fn an_openflow_drop_rule_ends_packets_after_qvo_and_after_the_nic() -> Result<()> {
@@ -138,8 +150,9 @@ fn an_openflow_drop_rule_ends_packets_after_qvo_and_after_the_nic() -> Result<()
     let report = trace_doomed(&lab, guest, "trace")?;
     // Where vswitchd itself drops, the kernel has no reason. Its own copies of the frames it drops all the time: that
     // must not be taken for one.
+    let names_its_reasons = kernel()? >= OVS_REASONS;
     let cause = |bridge| match lab.datapath.as_str() {
-        "system" => Cause::Dropped(Some("openvswitch"), "LAST_ACTION", bridge),
+        "system" if names_its_reasons => Cause::Dropped(Some("openvswitch"), "LAST_ACTION", bridge),
         _ => Cause::Lost,
     };
     assert_died(&report, "egress", "qvo", cause("br-int"))?;

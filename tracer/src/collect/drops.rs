@@ -3,7 +3,7 @@
 mod names;
 mod sites;
 
-use std::collections::BTreeMap;
+use std::{cell::RefCell, collections::BTreeMap};
 
 use aya::maps::MapData;
 use hoptrace_common::{drops::Example, inflight::Ended};
@@ -29,7 +29,7 @@ struct Row {
 #[derive(Debug)]
 pub(super) struct Drops {
     sites: Sites,
-    names: Names,
+    names: RefCell<Names>,
     clock: WallClock,
     timeout_ns: u64,
     /// Packets that were not seen again; those dropped behind their last hook the kernel's side counts.
@@ -51,7 +51,7 @@ impl Drops {
     pub(super) fn new(sites: &MapData, frees: &MapData, timeout_ns: u64) -> Result<Self, CollectError> {
         Ok(Self {
             sites: Sites::new(sites, frees)?,
-            names: Names::default(),
+            names: RefCell::default(),
             clock: WallClock::new(),
             timeout_ns,
             rows: BTreeMap::new(),
@@ -76,8 +76,6 @@ impl Drops {
                 row.example.get_or_insert(*example);
             }
         });
-        let causes = self.rows.keys().filter_map(|(_, _, cause)| *cause);
-        self.names.learn(causes);
     }
 
     fn ended(&mut self, packet: &Ended) {
@@ -100,13 +98,16 @@ impl Drops {
         }
     }
 
-    /// The packets of `direction` that died, in path order, those without a reason last. `label` names the hooks.
+    /// The packets of `direction` that died, in path order, those without a reason last. `label` names the hooks. New
+    /// causes are looked up here and not while packets are followed: on a slow machine that takes seconds.
     pub(super) fn of(&self, direction: Direction, label: impl Fn(usize) -> String) -> Vec<Drop> {
+        let mut names = self.names.borrow_mut();
+        names.learn(self.rows.keys().filter_map(|(_, _, cause)| *cause));
         let own = self.rows.iter().filter(|((of, ..), _)| *of == direction.index());
         let mut drops: Vec<_> = own
             .map(|((of, hook, cause), row)| {
                 let done = cause.map_or(0, |cause| self.sites.done_of(*of, *hook, cause));
-                let name = cause.map(|cause| self.names.of(cause));
+                let name = cause.map(|cause| names.of(cause));
                 let drop = Drop {
                     after: label(usize::from(*hook)),
                     reason: name.as_ref().and_then(|name| name.reason.clone()),

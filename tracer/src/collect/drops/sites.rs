@@ -44,14 +44,20 @@ impl Sites {
 
     /// The sites in use: index, and a copy.
     fn used(&self) -> impl Iterator<Item = (u32, DropSite)> {
-        (0..self.sites.len())
-            .filter_map(|index| Some((index, self.sites.read(index)?)))
-            .filter(|(_, site)| site.state == DropSite::READY)
+        (0..self.sites.len()).filter_map(|index| Some((index, self.ready(index)?)))
+    }
+
+    /// The site at `index`, if it is in use. Most are not: of those nothing else is read.
+    fn ready(&self, index: u32) -> Option<DropSite> {
+        let site = self.sites.at(index)?;
+        // SAFETY: inside the mapping and aligned.
+        let state = unsafe { (&raw const (*site).state).read_volatile() };
+        if state == DropSite::READY { self.sites.read(index) } else { None }
     }
 
     /// What the site at `index` stands for.
     pub(super) fn cause(&self, index: u32) -> Option<Cause> {
-        self.sites.read(index).filter(|site| site.state == DropSite::READY).map(|site| cause_of(&site))
+        self.ready(index).map(|site| cause_of(&site))
     }
 
     /// What was dropped behind a last hook so far.
@@ -97,7 +103,7 @@ impl Sites {
 
     /// The example of a site, if it is this packet: so the packet did die there.
     pub(super) fn confirm(&self, index: u32, packet: &Ended) -> Option<Example> {
-        let site = self.sites.read(index)?;
+        let site = self.ready(index)?;
         let example = site.examples.get(usize::from(packet.control.direction()))?;
         (example.state == Example::PROVISIONAL && example.key == packet.key).then_some(*example)
     }

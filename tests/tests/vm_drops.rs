@@ -1,0 +1,67 @@
+//! Drops that need modules of the kernel.
+
+#![allow(
+    clippy::indexing_slicing,
+    clippy::expect_used,
+    reason = "a panic is a failed test; a JSON value that is missing reads as null"
+)]
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use hoptrace_tests::{
+    Tracer,
+    lab::{Lab, Trap},
+};
+
+const DOOMED: u64 = 200;
+const DOOMED_PORT: u16 = 4444;
+const INNOCENT: u64 = 100;
+
+/// A queue of the NIC that takes nothing, for packets to this port alone.
+fn full_queue(nic: &str) -> Result<[Trap; 3]> {
+    let tc = |set: &str, remove: &str| {
+        let (set, remove) = (set.replace("NIC", nic), remove.replace("NIC", nic));
+        let words = |text| str::split_whitespace(text).collect::<Vec<_>>();
+        Trap::set("tc", &words(&set), &words(&remove))
+    };
+    let bands = tc("qdisc add dev NIC root handle 1: prio", "qdisc del dev NIC root")?;
+    let band = tc("qdisc add dev NIC parent 1:3 handle 30: netem loss 100%", "qdisc del dev NIC parent 1:3")?;
+    let filter = format!(
+        "filter add dev NIC parent 1: protocol ip prio 1 u32 match ip dport {DOOMED_PORT} 0xffff flowid 1:3"
+    );
+    // Dropped in this order: what is inside first.
+    Ok([tc(&filter, "filter del dev NIC parent 1:")?, band, bands])
+}
+
+#[test]
+#[ignore = "needs a VM: cargo xtask test --vm"]
+fn the_queue_of_the_nic_is_named() -> Result<()> {
+    let lab = Lab::from_env()?;
+    let guest = lab.guest("yjwang-test-1")?;
+    let _full = full_queue(&lab.nic)?;
+    let tracer = Tracer::start(&["drops", &guest.port_id, "--timeout", "4s", "--json"])?;
+    let sink = lab.wire_udp_sink(DOOMED_PORT)?;
+    let sent = guest.send_udp((lab.wire.ipv4.into(), DOOMED_PORT), DOOMED, 64, Duration::from_millis(1))?;
+    ensure!(sent.sent == DOOMED, "{sent:?}");
+    let ping = lab.wire("ping", ["-q", "-c", "100", "-i", "0.01", &guest.ipv4.to_string()]).output()?;
+    ensure!(ping.status.success(), "{}", String::from_utf8_lossy(&ping.stdout));
+    let through = sink.finish(0, Duration::ZERO)?;
+    ensure!(through.datagrams == 0, "the queue let {} datagrams through", through.datagrams);
+    let report = tracer.finish()?;
+
+    let egress = &report["directions"]["egress"];
+    let drops = egress["drops"].as_array().context("no drops")?;
+    ensure!(drops.len() == 1, "{egress}");
+    let drop = &drops[0];
+    ensure!(drop["after"] == "nic" && drop["reason"] == "QDISC_DROP" && drop["count"] == DOOMED, "{egress}");
+    ensure!(drop["example"]["destination_port"] == DOOMED_PORT, "{drop}");
+    let advice = drop["advice"].as_str().context("no advice")?;
+    ensure!(advice.contains(&format!("tc -s qdisc show dev {}", lab.nic)), "{advice}");
+    let ledger = &egress["ledger"];
+    ensure!(ledger["balanced"] == true && ledger["dropped"] == DOOMED && ledger["lost"] == 0, "{ledger}");
+    ensure!(ledger["completed"].as_u64() >= Some(INNOCENT), "{ledger}");
+    let ingress = &report["directions"]["ingress"];
+    ensure!(ingress["drops"].as_array().is_some_and(Vec::is_empty), "{ingress}");
+    Ok(())
+}
