@@ -2,12 +2,13 @@
 
 use std::{
     io::{BufRead as _, BufReader, Read as _},
-    process::{Child, ChildStderr, ChildStdout, ExitStatus, Stdio},
+    process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio},
     thread::JoinHandle,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result, bail, ensure};
+use rustix::pipe::fcntl_setpipe_size;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
@@ -15,6 +16,9 @@ use crate::hoptrace;
 
 /// The word its first line on stderr begins with once packets are admitted.
 const READY: &str = "tracing ";
+
+/// The limit that Linux sets (`fs.pipe-max-size`) unless told otherwise.
+const PIPE_BYTES: usize = 1 << 20;
 
 /// A running `hoptrace trace` or `hoptrace packets`.
 #[derive(Debug)]
@@ -47,7 +51,7 @@ pub struct Ended {
     pub status: ExitStatus,
     /// What it printed, unless it was started with [`Tracer::start_counting`].
     pub stdout: Vec<u8>,
-    /// How many lines that was.
+    /// How many lines it printed, if it was.
     pub lines: u64,
     /// What it said after it was ready.
     pub stderr: String,
@@ -81,7 +85,8 @@ impl Tracer {
         let mut running = Running(child);
         let child = &mut running.0;
         let mut stderr = BufReader::new(child.stderr.take().context("no stderr")?);
-        let stdout = drain(child.stdout.take().context("no stdout")?, keep);
+        let stdout = child.stdout.take().context("no stdout")?;
+        let stdout = if keep { drain(stdout) } else { count(stdout)? };
         let mut notes = Vec::new();
         loop {
             let mut line = String::new();
@@ -144,21 +149,26 @@ struct Printed {
     lines: u64,
 }
 
-#[allow(clippy::naive_bytecount, reason = "a crate of its own for one count in tests is too much")]
-fn drain(mut stdout: ChildStdout, keep: bool) -> JoinHandle<Printed> {
+fn drain(mut stdout: ChildStdout) -> JoinHandle<Printed> {
     std::thread::spawn(move || {
-        let mut printed = Printed::default();
-        let mut buffer = vec![0; 256 << 10];
+        let mut bytes = Vec::new();
         // What could be read before an error is all there is.
-        while let Ok(length @ 1..) = stdout.read(&mut buffer) {
-            let bytes = buffer.get(..length).unwrap_or_default();
-            printed.lines += bytes.iter().filter(|byte| **byte == b'\n').count() as u64;
-            if keep {
-                printed.stdout.extend_from_slice(bytes);
-            }
-        }
-        printed
+        let _ = stdout.read_to_end(&mut bytes);
+        Printed { stdout: bytes, lines: 0 }
     })
+}
+
+/// Has another program count: this one may be built without optimisation. The pipe between them is as large as pipes get
+/// by default, so that on a busy machine the tracer does not wait for the counter's turn after every few lines.
+fn count(stdout: ChildStdout) -> Result<JoinHandle<Printed>> {
+    fcntl_setpipe_size(&stdout, PIPE_BYTES).context("enlarge the pipe from hoptrace")?;
+    let counter =
+        Command::new("wc").arg("-l").stdin(stdout).stdout(Stdio::piped()).spawn().context("run wc")?;
+    Ok(std::thread::spawn(move || {
+        let ended = counter.wait_with_output().ok();
+        let said = ended.map(|output| String::from_utf8_lossy(&output.stdout).trim().parse());
+        Printed { stdout: Vec::new(), lines: said.and_then(Result::ok).unwrap_or(0) }
+    }))
 }
 
 fn drain_text(mut stderr: BufReader<ChildStderr>) -> JoinHandle<String> {

@@ -15,7 +15,7 @@ pub struct LedgerFlood {
     pub sent: u64,
     /// Datagrams that the receiver on the wire has read.
     pub arrived: u64,
-    /// Packets per second.
+    /// Packets sent per second.
     pub per_second: f64,
     /// Every packet's whereabouts.
     pub account: Account,
@@ -41,7 +41,7 @@ pub fn ledger_flood(lab: &Lab, packets: u64) -> Result<LedgerFlood> {
     Ok(LedgerFlood {
         sent: flood.sent,
         arrived: flood.arrived,
-        per_second: flood.per_second().round(),
+        per_second: flood.sent_per_second().round(),
         account,
         not_in_ledger: account.tap_received.abs_diff(account.entered),
         cpu_pct: 100.0 * cpu_after.saturating_sub(cpu_before).as_secs_f64() / flood.elapsed.as_secs_f64(),

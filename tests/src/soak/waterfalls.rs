@@ -4,6 +4,7 @@ use anyhow::{Context as _, Result, ensure};
 use rustix::process::Signal;
 use serde::Serialize;
 
+use super::process::ProcessUse;
 use crate::Tracer;
 use crate::lab::Lab;
 
@@ -22,6 +23,8 @@ pub struct Waterfalls {
     pub printed: u64,
     /// Records for which there was no room in the ring, as `hoptrace` says.
     pub ring_lost: u64,
+    /// CPU that hoptrace got while it flooded, in percent of one core: where it is little, others had it.
+    pub cpu_pct: f64,
 }
 
 /// Floods `packets` datagrams, `per_second` of them, past `hoptrace packets`, which prints every one.
@@ -31,7 +34,9 @@ pub struct Waterfalls {
 pub fn waterfalls(lab: &Lab, packets: u64, per_second: Option<u64>) -> Result<Waterfalls> {
     let guest = lab.guests.first().context("the lab has no guest")?;
     let tracer = Tracer::start_counting(&["packets", &guest.port_id, "--jsonl"])?;
+    let cpu_before = ProcessUse::of(tracer.pid())?.cpu;
     let flood = lab.flood(guest, packets, per_second)?;
+    let cpu = ProcessUse::of(tracer.pid())?.cpu.saturating_sub(cpu_before);
     tracer.signal(Signal::INT)?;
     let ended = tracer.wait()?;
     ensure!(ended.status.success(), "{}: {}", ended.status, ended.stderr);
@@ -40,11 +45,12 @@ pub fn waterfalls(lab: &Lab, packets: u64, per_second: Option<u64>) -> Result<Wa
     let ring_lost = number_before(words, " packets are missing here").unwrap_or(0);
     let outcome = Waterfalls {
         wanted_per_second: per_second,
-        per_second: flood.per_second().round(),
+        per_second: flood.sent_per_second().round(),
         sent: flood.sent,
         completed,
         printed: ended.lines,
         ring_lost,
+        cpu_pct: (1000.0 * cpu.as_secs_f64() / flood.elapsed.as_secs_f64()).round() / 10.0,
     };
     ensure!(completed == packets, "not every packet completed its way: {outcome:?} {words}");
     ensure!(outcome.printed + ring_lost == completed, "packets are unaccounted for: {outcome:?} {words}");

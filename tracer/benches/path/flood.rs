@@ -24,6 +24,9 @@ const CONTENDERS: [(&str, Contender); 8] = [
 pub(crate) struct Figures {
     pub(crate) name: &'static str,
     contender: Contender,
+    pub(crate) sent: u64,
+    /// Of them those that the receiver read; the others found no room in its socket.
+    pub(crate) arrived: u64,
     pub(crate) per_second: Vec<f64>,
     pub(crate) per_cpu_second: Vec<f64>,
 }
@@ -42,6 +45,8 @@ impl<'a> Bench<'a> {
         let figures = CONTENDERS.map(|(name, contender)| Figures {
             name,
             contender,
+            sent: 0,
+            arrived: 0,
             per_second: Vec::new(),
             per_cpu_second: Vec::new(),
         });
@@ -62,6 +67,8 @@ impl<'a> Bench<'a> {
             }
         }
         for (figures, floods) in self.figures.iter_mut().zip(&floods) {
+            figures.sent += floods.iter().map(|flood| flood.sent).sum::<u64>();
+            figures.arrived += floods.iter().map(|flood| flood.arrived).sum::<u64>();
             figures.per_second.push(mean_rate(floods, Flood::per_second));
             figures.per_cpu_second.push(mean_rate(floods, Flood::per_cpu_second));
         }
@@ -85,6 +92,7 @@ impl<'a> Bench<'a> {
 
     pub(crate) fn forget(&mut self) {
         for figures in &mut self.figures {
+            (figures.sent, figures.arrived) = (0, 0);
             figures.per_second.clear();
             figures.per_cpu_second.clear();
         }

@@ -69,6 +69,9 @@ struct Row {
     median_pps: f64,
     ratio_to_untraced: f64,
     ratio_to_clock: f64,
+    /// Datagrams of all rounds, and those of them that the receiver read.
+    sent: u64,
+    arrived: u64,
     /// Half the distance between the quartiles of the rounds.
     spread_pct: f64,
     /// Of the sender's CPU, which carries each packet all the way.
@@ -128,6 +131,8 @@ fn rows(bench: &flood::Bench<'_>) -> Result<Vec<Row>> {
     let (untraced, clock) = (figures_of("untraced")?, figures_of("clock")?);
     let row = |it: &flood::Figures| Row {
         name: it.name,
+        sent: it.sent,
+        arrived: it.arrived,
         median_pps: rounded(median(&it.per_second), 0),
         ratio_to_untraced: rounded(median_ratio(&it.per_second, &untraced.per_second), 3),
         ratio_to_clock: rounded(median_ratio(&it.per_second, &clock.per_second), 3),
@@ -173,6 +178,12 @@ fn show(output: &CommonOptions, rows: &[Row]) {
         output.show(&format!(
             "{name:20} {median_pps:9.0} {ratio_to_untraced:10.3} {ratio_to_clock:8.3} {spread_pct:7.1}%   \
              {cpu_ns:8.0} {cpu_untraced:10.3} {cpu_clock:8.3}"
+        ));
+    }
+    for row in rows.iter().filter(|row| row.arrived < row.sent) {
+        output.show(&format!(
+            "note: {}: the receiver read {} of {} datagrams: it is the bottleneck there",
+            row.name, row.arrived, row.sent
         ));
     }
     output.show(

@@ -48,6 +48,12 @@ impl Flood {
         rate(self.arrived, self.elapsed)
     }
 
+    /// Packets that were sent, and went the whole way, per second of wall time; the receiver may not have read them all.
+    #[must_use]
+    pub fn sent_per_second(&self) -> f64 {
+        rate(self.sent, self.elapsed)
+    }
+
     /// Packets that arrived per second that the sender had its CPU: what others take of the CPU does not count.
     #[must_use]
     pub fn per_cpu_second(&self) -> f64 {
