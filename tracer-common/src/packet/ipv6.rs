@@ -19,8 +19,10 @@ const AUTHENTICATION: u8 = 51;
 const DESTINATION: u8 = 60;
 const MOBILITY: u8 = 135;
 
-/// Identity: addresses, flow label, the protocol behind the extension headers, the fragment's id and offset, and the
-/// transport header unless this is a fragment's tail.
+/// Identity: addresses, flow label, the protocol behind the extension headers, and the transport header; of a fragment's
+/// tail its offset and first bytes instead. Not the fragment's id: a bridge whose firewall tracks connections puts
+/// fragments together, and when it takes them apart again at its other end it gives them a new one. So a first fragment
+/// has the identity of the whole packet.
 #[inline(always)]
 pub(super) fn parse<R: Reader>(reader: &R, l3_offset: u32) -> Result<Packet, ParseError> {
     let window = reader.window(l3_offset, IPV6_LEN).ok_or(ParseError::Truncated)?;
@@ -42,10 +44,12 @@ pub(super) fn parse<R: Reader>(reader: &R, l3_offset: u32) -> Result<Packet, Par
         l4_offset: reader.opaque(chain.l4_offset),
         l3_end: end(&window, l3_offset),
     };
-    // Nothing where there is no fragment header.
+    // Nothing for what is no fragment's tail.
     identity.add(position::FRAGMENT, chain.fragment);
     if packet.fragment_tail == 0 {
         transport::add(reader, &packet, &mut identity)?;
+    } else {
+        transport::body(reader, packet.l4_offset, packet.l3_end, &mut identity)?;
     }
     packet.identity = identity.finish();
     Ok(packet)
@@ -77,7 +81,7 @@ struct Chain {
     protocol: u8,
     fragment_tail: u8,
     l4_offset: u32,
-    /// Fragment id and offset, and a mark that tells them from no fragment at all.
+    /// The offset of a fragment's tail; 0 for anything else.
     fragment: u64,
 }
 
@@ -94,7 +98,7 @@ fn walk_extensions<R: Reader>(reader: &R, first: u8, offset: u32) -> Result<Chai
                 chain.protocol = window.u8(0);
                 if kind == FRAGMENT {
                     let offset = window.u16_be(2) >> 3;
-                    chain.fragment = u64::from(window.u32(4)) | (u64::from(offset) << 32) | (1 << 63);
+                    chain.fragment = u64::from(offset);
                     chain.fragment_tail = u8::from(offset != 0);
                     EXTENSION_MIN_LEN
                 } else if kind == AUTHENTICATION {

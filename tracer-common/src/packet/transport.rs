@@ -135,7 +135,12 @@ fn tcp<R: Reader>(reader: &R, packet: &Packet, identity: &mut Identity) -> Resul
 
 /// Up to 16 bytes from `start`, fewer when the IP packet ends before (what follows then is Ethernet padding).
 #[inline(always)]
-fn body<R: Reader>(reader: &R, start: u32, end: u32, identity: &mut Identity) -> Result<(), ParseError> {
+pub(super) fn body<R: Reader>(
+    reader: &R,
+    start: u32,
+    end: u32,
+    identity: &mut Identity,
+) -> Result<(), ParseError> {
     if start + 16 <= end {
         let window = reader.window(start, 16).ok_or(ParseError::Truncated)?;
         identity.add(position::BODY, window.u64(0));

@@ -137,7 +137,7 @@ fn ports_are_either_end() {
         assert!(!passes(with_ports(&[443, 444]), &packet));
         assert!(!passes(with_ports(&[0xbb01]), &packet), "the other byte order");
     }
-    assert!(passes(with_ports(&[0x0b59]), &v4(&sctp())));
+    assert!(passes(with_ports(&[0x0b59]), &v4(&sctp([0x0b, 0x59, 0x9c, 0x40], [9, 8, 7, 6], &payload(28)))));
     // Echo's type and code stand where ports would, and say nothing about them.
     assert!(!passes(with_ports(&[0x0800]), &v4(&echo(ICMP, 8, 1, 1))));
     assert!(!passes(with_ports(&[u16::from_be_bytes([11, 48])]), &v4(&other(&payload(20)))));

@@ -126,10 +126,10 @@ pub(crate) fn neighbour(kind: u8, target: [u8; 16]) -> Segment {
     icmp(ICMPV6, kind, 0, &rest, 20)
 }
 
-pub(crate) fn sctp() -> Segment {
+/// An SCTP packet: both ports, the verification tag, and chunks.
+pub(crate) fn sctp(ports: [u8; 4], tag: [u8; 4], chunks: &[u8]) -> Segment {
     let mut bytes = Bytes::default();
-    bytes.put(&[0x0b, 0x59, 0x9c, 0x40], Hashed).put(&[9, 8, 7, 6], Hashed).put(&[0xcc; 4], Free);
-    bytes.put_head(&payload(28), 16);
+    bytes.put(&ports, Hashed).put(&tag, Hashed).put(&[0xcc; 4], Free).put_head(chunks, 16);
     Segment { protocol: SCTP, bytes }
 }
 
@@ -220,7 +220,7 @@ impl Ipv6 {
         if self.fragment_offset == 0 {
             behind.append(&segment.bytes);
         } else {
-            behind.append(&segment.bytes.clone().not_covered());
+            behind.put_head(&segment.bytes.bytes, 16);
         }
 
         let mut bytes = Bytes::default();
@@ -243,7 +243,7 @@ impl Ipv6 {
             assert_eq!(len, 8);
             let [high, low] = (self.fragment_offset << 3 | 1).to_be_bytes();
             bytes.put(&[0], Structure).put(&[high], Hashed).put_bits(low, 0xf8, 0);
-            bytes.put(&[0xde, 0xad, 0xbe, 0xa7], Hashed);
+            bytes.put(&[0xde, 0xad, 0xbe, 0xa7], Free);
             return;
         }
         let words = if kind == AUTHENTICATION { len / 4 - 2 } else { len / 8 - 1 };
@@ -347,6 +347,6 @@ fn segments() -> Vec<(String, Segment)> {
     segments.push(("neighbour solicitation".to_owned(), neighbour(135, GUEST_V6)));
     segments.push(("neighbour advertisement".to_owned(), neighbour(136, GUEST_V6)));
     segments.push(("router solicitation".to_owned(), icmp(ICMPV6, 133, 0, &payload(12), 4)));
-    segments.push(("SCTP".to_owned(), sctp()));
+    segments.push(("SCTP".to_owned(), sctp([0x0b, 0x59, 0x9c, 0x40], [9, 8, 7, 6], &payload(28))));
     segments
 }

@@ -6,7 +6,7 @@ use crate::{
     bytes::Bytes,
     frames::{
         ACK, Ipv4, Ipv6, L3, MSS, RST, SACK_PERMITTED_AND_TIMESTAMP, SYN, Segment, TIMESTAMP, Tcp, arp, echo,
-        every_kind, frame, neighbour, other, payload, sack, udp, untagged,
+        every_kind, frame, neighbour, other, payload, sack, sctp, udp, untagged,
     },
     strict::{identity_of, parsed},
 };
@@ -90,6 +90,18 @@ fn a_syn_keeps_its_identity_when_its_options_are_rewritten() {
 }
 
 #[test]
+fn a_first_fragment_is_known_by_the_whole_packet() {
+    for segment in [udp(5000, 53, &payload(64)), Tcp::default().segment(), echo(58, 128, 7, 1)] {
+        let whole = Ipv6::default().packet(&segment);
+        let first = Ipv6 { extensions: vec![(44, 8)], ..Ipv6::default() }.packet(&segment);
+        assert_eq!(identity_of(&untagged(&first).bytes), identity_of(&untagged(&whole).bytes));
+        let whole = Ipv4::default().packet(&segment);
+        let first = Ipv4 { more_fragments: true, ..Ipv4::default() }.packet(&segment);
+        assert_eq!(identity_of(&untagged(&first).bytes), identity_of(&untagged(&whole).bytes));
+    }
+}
+
+#[test]
 fn segments_of_one_flow_differ() {
     let base = Tcp { options: [TIMESTAMP.to_vec(), sack(1)].concat(), ..Tcp::default() };
     let with_option = |at: usize| {
@@ -164,6 +176,8 @@ fn segment() -> impl Strategy<Value = Segment> {
         (prop_oneof![Just((1, 8)), Just((1, 0)), Just((58, 128)), Just((58, 129))], any::<[u16; 2]>())
             .prop_map(|((protocol, kind), [id, seq])| echo(protocol, kind, id, seq)),
         any::<[u8; 16]>().prop_map(|target| neighbour(135, target)),
+        (any::<[[u8; 4]; 2]>(), vec(any::<u8>(), 0..40))
+            .prop_map(|([ports, tag], chunks)| sctp(ports, tag, &chunks)),
         vec(any::<u8>(), 1..40).prop_map(|body| other(&body)),
     ]
 }
@@ -180,8 +194,11 @@ fn network_packet() -> impl Strategy<Value = L3> {
             let options = vec![1; words * 4];
             Ipv4 { source, destination, id, fragment_offset, more_fragments, options }
         });
-    let extension = prop_oneof![Just(0_u8), Just(43), Just(60), Just(135)]
-        .prop_flat_map(|kind| (Just(kind), (1_usize..4).prop_map(|words| words * 8)));
+    // The authentication header is the one whose length counts in fours.
+    let extension = prop_oneof![Just(0_u8), Just(43), Just(51), Just(60), Just(135)].prop_flat_map(|kind| {
+        let len = (1_usize..4).prop_map(move |words| if kind == 51 { 8 + words * 4 } else { words * 8 });
+        (Just(kind), len)
+    });
     let ipv6 = (any::<[[u8; 16]; 2]>(), 0_u32..1 << 20, vec(extension, 0..=4), any::<Option<u16>>())
         .prop_map(|([source, destination], flow_label, mut extensions, fragment)| {
             if fragment.is_some() {

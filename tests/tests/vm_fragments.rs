@@ -1,0 +1,92 @@
+//! IP fragments through a bridge whose firewall tracks connections: it puts them together to look at them, and takes them
+//! apart again at its other end. To every hook they are the same fragments.
+
+#![allow(
+    clippy::indexing_slicing,
+    clippy::expect_used,
+    reason = "a panic is a failed test; a JSON value that is missing reads as null"
+)]
+
+use std::process::Command;
+
+use anyhow::{Context as _, Result, ensure};
+use hoptrace_tests::{
+    Tracer,
+    lab::{Guest, Lab, Trap},
+};
+use serde_json::Value;
+
+const PINGS: u64 = 50;
+/// Bytes of each, which take three frames.
+const SIZE: &str = "4000";
+const FRAGMENTS: u64 = 3 * PINGS;
+
+/// The hybrid firewall's part that matters here: connection tracking on the bridge, for both versions of IP.
+fn firewall() -> Result<Vec<Trap>> {
+    let loaded = Command::new("modprobe").arg("br_netfilter").status()?;
+    ensure!(loaded.success(), "br_netfilter: {loaded}");
+    let mut traps = Vec::new();
+    for program in ["iptables", "ip6tables"] {
+        let rule = |action: &'static str| {
+            [action, "FORWARD", "-m", "conntrack", "--ctstate", "NEW,RELATED,ESTABLISHED", "-j", "ACCEPT"]
+        };
+        traps.push(Trap::set(program, &rule("-A"), &rule("-D"))?);
+        let call = |state: u8| format!("net.bridge.bridge-nf-call-{program}={state}");
+        traps.push(Trap::set("sysctl", &["-qw", &call(1)], &["-qw", &call(0)])?);
+    }
+    Ok(traps)
+}
+
+/// Packets that this host has put together from fragments.
+fn put_together() -> Result<u64> {
+    let text = std::fs::read_to_string("/proc/net/snmp")?;
+    let mut lines = text.lines().filter(|line| line.starts_with("Ip:"));
+    let (names, values) = lines.next().zip(lines.next()).context("no counters of IP")?;
+    let column = names.split(' ').position(|name| name == "ReasmOKs").context("no ReasmOKs")?;
+    Ok(values.split(' ').nth(column).context("no value")?.parse()?)
+}
+
+fn trace_pings(lab: &Lab, guest: &Guest) -> Result<Value> {
+    let tracer = Tracer::start(&["trace", &guest.port_id, "icmp", "--json"])?;
+    let count = PINGS.to_string();
+    for to in [guest.ipv4.to_string(), guest.ipv6.to_string()] {
+        // The next one when the last one is answered: tails of IPv6 fragments with the same content look the same.
+        let ping = lab.wire("ping", ["-q", "-A", "-s", SIZE, "-c", &count, &to]).output()?;
+        ensure!(ping.status.success(), "{to}: {}", String::from_utf8_lossy(&ping.stdout));
+    }
+    tracer.finish()
+}
+
+fn assert_complete(report: &Value) -> Result<()> {
+    for direction in ["egress", "ingress"] {
+        let ledger = &report["directions"][direction]["ledger"];
+        let count = |name: &str| ledger[name].as_u64().with_context(|| format!("no {name} in {ledger}"));
+        // Neighbour discovery comes on top.
+        let entered = count("entered")?;
+        ensure!((2 * FRAGMENTS..2 * FRAGMENTS + 20).contains(&entered), "{direction}: {ledger}");
+        ensure!(count("completed")? == entered && ledger["balanced"] == true, "{direction}: {ledger}");
+        for none in ["joined_midway", "lost", "merged", "split", "evicted", "ambiguous", "untracked"] {
+            ensure!(count(none)? == 0, "{direction}: {none} in {ledger}");
+        }
+    }
+    Ok(())
+}
+
+#[test]
+#[ignore = "needs a VM: cargo xtask test --vm"]
+fn fragments_are_followed_one_by_one() -> Result<()> {
+    let lab = Lab::from_env()?;
+    assert_complete(&trace_pings(&lab, lab.guest("yjwang-test-1")?)?)
+}
+
+#[test]
+#[ignore = "needs a VM: cargo xtask test --vm"]
+fn fragments_that_a_firewall_puts_together_and_takes_apart_are_the_same() -> Result<()> {
+    let lab = Lab::from_env()?;
+    let _firewall = firewall()?;
+    let before = put_together()?;
+    let report = trace_pings(&lab, lab.guest("yjwang-test-1")?)?;
+    // Requests and replies.
+    ensure!(put_together()? - before == 2 * PINGS, "the firewall does not put fragments together");
+    assert_complete(&report)
+}
