@@ -92,6 +92,8 @@ impl HookConfig {
     pub const NEIGHBOUR: u8 = 1 << 4;
     /// The hook behind it is at a tracepoint, which reads the linear part of packets only.
     pub const BEFORE_TRACEPOINT: u8 = 1 << 5;
+    /// The interface merges packets (GRO) before the hook sees them.
+    pub const MERGES: u8 = 1 << 6;
 }
 
 /// The gate, the budget and the thresholds: the one page that user space and the programs both write.

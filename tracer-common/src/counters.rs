@@ -46,8 +46,11 @@ pub struct HookCounters {
     pub ring_lost: u64,
     /// Records sent to user space.
     pub emitted: u64,
+    /// Packets that became part of another one before it came here. Of those of the other direction: at that direction's
+    /// first hook.
+    pub merged: u64,
     /// Zero: whole cache lines.
-    pub reserved: [u64; 5],
+    pub reserved: [u64; 4],
     /// Scratch memory of the programs: what goes through it is unknown to the verifier.
     pub scratch: [u64; 8],
 }

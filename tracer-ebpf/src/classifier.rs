@@ -7,7 +7,7 @@ use aya_ebpf::{
     programs::TcContext,
 };
 
-use crate::hop;
+use crate::{hop, merged};
 
 /// Lets the packet go on to whatever else is attached: `TC_ACT_UNSPEC` and TCX's "next" are the same number.
 const GO_ON: i32 = TCX_NEXT;
@@ -34,5 +34,13 @@ hooks! {
 #[inline(always)]
 pub(crate) fn hop_rarely(ctx: TcContext) -> i32 {
     hop::rarely(ctx.skb.skb);
+    GO_ON
+}
+
+/// Another one: for packets that were merged into another one.
+#[classifier]
+#[inline(always)]
+pub(crate) fn hop_merged(ctx: TcContext) -> i32 {
+    merged::merged(ctx.skb.skb);
     GO_ON
 }

@@ -18,6 +18,7 @@ use crate::{
     emit::emit_if_wanted,
     guest,
     maps::{config, control, counters, rare},
+    merged,
     neighbour::{self, SIGHT_LAST},
     pieces,
     quick::{self, RARE},
@@ -29,7 +30,7 @@ use crate::{
 #[inline(always)]
 pub(crate) fn hop(skb: *mut __sk_buff, number: u32) {
     if quick::hop(skb, number) == RARE {
-        rare::call(skb);
+        rare::call(skb, rare::THOROUGH);
         // The tail call failed: the packet must not go unsaid.
         if let Some(counted) = counters::of(counters::cpu(), number) {
             counted.seen += 1;
@@ -44,7 +45,9 @@ pub(crate) fn rarely(skb: *mut __sk_buff) {
     let Some(note) = rare::note() else { return };
     let Some(counted) = counters::of(counters::cpu(), note.hook & 0xf) else { return };
     let Some(copy) = Copied::new(skb, counted.scratch.as_mut_ptr()) else { return };
-    handle(&copy, skb, note.hook & 0xf, note);
+    if handle(&copy, skb, note.hook & 0xf, note) {
+        rare::call(skb, rare::MERGED);
+    }
 }
 
 /// Length of the frame, in bytes.
@@ -61,36 +64,37 @@ pub(crate) fn clock() -> u64 {
     unsafe { bpf_ktime_get_ns() }
 }
 
-/// `note` says what was decided about the packet already.
+/// `note` says what was decided about the packet already. Whether others may have been merged into it; then a note is left
+/// for the program that follows those.
 #[inline(always)]
-fn handle<R: SkbReader>(reader: &R, skb: *mut __sk_buff, number: u32, note: rare::Note) {
-    let Some(gate) = control::gate() else { return };
+fn handle<R: SkbReader>(reader: &R, skb: *mut __sk_buff, number: u32, note: rare::Note) -> bool {
+    let Some(gate) = control::gate() else { return false };
     let gate_state = gate.state();
     if gate_state == GateState::CLOSED {
-        return;
+        return false;
     }
     let hook = config::hook(number);
-    let Some(frame) = reader.frame() else { return };
+    let Some(frame) = reader.frame() else { return false };
     let claim = claim(hook, &frame, gate);
     if claim == CLAIM_NONE {
-        return;
+        return false;
     }
     let cpu = counters::cpu();
-    let Some(counted) = counters::of(cpu, number) else { return };
+    let Some(counted) = counters::of(cpu, number) else { return false };
     let Ok(packet) = reader.packet(&frame, counted.scratch.as_mut_ptr()) else {
         if claim == CLAIM_OWN {
             counted.unparsed += 1;
             debug!(&TcContext::new(skb), "hook {}: no identity, EtherType {:x}", number, frame.ether_type);
         }
-        return;
+        return false;
     };
     // The verifier follows what comes next once for all ways to it.
     let claim = reader.opaque(claim);
     if claim == CLAIM_GROUP && !concerns_guest(reader, &packet) {
-        return;
+        return false;
     }
     if config::is_filtering() && !config::filter().matches(reader, &packet) {
-        return;
+        return false;
     }
     let hidden = hook.has(HookConfig::BEFORE_TRACEPOINT) && is_hidden(reader, &packet, skb);
     let sight = if hidden { SIGHT_LAST } else { neighbour::sight(hook, &frame, skb) };
@@ -114,7 +118,12 @@ fn handle<R: SkbReader>(reader: &R, skb: *mut __sk_buff, number: u32, note: rare
     let this = hook.for_rules(number, neighbour::ends_here(sight));
     let outcome = thorough::outcome(kind, counted);
     if matches!(outcome.kind, Kind::Missing) {
-        return;
+        return false;
+    }
+    let grown = matches!(outcome.kind, Kind::Passed) && outcome.grown;
+    let merges = grown || merged::is_possible(hook, skb, &packet);
+    if merges {
+        rare::leave(rare::Note::merged(number, 1));
     }
     counted.seen += 1;
     neighbour::count(hook, outcome.kind, sight, skb);
@@ -137,12 +146,13 @@ fn handle<R: SkbReader>(reader: &R, skb: *mut __sk_buff, number: u32, note: rare
         }
         _ => {
             strange(outcome.kind as u32, counted, skb, number, packet.identity);
-            return;
+            return merges;
         }
     }
     if hook.has(HookConfig::GUEST) {
         guest::passes(reader, &packet, &this, now_ns, cpu);
     }
+    merges
 }
 
 /// Whether what makes up the packet's identity is not all in linear memory, where programs at tracepoints can read it.

@@ -12,6 +12,7 @@ mod freed;
 mod guest;
 mod hop;
 mod maps;
+mod merged;
 mod neighbour;
 mod pieces;
 mod quick;

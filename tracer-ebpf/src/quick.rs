@@ -30,7 +30,7 @@ use crate::{
         latency::Figures,
         rare::{self, Note},
     },
-    neighbour, pieces,
+    merged, neighbour, pieces,
     reader::{Direct, SkbReader as _},
     tally,
 };
@@ -91,6 +91,9 @@ pub(crate) fn hop(skb: *mut __sk_buff, number: u32) -> u32 {
         aside: neighbour::aside(sight),
         large: pieces::is_large(len_bytes(skb), &packet),
     };
+    if merged::is_possible(hook, skb, &packet) {
+        return rare::leave(Note::decided(number, admit, now_ns));
+    }
     let at = At { skb, number, cpu, gate, hook, sight, reader: &reader, packet: &packet };
     at.visit(counted, &visit)
 }

@@ -62,7 +62,7 @@ pub(crate) extern "C" fn hop_thoroughly(number: u32, key: u64, now_ns: u64, term
     *control = outcome.control.0;
     *latency_ns = outcome.latency_ns;
     *total_ns = outcome.total_ns;
-    *hook = u64::from(outcome.hook) | (u64::from(outcome.before) << 8);
+    *hook = u64::from(outcome.hook) | (u64::from(outcome.before) << 8) | (u64::from(outcome.grown) << 16);
     *withdrawn = u64::from(outcome.withdrawn.number());
     outcome.kind as u32
 }
@@ -97,5 +97,6 @@ pub(crate) fn outcome(kind: u32, counted: &HookCounters) -> Outcome {
         control: Control(control),
         latency_ns,
         total_ns,
+        grown: (hook >> 16) & 1 != 0,
     }
 }

@@ -22,8 +22,7 @@ use crate::{
     neighbour::SIGHT_ON_PATH,
     pieces,
     reader::{Copied, Direct, SkbReader},
-    tally,
-    thorough::{self, hop_thoroughly},
+    tally, thorough,
 };
 
 /// In the driver. `frags`: drivers that keep large frames in several buffers take it, too.
@@ -113,7 +112,7 @@ fn handle<R: SkbReader>(reader: &R, ctx: *mut xdp_md, number: u32) -> u32 {
     let mut outcome = quickly(Inflight(counted.scratch.as_mut_ptr()), &visit);
     if matches!(outcome.kind, Kind::Retry) {
         let terms = thorough::terms(admit, large, SIGHT_ON_PATH);
-        outcome = thorough::outcome(hop_thoroughly(number, packet.identity, now_ns, terms), counted);
+        outcome = thorough::outcome(thorough::thoroughly(number, packet.identity, now_ns, terms), counted);
     }
     match outcome.kind {
         Kind::Missing => return DONE,

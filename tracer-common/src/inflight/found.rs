@@ -146,6 +146,9 @@ pub(super) fn pass<S: SlotCell>(slot: S, index: u32, control: Control, visit: &V
     if visit.hook.terminal {
         after = after.done();
     }
+    // It became larger: others were merged into it.
+    let grown = visit.large && !control.large();
+    after = after.with_large(visit.large);
 
     if !slot.exchange(control, control.busy()) {
         return Outcome::retry();
@@ -159,6 +162,7 @@ pub(super) fn pass<S: SlotCell>(slot: S, index: u32, control: Control, visit: &V
         control: after,
         latency_ns: if skewed { Outcome::SKEWED } else { u64::from(delta_ns - before_ns) },
         total_ns,
+        grown,
         ..Outcome::of(Kind::Passed)
     }
 }

@@ -31,6 +31,10 @@ impl Pass {
         if !control.is_live_before(hook.id, hook.direction, hook.later) || slot.key() != visit.key {
             return None;
         }
+        // It became larger: others may have been merged into it.
+        if visit.large && !control.large() {
+            return None;
+        }
         let count = control.count();
         let total_ns = visit.now_ns.wrapping_sub(slot.first_ns());
         let before_ns = slot.delta_ns(count.wrapping_sub(1) & (DELTAS - 1));

@@ -162,6 +162,8 @@ pub struct Outcome {
     pub latency_ns: u64,
     /// [`Kind::Passed`]: nanoseconds since the first hook.
     pub total_ns: u64,
+    /// [`Kind::Passed`]: whether the packet became larger than a frame since the hook before.
+    pub grown: bool,
 }
 
 impl Outcome {
@@ -183,6 +185,7 @@ impl Outcome {
             control: Control(0),
             latency_ns: 0,
             total_ns: 0,
+            grown: false,
         }
     }
 

@@ -41,7 +41,7 @@ pub(super) mod position {
     pub(in crate::packet) const BODY: usize = 7;
     /// The last four bytes of TCP options that are no whole number of words.
     pub(in crate::packet) const OPTIONS_TAIL: usize = 12;
-    /// The IPv6 fragment header.
+    /// The offset in the IPv6 fragment header.
     pub(in crate::packet) const FRAGMENT: usize = 13;
 }
 
@@ -53,18 +53,56 @@ impl Identity {
 
     /// Adds the word at `position`; both the position and the number of words of a packet kind are constants.
     #[inline(always)]
-    #[allow(clippy::indexing_slicing, reason = "positions are constants below the number of keys")]
     pub(super) const fn add(&mut self, position: usize, word: u64) {
-        let folded = word ^ (word >> 32);
-        self.sum = self.sum.wrapping_add(folded.wrapping_mul(KEYS[position]));
+        self.sum = self.sum.wrapping_add(product(position, word));
     }
 
-    /// The identity: the finaliser of `SplitMix64`.
+    /// The identity.
     #[inline(always)]
     pub(super) const fn finish(self) -> u64 {
-        let mut hash = self.sum;
-        hash = (hash ^ (hash >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        hash = (hash ^ (hash >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        hash ^ (hash >> 31)
+        mixed(self.sum)
+    }
+}
+
+#[inline(always)]
+#[allow(clippy::indexing_slicing, reason = "positions are constants below the number of keys")]
+const fn product(position: usize, word: u64) -> u64 {
+    (word ^ (word >> 32)).wrapping_mul(KEYS[position])
+}
+
+/// `sum` with `new` instead of `old` at `position`.
+#[inline(always)]
+pub(super) const fn replaced(sum: u64, position: usize, old: u64, new: u64) -> u64 {
+    sum.wrapping_sub(product(position, old)).wrapping_add(product(position, new))
+}
+
+/// The finaliser of `SplitMix64`.
+#[inline(always)]
+pub(super) const fn mixed(sum: u64) -> u64 {
+    let mut hash = sum;
+    hash = (hash ^ (hash >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    hash = (hash ^ (hash >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    hash ^ (hash >> 31)
+}
+
+/// What [`mixed`] made `hash` of: each of its steps can be undone.
+#[inline(always)]
+pub(super) const fn unmixed(hash: u64) -> u64 {
+    let mut sum = hash ^ (hash >> 31) ^ (hash >> 62);
+    sum = sum.wrapping_mul(0x3196_42b2_d24d_8ec3);
+    sum = sum ^ (sum >> 27) ^ (sum >> 54);
+    sum = sum.wrapping_mul(0x96de_1b17_3f11_9089);
+    sum ^ (sum >> 30) ^ (sum >> 60)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mixing_can_be_undone() {
+        for sum in [0, 1, u64::MAX, 0x0123_4567_89ab_cdef, 1 << 63, 0xdead_beef] {
+            assert_eq!(unmixed(mixed(sum)), sum);
+        }
     }
 }

@@ -7,6 +7,8 @@ use super::{
 };
 
 pub(super) const IPV4_MIN_LEN: u32 = 20;
+/// Where the IP-ID stands in [`head_word`].
+pub(super) const ID_SHIFT: u32 = 32;
 const FRAGMENT_OFFSET: u16 = 0x1fff;
 
 /// Identity: addresses, protocol, IP-ID, fragment offset, and the transport header unless this is a fragment's tail.
@@ -44,14 +46,17 @@ fn fragment_offset<W: Window>(window: &W) -> u16 {
 /// What of the header no hop changes.
 #[inline(always)]
 pub(super) fn add_header<W: Window>(window: &W, identity: &mut Identity) {
-    identity.add(
-        position::HEAD,
-        u64::from(ETHERTYPE_IPV4)
-            | (u64::from(window.u8(9)) << 16)
-            | (u64::from(window.u16(4)) << 32)
-            | (u64::from(fragment_offset(window)) << 48),
-    );
+    identity.add(position::HEAD, head_word(window));
     identity.add(position::ADDRESS, window.u64(12));
+}
+
+/// Protocol, IP-ID and fragment offset, as the identity takes them.
+#[inline(always)]
+pub(super) fn head_word<W: Window>(window: &W) -> u64 {
+    u64::from(ETHERTYPE_IPV4)
+        | (u64::from(window.u8(9)) << 16)
+        | (u64::from(window.u16(4)) << ID_SHIFT)
+        | (u64::from(fragment_offset(window)) << 48)
 }
 
 /// Where the packet ends whose header is at `l3_offset`.

@@ -9,11 +9,13 @@ mod ethernet;
 mod identity;
 mod ipv4;
 mod ipv6;
+mod merged;
 mod reader;
 mod transport;
 mod usual;
 
 pub use ethernet::{Frame, parse};
+pub use merged::{IpIds, Merged};
 pub use reader::{Reader, SliceReader, Window};
 pub use transport::hashed_end;
 pub use usual::parse_usual;

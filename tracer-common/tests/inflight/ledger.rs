@@ -25,6 +25,7 @@ pub(crate) struct Ledger {
     /// Frees of packets in the table, whatever came of them.
     pub(crate) freed: i64,
     pub(crate) elsewhere: i64,
+    pub(crate) merged: i64,
     pub(crate) in_flight: i64,
 }
 
@@ -100,7 +101,13 @@ impl Ledger {
     pub(crate) fn assert_balanced(&self) {
         assert_eq!(
             self.net_entered() + self.net_joined(),
-            self.completed + self.lost + self.dropped + self.elsewhere + self.evicted + self.in_flight,
+            self.completed
+                + self.lost
+                + self.dropped
+                + self.elsewhere
+                + self.merged
+                + self.evicted
+                + self.in_flight,
             "{self:?}"
         );
         assert!(self.net_entered() >= 0 && self.net_joined() >= 0, "{self:?}");
@@ -125,6 +132,7 @@ impl AddAssign for Ledger {
         self.dropped += other.dropped;
         self.freed += other.freed;
         self.elsewhere += other.elsewhere;
+        self.merged += other.merged;
         self.in_flight += other.in_flight;
     }
 }

@@ -7,6 +7,7 @@ mod drops;
 mod drops_at_once;
 mod ledger;
 mod machine;
+mod merge;
 mod rules;
 mod stress;
 mod table;

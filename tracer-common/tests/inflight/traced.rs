@@ -2,7 +2,7 @@
 
 use hoptrace_common::inflight::{
     Aside, Hook, Kind, Marked, Outcome, Reach, Settled, State, Table as _, Visit, WAYS, find, home_of, mark,
-    settle, visit,
+    merge, settle, visit,
 };
 
 use crate::{ledger::Ledger, table::HostTable};
@@ -55,6 +55,13 @@ impl Traced {
         };
         self.ledger.free(marked);
         Some(marked)
+    }
+
+    /// The packet became part of another one that hook `id` sees. Whether it did.
+    pub(crate) fn merged(&mut self, id: u8, key: u64) -> bool {
+        let merged = merge(&self.table, key, &hook(id)).is_some();
+        self.ledger.merged += i64::from(merged);
+        merged
     }
 
     pub(crate) fn sweep(&mut self, now_ns: u64) -> Vec<Settled> {

@@ -9,4 +9,5 @@ mod filter;
 mod frames;
 mod identity;
 mod malformed;
+mod merged;
 mod strict;

@@ -1,4 +1,4 @@
-//! The way to the program that all hooks share, and what it needs to know.
+//! The way to the programs that all hooks share, and what they need to know.
 
 use aya_ebpf::{
     bindings::__sk_buff,
@@ -7,14 +7,19 @@ use aya_ebpf::{
     programs::TcContext,
 };
 
-/// Holds the one program; the loader puts it there.
+/// Place of the program that knows all rules.
+pub(crate) const THOROUGH: u32 = 0;
+/// Place of the program that follows packets that were merged into another one.
+pub(crate) const MERGED: u32 = 1;
+
+/// Holds the programs; the loader puts them there.
 #[map]
-static RARE: ProgramArray = ProgramArray::with_max_entries(1, 0);
+static RARE: ProgramArray = ProgramArray::with_max_entries(2, 0);
 
 #[map]
 static NOTE: PerCpuArray<Note> = PerCpuArray::with_max_entries(1, 0);
 
-/// What a hook's program leaves for the shared one.
+/// What a hook's program leaves for the shared ones.
 #[derive(Clone, Copy, Default)]
 #[repr(C)]
 pub(crate) struct Note {
@@ -41,6 +46,18 @@ impl Note {
     #[inline(always)]
     pub(crate) const fn decided(hook: u32, admit: bool, now_ns: u64) -> Self {
         Self { hook, admit: if admit { Self::ADMITTED } else { Self::REFUSED }, now_ns }
+    }
+
+    /// The segments before number `next` of the packet at `hook` have been looked for.
+    #[inline(always)]
+    pub(crate) const fn merged(hook: u32, next: u32) -> Self {
+        Self { hook, admit: next, now_ns: 0 }
+    }
+
+    /// What [`Note::merged`] was given as `next`.
+    #[inline(always)]
+    pub(crate) const fn next(&self) -> u32 {
+        self.admit
     }
 
     /// Whether the hook's program came as far as that.
@@ -73,9 +90,9 @@ pub(crate) fn note() -> Option<Note> {
     NOTE.get_ptr(0).map(|place| unsafe { place.read_volatile() })
 }
 
-/// Goes on in the shared program. Returns only when it is not there.
+/// Goes on in the program at `place`. Returns only when it is not there.
 #[inline(always)]
-pub(crate) fn call(skb: *mut __sk_buff) {
+pub(crate) fn call(skb: *mut __sk_buff, place: u32) {
     // SAFETY: the context of the running program.
-    unsafe { RARE.tail_call(&TcContext::new(skb), 0) };
+    unsafe { RARE.tail_call(&TcContext::new(skb), place) };
 }

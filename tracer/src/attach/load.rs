@@ -29,7 +29,7 @@ use super::{
     drops,
     locked::locked_bytes,
     missed::missed_runs,
-    nic::Nic,
+    nic::{self, Nic},
     wire::{self, WIRE_PROGRAM},
     xdp,
 };
@@ -38,8 +38,8 @@ use crate::model::{HookPlan, Interface, KernelMaps, MacAddr, Mechanism, OtherPor
 /// The eBPF object, aligned as its ELF header wants.
 pub(super) static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/hoptrace"));
 
-/// The program that all hooks share, and the map they find it in.
-const RARE_PROGRAM: &str = "hop_rarely";
+/// The programs that all hooks share, in the order of their places in the map where hooks find them.
+const RARE_PROGRAMS: [&str; 2] = ["hop_rarely", "hop_merged"];
 const RARE_MAP: &str = "RARE";
 /// What the programs know and count of the neighbours.
 const NEIGHBOURS: &str = "NEIGHBOURS";
@@ -110,6 +110,10 @@ impl Attached {
         let mut hooks = [HookConfig::default(); MAX_HOOKS];
         for (place, hook) in hooks.iter_mut().zip(&plan.hooks) {
             *place = hook.config;
+            // What the first hook sees was merged before the path began.
+            if hook.side == Side::Ingress && hook.config.flags & HookConfig::ENTRY == 0 {
+                place.flags |= if nic::merges(hook, plan) { HookConfig::MERGES } else { 0 };
+            }
         }
         let xdp = places(plan.xdp_hooks().map(|(number, _, interface)| (number, interface)));
         let wire = places(plan.wire_hooks());
@@ -143,7 +147,7 @@ impl Attached {
             drops::introduce(&mut ebpf, drops)?;
         }
         load_programs(&mut ebpf, &programs, drops.map(|_| drops::PROGRAM))?;
-        let rare = connect_rare_program(&mut ebpf)?;
+        let rare = connect_rare_programs(&mut ebpf)?;
         introduce_neighbours(&mut ebpf, &plan.neighbours, cpus)?;
         Ok(Self {
             ebpf,
@@ -223,7 +227,7 @@ impl Attached {
     #[must_use]
     pub fn verified_instructions(&self) -> u32 {
         let of = |name: &str| self.ebpf.program(name)?.info().ok()?.verified_instruction_count();
-        self.program_names().into_iter().chain([RARE_PROGRAM, drops::PROGRAM]).filter_map(of).sum()
+        self.program_names().into_iter().chain(RARE_PROGRAMS).chain([drops::PROGRAM]).filter_map(of).sum()
     }
 
     /// The hooks' programs, each once.
@@ -277,15 +281,17 @@ fn classifier<'e>(ebpf: &'e mut Ebpf, name: &str) -> Result<&'e mut SchedClassif
         .ok_or_else(|| AttachError::Missing(format!("program {name}")))
 }
 
-/// Puts the program that all hooks share where their tail calls look for it.
-fn connect_rare_program(ebpf: &mut Ebpf) -> Result<ProgramArray<MapData>, AttachError> {
+/// Puts the programs that all hooks share where their tail calls look for them.
+fn connect_rare_programs(ebpf: &mut Ebpf) -> Result<ProgramArray<MapData>, AttachError> {
     let map = ebpf.take_map(RARE_MAP).ok_or_else(|| AttachError::Missing(format!("map {RARE_MAP}")))?;
     let failed = |source| AttachError::Map { map: RARE_MAP, source: Box::new(source) };
     let mut rare = ProgramArray::try_from(map).map_err(failed)?;
-    let program = classifier(ebpf, RARE_PROGRAM)?.fd();
-    let program = program
-        .map_err(|source| AttachError::Load { program: RARE_PROGRAM.to_owned(), source: Box::new(source) })?;
-    rare.set(0, program, 0).map_err(failed)?;
+    for (place, name) in (0..).zip(RARE_PROGRAMS) {
+        let program = classifier(ebpf, name)?.fd();
+        let program = program
+            .map_err(|source| AttachError::Load { program: name.to_owned(), source: Box::new(source) })?;
+        rare.set(place, program, 0).map_err(failed)?;
+    }
     Ok(rare)
 }
 
@@ -310,7 +316,7 @@ fn load(program: &mut Program) -> Result<(), ProgramError> {
 
 /// Hands the programs to the verifier, on all CPUs at a time: it is most of what starting takes.
 fn load_programs(ebpf: &mut Ebpf, names: &[String], more: Option<&str>) -> Result<(), AttachError> {
-    let names: BTreeSet<&str> = names.iter().map(String::as_str).chain([RARE_PROGRAM]).chain(more).collect();
+    let names: BTreeSet<&str> = names.iter().map(String::as_str).chain(RARE_PROGRAMS).chain(more).collect();
     let wanted: Vec<(&str, &mut Program)> =
         ebpf.programs_mut().filter(|(name, _)| names.contains(name)).collect();
     if wanted.len() != names.len() {

@@ -1,13 +1,15 @@
-//! What attaching XDP changes at a NIC: looked up before, and compared with later.
+//! Offloads of interfaces: which merge packets, and what attaching XDP changes at a NIC.
 
 use std::{ffi::c_void, fs, os::unix::net::UnixDatagram};
 
 use rustix::ioctl::{Opcode, Updater, ioctl};
 
-use crate::model::XdpMode;
+use crate::model::{HookPlan, Interface, Plan, XdpMode};
 
 const SIOCETHTOOL: Opcode = 0x8946;
 const ETHTOOL_GDRVINFO: u32 = 0x03;
+/// Merges received packets.
+const GRO: (&str, u32) = ("generic-receive-offload", 0x2b);
 /// What `ethtool -k` shows first, and the command that asks for it.
 const OFFLOADS: [(&str, u32); 7] = [
     ("rx-checksumming", 0x14),
@@ -15,7 +17,7 @@ const OFFLOADS: [(&str, u32); 7] = [
     ("scatter-gather", 0x18),
     ("tcp-segmentation-offload", 0x1e),
     ("generic-segmentation-offload", 0x23),
-    ("generic-receive-offload", 0x2b),
+    (GRO.0, GRO.1),
     (LRO, 0x25),
 ];
 /// One bit of several that come together.
@@ -39,6 +41,14 @@ struct State {
     offloads: Vec<Option<bool>>,
     /// How often the carrier went away.
     carrier_losses: Option<u64>,
+}
+
+/// Whether the interface of `hook` merges packets before the hook sees them. Behind native XDP it is taken for granted:
+/// attaching may switch that on.
+pub(super) fn merges(hook: &HookPlan, plan: &Plan) -> bool {
+    let merges = |interface: &Interface| ask_value(&interface.ifname, GRO.1).is_some_and(|on| on != 0);
+    let mut native = plan.xdp_hooks().filter(|(_, mode, _)| *mode == XdpMode::Native);
+    hook.interfaces.iter().any(|interface| merges(interface) || native.any(|(_, _, nic)| nic == interface))
 }
 
 impl Nic {

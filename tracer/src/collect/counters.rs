@@ -46,7 +46,8 @@ fn add(sum: &HookCounters, more: &HookCounters) -> HookCounters {
         emitted: sum.emitted + more.emitted,
         split: sum.split + more.split,
         word: 0,
-        reserved: [0; 5],
+        merged: sum.merged + more.merged,
+        reserved: [0; 4],
         scratch: [0; 8],
     }
 }

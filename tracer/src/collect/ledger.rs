@@ -56,6 +56,7 @@ pub(super) fn ledger(direction: Direction, hooks: &[(&HookPlan, HookCounters)], 
         // Pieces of large packets have a place of their own in the balance.
         let mut gone = counters.withdrawn_joined + counters.split;
         ledger.split += counters.split;
+        ledger.merged += counters.merged;
         if plan.config.flags & HookConfig::ENTRY != 0 {
             ledger.ambiguous += counters.ambiguous;
             // Overtaken at the first hook: it joined before, and has entered after all.
