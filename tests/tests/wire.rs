@@ -20,8 +20,8 @@ const PORT: u16 = 4445;
 const DATAGRAMS: u64 = 50;
 /// With headers: what one datagram takes of the discipline's rate.
 const SIZE_BYTES: usize = 958;
-/// One datagram of 1,000 bytes takes a millisecond; the first is sent at once.
-const RATE: [&str; 4] = ["rate", "8mbit", "burst", "1600"];
+/// One datagram of 1,000 bytes takes ten milliseconds, much longer than the guest does to send it; the first goes at once.
+const RATE: [&str; 4] = ["rate", "800kbit", "burst", "1600"];
 
 fn median_ns(report: &Value, from: &str) -> Result<u64> {
     let segments = report["directions"]["egress"]["segments"].as_array().context("no segments")?;
@@ -49,10 +49,10 @@ fn time_in_the_queue_is_that_between_nic_and_wire() -> Result<()> {
     ensure!(ledger["completed"] == DATAGRAMS && ledger["lost"] == 0, "{ledger}");
     // They come much faster than they may leave: half of them wait for about half of the time that all take.
     let queue_ns = median_ns(&report, "nic")?;
-    ensure!((10_000_000..60_000_000).contains(&queue_ns), "{queue_ns} ns in the queue");
+    ensure!((100_000_000..600_000_000).contains(&queue_ns), "{queue_ns} ns in the queue");
     for before in ["tap", "qvb"] {
         let elsewhere_ns = median_ns(&report, before)?;
-        ensure!(elsewhere_ns < 5_000_000, "{elsewhere_ns} ns behind {before}");
+        ensure!(elsewhere_ns < 20_000_000, "{elsewhere_ns} ns behind {before}");
     }
     Ok(())
 }
