@@ -23,15 +23,12 @@ const ETHER_TYPE: usize = 12;
 #[derive(Clone, Copy)]
 pub(crate) struct RawSkb {
     /// Reads its head: [`crate::reader::SkbReader::frame`] and `packet` give MAC addresses and identity. Without an
-    /// Ethernet header both addresses read as 0.
+    /// Ethernet header it begins with an invented one, made of `skb->protocol`: both addresses read as 0.
     pub(crate) head: Copied,
     /// Length of the whole frame, in bytes, the Ethernet header included. What it is GSO may be larger than any frame.
     pub(crate) len_bytes: u32,
     /// How many bytes of it are linear and thus readable; `head` has at most [`scratch::LEN`] of them.
     pub(crate) linear_bytes: u32,
-    /// Whether there is an Ethernet header. If not, the head begins with an invented one, made of `skb->protocol`.
-    #[allow(dead_code, reason = "for drops")]
-    pub(crate) has_ethernet: bool,
 }
 
 impl RawSkb {
@@ -81,7 +78,7 @@ impl RawSkb {
         // SAFETY: the buffer of this program and CPU, and its word.
         let head = unsafe { Copied::of(packet, scratch::through(word, len + skipped), word) };
         let len_bytes = fields.len.wrapping_add(pulled).wrapping_add(skipped);
-        Some(Self { head, len_bytes, linear_bytes: linear.wrapping_add(skipped), has_ethernet })
+        Some(Self { head, len_bytes, linear_bytes: linear.wrapping_add(skipped) })
     }
 }
 
@@ -124,14 +121,6 @@ impl Fields {
 fn field<T: Copy>(room: *mut Room, offset: u32) -> T {
     // SAFETY: inside the block and aligned, because the block is; the loader checked that, and the verifier does.
     unsafe { (&raw const (*room).block).cast::<u8>().add(offset as usize).cast::<T>().read() }
-}
-
-/// The index of the device that `skb` belongs to; 0 where there is none. Costs two reads.
-#[inline(always)]
-#[allow(dead_code, reason = "for drops")]
-pub(crate) fn ifindex_of(skb: *const c_void) -> u32 {
-    let dev: u64 = probe(skb, layout::dev());
-    if dev == 0 { 0 } else { ifindex(dev as *const c_void) }
 }
 
 /// The index of the device `dev`, a tracepoint's argument; 0 where it can not be read.

@@ -32,7 +32,6 @@ pub(crate) enum Owner {
     /// The program at `net_dev_start_xmit`.
     Wire,
     /// The program at `kfree_skb`.
-    #[allow(dead_code, reason = "for drops")]
     Drops,
 }
 

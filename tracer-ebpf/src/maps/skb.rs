@@ -26,7 +26,6 @@ macro_rules! offsets {
     ($($name:ident)*) => {$(
         /// As in [`SkbLayout`].
         #[inline(always)]
-        #[allow(dead_code, reason = "some are for drops")]
         pub(crate) fn $name() -> u32 {
             let skb: *const SkbLayout = (&raw const SKB).cast();
             // SAFETY: a static; volatile because the loader patches it after compilation.
