@@ -71,7 +71,7 @@ pub(super) fn at_home<T: Table>(
 pub struct Look {
     /// The slot that holds the key, or [`NONE`], or [`BUSY`]: a slot is being written, so nothing is certain.
     pub found: u32,
-    /// A slot that can be taken, home before others, or [`NONE`].
+    /// A slot that can be taken, or [`NONE`]: home before others, and one of a packet that timed out only if there is no other.
     pub vacant: u32,
 }
 
@@ -82,6 +82,7 @@ pub fn look<T: Table>(table: T, key: u64, now_ns: u64) -> Look {
     let base = base_of(key, mask);
     let home = home_of(key, mask);
     let mut look = Look { found: NONE, vacant: NONE };
+    let mut timed_out = NONE;
     let mut probe = 0;
     while probe < WAYS {
         // From the last on, so that home, if it is vacant, is what stays.
@@ -96,9 +97,15 @@ pub fn look<T: Table>(table: T, key: u64, now_ns: u64) -> Look {
             }
         } else if state != State::Free && slot.key() == key {
             look.found = table.opaque(index);
-        } else if is_vacant(table, slot, control, now_ns) {
+        } else if matches!(state, State::Free | State::Done) {
             look.vacant = table.opaque(index);
+        } else if is_vacant(table, slot, control, now_ns) {
+            timed_out = table.opaque(index);
         }
+    }
+    // The sweeper shall count who timed out, unless there is no other place.
+    if look.vacant == NONE {
+        look.vacant = timed_out;
     }
     look
 }

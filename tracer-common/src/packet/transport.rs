@@ -1,8 +1,8 @@
 //! The transport header's share of the identity.
 
 use super::{
-    ETHERTYPE_ARP, PROTOCOL_ICMP, PROTOCOL_ICMPV6, PROTOCOL_SCTP, PROTOCOL_TCP, PROTOCOL_UDP, Packet,
-    ParseError, Reader, Window,
+    ETHERTYPE_ARP, ETHERTYPE_IPV4, PROTOCOL_ICMP, PROTOCOL_ICMPV6, PROTOCOL_SCTP, PROTOCOL_TCP, PROTOCOL_UDP,
+    Packet, ParseError, Reader, Window,
     identity::{Identity, position},
 };
 
@@ -43,7 +43,8 @@ pub fn hashed_end<R: Reader>(reader: &R, packet: &Packet) -> u32 {
         return packet.l3_end;
     }
     let len = match packet.protocol {
-        _ if packet.fragment_tail != 0 => 0,
+        _ if packet.fragment_tail != 0 && packet.ether_type == ETHERTYPE_IPV4 => 0,
+        _ if packet.fragment_tail != 0 => BODY_LEN,
         PROTOCOL_TCP => {
             reader.window(packet.l4_offset, TCP_MIN_LEN).map_or(0, |window| u32::from(window.u8(12) >> 4) * 4)
         }

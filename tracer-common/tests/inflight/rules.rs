@@ -432,6 +432,19 @@ fn the_slot_of_one_that_timed_out_is_taken_over() {
 }
 
 #[test]
+fn who_timed_out_is_left_to_the_sweeper_while_another_slot_is_free() {
+    let mut traced = Traced::new(16);
+    let (late, newcomer) = (key(9, 3, 1), key(9, 3, 2));
+    traced.at(0, late, 0);
+    let outcome = traced.at(0, newcomer, TIMEOUT_NS + 2);
+    assert_eq!((outcome.kind, outcome.hook), (Kind::New, 0));
+    assert_ne!(outcome.index, traced.slot(late));
+    assert_eq!(traced.at(3, newcomer, TIMEOUT_NS + 3).kind, Kind::Passed);
+    let ledger = traced.finish(TIMEOUT_NS + 3);
+    assert_eq!((ledger.evicted, ledger.lost, ledger.completed), (0, 1, 1));
+}
+
+#[test]
 fn a_packet_that_crossed_is_not_taken_over() {
     // Its last hook counts for the other direction: only the sweeper knows whose loss it is.
     let mut traced = Traced::new(16);
