@@ -263,7 +263,17 @@ impl Attached {
     /// How often the kernel did not run the program at the wire hooks because its CPU was in the middle of it.
     #[must_use]
     pub fn missed_runs(&self) -> u64 {
-        let program = self.ebpf.program(WIRE_PROGRAM).and_then(|program| program.fd().ok());
+        self.missed_of(WIRE_PROGRAM)
+    }
+
+    /// The same of the program where the kernel frees packets, whosesoever they were.
+    #[must_use]
+    pub fn missed_frees(&self) -> u64 {
+        self.missed_of(drops::PROGRAM)
+    }
+
+    fn missed_of(&self, name: &str) -> u64 {
+        let program = self.ebpf.program(name).and_then(|program| program.fd().ok());
         program.map_or(0, |program| missed_runs(program.as_fd()))
     }
 }

@@ -17,7 +17,7 @@ use crate::{
     cli::{CliError, output},
     collect::{Collector, CostMeter, Progress, Records},
     kernel::{KERNEL_BTF, kernel_btf, skb_layout},
-    model::{Mechanism, Path, Plan, Printable, Snapshot, Tail, Traceability, TracerCost, XdpMode},
+    model::{Direction, Mechanism, Path, Plan, Printable, Snapshot, Tail, Traceability, TracerCost, XdpMode},
 };
 
 /// How often the table is looked at while the last packets come in.
@@ -211,7 +211,16 @@ impl Session {
             mechanism: self.mechanism,
             ..TracerCost::default()
         };
-        Snapshot { notes: self.attached.notes(), ..self.collector.snapshot(cost) }
+        let snapshot = self.collector.snapshot(cost);
+        let unseen = self.attached.missed_frees();
+        let mut notes = self.attached.notes();
+        if unseen > 0 && Direction::ALL.iter().any(|way| snapshot.directions.get(*way).ledger.lost > 0) {
+            notes.push(format!(
+                "{unseen} frees of packets, the VM's or others', were not looked at, because they interrupted the look at \
+                 another one: so many of the lost packets may have had a reason"
+            ));
+        }
+        Snapshot { notes, ..snapshot }
     }
 
     /// Admits nothing new and waits for the packets on their way: at most until each has come or timed out.
