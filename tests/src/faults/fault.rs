@@ -5,6 +5,11 @@ use anyhow::Result;
 use super::{Direction, Expected, Scene};
 use crate::lab::Trap;
 
+/// A time-out that no packet on its way exceeds, the emulated machine's hiccups included.
+pub(super) const SHORT: &str = "500ms";
+/// One for packets that are held up.
+pub(super) const LONG: &str = "4s";
+
 /// A fault, the traffic that runs into it, and what must be reported.
 #[derive(Debug)]
 pub struct Fault {
@@ -18,6 +23,8 @@ pub struct Fault {
     pub innocent: Innocent,
     /// The trace's filter: what the fault's packets and the innocent ones have in common.
     pub filter: &'static str,
+    /// When a packet is lost, as `--timeout` takes it.
+    pub timeout: &'static str,
     /// Injects it; dropping the traps, the last one first, takes it away.
     pub inject: fn(&Scene<'_>) -> Result<Vec<Trap>>,
     /// Sends into it; says how many packets it took.

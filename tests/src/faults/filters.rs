@@ -1,5 +1,6 @@
 //! Firewalls on `qbr`: security groups and bridge rules.
 
+use super::fault::SHORT;
 use super::{Cause, Expected, Fault, Innocent, Moment, Place, Scene, Why};
 use crate::lab::Trap;
 use anyhow::Result;
@@ -15,6 +16,7 @@ pub(super) const FAULTS: &[Fault] = &[
         moment: Moment::WhileTracing,
         innocent: Innocent::SameGuest,
         filter: "udp",
+        timeout: SHORT,
         inject: |scene| security_group(scene, "DROP"),
         traffic: |scene| scene.both_ways(),
         expected: AT_QBR,
@@ -25,6 +27,7 @@ pub(super) const FAULTS: &[Fault] = &[
         moment: Moment::WhileTracing,
         innocent: Innocent::SameGuest,
         filter: "udp",
+        timeout: SHORT,
         inject: |scene| security_group(scene, "REJECT"),
         traffic: |scene| scene.both_ways(),
         expected: AT_QBR,
@@ -35,6 +38,7 @@ pub(super) const FAULTS: &[Fault] = &[
         moment: Moment::WhileTracing,
         innocent: Innocent::SameGuest,
         filter: "udp",
+        timeout: SHORT,
         inject: |scene| {
             let rule = |action: &str| {
                 format!("ebtables-nft {action} FORWARD -p IPv4 --ip-proto udp --ip-dport $port -j DROP")
@@ -46,14 +50,15 @@ pub(super) const FAULTS: &[Fault] = &[
     },
     Fault {
         name: "nft bridge drop",
-        place: Place::Anywhere,
+        place: Place::KernelDatapath,
         moment: Moment::WhileTracing,
         innocent: Innocent::SameGuest,
         filter: "udp",
+        timeout: SHORT,
         inject: |scene| {
             Ok(vec![scene.trap(
                 "nft add table bridge fault
-                 nft add chain bridge fault forward '{ type filter hook forward priority 0; }'
+                 nft add chain bridge fault forward '{ type filter hook forward priority filter; }'
                  nft add rule bridge fault forward ether type ip udp dport $port drop",
                 "nft delete table bridge fault",
             )?])

@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 
+use super::fault::SHORT;
 use super::{Cause, Direction, Expected, Fault, Innocent, Moment, Place, Scene, Toll, Why, scene};
 use crate::lab::Trap;
 
@@ -24,6 +25,7 @@ pub(super) const FAULTS: &[Fault] = &[
         moment: Moment::WhileTracing,
         innocent: Innocent::OtherGuest,
         filter: "udp",
+        timeout: SHORT,
         inject: |scene| link_down(scene, "qvo", "qvb"),
         traffic: |scene| scene.both_ways(),
         expected: &[Expected::egress("tap", NO_PORT), Expected::ingress("nic", PORT_DOWN)],
@@ -34,6 +36,7 @@ pub(super) const FAULTS: &[Fault] = &[
         moment: Moment::WhileTracing,
         innocent: Innocent::OtherGuest,
         filter: "udp",
+        timeout: SHORT,
         inject: |scene| link_down(scene, "qvb", "qvo"),
         traffic: |scene| scene.both_ways(),
         expected: &[Expected::egress("tap", NO_PORT), Expected::ingress("nic", PORT_DOWN)],
@@ -44,6 +47,7 @@ pub(super) const FAULTS: &[Fault] = &[
         moment: Moment::WhileTracing,
         innocent: Innocent::OtherGuest,
         filter: "udp",
+        timeout: SHORT,
         inject: |scene| {
             // Of all states but forwarding the bridge lets only `disabled` stand while it speaks no STP.
             const DISABLED: &str = "bridge link set dev $qvb state 0";
@@ -59,6 +63,7 @@ pub(super) const FAULTS: &[Fault] = &[
         moment: Moment::WhileTracing,
         innocent: Innocent::Nobody,
         filter: "udp",
+        timeout: SHORT,
         inject: |scene| {
             Ok(vec![scene.trap(
                 "ip link set $nic down
@@ -78,6 +83,7 @@ pub(super) const FAULTS: &[Fault] = &[
         moment: Moment::WhileTracing,
         innocent: Innocent::SameGuest,
         filter: "udp",
+        timeout: SHORT,
         inject: |scene| smaller(scene, "qvo"),
         traffic: |scene| scene.both_ways_of(LARGE_BYTES),
         expected: &[Expected::egress("qvb", PEER_TOO_SMALL), Expected::ingress("nic", PORT_TOO_SMALL)],
@@ -88,6 +94,7 @@ pub(super) const FAULTS: &[Fault] = &[
         moment: Moment::WhileTracing,
         innocent: Innocent::SameGuest,
         filter: "udp",
+        timeout: SHORT,
         inject: |scene| smaller(scene, "nic"),
         traffic: |scene| {
             scene.send_out(scene::DOOMED, LARGE_BYTES, scene::PACE)?;

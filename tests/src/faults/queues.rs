@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
+use super::fault::SHORT;
 use super::scene::{DOOMED, DOOMED_PORT, PACE, PAYLOAD_BYTES};
 use super::{Cause, Direction, Expected, Fault, Innocent, Moment, Place, Scene, Toll, Why};
 use crate::lab::{InterfaceCounts, Trap};
@@ -20,6 +21,7 @@ pub(super) const FAULTS: &[Fault] = &[
         moment: Moment::WhileTracing,
         innocent: Innocent::SameGuest,
         filter: "udp",
+        timeout: SHORT,
         inject: |scene| {
             Ok(vec![scene.trap(
                 "tc qdisc add dev $nic root tbf rate 400kbit burst 1600 limit 3000",
@@ -35,6 +37,7 @@ pub(super) const FAULTS: &[Fault] = &[
         moment: Moment::WhileTracing,
         innocent: Innocent::OtherGuest,
         filter: "udp",
+        timeout: SHORT,
         inject: |scene| {
             let shorter = scene.trap("ip link set $tap txqueuelen 50", "ip link set $tap txqueuelen 1000")?;
             Ok(vec![shorter, freeze(scene)?])
@@ -53,6 +56,7 @@ pub(super) const FAULTS: &[Fault] = &[
         moment: Moment::BeforeTrace,
         innocent: Innocent::SameGuest,
         filter: "udp",
+        timeout: SHORT,
         inject: |scene| {
             Ok(vec![
                 meter(scene, 1, "in_port=$qvo", "resubmit(,60)")?,
@@ -76,8 +80,10 @@ pub(super) const FAULTS: &[Fault] = &[
 fn overflow_qdisc(scene: &Scene<'_>) -> Result<Toll> {
     const DROPPED: &str = "tc -s qdisc show dev $nic root | sed -n 's/.*dropped \\([0-9]*\\),.*/\\1/p'";
     let before = scene.number(DROPPED)?;
+    let sink = scene.lab.wire_udp_sink(DOOMED_PORT)?;
     scene.send_out(DOOMED, PAYLOAD_BYTES, Duration::ZERO)?;
     scene.shell("until tc -s qdisc show dev $nic root | grep -q 'backlog 0b'; do sleep 0.02; done")?;
+    sink.finish(0, Duration::ZERO)?;
     Ok(Toll::of(Direction::Egress, DOOMED, scene.number(DROPPED)? - before))
 }
 

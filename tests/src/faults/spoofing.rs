@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, UdpSocket};
 
 use anyhow::{Context as _, Result};
 
+use super::fault::SHORT;
 use super::scene::{DOOMED, DOOMED_PORT, PACE, PAYLOAD_BYTES};
 use super::{Cause, Direction, Expected, Fault, Innocent, Moment, Place, Scene, Toll, Why};
 use crate::lab::Trap;
@@ -24,6 +25,7 @@ pub(super) const FAULTS: &[Fault] = &[
         moment: Moment::WhileTracing,
         innocent: Innocent::SameGuest,
         filter: "udp",
+        timeout: SHORT,
         inject: |scene| Ok(vec![source_rules(scene)?, wrong_mac(scene)?]),
         traffic: |scene| {
             scene.send_out(DOOMED, PAYLOAD_BYTES, PACE)?;
@@ -37,6 +39,7 @@ pub(super) const FAULTS: &[Fault] = &[
         moment: Moment::WhileTracing,
         innocent: Innocent::SameGuest,
         filter: "udp",
+        timeout: SHORT,
         inject: |scene| Ok(vec![source_rules(scene)?, second_address(scene)?]),
         traffic: |scene| {
             let to = (scene.lab.wire.ipv4, DOOMED_PORT);
@@ -58,6 +61,7 @@ pub(super) const FAULTS: &[Fault] = &[
         moment: Moment::WhileTracing,
         innocent: Innocent::SameGuest,
         filter: "arp",
+        timeout: SHORT,
         inject: |scene| Ok(vec![arp_rules(scene)?, second_address(scene)?]),
         // A datagram for an unknown neighbour makes the guest ask for it, in the name of the datagram's source.
         traffic: |scene| {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 
+use super::fault::SHORT;
 use super::raw::{Ends, send_fragmented, send_with_bad_checksum};
 use super::scene::{DOOMED, DOOMED_PORT, PACE, PAYLOAD_BYTES};
 use super::{Cause, Direction, Expected, Fault, Innocent, Moment, Place, Scene, Toll, Why};
@@ -28,6 +29,7 @@ pub(super) const FAULTS: &[Fault] = &[
         moment: Moment::WhileTracing,
         innocent: Innocent::SameGuest,
         filter: "udp",
+        timeout: SHORT,
         inject: |scene| {
             let rule = |action: &str| {
                 format!(
@@ -48,6 +50,7 @@ pub(super) const FAULTS: &[Fault] = &[
         moment: Moment::WhileTracing,
         innocent: Innocent::SameGuest,
         filter: "udp",
+        timeout: SHORT,
         inject: |_| Ok(Vec::new()),
         traffic: |scene| {
             let into = Ends { from: scene.lab.wire.ipv4, to: scene.guest.ipv4, port: DOOMED_PORT };
@@ -62,6 +65,7 @@ pub(super) const FAULTS: &[Fault] = &[
         moment: Moment::BeforeTrace,
         innocent: Innocent::SameGuest,
         filter: "udp",
+        timeout: SHORT,
         inject: |scene| {
             Ok(vec![scene.trap(
                 "ovs-vsctl set bridge br-int flood_vlans=1; ovs-appctl fdb/flush br-int; ovs-appctl revalidator/wait",
@@ -77,12 +81,18 @@ pub(super) const FAULTS: &[Fault] = &[
         moment: Moment::BeforeTrace,
         innocent: Innocent::SameGuest,
         filter: "udp",
+        timeout: SHORT,
         inject: |scene| {
             let flow = "priority=1000,udp,ip_frag=later";
-            Ok(vec![scene.trap(
-                &format!("ovs-ofctl add-flow br-int '{flow} actions=drop'"),
-                &format!("ovs-ofctl --strict del-flows br-int '{flow}'"),
-            )?])
+            // Where conntrack reassembles for iptables on the bridge, the first pieces would wait there for the others.
+            let bridge = |call: u8| format!("sysctl -qw net.bridge.bridge-nf-call-iptables={call}");
+            Ok(vec![
+                scene.trap(&bridge(0), &bridge(1))?,
+                scene.trap(
+                    &format!("ovs-ofctl add-flow br-int '{flow} actions=drop'"),
+                    &format!("ovs-ofctl --strict del-flows br-int '{flow}'"),
+                )?,
+            ])
         },
         traffic: |scene| {
             let (guest, wire) = (scene.guest.ipv4, scene.lab.wire.ipv4);
@@ -99,10 +109,13 @@ pub(super) const FAULTS: &[Fault] = &[
         moment: Moment::WhileTracing,
         innocent: Innocent::Nobody,
         filter: "udp",
+        timeout: SHORT,
         // Not by netem's `corrupt`, which hits any byte: a packet whose header it changes is another one.
         inject: |scene| Ok(vec![changed_payload(scene, "qvb")?, changed_payload(scene, "qvo")?]),
         traffic: |scene| {
+            let sink = scene.lab.wire_udp_sink(DOOMED_PORT)?;
             scene.send_out(PASSING, PAYLOAD_BYTES, PACE)?;
+            sink.finish(0, Duration::ZERO)?;
             scene.send_in(PASSING, PAYLOAD_BYTES, PACE)?;
             Ok(Toll::of(Direction::Egress, PASSING, 0).and(Direction::Ingress, PASSING, 0))
         },
@@ -114,6 +127,7 @@ pub(super) const FAULTS: &[Fault] = &[
         moment: Moment::WhileTracing,
         innocent: Innocent::Nobody,
         filter: "udp",
+        timeout: SHORT,
         inject: |scene| netem(scene, "duplicate 50%"),
         traffic: both_arrive,
         expected: BOTH,
@@ -124,6 +138,7 @@ pub(super) const FAULTS: &[Fault] = &[
         moment: Moment::WhileTracing,
         innocent: Innocent::SameGuest,
         filter: "udp",
+        timeout: SHORT,
         inject: |scene| netem(scene, "delay 5ms reorder 50%"),
         traffic: both_arrive,
         expected: BOTH,
@@ -147,11 +162,11 @@ fn netem(scene: &Scene<'_>, what: &str) -> Result<Vec<Trap>> {
 fn changed_payload(scene: &Scene<'_>, end: &str) -> Result<Trap> {
     scene.trap(
         &format!(
-            "tc qdisc add dev ${end} clsact
-             tc filter add dev ${end} egress protocol ip flower ip_proto udp dst_port $port \
+            "tc qdisc add dev ${end} clsact 2> /dev/null || true
+             tc filter add dev ${end} egress pref 100 protocol ip flower ip_proto udp dst_port $port \
                  action pedit munge offset 88 u32 set 0x55aa55aa pipe action pass"
         ),
-        &format!("tc qdisc del dev ${end} clsact"),
+        &format!("tc filter del dev ${end} egress pref 100"),
     )
 }
 

@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 
+use super::fault::SHORT;
 use super::{Cause, Expected, Fault, Innocent, Moment, Place, Scene, Why};
 use crate::lab::Trap;
 
@@ -19,6 +20,7 @@ pub(super) const FAULTS: &[Fault] = &[
         moment: Moment::BeforeTrace,
         innocent: Innocent::SameGuest,
         filter: "udp",
+        timeout: SHORT,
         inject: |scene| drop_rule(scene, "br-int"),
         traffic: |scene| scene.both_ways(),
         expected: IN_SWITCH,
@@ -29,6 +31,7 @@ pub(super) const FAULTS: &[Fault] = &[
         moment: Moment::BeforeTrace,
         innocent: Innocent::SameGuest,
         filter: "udp",
+        timeout: SHORT,
         inject: |scene| drop_rule(scene, "br-ex"),
         traffic: |scene| scene.both_ways(),
         expected: IN_SWITCH,
@@ -39,14 +42,15 @@ pub(super) const FAULTS: &[Fault] = &[
         moment: Moment::BeforeTrace,
         innocent: Innocent::SameGuest,
         filter: "udp",
+        timeout: SHORT,
         // Neutron's rules, but for the innocent only: nothing matches the others.
         inject: |scene| {
             Ok(vec![scene.trap(
                 "ovs-ofctl -O OpenFlow13 dump-flows --no-stats br-int > /run/br-int.flows
-                 ovs-ofctl del-flows br-int 'table=0'
+                 ovs-ofctl -O OpenFlow13 del-flows br-int 'table=0'
                  for port in 9 5009; do
-                     ovs-ofctl add-flow br-int \"udp,in_port=int-br-ex,tp_dst=$port actions=mod_vlan_vid:1,resubmit(,60)\"
-                     ovs-ofctl add-flow br-int \"priority=1,udp,tp_dst=$port actions=resubmit(,60)\"
+                     ovs-ofctl -O OpenFlow13 add-flow br-int \"udp,in_port=int-br-ex,tp_dst=$port actions=mod_vlan_vid:1,resubmit(,60)\"
+                     ovs-ofctl -O OpenFlow13 add-flow br-int \"priority=1,udp,tp_dst=$port actions=resubmit(,60)\"
                  done",
                 "ovs-ofctl -O OpenFlow13 replace-flows br-int /run/br-int.flows",
             )?])
@@ -60,6 +64,7 @@ pub(super) const FAULTS: &[Fault] = &[
         moment: Moment::WhileTracing,
         innocent: Innocent::OtherGuest,
         filter: "udp",
+        timeout: SHORT,
         // As Neutron does with a port that it does not know, or that has no security group yet.
         inject: |scene| {
             let rule = scene.trap(
@@ -79,6 +84,7 @@ pub(super) const FAULTS: &[Fault] = &[
         moment: Moment::WhileTracing,
         innocent: Innocent::OtherGuest,
         filter: "udp",
+        timeout: SHORT,
         inject: |scene| {
             let tag = tagged(scene, 2)?;
             learned(scene, vec![tag])
@@ -92,6 +98,7 @@ pub(super) const FAULTS: &[Fault] = &[
         moment: Moment::WhileTracing,
         innocent: Innocent::Nobody,
         filter: "udp",
+        timeout: SHORT,
         inject: |scene| {
             let patch = scene.trap(
                 "ovs-vsctl set interface int-br-ex options:peer=nobody -- set interface phy-br-ex options:peer=nobody",

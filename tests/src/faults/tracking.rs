@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
+use super::fault::{LONG, SHORT};
 use super::raw::{Ends, send_with_bad_checksum};
 use super::scene::{DOOMED, DOOMED_PORT, PAYLOAD_BYTES};
 use super::{Cause, Direction, Expected, Fault, Innocent, Moment, Place, Scene, Toll, Why};
+use crate::lab::Trap;
 use crate::payload;
 
 /// The flow of what conntrack calls invalid has no action.
@@ -27,6 +29,7 @@ pub(super) const FAULTS: &[Fault] = &[
         moment: Moment::BeforeTrace,
         innocent: Innocent::SameGuest,
         filter: "udp",
+        timeout: SHORT,
         inject: |scene| {
             Ok(vec![scene.trap(
                 "ovs-ofctl add-flow br-int \"priority=1000,udp,tp_dst=$port,ct_state=-trk actions=ct(table=70)\"
@@ -45,18 +48,23 @@ pub(super) const FAULTS: &[Fault] = &[
         moment: Moment::WhileTracing,
         innocent: Innocent::SameGuest,
         filter: "udp",
+        timeout: SHORT,
         // Only the doomed are tracked, so that only they need room.
         inject: |scene| {
-            Ok(vec![scene.trap(
-                "iptables -t raw -A PREROUTING -p udp ! --dport $port -j CT --notrack
+            Ok(vec![
+                untracked(scene, "guest")?,
+                untracked(scene, "wire")?,
+                scene.trap(
+                    "iptables -t raw -A PREROUTING -p udp ! --dport $port -j CT --notrack
                  iptables -A FORWARD -p udp --dport $port -m conntrack --ctstate INVALID -j DROP
                  conntrack -F 2> /dev/null
                  sysctl -n net.netfilter.nf_conntrack_max > /run/conntrack.max
                  sysctl -qw net.netfilter.nf_conntrack_max=10",
-                "sysctl -qw net.netfilter.nf_conntrack_max=$(cat /run/conntrack.max)
+                    "sysctl -qw net.netfilter.nf_conntrack_max=$(cat /run/conntrack.max)
                  iptables -D FORWARD -p udp --dport $port -m conntrack --ctstate INVALID -j DROP
                  iptables -t raw -D PREROUTING -p udp ! --dport $port -j CT --notrack",
-            )?])
+                )?,
+            ])
         },
         traffic: new_flows,
         expected: &[Expected::egress("tap", NETFILTER), Expected::ingress("qvb", NETFILTER)],
@@ -67,6 +75,7 @@ pub(super) const FAULTS: &[Fault] = &[
         moment: Moment::WhileTracing,
         innocent: Innocent::Nobody,
         filter: "udp",
+        timeout: LONG,
         inject: |scene| {
             Ok(vec![scene.trap(
                 "ovs-appctl dpctl/del-flows; kill -STOP $(pidof ovs-vswitchd)",
@@ -85,6 +94,18 @@ pub(super) const FAULTS: &[Fault] = &[
         expected: &[Expected::ingress("nic", NO_ROOM), Expected::silent(Direction::Egress)],
     },
 ];
+
+/// Both ends may track, too: the limit is the machine's, and they would not even send.
+fn untracked(scene: &Scene<'_>, netns: &str) -> Result<Trap> {
+    let rules = |action: &str| {
+        format!(
+            "for chain in OUTPUT PREROUTING; do
+                 nsenter --net=/run/netns/${netns} iptables -t raw {action} $chain -j CT --notrack
+             done"
+        )
+    };
+    scene.trap(&rules("-A"), &rules("-D"))
+}
 
 fn bad_checksums(scene: &Scene<'_>) -> Result<Toll> {
     let (guest, wire) = (scene.guest.ipv4, scene.lab.wire.ipv4);
