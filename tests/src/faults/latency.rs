@@ -162,7 +162,7 @@ fn put(scene: &Scene<'_>, site: &Site, delay: &str) -> Result<Trap> {
                 "ip link add {detour} type ifb
                  ip link set {detour} up
                  tc qdisc add dev {detour} root netem limit 10000 delay {delay}
-                 tc qdisc add dev ${interface} clsact
+                 tc qdisc add dev ${interface} clsact 2> /dev/null || true
                  tc filter add dev ${interface} ingress pref 100 matchall action mirred egress redirect dev {detour}"
             ),
             format!("tc qdisc del dev ${interface} clsact; ip link del {detour}"),
