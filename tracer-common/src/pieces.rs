@@ -6,8 +6,8 @@
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-/// Flows whose pieces can be followed at a time (a power of two).
-pub const FLOWS: u32 = 1024;
+/// Pieces that can be expected at a time (a power of two).
+pub const PLACES: u32 = 4096;
 /// Frames longer than this, in bytes, may be cut: more than Ethernet's usual 1500 bytes of payload, header and tag.
 pub const LARGE_ABOVE_BYTES: u32 = 1518;
 
@@ -50,6 +50,15 @@ impl Segment {
     }
 }
 
+/// Where the piece of `flow` that begins at `sequence` is expected, below [`PLACES`]. A place of its own for each piece: where
+/// a flow is handled on two CPUs in turn, the pieces of one large packet come between those of another.
+#[inline(always)]
+#[must_use]
+#[allow(clippy::cast_possible_truncation, reason = "the upper bits are meant")]
+pub const fn place_of(flow: u64, sequence: u32) -> u32 {
+    ((flow ^ sequence as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 52) as u32 & (PLACES - 1)
+}
+
 /// A flow at a hook, as one number. `addresses` are both ends', folded, and `ports` too.
 #[inline(always)]
 #[must_use]
@@ -63,6 +72,14 @@ const _: () = assert!(size_of::<Expected>() == 16);
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn two_large_packets_of_a_flow_are_expected_at_places_of_their_own() {
+        let flow = flow(7, 8, 2);
+        let places: std::collections::HashSet<_> = (0..45).map(|n| place_of(flow, 1000 + n * 1448)).collect();
+        assert!(places.len() > 40, "{} places", places.len());
+        assert!(places.iter().all(|place| *place < PLACES));
+    }
 
     #[test]
     fn pieces_follow_each_other_across_the_end_of_the_sequence_space() {

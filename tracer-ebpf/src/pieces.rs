@@ -81,14 +81,16 @@ pub(crate) fn is_expected_in<R: Reader>(
 /// Whether the segment was expected, or is the first; then the next one is expected behind it.
 #[inline(always)]
 fn follow(segment: &Segment, first: bool) -> bool {
-    let Some(place) = pieces::of(segment.flow) else { return false };
-    // SAFETY: a map value; torn by another CPU it fits no segment, or a piece is taken for a packet that joined midway.
-    unsafe {
-        if !first && !segment.follows(&place.read_volatile()) {
+    if !first {
+        let Some(place) = pieces::of(segment.flow, segment.sequence) else { return false };
+        // SAFETY: a map value; torn by another CPU it fits no segment, or a piece is taken for a packet that joined midway.
+        if !segment.follows(&unsafe { place.read_volatile() }) {
             return false;
         }
-        place.write_volatile(Expected { flow: segment.flow, sequence: segment.end(), reserved: 0 });
     }
+    let Some(next) = pieces::of(segment.flow, segment.end()) else { return false };
+    // SAFETY: likewise.
+    unsafe { next.write_volatile(Expected { flow: segment.flow, sequence: segment.end(), reserved: 0 }) };
     true
 }
 
