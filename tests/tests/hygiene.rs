@@ -90,7 +90,7 @@ fn nothing_stays_attached_however_it_ends() -> Result<()> {
 #[test]
 #[ignore = "needs the lab: cargo xtask test"]
 fn the_wire_hook_is_a_link_of_the_process() -> Result<()> {
-    for (options, expected) in [(&[][..], 1), (&["--no-wire"], 0)] {
+    for (options, expected) in [(&["--wire"][..], 1), (&[], 0)] {
         let tracer = Tracer::start(&[&["trace", "yjwang-test-1"], options].concat())?;
         let files = std::fs::read_dir(format!("/proc/{}/fdinfo", tracer.pid()))?;
         let links = files
@@ -200,8 +200,9 @@ fn bad_hosts_get_one_clear_line() -> Result<()> {
 #[ignore = "needs the lab: cargo xtask test"]
 fn a_kernel_without_btf_is_a_note_not_an_error() -> Result<()> {
     let program = hoptrace([""; 0])?.get_program().to_string_lossy().into_owned();
-    let script =
-        format!("mount -t tmpfs none /sys/kernel/btf && exec {program} trace yjwang-test-1 --json -d 100ms");
+    let script = format!(
+        "mount -t tmpfs none /sys/kernel/btf && exec {program} trace yjwang-test-1 --wire --json -d 100ms"
+    );
     let output = Command::new("unshare").args(["--mount", "sh", "-c", &script]).output()?;
     let words = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.code() == Some(5) && words.contains("BTF"), "{words}");

@@ -36,7 +36,7 @@ fn a_delay_at_the_nic_is_that_between_nic_and_wire() -> Result<()> {
     let nic = ["dev", &lab.nic, "root"];
     let add = [&["qdisc", "add"], &nic[..], &["netem", "delay", "10ms"]].concat();
     let _delay = Trap::set("tc", &add, &[&["qdisc", "del"], &nic[..]].concat())?;
-    let tracer = Tracer::start(&["trace", &guest.port_id, "icmp", "--json"])?;
+    let tracer = Tracer::start(&["trace", &guest.port_id, "icmp", "--wire", "--json"])?;
     let sent = guest.ping(lab.wire.ipv4.into(), PINGS, Duration::from_millis(30))?;
     let report = tracer.finish()?;
     ensure!(sent.received == PINGS, "{sent:?}");
@@ -72,7 +72,7 @@ fn tcp_that_is_cut_for_the_driver_is_split_at_the_wire() -> Result<()> {
     let guest = lab.guest("yjwang-test-1")?;
     let set = |state| ["-K", &lab.nic, "tso", state, "gso", state];
     let _cut = Trap::set("ethtool", &set("off"), &set("on"))?;
-    let tracer = Tracer::start(&["trace", &guest.port_id, "tcp", "--json"])?;
+    let tracer = Tracer::start(&["trace", &guest.port_id, "tcp", "--wire", "--json"])?;
     let sink = lab.wire_tcp_sink(5010)?;
     guest.send_tcp((lab.wire.ipv4.into(), 5010), TCP_BYTES)?;
     let arrived = sink.finish()?;
@@ -114,7 +114,7 @@ fn packets_that_a_full_queue_drops_die_after_the_nic() -> Result<()> {
     let _slow = Trap::set("tc", &add, &[&["qdisc", "del"], &nic[..]].concat())?;
     let sink = lab.wire_udp_sink(PORT)?;
     let port = PORT.to_string();
-    let tracer = Tracer::start(&["trace", &guest.port_id, "udp", "and", "port", &port, "--json"])?;
+    let tracer = Tracer::start(&["trace", &guest.port_id, "udp", "and", "port", &port, "--wire", "--json"])?;
     let sent = guest.send_udp((lab.wire.ipv4.into(), PORT), DATAGRAMS, 958, Duration::ZERO)?;
     // What went into the queue before these has left it when they come back.
     let pings = guest.ping(lab.wire.ipv4.into(), 20, Duration::from_millis(20))?;

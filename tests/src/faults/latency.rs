@@ -132,7 +132,7 @@ impl Traced {
 /// Packets both ways, delayed at all sites of the row.
 fn traced(scene: &Scene<'_>, row: &[Site], delay: &str) -> Result<Traced> {
     let _delays = row.iter().map(|site| put(scene, site, delay)).collect::<Result<Vec<Trap>>>()?;
-    let tracer = Tracer::start(&["trace", &scene.guest.port_id, "udp", "--json"])?;
+    let tracer = Tracer::start(&["trace", &scene.guest.port_id, "udp", "--wire", "--json"])?;
     let captures = Captures::start(&[&scene.guest.tap, &scene.lab.nic], &std::env::temp_dir())?;
     let sink = scene.lab.wire_udp_sink(DOOMED_PORT)?;
     scene.send_out(PACKETS, PAYLOAD_BYTES, PACE)?;

@@ -20,10 +20,10 @@ pub(crate) enum Contender {
     Untraced,
     /// A program of the benchmark's own object, at each hook that hoptrace has.
     Program(&'static str),
-    /// As it is without options: with the wire hook.
+    /// As it is without options: at the interfaces alone, as the benchmark's own programs.
     Hoptrace,
-    /// At the interfaces alone, as the benchmark's own programs.
-    HoptraceAtInterfaces,
+    /// With the wire hook, too.
+    HoptraceWire,
     /// With XDP at the NIC, in the driver.
     HoptraceXdp,
     /// One packet of 100 goes to user space, where it is printed.
@@ -50,8 +50,8 @@ impl Contender {
             Self::Untraced => Running::Nobody,
             Self::Program(name) => Running::Programs(attach(name, &interfaces)?, name),
             Self::Hoptrace => Running::Tracer(Tracer::start(&["trace", &guest.port_id, "--json"])?),
-            Self::HoptraceAtInterfaces => {
-                Running::Tracer(Tracer::start(&["trace", &guest.port_id, "--json", "--no-wire"])?)
+            Self::HoptraceWire => {
+                Running::Tracer(Tracer::start(&["trace", &guest.port_id, "--json", "--wire"])?)
             }
             Self::HoptraceXdp => {
                 Running::Tracer(Tracer::start(&["trace", &guest.port_id, "--json", "--xdp", "native"])?)

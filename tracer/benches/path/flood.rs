@@ -14,8 +14,8 @@ const CONTENDERS: [(&str, Contender); 8] = [
     ("empty", Contender::Program("empty")),
     ("clock", Contender::Program("clock")),
     ("floor", Contender::Program("floor")),
-    ("hoptrace", Contender::HoptraceAtInterfaces),
-    ("hoptrace_wire", Contender::Hoptrace),
+    ("hoptrace", Contender::Hoptrace),
+    ("hoptrace_wire", Contender::HoptraceWire),
     ("hoptrace_waterfalls", Contender::HoptraceWaterfalls),
     ("tcpdump", Contender::Tcpdump),
 ];

@@ -41,9 +41,9 @@ pub(in crate::cli) struct LiveArgs {
     /// Leave the ports of the host's other VMs alone; what goes to them then counts as lost
     #[arg(long)]
     path_only: bool,
-    /// Follow packets to the NIC's queueing discipline only, not to its driver
+    /// Follow packets on to the NIC's driver, behind its queueing discipline (a tracepoint)
     #[arg(long)]
-    no_wire: bool,
+    wire: bool,
     /// Follow packets from XDP at the NIC on, before TC sees them. This changes the host while it lasts: native XDP may
     /// reset the NIC and turn offloads off, generic XDP copies packets; the report says what it was
     #[arg(long, value_enum, value_name = "MODE")]
@@ -113,7 +113,7 @@ impl LiveArgs {
             filter,
             budget: self.count,
             path_only: self.path_only,
-            wire: !self.no_wire,
+            wire: self.wire,
             xdp: self.xdp.map(XdpMode::from),
             emission,
             debug: common.verbose >= 2,
