@@ -5,7 +5,8 @@
 //!
 //! The order of things is that of `hoptrace_common::inflight::Pass`: the CPU waits for the clock, which does not begin before
 //! everything earlier is done, and for the compare-exchange, which lets nothing later begin before it is done. Headers,
-//! table, counters and figures are read between the two; behind the second there are only stores.
+//! table, counters and figures are read between the two; behind the second there are only stores, and the histogram, whose
+//! bucket depends on the latency.
 
 use aya_ebpf::bindings::__sk_buff;
 use hoptrace_common::{
