@@ -2,7 +2,7 @@
 //!
 //! Data flows one way through the stages `discover → path → attach → collect → report`. A stage uses [`model`]
 //! and `hoptrace-common`, never another stage; [`cli`] wires them together. [`kernel`] is what the running kernel says about
-//! itself, for whichever stage asks.
+//! itself, and [`ovs`] how to ask Open vSwitch's daemons, for whichever stage asks.
 
 pub mod attach;
 pub mod cli;
@@ -10,5 +10,6 @@ pub mod collect;
 pub mod discover;
 pub mod kernel;
 pub mod model;
+pub mod ovs;
 pub mod path;
 pub mod report;

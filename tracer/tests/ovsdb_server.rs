@@ -9,7 +9,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use hoptrace::discover::ovsdb::{self, Client, DATABASE, OvsdbError, Remote, monitor_requests};
+use hoptrace::{
+    discover::ovsdb::{self, DATABASE, monitor_requests},
+    ovs::{Client, OvsError, Remote},
+};
 use serde_json::json;
 use tempfile::TempDir;
 use tokio::io::AsyncReadExt;
@@ -200,9 +203,9 @@ async fn large_replies_and_refusals_are_read() {
     server.vsctl(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
     let mut client = within(Client::connect(&server.remote())).await.unwrap();
     let refused = within(client.call("no_such_method", json!([]))).await.unwrap_err();
-    assert!(matches!(refused, OvsdbError::Refused { .. }), "{refused}");
+    assert!(matches!(refused, OvsError::Refused { .. }), "{refused}");
     let refused = within(client.monitor_cond("No_Such_Database", "m", json!({}))).await.unwrap_err();
-    assert!(matches!(refused, OvsdbError::Refused { .. }), "{refused}");
+    assert!(matches!(refused, OvsError::Refused { .. }), "{refused}");
     // The connection survives a refusal.
     let rows = within(client.monitor_cond(DATABASE, "m", monitor_requests())).await.unwrap();
     assert_eq!(ovsdb::bridges_from_updates(&rows).unwrap()[0].ports.len(), 501);

@@ -2,8 +2,9 @@
 
 use crate::{
     cli::{CliError, output},
-    discover::{DEFAULT_LIBVIRT_URI, Sources, discover, ovsdb::Remote},
+    discover::{DEFAULT_LIBVIRT_URI, Sources, discover},
     model::{Path, Printable, SourceName, SourceStatus, Topology},
+    ovs::Remote,
     path,
 };
 

@@ -1,11 +1,10 @@
 //! All sources at once.
 
-use super::{
-    ask::ask,
-    netlink,
-    ovsdb::{self, Remote},
+use super::{ask::ask, netlink, ovsdb};
+use crate::{
+    model::{Instance, SourceName, SourceStatus, Topology},
+    ovs::Remote,
 };
-use crate::model::{Instance, SourceName, SourceStatus, Topology};
 
 /// The local system's hypervisor.
 pub const DEFAULT_LIBVIRT_URI: &str = "qemu:///system";

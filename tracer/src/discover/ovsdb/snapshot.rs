@@ -5,11 +5,11 @@ use std::collections::HashMap;
 use ovsdb::protocol::Uuid;
 use serde_json::{Value, json};
 
-use super::{
-    Client, OvsdbError, Remote,
-    column::{Row, uuid},
+use super::column::{Row, uuid};
+use crate::{
+    model::{NeutronKeys, NeutronNetwork, OvsBridge, OvsInterface, OvsPort},
+    ovs::{Client, OvsError, Remote},
 };
-use crate::model::{NeutronKeys, NeutronNetwork, OvsBridge, OvsInterface, OvsPort};
 
 /// Open vSwitch's database.
 pub const DATABASE: &str = "Open_vSwitch";
@@ -30,7 +30,7 @@ pub fn monitor_requests() -> Value {
 ///
 /// # Errors
 /// When none can be connected to, or the one that can gives no sensible answer.
-pub async fn snapshot(remotes: &[Remote]) -> Result<(Vec<OvsBridge>, Remote), OvsdbError> {
+pub async fn snapshot(remotes: &[Remote]) -> Result<(Vec<OvsBridge>, Remote), OvsError> {
     let mut failures = Vec::new();
     for remote in remotes {
         match Client::connect(remote).await {
@@ -41,17 +41,17 @@ pub async fn snapshot(remotes: &[Remote]) -> Result<(Vec<OvsBridge>, Remote), Ov
             Err(error) => failures.push(error),
         }
     }
-    Err(OvsdbError::Unreachable(failures))
+    Err(OvsError::Unreachable(failures))
 }
 
 /// The bridges in a `<table-updates2>` of `initial` rows. Dangling references are skipped, rows without a
 /// name or a proper UUID too.
 ///
 /// # Errors
-/// [`OvsdbError::Shape`] when it is no object of tables.
-pub fn bridges_from_updates(tables: &Value) -> Result<Vec<OvsBridge>, OvsdbError> {
+/// [`OvsError::Shape`] when it is no object of tables.
+pub fn bridges_from_updates(tables: &Value) -> Result<Vec<OvsBridge>, OvsError> {
     if !tables.is_object() {
-        return Err(OvsdbError::Shape("the reply to monitor_cond is not an object of tables".to_owned()));
+        return Err(OvsError::Shape("the reply to monitor_cond is not an object of tables".to_owned()));
     }
     // A row belongs to one parent only. Taking it out keeps hostile data from multiplying rows.
     let mut ports = rows(tables, "Port");

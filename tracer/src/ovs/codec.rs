@@ -4,7 +4,7 @@ use bytes::{Buf, BytesMut};
 use serde_json::Value;
 use tokio_util::codec::{Decoder, Encoder};
 
-use super::OvsdbError;
+use super::OvsError;
 
 /// A larger message is refused. A host with a thousand ports needs about 2 MB.
 pub const MAX_MESSAGE_BYTES: usize = 32 << 20;
@@ -56,14 +56,14 @@ impl JsonCodec {
 
 impl Decoder for JsonCodec {
     type Item = Value;
-    type Error = OvsdbError;
+    type Error = OvsError;
 
-    fn decode(&mut self, buffer: &mut BytesMut) -> Result<Option<Value>, OvsdbError> {
+    fn decode(&mut self, buffer: &mut BytesMut) -> Result<Option<Value>, OvsError> {
         if self.scanned == 0 {
             let blank = buffer.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
             buffer.advance(blank);
             if let Some(first) = buffer.first().filter(|first| **first != b'{') {
-                return Err(OvsdbError::Json(format!(
+                return Err(OvsError::Json(format!(
                     "a message begins with byte 0x{first:02x}, not with `{{`"
                 )));
             }
@@ -72,28 +72,26 @@ impl Decoder for JsonCodec {
         let end = buffer.iter().skip(start).position(|byte| self.ends_with(*byte)).map(|at| start + at + 1);
         self.scanned = end.unwrap_or(buffer.len());
         if self.scanned > self.limit_bytes {
-            return Err(OvsdbError::TooLarge { limit_bytes: self.limit_bytes });
+            return Err(OvsError::TooLarge { limit_bytes: self.limit_bytes });
         }
         let Some(end) = end else { return Ok(None) };
         *self = Self::with_limit(self.limit_bytes);
         let message = buffer.split_to(end);
-        serde_json::from_slice(&message).map(Some).map_err(|error| OvsdbError::Json(error.to_string()))
+        serde_json::from_slice(&message).map(Some).map_err(|error| OvsError::Json(error.to_string()))
     }
 
-    fn decode_eof(&mut self, buffer: &mut BytesMut) -> Result<Option<Value>, OvsdbError> {
+    fn decode_eof(&mut self, buffer: &mut BytesMut) -> Result<Option<Value>, OvsError> {
         match self.decode(buffer)? {
-            None if !buffer.is_empty() => {
-                Err(OvsdbError::Json("the stream ends within a message".to_owned()))
-            }
+            None if !buffer.is_empty() => Err(OvsError::Json("the stream ends within a message".to_owned())),
             message => Ok(message),
         }
     }
 }
 
 impl Encoder<Value> for JsonCodec {
-    type Error = OvsdbError;
+    type Error = OvsError;
 
-    fn encode(&mut self, message: Value, buffer: &mut BytesMut) -> Result<(), OvsdbError> {
+    fn encode(&mut self, message: Value, buffer: &mut BytesMut) -> Result<(), OvsError> {
         buffer.extend_from_slice(message.to_string().as_bytes());
         Ok(())
     }
@@ -108,7 +106,7 @@ mod tests {
 
     const TRICKY: &str = r#"{"a":"}]\"{[\\","b":[{"c":["set",[]]},"\\\""],"é":"日"}"#;
 
-    fn messages(codec: &mut JsonCodec, chunks: &[&[u8]]) -> Result<Vec<Value>, OvsdbError> {
+    fn messages(codec: &mut JsonCodec, chunks: &[&[u8]]) -> Result<Vec<Value>, OvsError> {
         let (mut buffer, mut found) = (BytesMut::new(), Vec::new());
         for chunk in chunks {
             buffer.extend_from_slice(chunk);
@@ -159,7 +157,7 @@ mod tests {
             &deep,
         ] {
             let result = messages(&mut JsonCodec::default(), &[bad.as_bytes()]);
-            assert!(matches!(result, Err(OvsdbError::Json(_))), "{bad:.40}: {result:?}");
+            assert!(matches!(result, Err(OvsError::Json(_))), "{bad:.40}: {result:?}");
         }
         assert!(messages(&mut JsonCodec::default(), &[b"{\"a\":\"\xff\"}"]).is_err());
     }
@@ -170,7 +168,7 @@ mod tests {
         let long = format!("{{\"a\":\"{}", "x".repeat(100));
         assert!(matches!(
             messages(&mut codec, &[long.as_bytes()]),
-            Err(OvsdbError::TooLarge { limit_bytes: 64 })
+            Err(OvsError::TooLarge { limit_bytes: 64 })
         ));
     }
 }

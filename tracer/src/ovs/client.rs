@@ -10,7 +10,7 @@ use tokio::{
 };
 use tokio_util::codec::Framed;
 
-use super::{JsonCodec, OvsdbError, Remote};
+use super::{JsonCodec, OvsError, Remote};
 use crate::model::Printable;
 
 /// Updates kept while an answer is awaited; a server that sends more is not OVSDB.
@@ -45,15 +45,15 @@ impl Client {
     /// Connects.
     ///
     /// # Errors
-    /// [`OvsdbError::Connect`] when nobody listens or we may not.
-    pub async fn connect(remote: &Remote) -> Result<Self, OvsdbError> {
+    /// [`OvsError::Connect`] when nobody listens or we may not.
+    pub async fn connect(remote: &Remote) -> Result<Self, OvsError> {
         let transport: Result<Box<dyn Transport>, std::io::Error> = match remote {
             Remote::Unix(path) => UnixStream::connect(path).await.map(|stream| Box::new(stream) as _),
             Remote::Tcp { host, port } => {
                 TcpStream::connect((host.as_str(), *port)).await.map(|stream| Box::new(stream) as _)
             }
         };
-        transport.map(Self::new).map_err(|source| OvsdbError::Connect { remote: remote.clone(), source })
+        transport.map(Self::new).map_err(|source| OvsError::Connect { remote: remote.clone(), source })
     }
 
     fn new(transport: Box<dyn Transport>) -> Self {
@@ -64,7 +64,7 @@ impl Client {
     ///
     /// # Errors
     /// When the server refuses, hangs up, or sends what is not JSON-RPC.
-    pub async fn call(&mut self, method: &str, params: Value) -> Result<Value, OvsdbError> {
+    pub async fn call(&mut self, method: &str, params: Value) -> Result<Value, OvsError> {
         let id = self.next_id;
         self.next_id += 1;
         self.framed.send(json!({"method": method, "params": params, "id": id})).await?;
@@ -77,7 +77,7 @@ impl Client {
                     None | Some(Value::Null) => {
                         Ok(response.get_mut("result").map(Value::take).unwrap_or_default())
                     }
-                    Some(error) => Err(OvsdbError::Refused {
+                    Some(error) => Err(OvsError::Refused {
                         method: method.to_owned(),
                         error: Printable(&error.to_string()).to_string(),
                     }),
@@ -95,7 +95,7 @@ impl Client {
         database: &str,
         monitor: &str,
         requests: Value,
-    ) -> Result<Value, OvsdbError> {
+    ) -> Result<Value, OvsError> {
         self.call("monitor_cond", json!([database, monitor, requests])).await
     }
 
@@ -103,7 +103,7 @@ impl Client {
     ///
     /// # Errors
     /// As [`Client::call`].
-    pub async fn next_update(&mut self) -> Result<Update, OvsdbError> {
+    pub async fn next_update(&mut self) -> Result<Update, OvsError> {
         loop {
             if let Some(update) = self.updates.pop_front() {
                 return Ok(update);
@@ -113,8 +113,8 @@ impl Client {
     }
 
     /// Takes one message: a response is given back, a probe answered, an update kept.
-    async fn receive(&mut self) -> Result<Option<Value>, OvsdbError> {
-        let mut message = self.framed.next().await.ok_or(OvsdbError::Closed)??;
+    async fn receive(&mut self) -> Result<Option<Value>, OvsError> {
+        let mut message = self.framed.next().await.ok_or(OvsError::Closed)??;
         let Some(method) = message.get("method").and_then(Value::as_str).map(str::to_owned) else {
             return Ok(Some(message));
         };
@@ -128,16 +128,16 @@ impl Client {
         Ok(None)
     }
 
-    fn keep(&mut self, params: Value) -> Result<(), OvsdbError> {
+    fn keep(&mut self, params: Value) -> Result<(), OvsError> {
         let Value::Array(params) = params else {
-            return Err(OvsdbError::Shape("an update without parameters".to_owned()));
+            return Err(OvsError::Shape("an update without parameters".to_owned()));
         };
         let mut params = params.into_iter();
         let (Some(monitor), Some(tables)) = (params.next(), params.next()) else {
-            return Err(OvsdbError::Shape("an update without tables".to_owned()));
+            return Err(OvsError::Shape("an update without tables".to_owned()));
         };
         if self.updates.len() >= MAX_PENDING_UPDATES {
-            return Err(OvsdbError::Shape("a flood of updates instead of an answer".to_owned()));
+            return Err(OvsError::Shape("a flood of updates instead of an answer".to_owned()));
         }
         self.updates.push_back(Update { monitor, tables });
         Ok(())
@@ -156,7 +156,7 @@ mod tests {
         (Client::new(Box::new(ours)), theirs)
     }
 
-    async fn answer(server_says: &str) -> Result<Value, OvsdbError> {
+    async fn answer(server_says: &str) -> Result<Value, OvsError> {
         let (mut client, mut server) = pair();
         server.write_all(server_says.as_bytes()).await.unwrap();
         server.shutdown().await.unwrap();
@@ -197,17 +197,17 @@ mod tests {
 
     #[tokio::test]
     async fn a_bad_server_is_an_error() {
-        assert!(matches!(answer("").await, Err(OvsdbError::Closed)));
-        assert!(matches!(answer("nonsense").await, Err(OvsdbError::Json(_))));
-        assert!(matches!(answer("{\"id\":0,\"result\":[").await, Err(OvsdbError::Json(_))));
+        assert!(matches!(answer("").await, Err(OvsError::Closed)));
+        assert!(matches!(answer("nonsense").await, Err(OvsError::Json(_))));
+        assert!(matches!(answer("{\"id\":0,\"result\":[").await, Err(OvsError::Json(_))));
         let refused =
             answer(r#"{"id":0,"result":null,"error":"unknown\u001b[2J method"}"#).await.unwrap_err();
         assert!(
-            matches!(&refused, OvsdbError::Refused { error, .. } if !error.contains('\u{1b}')),
+            matches!(&refused, OvsError::Refused { error, .. } if !error.contains('\u{1b}')),
             "{refused}"
         );
         for bad in [r#"{"method":"update2","params":7}"#, r#"{"method":"update2","params":[1]}"#] {
-            assert!(matches!(answer(bad).await, Err(OvsdbError::Shape(_))), "{bad}");
+            assert!(matches!(answer(bad).await, Err(OvsError::Shape(_))), "{bad}");
         }
         assert_eq!(answer(r#"{"id":0}"#).await.unwrap(), Value::Null);
     }

@@ -1,10 +1,10 @@
-//! What can go wrong with OVSDB.
+//! What can go wrong when asking one of the daemons.
 
 use super::Remote;
 
-/// OVSDB could not be read.
+/// A daemon of Open vSwitch could not be asked.
 #[derive(Debug, thiserror::Error)]
-pub enum OvsdbError {
+pub enum OvsError {
     /// Nobody listens, or we may not connect.
     #[error("{remote}: {source}")]
     Connect {
@@ -15,7 +15,7 @@ pub enum OvsdbError {
     },
     /// None of several remotes could be connected to.
     #[error("not reachable ({})", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
-    Unreachable(Vec<OvsdbError>),
+    Unreachable(Vec<OvsError>),
     /// The connection broke.
     #[error("the connection broke: {0}")]
     Io(#[from] std::io::Error),

@@ -1,0 +1,19 @@
+//! Open vSwitch's daemons, which speak JSON-RPC (RFC 7047): `ovsdb-server`, and `ovs-vswitchd` at its control socket.
+//!
+//! No stage: `discover` asks the one before, others ask the other one while packets are traced. [`Client`] answers the
+//! server's `echo` probes, keeps update notifications that arrive between answers, and bounds the size of what it reads.
+//!
+//! The `ovsdb` crate's codec and messages are not used: the codec prints every message to stdout and miscounts escaped
+//! quotes, the requests know no `monitor_cond`, and the responses take no ids but UUIDs and no errors but strings.
+
+mod client;
+mod codec;
+mod error;
+mod remote;
+mod unixctl;
+
+pub use client::{Client, Update};
+pub use codec::{JsonCodec, MAX_MESSAGE_BYTES};
+pub use error::OvsError;
+pub use remote::{ParseRemoteError, Remote};
+pub use unixctl::{CALL_TIME_LIMIT, Unixctl, UnixctlError};
