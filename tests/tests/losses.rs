@@ -189,17 +189,6 @@ fn refused(ifname: &str) -> Result<u64> {
     Ok(std::fs::read_to_string(&path).with_context(|| path)?.trim().parse()?)
 }
 
-/// A guest that does not take frames from its tap, until this is dropped.
-fn freeze(guest: &Guest) -> Result<Trap> {
-    match guest.nic_pid {
-        Some(pid) => {
-            let pid = pid.to_string();
-            Trap::set("kill", &["-STOP", &pid], &["-CONT", &pid])
-        }
-        None => Trap::set("virsh", &["-q", "suspend", &guest.domain], &["-q", "resume", &guest.domain]),
-    }
-}
-
 #[test]
 #[ignore = "needs the lab or a VM: cargo xtask test"]
 fn a_guest_that_does_not_drain_its_queue_is_named() -> Result<()> {
@@ -209,7 +198,7 @@ fn a_guest_that_does_not_drain_its_queue_is_named() -> Result<()> {
     guest.sink_reset()?;
     let tracer = Tracer::start(&["trace", &guest.port_id, "udp", "and", "port", "9", "--json"])?;
     let before = refused(&guest.tap)?;
-    let frozen = freeze(guest)?;
+    let frozen = guest.freeze()?;
     lab.wire_udp_flood((guest.ipv4, 9).into(), SENT, 64, Duration::from_micros(500))?;
     let dropped = refused(&guest.tap)? - before;
     ensure!(dropped > 0 && dropped < SENT, "{dropped} of {SENT} dropped at {}", guest.tap);

@@ -4,6 +4,8 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
 
+use super::Guest;
+
 /// A fault; dropping it takes it away again, whatever happens.
 #[derive(Debug)]
 pub struct Trap {
@@ -19,6 +21,22 @@ impl Trap {
     pub fn set(program: &'static str, set: &[&str], remove: &[&str]) -> Result<Self> {
         run(program, set)?;
         Ok(Self { program, remove: remove.iter().map(|word| (*word).to_owned()).collect() })
+    }
+}
+
+impl Guest {
+    /// The guest takes no frames from its tap any more, and sends none, until the trap is dropped.
+    ///
+    /// # Errors
+    /// When it can not be stopped.
+    pub fn freeze(&self) -> Result<Trap> {
+        match self.nic_pid {
+            Some(pid) => {
+                let pid = pid.to_string();
+                Trap::set("kill", &["-STOP", &pid], &["-CONT", &pid])
+            }
+            None => Trap::set("virsh", &["-q", "suspend", &self.domain], &["-q", "resume", &self.domain]),
+        }
     }
 }
 

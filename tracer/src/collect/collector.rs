@@ -141,6 +141,7 @@ impl Collector {
             guest: self.latencies.of(self.plan.guest),
             neighbours: self.plan.neighbours.iter().map(|port| self.neighbours.of(port)).collect(),
             notes: Vec::new(),
+            evidence: Vec::new(),
             drops_without_site: self.drops.without_site(),
             tracer: TracerCost { hooks: self.plan.hooks.len(), ..tracer },
         }

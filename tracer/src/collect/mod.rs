@@ -1,4 +1,4 @@
-//! Reads the kernel's maps and owns every loss counter.
+//! Reads the kernel's maps and owns every loss counter; reads what else on the host counts losses.
 
 mod clock;
 mod collector;
@@ -17,8 +17,10 @@ mod records;
 mod table;
 mod thresholds;
 mod top;
+mod witness;
 
 pub use collector::{Collector, Progress};
 pub use cost::CostMeter;
 pub use error::CollectError;
 pub use records::Records;
+pub use witness::Witness;

@@ -1,6 +1,7 @@
 //! What flows between the stages: the words of the design as types, without any I/O.
 
 mod direction;
+mod evidence;
 mod filter;
 mod ids;
 mod instance;
@@ -22,6 +23,7 @@ mod topology;
 mod trace;
 
 pub use direction::Direction;
+pub use evidence::{Evidence, EvidenceSource};
 pub use filter::{FilterError, FilterProtocol, PacketFilter};
 pub use ids::{IfIndex, MacAddr, ParseMacError};
 pub use instance::{Instance, InstanceId, InstanceInterface, InstanceState};

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::{Direction, Flow, MacAddr, Mechanism, PacketWay};
+use super::{Direction, Evidence, Flow, MacAddr, Mechanism, PacketWay};
 
 /// Latencies of one segment, in nanoseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -261,6 +261,8 @@ pub struct Snapshot {
     pub neighbours: Vec<Neighbour>,
     /// What else is to know about the trace, such as what attaching changed on the host; a line each.
     pub notes: Vec<String>,
+    /// Counters of the host that rose meanwhile; known at the end only.
+    pub evidence: Vec<Evidence>,
     /// Frees of packets from more places than are kept apart: those packets are lost without a reason.
     pub drops_without_site: u64,
     /// What tracing cost.

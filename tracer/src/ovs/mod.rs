@@ -1,6 +1,7 @@
-//! Open vSwitch's daemons, which speak JSON-RPC (RFC 7047): `ovsdb-server`, and `ovs-vswitchd` at its control socket.
+//! Open vSwitch itself: its daemons `ovsdb-server` and `ovs-vswitchd`, which speak JSON-RPC (RFC 7047), and the kernel's
+//! datapath.
 //!
-//! No stage: `discover` asks the one before, others ask the other one while packets are traced. [`Client`] answers the
+//! No stage: `discover` asks the one before, and `collect` the others while packets are traced. [`Client`] answers the
 //! server's `echo` probes, keeps update notifications that arrive between answers, and bounds the size of what it reads.
 //!
 //! The `ovsdb` crate's codec and messages are not used: the codec prints every message to stdout and miscounts escaped
@@ -8,12 +9,14 @@
 
 mod client;
 mod codec;
+mod datapath;
 mod error;
 mod remote;
 mod unixctl;
 
 pub use client::{Client, Update};
 pub use codec::{JsonCodec, MAX_MESSAGE_BYTES};
+pub use datapath::{DatapathPort, KernelDatapath, kernel_datapaths};
 pub use error::OvsError;
 pub use remote::{ParseRemoteError, Remote};
 pub use unixctl::{CALL_TIME_LIMIT, Unixctl, UnixctlError};

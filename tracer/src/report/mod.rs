@@ -3,6 +3,7 @@
 
 mod advice;
 mod clean;
+mod evidence;
 mod layout;
 mod list_json;
 mod list_text;

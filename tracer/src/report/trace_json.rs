@@ -2,12 +2,12 @@
 
 use serde_json::{Value, json};
 
-use super::advice::advice;
-use crate::model::{Direction, Drop, TraceReport};
+use super::{advice::advice, evidence::meaning};
+use crate::model::{Direction, Drop, Evidence, TraceReport};
 
 /// One JSON object on one line, without a newline:
 /// `{schema:"hoptrace.trace/1", instance, path, duration_s, filter, directions, off_path, guest, neighbours, notes,
-/// drops_without_site, tracer}`.
+/// evidence, drops_without_site, tracer}`.
 ///
 /// Latencies are in nanoseconds, and null where no packet was measured.
 #[must_use]
@@ -24,6 +24,7 @@ pub fn trace_json(report: &TraceReport<'_>) -> String {
         "guest": snapshot.guest,
         "neighbours": snapshot.neighbours,
         "notes": snapshot.notes,
+        "evidence": evidence(report),
         "drops_without_site": snapshot.drops_without_site,
         "tracer": snapshot.tracer,
     });
@@ -36,8 +37,8 @@ pub fn trace_json(report: &TraceReport<'_>) -> String {
 }
 
 /// The same restricted to what died:
-/// `{schema:"hoptrace.drops/1", instance, path, duration_s, filter, directions:{egress:{drops, ledger}, ingress}, notes, drops_without_site,
-/// tracer}`.
+/// `{schema:"hoptrace.drops/1", instance, path, duration_s, filter, directions:{egress:{drops, ledger}, ingress}, notes, evidence,
+/// drops_without_site, tracer}`.
 #[must_use]
 pub fn drops_json(report: &TraceReport<'_>) -> String {
     let TraceReport { path, snapshot, filter, .. } = report;
@@ -53,10 +54,21 @@ pub fn drops_json(report: &TraceReport<'_>) -> String {
         "filter": filter,
         "directions": { "egress": direction(Direction::Egress), "ingress": direction(Direction::Ingress) },
         "notes": snapshot.notes,
+        "evidence": evidence(report),
         "drops_without_site": snapshot.drops_without_site,
         "tracer": snapshot.tracer,
     })
     .to_string()
+}
+
+/// What else rose, each with its meaning.
+fn evidence(report: &TraceReport<'_>) -> Value {
+    let with_meaning = |evidence: &Evidence| {
+        let mut object = json!(evidence);
+        set(&mut object, "meaning", json!(meaning(report.path, evidence)));
+        object
+    };
+    report.snapshot.evidence.iter().map(with_meaning).collect()
 }
 
 /// The drops of a direction, each with its advice.

@@ -4,7 +4,7 @@ use jsonschema::Validator;
 use serde_json::Value;
 
 use super::{
-    super::trace_samples::{latencies, path, report, snapshot, with_drops},
+    super::trace_samples::{latencies, path, report, snapshot, with_drops, with_evidence},
     *,
 };
 use crate::model::{InstanceId, Ledger, Snapshot, TracerCost};
@@ -32,18 +32,29 @@ fn drops_keep_to_their_schema_and_are_those_of_the_trace() {
     let schema = serde_json::from_str(include_str!("../../schema/hoptrace.drops-1.schema.json")).unwrap();
     let validator = validator_of(&schema);
     let path = path();
-    for snapshot in [with_drops(), snapshot(0), snapshot(u64::MAX)] {
+    for snapshot in [with_drops(), with_evidence(), snapshot(0), snapshot(u64::MAX)] {
         let object: Value = serde_json::from_str(&drops_json(&report(&path, &snapshot))).unwrap();
         let errors: Vec<_> = validator.iter_errors(&object).map(|error| error.to_string()).collect();
         assert!(errors.is_empty(), "{errors:#?}");
         let trace = rendered(&snapshot);
         assert_eq!(object["schema"], "hoptrace.drops/1");
+        assert_eq!(object["evidence"], trace["evidence"]);
         for direction in ["egress", "ingress"] {
             for part in ["drops", "ledger"] {
                 assert_eq!(object["directions"][direction][part], trace["directions"][direction][part]);
             }
         }
     }
+}
+
+#[test]
+fn evidence_has_a_meaning_and_is_no_part_of_the_ledger() {
+    let object = rendered(&with_evidence());
+    let first = &object["evidence"][0];
+    assert_eq!((first["source"].as_str(), first["count"].as_u64()), (Some("datapath"), Some(312)));
+    assert!(first["meaning"].as_str().unwrap().contains("upcall queue overflow"), "{first}");
+    assert_eq!(object["directions"], rendered(&with_drops())["directions"]);
+    assert_eq!(rendered(&with_drops())["evidence"], json!([]));
 }
 
 #[track_caller]
@@ -55,7 +66,7 @@ fn assert_valid(object: &Value) {
 
 #[test]
 fn reports_keep_to_the_schema() {
-    for snapshot in [snapshot(1_000), snapshot(0), with_drops(), snapshot(u64::MAX)] {
+    for snapshot in [snapshot(1_000), snapshot(0), with_drops(), with_evidence(), snapshot(u64::MAX)] {
         assert_valid(&rendered(&snapshot));
     }
     let mut odd = snapshot(1);

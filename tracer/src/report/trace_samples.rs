@@ -3,9 +3,9 @@
 use std::{net::IpAddr, time::Duration};
 
 use crate::model::{
-    BridgeKind, Direction, DirectionReport, Directions, Drop, DropExample, Flow, HookReport, Hop, IfIndex,
-    InstanceId, InterfaceState, Latencies, LatencyNs, Ledger, Mechanism, Node, PacketWay, Path, PathKind,
-    Role, Segment, Snapshot, TraceReport, Traceability, TracerCost, WayPoint,
+    BridgeKind, Direction, DirectionReport, Directions, Drop, DropExample, Evidence, EvidenceSource, Flow,
+    HookReport, Hop, IfIndex, InstanceId, InterfaceState, Latencies, LatencyNs, Ledger, Mechanism, Node,
+    PacketWay, Path, PathKind, Role, Segment, Snapshot, TraceReport, Traceability, TracerCost, WayPoint,
 };
 
 /// The hops, with names as long as the kernel allows.
@@ -135,6 +135,7 @@ pub(super) fn snapshot(count: u64) -> Snapshot {
         guest: latencies(count, 150_000),
         neighbours: Vec::new(),
         notes: Vec::new(),
+        evidence: Vec::new(),
         drops_without_site: 0,
         tracer: TracerCost {
             hooks: 8,
@@ -175,6 +176,24 @@ pub(super) fn with_drops() -> Snapshot {
         Ledger { entered: 1_000, completed: 991, dropped: 3, lost: 5, in_flight: 1, ..Ledger::default() }
             .settled();
     snapshot
+}
+
+/// The same, and counters of the host that rose meanwhile.
+pub(super) fn with_evidence() -> Snapshot {
+    let evidence = |source, at: &str, counter: &str, count, shared| Evidence {
+        source,
+        at: at.to_owned(),
+        counter: counter.to_owned(),
+        count,
+        of: None,
+        shared,
+    };
+    let found = vec![
+        evidence(EvidenceSource::Datapath, "ovs-system", "lost", 312, true),
+        evidence(EvidenceSource::Interface, "tapc3d70d5c-a90", "tx_dropped", 7, false),
+        evidence(EvidenceSource::Vswitchd, "ovs-vswitchd", "datapath_drop_meter", 1, true),
+    ];
+    Snapshot { evidence: found, ..with_drops() }
 }
 
 /// A final report.

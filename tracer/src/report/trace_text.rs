@@ -2,6 +2,7 @@
 //! at the end the guest's own time and what tracing cost.
 
 mod drops;
+mod evidence;
 mod flow;
 mod head;
 mod ledger;
@@ -45,6 +46,7 @@ pub fn trace_text(report: &TraceReport<'_>, canvas: Canvas) -> String {
     lines.push(String::new());
     lines.extend(page.guest(guest.as_ref(), &layout));
     lines.extend(page.neighbours());
+    lines.extend(page.evidence());
     lines.extend(page.foot());
     lines.push(String::new());
     lines.join("\n")
@@ -61,6 +63,7 @@ pub fn drops_text(report: &TraceReport<'_>, canvas: Canvas) -> String {
         lines.push(String::new());
         lines.extend(page.deaths(direction));
     }
+    lines.extend(page.evidence());
     lines.push(String::new());
     lines.join("\n")
 }

@@ -3,7 +3,7 @@
 use super::{
     super::{
         layout::columns,
-        trace_samples::{direction, latencies, packet, path, report, snapshot, with_drops},
+        trace_samples::{direction, latencies, packet, path, report, snapshot, with_drops, with_evidence},
     },
     *,
 };
@@ -418,6 +418,29 @@ fn drops_alone_are_told_without_latencies() {
     let mut crowded = snapshot(10);
     crowded.drops_without_site = 7;
     assert!(drawn(&crowded).starts_with("! 7 drops came from more places"), "{}", drawn(&crowded));
+}
+
+#[test]
+fn counters_that_rose_are_told_below_the_drops() {
+    let path = path();
+    let snapshot = with_evidence();
+    for text in [drops_text(&report(&path, &snapshot), at(80)), drawn(&path, &snapshot, at(80))] {
+        assert_order(
+            &text,
+            &[
+                "ingress  wire → VM",
+                "also seen  counters of the host that rose meanwhile",
+                "    312  datapath ovs-system  lost",
+                "upcall queue overflow",
+                "count here, too",
+                "      7  tapc3d70d5c-a90  tx_dropped",
+                "packets for the guest that tapc3d70d5c-a90 did not take",
+                "      1  ovs-vswitchd  datapath_drop_meter",
+            ],
+        );
+        assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+    }
+    assert!(!drawn(&path, &with_drops(), at(80)).contains("also seen"));
 }
 
 #[test]

@@ -98,7 +98,7 @@ impl LiveArgs {
         let mut endings = Endings::new()?;
         let mut session = Session::start(&path, &self.options(common, filter.to_kernel(), emission)).await?;
         endings.watch(session.plan());
-        session.open();
+        session.open(&path).await;
         endings.begin(self.duration, self.cmd.as_deref())?;
         let filter = filter.to_string();
         output::note(&session.greeting(&path, &filter, began.elapsed()));

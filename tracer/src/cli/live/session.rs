@@ -15,9 +15,12 @@ use super::ending::Endings;
 use crate::{
     attach::{self, Attached, Extras, LoadOptions},
     cli::{CliError, output},
-    collect::{Collector, CostMeter, Progress, Records},
+    collect::{Collector, CostMeter, Progress, Records, Witness},
     kernel::{KERNEL_BTF, kernel_btf, skb_layout},
-    model::{Direction, Mechanism, Path, Plan, Printable, Snapshot, Tail, Traceability, TracerCost, XdpMode},
+    model::{
+        Direction, Evidence, Mechanism, Path, Plan, Printable, Snapshot, Tail, Traceability, TracerCost,
+        XdpMode,
+    },
 };
 
 /// How often the table is looked at while the last packets come in.
@@ -66,6 +69,12 @@ pub(in crate::cli) struct Session {
     /// The programs' own words, at debug level.
     diagnostics: Option<EbpfLogger<&'static dyn Log>>,
     mechanism: Mechanism,
+    /// Once packets are admitted.
+    witness: Option<Witness>,
+    /// What it found at the end.
+    evidence: Vec<Evidence>,
+    /// What it could not look at.
+    unwitnessed: Vec<String>,
 }
 
 impl Session {
@@ -139,6 +148,9 @@ impl Session {
             keeps_slowest: matches!(options.emission.tail, Tail::Top(_)),
             diagnostics,
             mechanism: preflight.mechanism,
+            witness: None,
+            evidence: Vec::new(),
+            unwitnessed: Vec::new(),
         })
     }
 
@@ -146,8 +158,9 @@ impl Session {
         &self.plan
     }
 
-    /// Admits packets.
-    pub(in crate::cli) fn open(&mut self) {
+    /// Admits packets, after a look at the host's own counters.
+    pub(in crate::cli) async fn open(&mut self, path: &Path) {
+        self.witness = Some(Witness::begin(path).await);
         self.collector.open(self.budget);
     }
 
@@ -214,23 +227,34 @@ impl Session {
         let snapshot = self.collector.snapshot(cost);
         let unseen = self.attached.missed_frees();
         let mut notes = self.attached.notes();
+        notes.extend(self.unwitnessed.iter().cloned());
         if unseen > 0 && Direction::ALL.iter().any(|way| snapshot.directions.get(*way).ledger.lost > 0) {
             notes.push(format!(
                 "{unseen} frees of packets, the VM's or others', were not looked at, because they interrupted the look at \
                  another one: so many of the lost packets may have had a reason"
             ));
         }
-        Snapshot { notes, ..snapshot }
+        Snapshot { notes, evidence: self.evidence.clone(), ..snapshot }
     }
 
-    /// Admits nothing new and waits for the packets on their way: at most until each has come or timed out.
+    /// Admits nothing new and waits for the packets on their way: at most until each has come or timed out. Then looks at
+    /// the host's own counters again. One more signal ends both.
     pub(in crate::cli) async fn drain(&mut self, endings: &mut Endings) {
         self.collector.drain();
         let deadline = Instant::now() + self.timeout + 2 * DRAIN_EVERY;
         while self.collector.sweep().in_flight > 0 && Instant::now() < deadline {
             tokio::select! {
                 () = tokio::time::sleep(DRAIN_EVERY) => {}
-                () = endings.signal() => break,
+                () = endings.signal() => return,
+            }
+        }
+        if let Some(witness) = &self.witness {
+            tokio::select! {
+                (evidence, unwitnessed) = witness.end() => {
+                    self.evidence = evidence;
+                    self.unwitnessed = unwitnessed;
+                }
+                () = endings.signal() => {}
             }
         }
     }

@@ -1,0 +1,108 @@
+//! Counters of the host that rise while packets are traced are told as evidence, and nothing else is.
+
+#![allow(
+    clippy::indexing_slicing,
+    clippy::expect_used,
+    reason = "a panic is a failed test; a JSON value that is missing reads as null"
+)]
+
+use std::{
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, ensure};
+use hoptrace_tests::{
+    Tracer,
+    lab::{InterfaceCounts, Lab, Trap},
+};
+use serde_json::Value;
+
+/// Datagrams sent into the trap.
+const DOOMED: u64 = 200;
+/// Their port.
+const DOOMED_PORT: u16 = 4444;
+
+/// What `report` says of a counter.
+fn evidence<'a>(report: &'a Value, at: &str, counter: &str) -> Result<Option<&'a Value>> {
+    let found = report["evidence"].as_array().context("no evidence")?;
+    Ok(found.iter().find(|it| it["at"] == at && it["counter"] == counter))
+}
+
+#[test]
+#[ignore = "needs the lab or a VM: cargo xtask test"]
+fn without_loss_there_is_no_evidence() -> Result<()> {
+    let lab = Lab::from_env()?;
+    let guest = lab.guest("yjwang-test-1")?;
+    let tracer = Tracer::start(&["trace", &guest.port_id, "icmp", "--json"])?;
+    let ping = lab.wire("ping", ["-q", "-c", "50", "-i", "0.01", &guest.ipv4.to_string()]).output()?;
+    let report = tracer.finish()?;
+    ensure!(ping.status.success(), "{}", String::from_utf8_lossy(&ping.stdout));
+    // What else comes by on the NIC is not ours to know; on the VM's own interfaces there is nothing else.
+    let found = report["evidence"].as_array().context("no evidence")?;
+    ensure!(found.iter().all(|it| it["shared"] == true), "{found:?}");
+    ensure!(report["notes"].as_array().is_some_and(Vec::is_empty), "{}", report["notes"]);
+    Ok(())
+}
+
+#[test]
+#[ignore = "needs the lab or a VM: cargo xtask test"]
+fn what_the_tap_counts_is_told_beside_what_died_there() -> Result<()> {
+    const SENT: u64 = 2_000;
+    let lab = Lab::from_env()?;
+    let guest = lab.guest("yjwang-test-1")?;
+    guest.sink_reset()?;
+    let tracer = Tracer::start(&["drops", &guest.port_id, "udp", "and", "port", "9", "--json"])?;
+    let before = InterfaceCounts::of(&guest.tap)?;
+    let frozen = guest.freeze()?;
+    lab.wire_udp_flood((guest.ipv4, 9).into(), SENT, 64, Duration::from_micros(500))?;
+    let dropped = InterfaceCounts::of(&guest.tap)?.since(&before).tx_dropped;
+    drop(frozen);
+    guest.sink_wait(SENT - dropped, Duration::from_secs(30))?;
+    let report = tracer.finish()?;
+    let found = evidence(&report, &guest.tap, "tx_dropped")?.context("the tap's counter is not told")?;
+    ensure!(found["count"].as_u64() >= Some(dropped) && dropped > 0, "{dropped} dropped: {found}");
+    ensure!(found["source"] == "interface" && found["shared"] == false, "{found}");
+    ensure!(found["meaning"].as_str().is_some_and(|text| text.contains("did not take")), "{found}");
+    // Beside the ledger, not in it.
+    let ledger = &report["directions"]["ingress"]["ledger"];
+    ensure!(ledger["balanced"] == true && ledger["dropped"] == dropped, "{ledger}");
+    Ok(())
+}
+
+/// A coverage counter of ovs-vswitchd; its threads add to it about once a second.
+fn coverage(counter: &str) -> Result<u64> {
+    let output = Command::new("ovs-appctl").args(["coverage/read-counter", counter]).output()?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Ok(String::from_utf8_lossy(&output.stdout).trim().parse()?)
+}
+
+#[test]
+#[ignore = "needs the lab: cargo xtask test"]
+fn what_ovs_vswitchd_drops_itself_is_told_by_its_own_counter() -> Result<()> {
+    const COUNTER: &str = "drop_action_of_pipeline";
+    let lab = Lab::from_env()?;
+    if lab.datapath == "system" {
+        // The kernel drops there, and says so itself: `losses` is about that.
+        return Ok(());
+    }
+    let guest = lab.guest("yjwang-test-1")?;
+    let flow = format!("priority=1000,udp,tp_dst={DOOMED_PORT}");
+    let rule = format!("{flow},actions=drop");
+    let _trap =
+        Trap::set("ovs-ofctl", &["add-flow", "br-int", &rule], &["--strict", "del-flows", "br-int", &flow])?;
+    let tracer = Tracer::start(&["trace", &guest.port_id, "udp", "--json"])?;
+    let before = coverage(COUNTER)?;
+    lab.wire_udp_flood((guest.ipv4, DOOMED_PORT).into(), DOOMED, 64, Duration::from_millis(1))?;
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while coverage(COUNTER)? < before + DOOMED {
+        ensure!(Instant::now() < deadline, "{} counted of {DOOMED}", coverage(COUNTER)? - before);
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let report = tracer.finish()?;
+    let found = evidence(&report, "ovs-vswitchd", COUNTER)?.context("the counter is not told")?;
+    ensure!(found["count"].as_u64() >= Some(DOOMED) && found["shared"] == true, "{found}");
+    ensure!(found["meaning"].as_str().is_some_and(|text| text.contains("OpenFlow rules")), "{found}");
+    ensure!(report["directions"]["ingress"]["ledger"]["lost"] == DOOMED, "{report}");
+    Ok(())
+}

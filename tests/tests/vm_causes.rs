@@ -1,0 +1,87 @@
+//! Causes of loss that the kernel's Open vSwitch counts and does not name for each packet.
+
+#![allow(
+    clippy::indexing_slicing,
+    clippy::expect_used,
+    reason = "a panic is a failed test; a JSON value that is missing reads as null"
+)]
+
+use std::{process::Command, time::Duration};
+
+use anyhow::{Context as _, Result, ensure};
+use hoptrace_tests::{
+    Tracer,
+    lab::{Lab, Trap},
+};
+use serde_json::Value;
+
+/// More than the queue between the datapath and `ovs-vswitchd` holds.
+const FLOOD: u64 = 12_000;
+const PORT: u16 = 4444;
+
+fn evidence<'a>(report: &'a Value, source: &str) -> Option<&'a Value> {
+    report["evidence"].as_array()?.iter().find(|it| it["source"] == source)
+}
+
+/// Packets whose upcall the datapath could not queue, by `ovs-dpctl`.
+fn lost_upcalls() -> Result<u64> {
+    let output = Command::new("ovs-dpctl").arg("show").output()?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let lost = text.split_whitespace().find_map(|word| word.strip_prefix("lost:"));
+    lost.with_context(|| text.clone())?.parse().with_context(|| text.clone())
+}
+
+#[test]
+#[ignore = "needs a VM: cargo xtask test --vm"]
+fn an_overflow_of_upcalls_is_told_by_the_datapath_s_own_counters() -> Result<()> {
+    let lab = Lab::from_env()?;
+    let guest = lab.guest("yjwang-test-1")?;
+    let tracer = Tracer::start(&["drops", &guest.port_id, "udp", "--timeout", "4s", "--json"])?;
+    let before = lost_upcalls()?;
+    let stopped = Trap::set(
+        "sh",
+        &["-c", "ovs-appctl dpctl/del-flows; kill -STOP $(pidof ovs-vswitchd)"],
+        &["-c", "kill -CONT $(pidof ovs-vswitchd); ovs-appctl revalidator/wait"],
+    )?;
+    lab.wire_udp_flood((guest.ipv4, PORT).into(), FLOOD, 64, Duration::ZERO)?;
+    let lost = lost_upcalls()? - before;
+    drop(stopped);
+    let report = tracer.finish()?;
+    ensure!(lost > 0, "nothing was lost");
+    let datapath = evidence(&report, "datapath").context("the datapath's counter is not told")?;
+    ensure!(datapath["counter"] == "lost" && datapath["count"].as_u64() >= Some(lost), "{lost}: {datapath}");
+    ensure!(datapath["shared"] == true, "{datapath}");
+    let meaning = datapath["meaning"].as_str().context("no meaning")?;
+    ensure!(meaning.contains("upcall queue overflow"), "{meaning}");
+    // From kernel 6.3 on, which of its ports they came in at.
+    if let Some(port) = evidence(&report, "datapath-port") {
+        ensure!(port["at"] == lab.nic.as_str() && port["count"].as_u64() >= Some(lost), "{lost}: {port}");
+    } else {
+        let release = std::fs::read_to_string("/proc/sys/kernel/osrelease")?;
+        ensure!(release.starts_with("6.1."), "{release} counts failed upcalls per port");
+    }
+    let ledger = &report["directions"]["ingress"]["ledger"];
+    ensure!(ledger["balanced"] == true, "{ledger}");
+    Ok(())
+}
+
+#[test]
+#[ignore = "needs a VM: cargo xtask test --vm"]
+fn a_daemon_that_hangs_is_noted_and_the_trace_goes_on() -> Result<()> {
+    let lab = Lab::from_env()?;
+    let guest = lab.guest("yjwang-test-1")?;
+    let tracer = Tracer::start(&["trace", &guest.port_id, "icmp", "--json"])?;
+    let ping = lab.wire("ping", ["-q", "-c", "20", "-i", "0.01", &guest.ipv4.to_string()]).output()?;
+    ensure!(ping.status.success(), "{}", String::from_utf8_lossy(&ping.stdout));
+    let stopped = Trap::set(
+        "sh",
+        &["-c", "kill -STOP $(pidof ovs-vswitchd)"],
+        &["-c", "kill -CONT $(pidof ovs-vswitchd)"],
+    )?;
+    let report = tracer.finish()?;
+    drop(stopped);
+    let notes = report["notes"].to_string();
+    ensure!(notes.contains("ovs-vswitchd: no answer"), "{notes}");
+    ensure!(report["directions"]["ingress"]["ledger"]["balanced"] == true, "{report}");
+    Ok(())
+}

@@ -1,0 +1,35 @@
+//! What else went wrong while packets were traced: counters of the host that rose. Evidence beside the ledger, and never
+//! part of it, because a counter does not say whose packets it counted.
+
+use serde::Serialize;
+
+/// Who counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EvidenceSource {
+    /// The kernel, for an interface of the path.
+    Interface,
+    /// A datapath of Open vSwitch.
+    Datapath,
+    /// A port of such a datapath.
+    DatapathPort,
+    /// `ovs-vswitchd`: its coverage counters.
+    Vswitchd,
+}
+
+/// A counter that rose between the first packet admitted and the end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Evidence {
+    /// Who counted it.
+    pub source: EvidenceSource,
+    /// The interface, datapath or daemon.
+    pub at: String,
+    /// The counter, as whoever counts calls it.
+    pub counter: String,
+    /// By how much it rose.
+    pub count: u64,
+    /// Out of so many, where that is known.
+    pub of: Option<u64>,
+    /// Whether packets of others than the traced VM count, too.
+    pub shared: bool,
+}

@@ -1,0 +1,133 @@
+//! What a counter that rose means, in a line of plain words. Pure. A counter says that packets died, not whose: the words
+//! must not say more.
+
+use crate::model::{Evidence, EvidenceSource, Hop, Path, Printable, Role};
+
+/// What `evidence` means on `path`.
+#[must_use]
+pub(super) fn meaning(path: &Path, evidence: &Evidence) -> String {
+    let what = match evidence.source {
+        EvidenceSource::Interface => interface(path, evidence),
+        EvidenceSource::Datapath => datapath(evidence),
+        EvidenceSource::DatapathPort => format!(
+            "upcalls for packets that came in at {} failed: nobody decided about them, and they died in Open vSwitch",
+            Printable(&evidence.at)
+        ),
+        EvidenceSource::Vswitchd => vswitchd(&evidence.counter),
+    };
+    if evidence.shared { format!("{what}; others' packets count here, too") } else { what }
+}
+
+fn datapath(evidence: &Evidence) -> String {
+    let datapath = Printable(&evidence.at);
+    if evidence.at.contains('@') {
+        format!(
+            "{datapath} could not look up what to do with them: of the packets lost in Open vSwitch some may be among them"
+        )
+    } else {
+        format!(
+            "upcall queue overflow: {datapath} could not ask ovs-vswitchd what to do with them; of the packets lost in Open \
+             vSwitch (after qvo, or after nic on the way in) some may be among them"
+        )
+    }
+}
+
+/// Coverage counters of Open vSwitch: `lib/dpif-netdev.c`, `ofproto/ofproto-dpif-xlate.c`.
+fn vswitchd(counter: &str) -> String {
+    let what = match counter {
+        "datapath_drop_upcall_error" => "it could not decide about packets of new flows",
+        "datapath_drop_meter" => "an OpenFlow meter limits the rate",
+        "datapath_drop_rx_invalid_packet" => "packets that it received were malformed",
+        "datapath_drop_invalid_port" => "a rule sends packets to a port that is not there",
+        "datapath_drop_recirc_error" => "packets went around in the datapath too often",
+        "drop_action_of_pipeline" => "OpenFlow rules drop packets, or none of them sends them on",
+        "drop_action_recursion_too_deep" | "drop_action_too_many_resubmit" => {
+            "OpenFlow rules send packets around in a circle"
+        }
+        "drop_action_forwarding_disabled" => "a port does not forward (spanning tree)",
+        "drop_action_congestion" => "packets marked as having met congestion can not say so",
+        "dpif_execute_error" => "it could not send packets on, perhaps because a port had gone",
+        counter if counter.starts_with("datapath_drop_") => "its datapath dropped packets",
+        counter if counter.starts_with("drop_action_") => {
+            "OpenFlow rules could not be carried out for packets"
+        }
+        _ => "it dropped packets",
+    };
+    format!("ovs-vswitchd's own count: {what}")
+}
+
+/// The counters of `struct rtnl_link_stats64`.
+fn interface(path: &Path, evidence: &Evidence) -> String {
+    let name = Printable(&evidence.at);
+    let hop = path.hops.iter().find(|hop| hop.ifname == evidence.at);
+    let is = |role| hop.is_some_and(|hop: &Hop| hop.role == role);
+    match evidence.counter.as_str() {
+        "tx_dropped" if is(Role::Tap) => {
+            format!(
+                "packets for the guest that {name} did not take: its queue was full, or the guest not there"
+            )
+        }
+        "tx_dropped" => {
+            format!("packets that {name} did not send: a queue was full, or the other end did not take them")
+        }
+        "rx_dropped" if is(Role::Tap) => {
+            format!("packets from the guest that the host dropped at {name}: malformed, or nobody took them")
+        }
+        "rx_dropped" => format!(
+            "packets that came in at {name} and that nobody took, such as protocols unknown to the host"
+        ),
+        "rx_nohandler" => format!("packets that came in at {name} while it was an inactive part of a bond"),
+        "rx_missed_errors" | "rx_fifo_errors" | "rx_over_errors" => {
+            format!(
+                "{name} received packets faster than the host took them: its ring was full (ethtool -g {name})"
+            )
+        }
+        "rx_crc_errors" | "rx_frame_errors" => {
+            format!("packets came damaged to {name}: look at cable, transceiver and the port of the switch")
+        }
+        "rx_length_errors" => {
+            format!("packets came to {name} that are longer or shorter than it takes: compare the MTUs")
+        }
+        "tx_carrier_errors" | "tx_aborted_errors" => format!("{name} could not send: its link was not there"),
+        counter if counter.starts_with("rx") => format!("packets that {name} did not receive well"),
+        _ => format!("packets that {name} could not send"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::trace_samples::path;
+
+    fn of(source: EvidenceSource, at: &str, counter: &str, shared: bool) -> String {
+        let evidence =
+            Evidence { source, at: at.to_owned(), counter: counter.to_owned(), count: 3, of: None, shared };
+        meaning(&path(), &evidence)
+    }
+
+    #[track_caller]
+    fn says(source: EvidenceSource, at: &str, counter: &str, what: &str) {
+        let text = of(source, at, counter, false);
+        assert!(text.contains(what) && !text.contains("others"), "{text}");
+    }
+
+    #[test]
+    fn each_kind_has_words_of_its_own() {
+        use EvidenceSource::{Datapath, DatapathPort, Interface, Vswitchd};
+        says(Datapath, "ovs-system", "lost", "upcall queue overflow: ovs-system");
+        says(Datapath, "netdev@ovs-netdev", "lost", "netdev@ovs-netdev could not look up");
+        says(DatapathPort, "qvoc3d70d5c-a90", "failed upcalls", "came in at qvoc3d70d5c-a90");
+        says(Vswitchd, "ovs-vswitchd", "datapath_drop_meter", "OpenFlow meter");
+        says(Vswitchd, "ovs-vswitchd", "datapath_drop_new_one", "its datapath dropped packets");
+        says(Interface, "tapc3d70d5c-a90", "tx_dropped", "for the guest");
+        says(Interface, "ens3", "tx_dropped", "ens3 did not send");
+        says(Interface, "ens3", "rx_missed_errors", "ethtool -g ens3");
+        says(Interface, "ens3", "tx_something_new", "could not send");
+    }
+
+    #[test]
+    fn what_others_share_says_so_and_names_are_escaped() {
+        let text = of(EvidenceSource::Interface, "ens3\u{1b}[2J", "rx_dropped", true);
+        assert!(text.ends_with("others' packets count here, too") && !text.contains('\u{1b}'), "{text}");
+    }
+}

@@ -1,0 +1,41 @@
+//! Counters of the host that rose while packets were traced.
+
+use super::{Page, flow::Piece};
+use crate::{
+    model::{Evidence, EvidenceSource, Printable},
+    report::{Ink, evidence::meaning},
+};
+
+impl Page<'_> {
+    /// A line for each counter and one for what it means, below a heading; nothing if none rose.
+    pub(super) fn evidence(&self) -> Vec<String> {
+        let evidence = &self.report.snapshot.evidence;
+        if evidence.is_empty() {
+            return Vec::new();
+        }
+        let what = "counters of the host that rose meanwhile, beside the ledger";
+        let widest = evidence.iter().map(|it| it.count.to_string().len()).max().unwrap_or(0);
+        let lines = evidence.iter().flat_map(|evidence| self.counter(evidence, widest));
+        [String::new(), self.heading("also seen", what)].into_iter().chain(lines).collect()
+    }
+
+    fn counter(&self, evidence: &Evidence, widest: usize) -> Vec<String> {
+        let indent = 6 + widest;
+        let place = match evidence.source {
+            EvidenceSource::Interface | EvidenceSource::Vswitchd => String::new(),
+            EvidenceSource::Datapath => "datapath ".to_owned(),
+            EvidenceSource::DatapathPort => "port ".to_owned(),
+        };
+        let of = evidence.of.map_or_else(String::new, |of| format!(" of {of}"));
+        let pieces = [
+            Piece::new(Ink::Bad, format!("    {:>widest$}{of}", evidence.count)),
+            Piece::plain(format!("{place}{}", Printable(&evidence.at))),
+            Piece::plain(Printable(&evidence.counter).to_string()),
+        ];
+        let mut lines = self.flow(&pieces, "  ", indent);
+        let start = Piece::plain(" ".repeat(indent - 1));
+        let meaning = Piece::new(Ink::Warn, meaning(self.report.path, evidence));
+        lines.extend(self.flow(&[start, meaning], " ", indent + 2));
+        lines
+    }
+}
