@@ -7,6 +7,7 @@
 )]
 
 use std::{
+    net::Ipv4Addr,
     process::Command,
     time::{Duration, Instant},
 };
@@ -104,5 +105,92 @@ fn what_ovs_vswitchd_drops_itself_is_told_by_its_own_counter() -> Result<()> {
     ensure!(found["count"].as_u64() >= Some(DOOMED) && found["shared"] == true, "{found}");
     ensure!(found["meaning"].as_str().is_some_and(|text| text.contains("OpenFlow rules")), "{found}");
     ensure!(report["directions"]["ingress"]["ledger"]["lost"] == DOOMED, "{report}");
+    Ok(())
+}
+
+/// The last request is old enough by the time its sender gives up waiting for a reply.
+const PATIENCE: &str = "200ms";
+
+#[test]
+#[ignore = "needs the lab or a VM: cargo xtask test"]
+fn a_guest_that_does_not_answer_is_told_with_the_number_of_its_requests() -> Result<()> {
+    const PINGS: u64 = 30;
+    let lab = Lab::from_env()?;
+    let guest = lab.guest("yjwang-test-1")?;
+    let to = guest.ipv4.to_string();
+    let ping = |count: &str| lab.wire("ping", ["-q", "-c", count, "-i", "0.01", "-W", "1", &to]).output();
+    ensure!(ping("1")?.status.success(), "the guest is silent without a reason");
+    let tracer = Tracer::start(&["drops", &guest.port_id, "icmp", "--timeout", PATIENCE, "--json"])?;
+    ensure!(ping("20")?.status.success(), "the guest is silent without a reason");
+    let frozen = guest.freeze()?;
+    ensure!(!ping(&PINGS.to_string())?.status.success(), "a guest that is frozen answers");
+    let report = tracer.finish()?;
+    drop(frozen);
+    let found = evidence(&report, &guest.tap, "echo_unanswered")?.context("the silence is not told")?;
+    ensure!(found["count"] == PINGS && found["of"] == PINGS + 20, "{found}");
+    ensure!(found["source"] == "exchange" && found["shared"] == false, "{found}");
+    ensure!(
+        found["meaning"].as_str().is_some_and(|text| text.contains("the guest sent no reply")),
+        "{found}"
+    );
+    // They arrived: nothing of it is a loss.
+    let ingress = &report["directions"]["ingress"];
+    ensure!(ingress["drops"].as_array().is_some_and(Vec::is_empty), "{ingress}");
+    ensure!(ingress["ledger"]["completed"] == PINGS + 20, "{ingress}");
+    Ok(())
+}
+
+#[test]
+#[ignore = "needs the lab or a VM: cargo xtask test"]
+fn replies_behind_the_last_packet_admitted_are_replies() -> Result<()> {
+    let lab = Lab::from_env()?;
+    let guest = lab.guest("yjwang-test-1")?;
+    // Fewer packets than requests: the last ones' replies are not followed any more.
+    let tracer = Tracer::start(&["trace", &guest.port_id, "icmp", "-c", "7", "--timeout", "10ms", "--json"])?;
+    let ping = lab.wire("ping", ["-q", "-c", "20", "-i", "0.05", &guest.ipv4.to_string()]).output()?;
+    ensure!(ping.status.success(), "{}", String::from_utf8_lossy(&ping.stdout));
+    let ended = tracer.wait()?;
+    let report: Value = serde_json::from_slice(&ended.stdout)?;
+    let found = evidence(&report, &guest.tap, "echo_unanswered")?;
+    ensure!(found.is_none(), "{found:?}");
+    ensure!(report["directions"]["ingress"]["ledger"]["entered"].as_u64() > Some(0), "{report}");
+    Ok(())
+}
+
+#[test]
+#[ignore = "needs the lab or a VM: cargo xtask test"]
+fn arp_that_the_guest_does_not_answer_is_told_with_the_address() -> Result<()> {
+    let lab = Lab::from_env()?;
+    let guest = lab.guest("yjwang-test-1")?;
+    let to = guest.ipv4.to_string();
+    let tracer = Tracer::start(&["trace", &guest.port_id, "arp", "--timeout", PATIENCE, "--json"])?;
+    let frozen = guest.freeze()?;
+    let forgot = lab.wire("ip", ["neigh", "flush", "to", &to]).output()?;
+    ensure!(forgot.status.success(), "{}", String::from_utf8_lossy(&forgot.stderr));
+    // It asks three times, a second apart, and gives up another second later.
+    let ping = lab.wire("ping", ["-q", "-c", "1", "-W", "5", &to]).output()?;
+    ensure!(!ping.status.success(), "a guest that is frozen answers");
+    let report = tracer.finish()?;
+    drop(frozen);
+    let found = evidence(&report, &guest.tap, "arp_unanswered")?.context("the silence is not told")?;
+    ensure!(found["count"].as_u64() >= Some(2) && found["count"] == found["of"], "{found}");
+    ensure!(found["about"] == to.as_str(), "{found}");
+    Ok(())
+}
+
+#[test]
+#[ignore = "needs the lab or a VM: cargo xtask test"]
+fn arp_of_the_guest_that_nobody_answers_is_told_with_the_address() -> Result<()> {
+    let lab = Lab::from_env()?;
+    let guest = lab.guest("yjwang-test-1")?;
+    let [a, b, c, _] = guest.ipv4.octets();
+    let nobody = Ipv4Addr::new(a, b, c, 77);
+    let tracer = Tracer::start(&["trace", &guest.port_id, "arp", "--timeout", PATIENCE, "--json"])?;
+    let ping = guest.ping(nobody.into(), 4, Duration::from_secs(1));
+    ensure!(ping.as_ref().map_or(true, |report| report.received == 0), "{ping:?}");
+    let report = tracer.finish()?;
+    let found =
+        evidence(&report, &guest.tap, "arp_of_guest_unanswered")?.context("the silence is not told")?;
+    ensure!(found["count"].as_u64() >= Some(2) && found["about"] == nobody.to_string(), "{found}");
     Ok(())
 }

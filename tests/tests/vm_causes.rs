@@ -6,7 +6,12 @@
     reason = "a panic is a failed test; a JSON value that is missing reads as null"
 )]
 
-use std::{process::Command, time::Duration};
+use std::{
+    io,
+    net::{SocketAddr, TcpStream},
+    process::Command,
+    time::Duration,
+};
 
 use anyhow::{Context as _, Result, ensure};
 use hoptrace_tests::{
@@ -83,5 +88,28 @@ fn a_daemon_that_hangs_is_noted_and_the_trace_goes_on() -> Result<()> {
     let notes = report["notes"].to_string();
     ensure!(notes.contains("ovs-vswitchd: no answer"), "{notes}");
     ensure!(report["directions"]["ingress"]["ledger"]["balanced"] == true, "{report}");
+    Ok(())
+}
+
+#[test]
+#[ignore = "needs a VM: cargo xtask test --vm"]
+fn connections_that_the_guest_s_firewall_ignores_are_told() -> Result<()> {
+    let lab = Lab::from_env()?;
+    let guest = lab.guest("yjwang-test-1")?;
+    let netns = guest.netns_path()?;
+    let rule = |action: &str| {
+        format!("nsenter --net={} iptables {action} INPUT -p tcp --dport {PORT} -j DROP", netns.display())
+    };
+    let _firewall = Trap::set("sh", &["-c", &rule("-A")], &["-c", &rule("-D")])?;
+    let tracer = Tracer::start(&["trace", &guest.port_id, "tcp", "--timeout", "200ms", "--json"])?;
+    let to = SocketAddr::from((guest.ipv4, PORT));
+    // SYNs at once and a second later; the last is old enough when it gives up.
+    let outcome = lab.in_wire(|| Ok(TcpStream::connect_timeout(&to, Duration::from_secs(2)).err()))?;
+    ensure!(outcome.is_some_and(|error| error.kind() == io::ErrorKind::TimedOut), "it connected");
+    let report = tracer.finish()?;
+    let found = report["evidence"].as_array().context("no evidence")?;
+    let silence = found.iter().find(|it| it["counter"] == "connection_unanswered").context("not told")?;
+    ensure!(silence["count"].as_u64() >= Some(2) && silence["count"] == silence["of"], "{silence}");
+    ensure!(silence["at"] == guest.tap.as_str(), "{silence}");
     Ok(())
 }

@@ -1,13 +1,14 @@
-//! Questions to the guest and its answers: what the guest's own response time is measured on.
+//! Questions and their answers at the guest's tap: what the guest's own response time is measured on, and who is silent.
 //!
-//! A question is an ICMP echo request, a TCP SYN or TCP data on its way to the guest; its answer is the echo reply
-//! with the same id and sequence number, or the segment that acknowledges the SYN or the data.
+//! A question to the guest is an ICMP echo request, a TCP SYN, TCP data, or an ARP request; its answer is the echo reply with
+//! the same id and sequence number, the segment that acknowledges the SYN or the data, or the ARP reply. The guest's own
+//! questions are its ARP requests.
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use crate::{
     filter::addresses,
-    packet::{PROTOCOL_ICMP, PROTOCOL_ICMPV6, PROTOCOL_TCP, Packet, Reader, Window},
+    packet::{ETHERTYPE_ARP, PROTOCOL_ICMP, PROTOCOL_ICMPV6, PROTOCOL_TCP, Packet, Reader, Window},
 };
 
 /// Questions that can be open at a time (a power of two): one for each TCP flow or echo.
@@ -22,20 +23,83 @@ const FLAG_SYN: u8 = 0x02;
 const FLAG_RST: u8 = 0x04;
 const FLAG_ACK: u8 = 0x10;
 
+const ARP_REQUEST: u16 = 1;
+const ARP_REPLY: u16 = 2;
+
+/// Kinds of questions: places in [`ExchangeCounters`].
+pub mod kind {
+    /// An echo request to the guest.
+    pub const ECHO: u32 = 0;
+    /// A SYN to the guest.
+    pub const CONNECTION: u32 = 1;
+    /// TCP data to the guest.
+    pub const DATA: u32 = 2;
+    /// An ARP request to the guest.
+    pub const ARP: u32 = 3;
+    /// An ARP request of the guest.
+    pub const ARP_OF_GUEST: u32 = 4;
+    /// Places there are.
+    pub const PLACES: usize = 8;
+}
+
+/// What came of questions, on one CPU, by [`kind`]. A question that was asked several times before it was answered counts
+/// as often. `asked = answered + unanswered +` what is open.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct ExchangeCounters {
+    /// Remembered: where nothing else waited in their place.
+    pub asked: [u64; kind::PLACES],
+    /// Answered, however late.
+    pub answered: [u64; kind::PLACES],
+    /// Not answered in time, and forgotten for another one.
+    pub unanswered: [u64; kind::PLACES],
+}
+
 /// An open question.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct Question {
-    /// 0 free, 1 being written, else open.
+    /// [`Question::FREE`], [`Question::BUSY`], else open: see [`Question::open`].
     pub state: u64,
-    /// Of the flow, or of the echo.
+    /// Of the flow, of the echo, or of the two addresses of ARP.
     pub key: u64,
-    /// When the question passed the tap, in nanoseconds of `CLOCK_MONOTONIC`.
+    /// When the question passed the tap first, in nanoseconds of `CLOCK_MONOTONIC`.
     pub asked_ns: u64,
-    /// TCP: the acknowledgement number that answers it. ICMP: 0.
+    /// TCP: the acknowledgement number that answers it. ARP: the address asked for, in network byte order. ICMP: 0.
     pub expected: u32,
-    /// Zero.
-    pub reserved: u32,
+    /// One of [`kind`].
+    pub kind: u32,
+}
+
+impl Question {
+    /// There is none.
+    pub const FREE: u64 = 0;
+    /// It is being written.
+    pub const BUSY: u64 = 1;
+    /// What asking once more adds to an open state.
+    pub const ONCE_MORE: u64 = 2;
+    const TIMES: u64 = 0xfe;
+
+    /// The state of a question that was asked once, at `now_ns`: one of its own, so that an old one is not mistaken for it.
+    #[inline(always)]
+    #[must_use]
+    pub const fn open(now_ns: u64) -> u64 {
+        (now_ns << 8) | Self::ONCE_MORE
+    }
+
+    /// How often a question in this state was asked; 0 unless it is open.
+    #[inline(always)]
+    #[must_use]
+    pub const fn times(state: u64) -> u64 {
+        (state & Self::TIMES) >> 1
+    }
+
+    /// Whether it can count once more.
+    #[inline(always)]
+    #[must_use]
+    pub const fn counts_on(state: u64) -> bool {
+        state & Self::TIMES != Self::TIMES
+    }
 }
 
 /// A packet's part in an exchange.
@@ -45,8 +109,11 @@ pub struct Part {
     pub key: u64,
     /// TCP: the question's first sequence number. ICMP: 0.
     pub start: u32,
-    /// TCP: the acknowledgement number that answers the question, or the one that the answer carries. ICMP: 0.
+    /// TCP: the acknowledgement number that answers the question, or the one that the answer carries. ARP: the address asked
+    /// for, in network byte order. ICMP: 0.
     pub number: u32,
+    /// One of [`kind`]; of an answer by TCP always [`kind::DATA`].
+    pub kind: u32,
 }
 
 impl Part {
@@ -81,6 +148,9 @@ const fn key(host: [u64; 2], guest: [u64; 2], numbers: u64) -> u64 {
 /// The question that `packet`, on its way to the guest, asks.
 #[inline(always)]
 pub fn question<R: Reader>(reader: &R, packet: &Packet) -> Option<Part> {
+    if packet.ether_type == ETHERTYPE_ARP {
+        return arp(reader, packet, ARP_REQUEST, kind::ARP);
+    }
     if packet.fragment_tail != 0 {
         return None;
     }
@@ -102,6 +172,7 @@ pub fn question<R: Reader>(reader: &R, packet: &Packet) -> Option<Part> {
                 key: key(source, destination, u64::from(window.u32(0)) | (6 << 32)),
                 start,
                 number: start.wrapping_add(covered),
+                kind: if flags & FLAG_SYN == 0 { kind::DATA } else { kind::CONNECTION },
             })
         }
         _ => None,
@@ -111,6 +182,9 @@ pub fn question<R: Reader>(reader: &R, packet: &Packet) -> Option<Part> {
 /// The answer that `packet`, on its way from the guest, gives.
 #[inline(always)]
 pub fn answer<R: Reader>(reader: &R, packet: &Packet) -> Option<Part> {
+    if packet.ether_type == ETHERTYPE_ARP {
+        return arp(reader, packet, ARP_REPLY, kind::ARP);
+    }
     if packet.fragment_tail != 0 {
         return None;
     }
@@ -127,10 +201,46 @@ pub fn answer<R: Reader>(reader: &R, packet: &Packet) -> Option<Part> {
                 key: key(destination, source, ports | (6 << 32)),
                 start: 0,
                 number: window.u32_be(8),
+                kind: kind::DATA,
             })
         }
         _ => None,
     }
+}
+
+/// The question that `packet`, on its way from the guest, asks.
+#[inline(always)]
+pub fn question_of_guest<R: Reader>(reader: &R, packet: &Packet) -> Option<Part> {
+    if packet.ether_type != ETHERTYPE_ARP {
+        return None;
+    }
+    arp(reader, packet, ARP_REQUEST, kind::ARP_OF_GUEST)
+}
+
+/// The answer that `packet`, on its way to the guest, gives.
+#[inline(always)]
+pub fn answer_to_guest<R: Reader>(reader: &R, packet: &Packet) -> Option<Part> {
+    if packet.ether_type != ETHERTYPE_ARP {
+        return None;
+    }
+    arp(reader, packet, ARP_REPLY, kind::ARP_OF_GUEST)
+}
+
+/// ARP's part, if it is of that operation. Who tells others its own address, or probes whether it is free, asks nothing.
+#[inline(always)]
+fn arp<R: Reader>(reader: &R, packet: &Packet, operation: u16, kind: u32) -> Option<Part> {
+    let window = reader.window(packet.l3_offset, 28)?;
+    let (sender, target) = (window.u32(14), window.u32(24));
+    if window.u16_be(6) != operation || sender == 0 || sender == target {
+        return None;
+    }
+    let (asks, asked) = if operation == ARP_REQUEST { (sender, target) } else { (target, sender) };
+    Some(Part {
+        key: key([u64::from(asks), 0], [u64::from(asked), 0], u64::from(kind) << 40),
+        start: asked.wrapping_sub(1),
+        number: asked,
+        kind,
+    })
 }
 
 #[inline(always)]
@@ -142,7 +252,8 @@ fn echo<R: Reader>(reader: &R, packet: &Packet, kind: u8, kind_v6: u8, answer: b
     }
     let (source, destination) = addresses(reader, packet)?;
     let (host, guest) = if answer { (destination, source) } else { (source, destination) };
-    Some(Part { key: key(host, guest, u64::from(window.u32(4)) | (1 << 32)), start: 0, number: 0 })
+    let key = key(host, guest, u64::from(window.u32(4)) | (1 << 32));
+    Some(Part { key, start: 0, number: 0, kind: kind::ECHO })
 }
 
-const _: () = assert!(size_of::<Question>() == 32);
+const _: () = assert!(size_of::<Question>() == 32 && size_of::<ExchangeCounters>() == 192);

@@ -117,6 +117,10 @@ fn handle<R: SkbReader>(reader: &R, skb: *mut __sk_buff, number: u32, note: rare
     let hook = config::hook(number);
     let this = hook.for_rules(number, neighbour::ends_here(sight));
     let outcome = thorough::outcome(kind, counted);
+    if hook.has(HookConfig::GUEST) {
+        let followed = matches!(outcome.kind, Kind::New | Kind::Passed);
+        guest::passes(reader, &packet, &this, now_ns, cpu, followed);
+    }
     if matches!(outcome.kind, Kind::Missing) {
         return false;
     }
@@ -148,9 +152,6 @@ fn handle<R: SkbReader>(reader: &R, skb: *mut __sk_buff, number: u32, note: rare
             strange(outcome.kind as u32, counted, skb, number, packet.identity);
             return merges;
         }
-    }
-    if hook.has(HookConfig::GUEST) {
-        guest::passes(reader, &packet, &this, now_ns, cpu);
     }
     merges
 }

@@ -179,8 +179,9 @@ impl At<'_> {
             outcome.kind
         };
         neighbour::count(self.hook, kind, self.sight, self.skb);
-        if self.hook.has(HookConfig::GUEST) && !matches!(kind, Kind::Ambiguous) {
-            guest::passes(self.reader, self.packet, &visit.hook, visit.now_ns, self.cpu);
+        if self.hook.has(HookConfig::GUEST) {
+            let followed = !matches!(kind, Kind::Ambiguous);
+            guest::passes(self.reader, self.packet, &visit.hook, visit.now_ns, self.cpu, followed);
         }
         DONE
     }

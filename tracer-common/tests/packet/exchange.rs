@@ -1,7 +1,7 @@
 //! Questions to the guest and their answers.
 
 use hoptrace_common::{
-    exchange::{Part, answer, question},
+    exchange::{Part, Question, answer, answer_to_guest, kind, question, question_of_guest},
     packet::{Frame, Packet, parse},
 };
 
@@ -164,7 +164,9 @@ fn what_asks_nothing() {
     assert_eq!(asked(&to_guest(&request(1, RST, 0))), None);
     assert_eq!(asked(&to_guest(&request(1, RST | ACK, 20))), None, "a reset with data");
     assert_eq!(asked(&to_guest(&udp(1, 2, &payload(20)))), None);
-    assert_eq!(asked(&arp(1, HOST_V4, GUEST_V4)), None);
+    assert_eq!(asked(&arp(2, HOST_V4, GUEST_V4)), None, "a reply");
+    assert_eq!(asked(&arp(1, HOST_V4, HOST_V4)), None, "an announcement");
+    assert_eq!(asked(&arp(1, [0; 4], GUEST_V4)), None, "a probe");
     let tail = Ipv4 { fragment_offset: 3, ..Ipv4::default() };
     assert_eq!(asked(&tail.packet(&request(1, ACK, 100))), None);
     let tail = Ipv6 { extensions: vec![(FRAGMENT, 8)], fragment_offset: 3, ..Ipv6::default() };
@@ -188,9 +190,57 @@ fn what_answers_nothing() {
     assert_eq!(answered(&from_guest(&reply(1, SYN, 0))), None, "the guest's own SYN");
     assert_eq!(answered(&from_guest(&reply(1, RST, 0))), None, "a reset without an acknowledgement");
     assert_eq!(answered(&from_guest(&udp(1, 2, &payload(20)))), None);
-    assert_eq!(answered(&arp(2, GUEST_V4, HOST_V4)), None);
+    assert_eq!(answered(&arp(1, GUEST_V4, HOST_V4)), None, "a request");
+    let echoed =
+        with_packet(&from_guest(&echo(ICMP, 0, 7, 9)), |reader, packet| answer_to_guest(reader, packet));
+    assert_eq!(echoed, None, "only ARP of the guest's is watched");
     let tail = Ipv4 { fragment_offset: 3, ..Ipv4::default() };
     assert_eq!(answered(&tail.packet(&reply(1, ACK, 100))), None);
+}
+
+#[test]
+fn an_arp_reply_answers_its_request_and_no_other() {
+    let question = asked(&arp(1, HOST_V4, GUEST_V4)).unwrap();
+    let reply = answered(&arp(2, GUEST_V4, HOST_V4)).unwrap();
+    assert_eq!((question.key, question.kind), (reply.key, kind::ARP));
+    assert!(reply.answers(question.number) && question.repeats(question.number));
+    assert_eq!(question.number.to_ne_bytes(), GUEST_V4);
+    let elsewhere = [10, 99, 99, 77];
+    assert_ne!(question.key, answered(&arp(2, elsewhere, HOST_V4)).unwrap().key);
+    assert_ne!(question.key, answered(&arp(2, GUEST_V4, elsewhere)).unwrap().key);
+
+    // The guest's own requests are exchanges of their own.
+    let ask = arp(1, GUEST_V4, HOST_V4);
+    let of_guest = with_packet(&ask, |reader, packet| question_of_guest(reader, packet)).unwrap();
+    let reply = arp(2, HOST_V4, GUEST_V4);
+    let to_guest = with_packet(&reply, |reader, packet| answer_to_guest(reader, packet)).unwrap();
+    assert_eq!((of_guest.key, of_guest.kind), (to_guest.key, kind::ARP_OF_GUEST));
+    assert!(to_guest.answers(of_guest.number));
+    assert_ne!(of_guest.key, asked(&ask).unwrap().key);
+}
+
+#[test]
+fn kinds_of_questions_keep_apart() {
+    let kinds = [
+        asked(&to_guest(&echo(ICMP, 8, 7, 9))),
+        asked(&to_guest(&request(1, SYN, 0))),
+        asked(&to_guest(&request(1, ACK, 5))),
+    ];
+    assert_eq!(kinds.map(|part| part.unwrap().kind), [kind::ECHO, kind::CONNECTION, kind::DATA]);
+}
+
+#[test]
+fn a_question_s_state_says_how_often_it_was_asked() {
+    assert_eq!(Question::times(Question::FREE) + Question::times(Question::BUSY), 0);
+    for now_ns in [0, 1, 0xff, u64::MAX] {
+        let mut state = Question::open(now_ns);
+        for times in 1..127 {
+            assert_eq!((Question::times(state), Question::counts_on(state)), (times, true));
+            state += Question::ONCE_MORE;
+        }
+        assert!(!Question::counts_on(state));
+        assert_eq!((Question::times(state), state >> 8), (127, now_ns << 8 >> 8));
+    }
 }
 
 #[test]

@@ -1,16 +1,18 @@
-//! Open questions to the guest.
+//! Open questions, to the guest and of the guest, and what came of those before.
 
 use aya_ebpf::{macros::map, maps::Array};
-use hoptrace_common::exchange::{OPEN_QUESTIONS, Part, Question};
+use hoptrace_common::exchange::{ExchangeCounters, OPEN_QUESTIONS, Part, Question, kind};
 
-use super::config;
+use super::{MMAPABLE, config};
 use crate::atomic;
 
+/// User space looks for those that nobody answers.
 #[map]
-static QUESTIONS: Array<Question> = Array::with_max_entries(OPEN_QUESTIONS, 0);
+static QUESTIONS: Array<Question> = Array::with_max_entries(OPEN_QUESTIONS, MMAPABLE);
 
-const FREE: u64 = 0;
-const BUSY: u64 = 1;
+/// One per possible CPU; the loader sets the size.
+#[map]
+static EXCHANGES: Array<ExchangeCounters> = Array::with_max_entries(1, MMAPABLE);
 
 #[inline(always)]
 fn of(part: &Part) -> Option<*mut Question> {
@@ -18,71 +20,89 @@ fn of(part: &Part) -> Option<*mut Question> {
     QUESTIONS.get_ptr_mut(part.key as u32 & (OPEN_QUESTIONS - 1))
 }
 
-/// Takes a question for oneself if it is in `state`.
-///
-/// # Safety
-/// `question` is a map value.
+/// Of the running CPU, which is `cpu`; nobody else on it counts at the same time.
 #[inline(always)]
-unsafe fn own(question: *mut Question, state: u64) -> bool {
-    // SAFETY: by the caller's promise; the field is aligned to eight bytes.
-    unsafe { atomic::compare_exchange(&raw mut (*question).state, state, BUSY) }
+fn counted(cpu: u32) -> Option<&'static mut ExchangeCounters> {
+    // SAFETY: a map value of its own for each CPU; programs at TC run with bottom halves off.
+    EXCHANGES.get_ptr_mut(cpu).map(|counters| unsafe { &mut *counters })
 }
 
-/// Remembers a question, unless an earlier one of the flow waits still. A repeated one closes it: its answer could
-/// be to either.
+/// The counter of a kind.
 #[inline(always)]
-pub(crate) fn ask(part: &Part, now_ns: u64) {
+fn add(counters: &mut [u64; kind::PLACES], kind: u32, times: u64) {
+    // SAFETY: the place is below eight.
+    unsafe { *counters.as_mut_ptr().add((kind & (kind::PLACES as u32 - 1)) as usize) += times };
+}
+
+/// Remembers a question, unless another one waits in its place. One that is repeated counts once more.
+#[inline(always)]
+pub(crate) fn ask(part: &Part, now_ns: u64, cpu: u32) {
     let Some(question) = of(part) else { return };
+    let Some(counted) = counted(cpu) else { return };
     // SAFETY: a map value throughout; fields are written between taking and publishing it only.
     unsafe {
         let state = atomic::load(&raw const (*question).state);
-        if state == BUSY {
+        if state == Question::BUSY {
             return;
         }
-        if state != FREE {
+        if state != Question::FREE {
             let waiting =
                 now_ns.wrapping_sub(atomic::load(&raw const (*question).asked_ns)) < config::timeout_ns();
-            if atomic::load(&raw const (*question).key) == part.key {
-                let repeated = part.repeats(atomic::load(&raw const (*question).expected));
-                if waiting && !repeated {
-                    return;
+            if waiting {
+                let repeated = atomic::load(&raw const (*question).key) == part.key
+                    && part.repeats(atomic::load(&raw const (*question).expected));
+                if repeated
+                    && Question::counts_on(state)
+                    && atomic::compare_exchange(
+                        &raw mut (*question).state,
+                        state,
+                        state + Question::ONCE_MORE,
+                    )
+                {
+                    add(&mut counted.asked, part.kind, 1);
                 }
-                if waiting && repeated {
-                    atomic::compare_exchange(&raw mut (*question).state, state, FREE);
-                    return;
-                }
-            } else if waiting {
                 return;
             }
         }
-        if own(question, state) {
+        if atomic::compare_exchange(&raw mut (*question).state, state, Question::BUSY) {
+            if state != Question::FREE {
+                let kind = atomic::load(&raw const (*question).kind);
+                add(&mut counted.unanswered, kind, Question::times(state));
+            }
+            add(&mut counted.asked, part.kind, 1);
             atomic::store(&raw mut (*question).key, part.key);
             atomic::store(&raw mut (*question).asked_ns, now_ns);
             atomic::store(&raw mut (*question).expected, part.number);
-            // A state of its own for each question, so that an old one can not be mistaken for it.
-            atomic::store(&raw mut (*question).state, now_ns | 2);
+            atomic::store(&raw mut (*question).kind, part.kind);
+            atomic::store(&raw mut (*question).state, Question::open(now_ns));
         }
     }
 }
 
-/// How long ago the question was asked that `part` answers, in nanoseconds. It is closed by that.
+/// How long ago the question was asked that `part` answers, in nanoseconds. It is closed by that. `None` as well where it
+/// was asked several times, because the answer could be to any of them (Karn's rule).
 #[inline(always)]
-pub(crate) fn answered(part: &Part, now_ns: u64) -> Option<u64> {
+pub(crate) fn answered(part: &Part, now_ns: u64, cpu: u32) -> Option<u64> {
     let question = of(part)?;
     // SAFETY: a map value throughout; the exchange at the end fails if the question changed meanwhile.
     unsafe {
         let state = atomic::load(&raw const (*question).state);
-        if state == FREE || state == BUSY || atomic::load(&raw const (*question).key) != part.key {
+        if Question::times(state) == 0 || atomic::load(&raw const (*question).key) != part.key {
             return None;
         }
         let asked_ns = atomic::load(&raw const (*question).asked_ns);
+        let kind = atomic::load(&raw const (*question).kind);
         if !part.answers(atomic::load(&raw const (*question).expected)) {
             return None;
         }
-        if !atomic::compare_exchange(&raw mut (*question).state, state, FREE) {
+        if !atomic::compare_exchange(&raw mut (*question).state, state, Question::FREE) {
             return None;
         }
+        let times = Question::times(state);
+        if let Some(counted) = counted(cpu) {
+            add(&mut counted.answered, kind, times);
+        }
         let response_ns = now_ns.wrapping_sub(asked_ns);
-        if response_ns > u64::MAX / 2 { None } else { Some(response_ns) }
+        if times > 1 || response_ns > u64::MAX / 2 { None } else { Some(response_ns) }
     }
 }

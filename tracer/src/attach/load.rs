@@ -132,6 +132,7 @@ impl Attached {
             .map_max_entries("SPILLED", slots / WAYS)
             .map_max_entries("COUNTERS", cpus * u32::try_from(MAX_HOOKS).unwrap_or(u32::MAX))
             .map_max_entries("FREES", cpus)
+            .map_max_entries("EXCHANGES", cpus)
             .map_max_entries("SEGMENTS", cpus * plan.segment_count)
             .map_max_entries("LATENCIES", cpus * plan.segment_count * BUCKETS)
             .map_max_entries("RECORDS", ring_bytes)
@@ -199,6 +200,8 @@ impl Attached {
             counters: take("COUNTERS")?,
             sites: take("SITES")?,
             frees: take("FREES")?,
+            questions: take("QUESTIONS")?,
+            exchanges: take("EXCHANGES")?,
             segments: take("SEGMENTS")?,
             latencies: take("LATENCIES")?,
             neighbours: self

@@ -2,13 +2,17 @@
 
 use std::time::{Duration, Instant};
 
-use hoptrace_common::{config::OFF_PATH_SEGMENT, counters::HookCounters};
+use hoptrace_common::{
+    config::{HookConfig, OFF_PATH_SEGMENT},
+    counters::HookCounters,
+};
 
 use super::{
     CollectError, Records,
     clock::monotonic_ns,
     counters::Counters,
     drops::Drops,
+    exchanges::Exchanges,
     gate::Gate,
     latency::LatencyMaps,
     ledger::{Swept, ledger},
@@ -33,6 +37,7 @@ pub struct Collector {
     thresholds: Thresholds,
     top: Top,
     drops: Drops,
+    exchanges: Exchanges,
     in_flight: [u64; 2],
     elsewhere: [u64; 2],
     neighbours: Neighbours,
@@ -63,6 +68,8 @@ impl Collector {
     ) -> Result<(Self, Records), CollectError> {
         let timeout_ns = u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX);
         let gate = Gate::new(&maps.control)?;
+        let at_guest = plan.hooks.iter().find(|hook| hook.config.flags & HookConfig::GUEST != 0);
+        let tap = at_guest.and_then(|hook| hook.interfaces.first()).map(|interface| interface.ifname.clone());
         let collector = Self {
             thresholds: Thresholds::new(tail, &gate),
             top: Top::new(if let Tail::Top(size) = tail { size } else { 0 }),
@@ -71,6 +78,7 @@ impl Collector {
             counters: Counters::new(&maps.counters)?,
             latencies: LatencyMaps::new(&maps.segments, &maps.latencies, plan.segment_count)?,
             drops: Drops::new(&maps.sites, &maps.frees, timeout_ns)?,
+            exchanges: Exchanges::new(&maps.questions, &maps.exchanges, timeout_ns, tap.unwrap_or_default())?,
             in_flight: [0; 2],
             elsewhere: [0; 2],
             neighbours: Neighbours::new(maps.neighbours)?,
@@ -141,7 +149,7 @@ impl Collector {
             guest: self.latencies.of(self.plan.guest),
             neighbours: self.plan.neighbours.iter().map(|port| self.neighbours.of(port)).collect(),
             notes: Vec::new(),
-            evidence: Vec::new(),
+            evidence: self.exchanges.evidence(monotonic_ns()),
             drops_without_site: self.drops.without_site(),
             tracer: TracerCost { hooks: self.plan.hooks.len(), ..tracer },
         }

@@ -6,6 +6,7 @@ mod cost;
 mod counters;
 mod drops;
 mod error;
+mod exchanges;
 mod flow;
 mod gate;
 mod latency;

@@ -1,5 +1,5 @@
-//! What else went wrong while packets were traced: counters of the host that rose. Evidence beside the ledger, and never
-//! part of it, because a counter does not say whose packets it counted.
+//! What else went wrong while packets were traced: counters of the host that rose, and questions that nobody answered.
+//! Evidence beside the ledger, and never part of it: a counter does not say whose packets it counted.
 
 use serde::Serialize;
 
@@ -15,6 +15,8 @@ pub enum EvidenceSource {
     DatapathPort,
     /// `ovs-vswitchd`: its coverage counters.
     Vswitchd,
+    /// The programs at the guest's tap: questions without an answer.
+    Exchange,
 }
 
 /// A counter that rose between the first packet admitted and the end.
@@ -30,6 +32,8 @@ pub struct Evidence {
     pub count: u64,
     /// Out of so many, where that is known.
     pub of: Option<u64>,
+    /// What it was about, where that is known: the addresses that ARP asked for.
+    pub about: Option<String>,
     /// Whether packets of others than the traced VM count, too.
     pub shared: bool,
 }

@@ -21,6 +21,10 @@ pub struct KernelMaps {
     pub sites: MapData,
     /// Counters of freed packets, per CPU.
     pub frees: MapData,
+    /// Open questions to the guest and of the guest.
+    pub questions: MapData,
+    /// What came of earlier ones, per CPU.
+    pub exchanges: MapData,
     /// What the programs count of neighbours.
     pub neighbours: Map,
     /// Packet records.

@@ -261,7 +261,7 @@ pub struct Snapshot {
     pub neighbours: Vec<Neighbour>,
     /// What else is to know about the trace, such as what attaching changed on the host; a line each.
     pub notes: Vec<String>,
-    /// Counters of the host that rose meanwhile; known at the end only.
+    /// What else went wrong: questions without an answer, and, known at the end only, counters of the host that rose.
     pub evidence: Vec<Evidence>,
     /// Frees of packets from more places than are kept apart: those packets are lost without a reason.
     pub drops_without_site: u64,

@@ -14,6 +14,7 @@ pub(super) fn meaning(path: &Path, evidence: &Evidence) -> String {
             Printable(&evidence.at)
         ),
         EvidenceSource::Vswitchd => vswitchd(&evidence.counter),
+        EvidenceSource::Exchange => exchange(evidence),
     };
     if evidence.shared { format!("{what}; others' packets count here, too") } else { what }
 }
@@ -29,6 +30,31 @@ fn datapath(evidence: &Evidence) -> String {
             "upcall queue overflow: {datapath} could not ask ovs-vswitchd what to do with them; of the packets lost in Open \
              vSwitch (after qvo, or after nic on the way in) some may be among them"
         )
+    }
+}
+
+/// Packets that passed the tap and what came back there.
+fn exchange(evidence: &Evidence) -> String {
+    let tap = Printable(&evidence.at);
+    let about =
+        evidence.about.as_deref().map_or_else(String::new, |about| format!(" for {}", Printable(about)));
+    match evidence.counter.as_str() {
+        "echo_unanswered" => format!(
+            "echo requests passed {tap} and the guest sent no reply: it is not running, has another address, or its own \
+             firewall is silent"
+        ),
+        "connection_unanswered" => format!(
+            "TCP connection requests (SYN) passed {tap} and the guest neither took nor refused them: it is not running, has \
+             another address, or its own firewall is silent"
+        ),
+        "arp_unanswered" => format!(
+            "ARP requests{about} passed {tap} and the guest sent no reply: it is not running, or does not have the address"
+        ),
+        "arp_of_guest_unanswered" => format!(
+            "ARP requests of the guest{about} came to {tap} and no reply came back: nobody has the address on this network, \
+             or the requests or replies die on their way"
+        ),
+        _ => format!("packets passed {tap} and no answer came"),
     }
 }
 
@@ -100,8 +126,15 @@ mod tests {
     use crate::report::trace_samples::path;
 
     fn of(source: EvidenceSource, at: &str, counter: &str, shared: bool) -> String {
-        let evidence =
-            Evidence { source, at: at.to_owned(), counter: counter.to_owned(), count: 3, of: None, shared };
+        let evidence = Evidence {
+            source,
+            at: at.to_owned(),
+            counter: counter.to_owned(),
+            count: 3,
+            of: None,
+            about: None,
+            shared,
+        };
         meaning(&path(), &evidence)
     }
 
@@ -113,7 +146,7 @@ mod tests {
 
     #[test]
     fn each_kind_has_words_of_its_own() {
-        use EvidenceSource::{Datapath, DatapathPort, Interface, Vswitchd};
+        use EvidenceSource::{Datapath, DatapathPort, Exchange, Interface, Vswitchd};
         says(Datapath, "ovs-system", "lost", "upcall queue overflow: ovs-system");
         says(Datapath, "netdev@ovs-netdev", "lost", "netdev@ovs-netdev could not look up");
         says(DatapathPort, "qvoc3d70d5c-a90", "failed upcalls", "came in at qvoc3d70d5c-a90");
@@ -123,6 +156,23 @@ mod tests {
         says(Interface, "ens3", "tx_dropped", "ens3 did not send");
         says(Interface, "ens3", "rx_missed_errors", "ethtool -g ens3");
         says(Interface, "ens3", "tx_something_new", "could not send");
+        says(Exchange, "tapc3d70d5c-a90", "echo_unanswered", "the guest sent no reply");
+        says(Exchange, "tapc3d70d5c-a90", "connection_unanswered", "(SYN) passed tapc3d70d5c-a90");
+        says(Exchange, "tapc3d70d5c-a90", "arp_of_guest_unanswered", "no reply came back");
+    }
+
+    #[test]
+    fn what_arp_asked_for_is_named() {
+        let evidence = Evidence {
+            source: EvidenceSource::Exchange,
+            at: "tap0".to_owned(),
+            counter: "arp_unanswered".to_owned(),
+            count: 5,
+            of: Some(5),
+            about: Some("10.0.0.9".to_owned()),
+            shared: false,
+        };
+        assert!(meaning(&path(), &evidence).starts_with("ARP requests for 10.0.0.9 passed tap0"));
     }
 
     #[test]

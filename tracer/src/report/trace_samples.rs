@@ -186,6 +186,7 @@ pub(super) fn with_evidence() -> Snapshot {
         counter: counter.to_owned(),
         count,
         of: None,
+        about: None,
         shared,
     };
     let found = vec![

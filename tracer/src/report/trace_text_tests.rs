@@ -429,7 +429,7 @@ fn counters_that_rose_are_told_below_the_drops() {
             &text,
             &[
                 "ingress  wire → VM",
-                "also seen  counters of the host that rose meanwhile",
+                "also seen  what rose meanwhile, beside the ledger",
                 "    312  datapath ovs-system  lost",
                 "upcall queue overflow",
                 "count here, too",

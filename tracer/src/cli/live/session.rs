@@ -234,7 +234,8 @@ impl Session {
                  another one: so many of the lost packets may have had a reason"
             ));
         }
-        Snapshot { notes, evidence: self.evidence.clone(), ..snapshot }
+        let evidence = [snapshot.evidence.as_slice(), self.evidence.as_slice()].concat();
+        Snapshot { notes, evidence, ..snapshot }
     }
 
     /// Admits nothing new and waits for the packets on their way: at most until each has come or timed out. Then looks at

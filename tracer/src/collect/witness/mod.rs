@@ -105,7 +105,15 @@ impl Witness {
             let never_hit = source == EvidenceSource::Vswitchd && self.before.vswitchd;
             let before = self.before.counters.get(counter).copied().or(never_hit.then_some(0))?;
             let shared = self.shared.get(&at).copied().unwrap_or(true);
-            Some(Evidence { source, at, counter: name, count: count.checked_sub(before)?, of: None, shared })
+            Some(Evidence {
+                source,
+                at,
+                counter: name,
+                count: count.checked_sub(before)?,
+                of: None,
+                about: None,
+                shared,
+            })
         };
         now.counters.iter().filter_map(rose).filter(|evidence| evidence.count > 0).collect()
     }

@@ -1,4 +1,4 @@
-//! Counters of the host that rose while packets were traced.
+//! Counters of the host that rose while packets were traced, and questions that nobody answered.
 
 use super::{Page, flow::Piece};
 use crate::{
@@ -13,7 +13,7 @@ impl Page<'_> {
         if evidence.is_empty() {
             return Vec::new();
         }
-        let what = "counters of the host that rose meanwhile, beside the ledger";
+        let what = "what rose meanwhile, beside the ledger and not part of it";
         let widest = evidence.iter().map(|it| it.count.to_string().len()).max().unwrap_or(0);
         let lines = evidence.iter().flat_map(|evidence| self.counter(evidence, widest));
         [String::new(), self.heading("also seen", what)].into_iter().chain(lines).collect()
@@ -22,7 +22,7 @@ impl Page<'_> {
     fn counter(&self, evidence: &Evidence, widest: usize) -> Vec<String> {
         let indent = 6 + widest;
         let place = match evidence.source {
-            EvidenceSource::Interface | EvidenceSource::Vswitchd => String::new(),
+            EvidenceSource::Interface | EvidenceSource::Vswitchd | EvidenceSource::Exchange => String::new(),
             EvidenceSource::Datapath => "datapath ".to_owned(),
             EvidenceSource::DatapathPort => "port ".to_owned(),
         };

@@ -1,0 +1,159 @@
+//! Questions at the guest's tap that nobody answered.
+
+use std::{collections::BTreeSet, net::Ipv4Addr};
+
+use aya::maps::MapData;
+use hoptrace_common::exchange::{ExchangeCounters, Question, kind};
+
+use super::{CollectError, mapped::Mapped};
+use crate::model::{Evidence, EvidenceSource};
+
+/// The kinds that are told, and how evidence calls what nobody answered. Not TCP data: whoever ends a connection need not
+/// acknowledge all of it.
+const TOLD: [(u32, &str); 4] = [
+    (kind::ECHO, "echo_unanswered"),
+    (kind::CONNECTION, "connection_unanswered"),
+    (kind::ARP, "arp_unanswered"),
+    (kind::ARP_OF_GUEST, "arp_of_guest_unanswered"),
+];
+/// Addresses that are named at most.
+const MAX_NAMED: usize = 3;
+
+/// The questions, and what came of earlier ones.
+#[derive(Debug)]
+pub(super) struct Exchanges {
+    questions: Mapped<Question>,
+    counters: Mapped<ExchangeCounters>,
+    timeout_ns: u64,
+    /// The interface they pass.
+    tap: String,
+}
+
+/// What came of the questions of one kind.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Account {
+    asked: u64,
+    unanswered: u64,
+    about: BTreeSet<Ipv4Addr>,
+}
+
+impl Exchanges {
+    pub(super) fn new(
+        questions: &MapData,
+        counters: &MapData,
+        timeout_ns: u64,
+        tap: String,
+    ) -> Result<Self, CollectError> {
+        Ok(Self {
+            questions: Mapped::new(questions, "QUESTIONS")?,
+            counters: Mapped::new(counters, "EXCHANGES")?,
+            timeout_ns,
+            tap,
+        })
+    }
+
+    /// The kinds of questions of which some were not answered in time.
+    pub(super) fn evidence(&self, now_ns: u64) -> Vec<Evidence> {
+        let questions: Vec<_> = (0..self.questions.len()).filter_map(|at| self.questions.read(at)).collect();
+        let counters: Vec<_> = (0..self.counters.len()).filter_map(|at| self.counters.read(at)).collect();
+        let told = TOLD.into_iter().filter_map(|(kind, counter)| {
+            let account = account(kind, &questions, &counters, now_ns, self.timeout_ns);
+            (account.unanswered > 0).then(|| evidence(&account, counter, &self.tap))
+        });
+        told.collect()
+    }
+}
+
+/// A question that is open and not yet old may still be answered.
+fn account(
+    kind: u32,
+    questions: &[Question],
+    counters: &[ExchangeCounters],
+    now_ns: u64,
+    timeout_ns: u64,
+) -> Account {
+    let place = usize::try_from(kind).unwrap_or(usize::MAX);
+    let sum = |of: fn(&ExchangeCounters) -> &[u64; kind::PLACES]| {
+        counters.iter().filter_map(|cpu| of(cpu).get(place)).fold(0, |sum: u64, more| sum.wrapping_add(*more))
+    };
+    let mut account = Account {
+        asked: sum(|cpu| &cpu.asked),
+        unanswered: sum(|cpu| &cpu.unanswered),
+        about: BTreeSet::new(),
+    };
+    let old = |question: &&Question| {
+        question.kind == kind && now_ns.saturating_sub(question.asked_ns) >= timeout_ns
+    };
+    for question in questions.iter().filter(old) {
+        let times = Question::times(question.state);
+        account.unanswered += times;
+        if times > 0 && matches!(kind, kind::ARP | kind::ARP_OF_GUEST) {
+            account.about.insert(Ipv4Addr::from(question.expected.to_ne_bytes()));
+        }
+    }
+    account
+}
+
+fn evidence(account: &Account, counter: &str, tap: &str) -> Evidence {
+    let mut named: Vec<_> = account.about.iter().take(MAX_NAMED).map(ToString::to_string).collect();
+    if account.about.len() > MAX_NAMED {
+        named.push(format!("{} more", account.about.len() - MAX_NAMED));
+    }
+    Evidence {
+        source: EvidenceSource::Exchange,
+        at: tap.to_owned(),
+        counter: counter.to_owned(),
+        count: account.unanswered,
+        of: Some(account.asked),
+        about: (!named.is_empty()).then(|| named.join(", ")),
+        shared: false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TIMEOUT_NS: u64 = 1_000;
+    const NOW_NS: u64 = 50_000;
+
+    fn question(kind: u32, asked_ns: u64, times: u64, address: [u8; 4]) -> Question {
+        let state = Question::open(asked_ns) + (times - 1) * Question::ONCE_MORE;
+        Question { state, key: 1, asked_ns, expected: u32::from_ne_bytes(address), kind }
+    }
+
+    fn counters(kind: u32, asked: u64, unanswered: u64) -> ExchangeCounters {
+        let mut counters = ExchangeCounters::default();
+        counters.asked[usize::try_from(kind).unwrap()] = asked;
+        counters.unanswered[usize::try_from(kind).unwrap()] = unanswered;
+        counters
+    }
+
+    #[test]
+    fn old_questions_count_as_often_as_they_were_asked_and_young_ones_do_not() {
+        let nobody = [10, 0, 0, 9];
+        let questions = [
+            question(kind::ARP, NOW_NS - TIMEOUT_NS, 3, nobody),
+            question(kind::ARP, NOW_NS - TIMEOUT_NS + 1, 5, [10, 0, 0, 7]),
+            question(kind::ECHO, 1, 1, [0; 4]),
+            // Answered.
+            Question { state: Question::FREE, ..question(kind::ARP, 1, 1, [10, 0, 0, 8]) },
+            Question { state: Question::BUSY, ..question(kind::ARP, 1, 1, [10, 0, 0, 8]) },
+        ];
+        let counters = [counters(kind::ARP, 7, 1), counters(kind::ARP, 4, 2), counters(kind::ECHO, 9, 0)];
+        let of = |kind| account(kind, &questions, &counters, NOW_NS, TIMEOUT_NS);
+        let expected = Account { asked: 11, unanswered: 6, about: [Ipv4Addr::from(nobody)].into() };
+        assert_eq!(of(kind::ARP), expected);
+        assert_eq!(of(kind::ECHO), Account { asked: 9, unanswered: 1, about: BTreeSet::new() });
+        assert_eq!(of(kind::CONNECTION), Account::default());
+    }
+
+    #[test]
+    fn a_few_addresses_are_named() {
+        let about = (1..6).map(|last| Ipv4Addr::new(10, 0, 0, last)).collect();
+        let found = evidence(&Account { asked: 9, unanswered: 5, about }, "arp_unanswered", "tap0");
+        assert_eq!(found.about.as_deref(), Some("10.0.0.1, 10.0.0.2, 10.0.0.3, 2 more"));
+        assert_eq!((found.count, found.of, found.shared), (5, Some(9), false));
+        assert_eq!(evidence(&Account::default(), "echo_unanswered", "tap0").about, None);
+    }
+}
