@@ -118,7 +118,8 @@ fn handle<R: SkbReader>(reader: &R, skb: *mut __sk_buff, number: u32, note: rare
     let this = hook.for_rules(number, neighbour::ends_here(sight));
     let outcome = thorough::outcome(kind, counted);
     if hook.has(HookConfig::GUEST) {
-        let followed = matches!(outcome.kind, Kind::New | Kind::Passed);
+        // What comes next is there once, for the compiler and for the verifier.
+        let followed = reader.opaque(u32::from(matches!(outcome.kind, Kind::New | Kind::Passed))) != 0;
         guest::passes(reader, &packet, &this, now_ns, cpu, followed);
     }
     if matches!(outcome.kind, Kind::Missing) {
