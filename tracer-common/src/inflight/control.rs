@@ -16,8 +16,8 @@ pub enum State {
 }
 
 /// Bits: 0..3 state · 3 joined · 4 direction · 5 crossed · 6 overtaken · 7 elsewhere ·
-/// 8..12 count · 12..16 last hook · 16..32 hooks passed · 32 large ·
-/// 33..64 generation. In state `Ambiguous` the count is that of the packets.
+/// 8..12 count · 12..16 last hook · 16..32 hooks passed · 32 large · 33 upcalled · 34 slow ·
+/// 35..64 generation. In state `Ambiguous` the count is that of the packets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Control(pub u64);
 
@@ -33,7 +33,9 @@ const LAST_SHIFT: u32 = 12;
 const LAST: u64 = 0xf << LAST_SHIFT;
 const MASK_SHIFT: u32 = 16;
 const LARGE: u64 = 1 << 32;
-const GENERATION_SHIFT: u32 = 33;
+const UPCALLED: u64 = 1 << 33;
+const SLOW: u64 = 1 << 34;
+const GENERATION_SHIFT: u32 = Control::GENERATION_SHIFT;
 const GENERATION: u64 = u64::MAX << GENERATION_SHIFT;
 
 const FREE: u64 = 0;
@@ -43,6 +45,11 @@ const DONE: u64 = 3;
 const AMBIGUOUS: u64 = 4;
 
 impl Control {
+    /// The bits that say which path through a switch the packet took.
+    pub const PATH_BITS: u64 = UPCALLED | SLOW;
+    /// Where the generation begins; it goes on to the word's end.
+    pub const GENERATION_SHIFT: u32 = 35;
+
     /// The word of a packet seen at its first hook, generation 0.
     #[inline(always)]
     #[must_use]
@@ -101,6 +108,20 @@ impl Control {
         self.0 & LARGE != 0
     }
 
+    /// Whether the switch gave the packet to user space since the last hook saw it.
+    #[inline(always)]
+    #[must_use]
+    pub const fn upcalled(self) -> bool {
+        self.0 & UPCALLED != 0
+    }
+
+    /// Whether the packet came by user space from one hook to another.
+    #[inline(always)]
+    #[must_use]
+    pub const fn slow(self) -> bool {
+        self.0 & SLOW != 0
+    }
+
     /// Whether a copy of the packet was seen leaving the host's switch by a port beside the path.
     #[inline(always)]
     #[must_use]
@@ -133,7 +154,7 @@ impl Control {
 
     /// The low bits of the generation.
     #[inline(always)]
-    #[allow(clippy::cast_possible_truncation, reason = "31 bits")]
+    #[allow(clippy::cast_possible_truncation, reason = "29 bits")]
     pub(super) const fn generation(self) -> u32 {
         (self.0 >> GENERATION_SHIFT) as u32
     }
@@ -146,12 +167,12 @@ impl Control {
     }
 
     /// Whether this is a packet on its way, seen in `direction` only and by each hook in its turn, that `hook`, before the hooks
-    /// `later`, has not seen.
+    /// `later`, has not seen, and that did not come there by user space.
     #[inline(always)]
     pub(super) const fn is_live_before(self, hook: u8, direction: u8, later: u16) -> bool {
         let not_yet = (later as u64 | (1 << (hook & 0xf))) << MASK_SHIFT;
         let direction = if direction == 0 { 0 } else { DIRECTION };
-        self.0 & (STATE | DIRECTION | CROSSED | OVERTAKEN | not_yet) == LIVE | direction
+        self.0 & (STATE | DIRECTION | CROSSED | OVERTAKEN | UPCALLED | not_yet) == LIVE | direction
     }
 
     /// The word of that packet behind `hook`, the number of hooks it passed being below [`super::DELTAS`].
@@ -184,6 +205,18 @@ impl Control {
     #[inline(always)]
     pub(super) const fn with_large(self, large: bool) -> Self {
         Self(if large { self.0 | LARGE } else { self.0 })
+    }
+
+    #[inline(always)]
+    pub(super) const fn with_upcalled(self) -> Self {
+        Self(self.0 | UPCALLED)
+    }
+
+    /// A hook has seen the packet again: how it came there is remembered.
+    #[inline(always)]
+    #[must_use]
+    pub const fn back_from_upcall(self) -> Self {
+        if self.upcalled() { Self((self.0 & !UPCALLED) | SLOW) } else { self }
     }
 
     #[inline(always)]

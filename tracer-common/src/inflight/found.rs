@@ -117,6 +117,7 @@ fn aside<S: SlotCell>(slot: S, control: Control, visit: &Visit) -> Outcome {
     }
     Outcome {
         hook: control.last(),
+        control: marked,
         latency_ns: if since_ns > u64::MAX / 2 { Outcome::SKEWED } else { since_ns },
         ..Outcome::of(Kind::Aside)
     }
@@ -140,6 +141,7 @@ pub(super) fn pass<S: SlotCell>(slot: S, index: u32, control: Control, visit: &V
     let shift = position * 4;
     let hooks = (hooks_before & !(0xf << shift)) | (u32::from(visit.hook.id) << shift);
     let mut after = control.with_last(visit.hook.id).with_passed(visit.hook.id).with_count(position + 1);
+    after = after.back_from_upcall();
     if control.direction() != visit.hook.direction {
         after = after.with_crossed();
     }

@@ -19,6 +19,7 @@ pub mod place;
 mod quick;
 mod settle;
 mod slot;
+mod upcall;
 mod visit;
 
 pub use control::{Control, State};
@@ -28,4 +29,5 @@ pub use merge::merge;
 pub use quick::{Pass, arrive, quickly};
 pub use settle::{End, Ended, Settled, settle};
 pub use slot::{DELTAS, Slot, SlotCell, Table, WAYS, home_of, set_of};
+pub use upcall::{Upcalled, upcalled};
 pub use visit::{ATTEMPTS, Aside, Hook, Kind, Outcome, Visit, Withdrawn, attempt_once, thoroughly, visit};

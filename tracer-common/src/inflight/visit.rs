@@ -155,7 +155,7 @@ pub struct Outcome {
     pub withdrawn: Withdrawn,
     /// [`Kind::New`], [`Kind::Passed`]: the slot.
     pub index: u32,
-    /// [`Kind::Passed`], [`Kind::Overtaken`]: the slot's control word as published.
+    /// [`Kind::Passed`], [`Kind::Overtaken`], [`Kind::Aside`]: the slot's control word as published.
     pub control: Control,
     /// [`Kind::Passed`], [`Kind::Aside`]: nanoseconds since the hook before, or [`Outcome::SKEWED`].
     /// [`Kind::Overtaken`]: what was recorded between `before` and `hook`.

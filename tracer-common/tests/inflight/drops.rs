@@ -202,7 +202,7 @@ fn a_mark_that_comes_late_lands_on_nobody() {
 fn a_mark_is_of_one_packet_at_one_point_of_its_way() {
     let live = Control::first(2, 0, false, false);
     let done = Control::first(2, 0, false, true);
-    let next = Control(live.0 + (1 << 33));
+    let next = Control(live.0 + (1 << Control::GENERATION_SHIFT));
     for site in [0, 1, 511] {
         let mark = Mark::new(site, live);
         assert_eq!(mark.site(live), Some(site));

@@ -13,3 +13,4 @@ mod stress;
 mod table;
 mod traced;
 mod twins;
+mod upcalls;

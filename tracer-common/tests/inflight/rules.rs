@@ -94,7 +94,11 @@ fn a_done_slot_is_reused_first() {
     let outcome = traced.at(0, second, 20);
     assert_eq!((outcome.kind, outcome.hook, outcome.index), (Kind::New, 0, traced.slot(first)));
     let after = traced.table.at(outcome.index).control();
-    assert_eq!(after.0 >> 33, (before.0 >> 33) + 1, "the generation");
+    assert_eq!(
+        after.0 >> Control::GENERATION_SHIFT,
+        (before.0 >> Control::GENERATION_SHIFT) + 1,
+        "the generation"
+    );
     assert_eq!((after.passed(), after.count()), (1, 1));
     assert_eq!(traced.table.spilled_of_all_sets()[3], 0);
     let ledger = traced.finish(20);
@@ -511,14 +515,15 @@ fn a_busy_slot_is_left_alone() {
 
 #[test]
 fn the_generation_wraps() {
+    let last = u64::MAX >> Control::GENERATION_SHIFT;
     let mut traced = Traced::new(16);
     let slot = traced.slot(KEY);
-    traced.table.at(slot).publish(Control(0x7fff_fffe << 33));
-    for expected in [0x7fff_ffff, 0, 1] {
+    traced.table.at(slot).publish(Control((last - 1) << Control::GENERATION_SHIFT));
+    for expected in [last, 0, 1] {
         for id in 0..4 {
             let outcome = traced.at(id, KEY, 10);
             assert_eq!(outcome.kind, if id == 0 { Kind::New } else { Kind::Passed });
-            assert_eq!(traced.table.at(slot).control().0 >> 33, expected);
+            assert_eq!(traced.table.at(slot).control().0 >> Control::GENERATION_SHIFT, expected);
             assert_eq!(traced.table.at(slot).control().passed(), (2 << id) - 1);
         }
     }
