@@ -20,3 +20,4 @@ pub mod packet;
 pub mod pieces;
 pub mod record;
 pub mod skb;
+pub mod upcalls;

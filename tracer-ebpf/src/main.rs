@@ -21,6 +21,7 @@ mod reader;
 mod tally;
 mod thorough;
 mod tracepoint;
+mod upcall;
 mod wire;
 mod xdp;
 

@@ -146,7 +146,7 @@ pub(crate) fn device(skb: *const c_void) -> Option<*const c_void> {
 
 /// Reads a number from the kernel's memory, 0 where that is not possible.
 #[inline(always)]
-fn probe<T: Copy + Default>(from: *const c_void, offset: u32) -> T {
+pub(crate) fn probe<T: Copy + Default>(from: *const c_void, offset: u32) -> T {
     let mut value = T::default();
     // SAFETY: a local of this size; the helper checks what it reads and fills it with zeros on failure.
     unsafe {

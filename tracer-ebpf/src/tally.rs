@@ -8,13 +8,22 @@ use hoptrace_common::{
 
 use crate::maps::{
     config::{self, HookFacts},
-    counters, latency,
+    counters, latency, upcalls,
 };
 
 /// Whether the packet was seen from the first hook of this hook's direction on.
 #[inline(always)]
 fn whole_way(control: Control, hook: &Hook) -> bool {
     !control.joined() && !control.crossed() && control.direction() == hook.direction
+}
+
+/// The segment from hook `from` to this one, for a packet with this control word: behind it stands that of packets which
+/// came by user space.
+#[inline(always)]
+fn segment(facts: HookFacts, from: u8, control: Control) -> u32 {
+    let segment = facts.segment_from(from);
+    let is_slow = control.slow() && upcalls::after() & (1 << (from & 0xf)) != 0;
+    if is_slow && segment != u32::from(OFF_PATH_SEGMENT) { segment + 1 } else { segment }
 }
 
 /// A packet seen for the first time.
@@ -52,7 +61,7 @@ pub(crate) fn passed(
 ) -> u64 {
     counted.passed += 1;
     let skewed = outcome.latency_ns == Outcome::SKEWED;
-    let segment = facts.segment_from(outcome.hook);
+    let segment = segment(facts, outcome.hook, outcome.control);
     if skewed {
         counted.clock_skew += 1;
         latency::record_untimed(cpu, segment);
@@ -95,7 +104,8 @@ pub(crate) fn overtaken(
     let after = config::hook(u32::from(outcome.hook));
     latency::record_untimed(cpu, after.segment_from(hook.id));
     if outcome.before != Outcome::NO_HOOK {
-        latency::take_back(cpu, after.segment_from(outcome.before), outcome.latency_ns);
+        let segment = segment(after, outcome.before, outcome.control);
+        latency::take_back(cpu, segment, outcome.latency_ns);
         latency::record_untimed(cpu, facts.segment_from(outcome.before));
     } else if matches!(outcome.control.state(), State::Done) && !outcome.control.crossed() {
         let last = config::hook(u32::from(outcome.control.last()));
@@ -107,7 +117,7 @@ pub(crate) fn overtaken(
 #[inline(always)]
 pub(crate) fn aside(cpu: u32, counted: &mut HookCounters, outcome: &Outcome, facts: HookFacts) {
     counted.copies += 1;
-    let segment = facts.segment_from(outcome.hook);
+    let segment = segment(facts, outcome.hook, outcome.control.back_from_upcall());
     if segment == u32::from(OFF_PATH_SEGMENT) {
         // It was faster than the sight at the hook before it.
         return;

@@ -14,6 +14,7 @@ pub(crate) mod records;
 pub(crate) mod room;
 pub(crate) mod scratch;
 pub(crate) mod skb;
+pub(crate) mod upcalls;
 
 /// `BPF_F_MMAPABLE`: user space maps the array and reads it without system calls.
 const MMAPABLE: u32 = 1 << 10;

@@ -33,10 +33,12 @@ pub(crate) enum Owner {
     Wire,
     /// The program at `kfree_skb`.
     Drops,
+    /// The program at `ovs_dp_upcall`.
+    Upcalls,
 }
 
 #[map]
-static ROOMS: PerCpuArray<Room> = PerCpuArray::with_max_entries(2, 0);
+static ROOMS: PerCpuArray<Room> = PerCpuArray::with_max_entries(3, 0);
 
 /// This CPU's room of `owner`.
 #[inline(always)]

@@ -38,6 +38,7 @@ pub(crate) fn plan(interfaces: [(&str, u32); 4]) -> Result<Plan> {
 pub(crate) fn load_options(filter: Filter, sample_below: u64) -> LoadOptions {
     LoadOptions {
         drops: None,
+        upcalls: None,
         inflight_slots: INFLIGHT_SLOTS,
         ring_bytes: if sample_below > 0 { RING_BYTES } else { 0 },
         trace: TraceConfig {

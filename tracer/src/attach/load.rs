@@ -23,13 +23,14 @@ use hoptrace_common::{
 use zerocopy::IntoBytes as _;
 
 use super::{
-    AttachError, DropOptions,
+    AttachError, DropOptions, UpcallOptions,
     attacher::{Attacher, TcSide},
     clsact::PROGRAM_PREFIX,
     drops,
     locked::locked_bytes,
     missed::missed_runs,
     nic::{self, Nic},
+    upcalls,
     wire::{self, WIRE_PROGRAM},
     xdp,
 };
@@ -55,6 +56,8 @@ pub struct LoadOptions {
     pub trace: TraceConfig,
     /// For the program that tells where packets are dropped; without it they are lost.
     pub drops: Option<DropOptions>,
+    /// For the program that tells the switch's slow path from its fast one.
+    pub upcalls: Option<UpcallOptions>,
     /// Where programs at tracepoints find what they read; needed where the plan has such hooks.
     pub skb: SkbLayout,
     /// Level of the programs' own diagnostics, as aya-log numbers them; 0 compiles them away.
@@ -85,6 +88,9 @@ impl Attached {
         let mut loaded = Self::load(plan, options)?;
         if options.drops.is_some() {
             drops::attach(&mut loaded.ebpf)?;
+        }
+        if options.upcalls.is_some() {
+            upcalls::attach(&mut loaded.ebpf)?;
         }
         loaded.attach(plan, attacher)?;
         Ok(loaded)
@@ -120,12 +126,14 @@ impl Attached {
         let ring_bytes = options.ring_bytes.next_power_of_two().max(4096);
         let drops = options.drops.as_ref();
         let drop_config = drops.map_or_else(Default::default, |drops| drops.config);
+        let upcall_config = options.upcalls.as_ref().map_or_else(Default::default, |it| it.config(plan));
         let mut ebpf = EbpfLoader::new()
             .override_global("TRACE", trace.as_bytes(), true)
             .override_global("HOOKS", hooks.as_bytes(), true)
             .override_global("XDP", xdp.as_bytes(), true)
             .override_global("WIRE", wire.as_bytes(), true)
             .override_global("DROPS", drop_config.as_bytes(), true)
+            .override_global("UPCALLS", upcall_config.as_bytes(), true)
             .override_global("SKB", options.skb.as_bytes(), true)
             .override_global(aya_log::LEVEL, &options.log_level, true)
             .map_max_entries("SLOTS", slots)
@@ -133,6 +141,7 @@ impl Attached {
             .map_max_entries("COUNTERS", cpus * u32::try_from(MAX_HOOKS).unwrap_or(u32::MAX))
             .map_max_entries("FREES", cpus)
             .map_max_entries("EXCHANGES", cpus)
+            .map_max_entries("UPCALL_COUNTS", cpus)
             .map_max_entries("SEGMENTS", cpus * plan.segment_count)
             .map_max_entries("LATENCIES", cpus * plan.segment_count * BUCKETS)
             .map_max_entries("RECORDS", ring_bytes)
@@ -147,7 +156,9 @@ impl Attached {
         if let Some(drops) = drops {
             drops::introduce(&mut ebpf, drops)?;
         }
-        load_programs(&mut ebpf, &programs, drops.map(|_| drops::PROGRAM))?;
+        let at_tracepoints =
+            [drops.map(|_| drops::PROGRAM), options.upcalls.as_ref().map(|_| upcalls::PROGRAM)];
+        load_programs(&mut ebpf, &programs, at_tracepoints.into_iter().flatten())?;
         let rare = connect_rare_programs(&mut ebpf)?;
         introduce_neighbours(&mut ebpf, &plan.neighbours, cpus)?;
         Ok(Self {
@@ -202,6 +213,7 @@ impl Attached {
             frees: take("FREES")?,
             questions: take("QUESTIONS")?,
             exchanges: take("EXCHANGES")?,
+            upcalls: take("UPCALL_COUNTS")?,
             segments: take("SEGMENTS")?,
             latencies: take("LATENCIES")?,
             neighbours: self
@@ -230,7 +242,8 @@ impl Attached {
     #[must_use]
     pub fn verified_instructions(&self) -> u32 {
         let of = |name: &str| self.ebpf.program(name)?.info().ok()?.verified_instruction_count();
-        self.program_names().into_iter().chain(RARE_PROGRAMS).chain([drops::PROGRAM]).filter_map(of).sum()
+        let others = RARE_PROGRAMS.into_iter().chain([drops::PROGRAM, upcalls::PROGRAM]);
+        self.program_names().into_iter().chain(others).filter_map(of).sum()
     }
 
     /// The hooks' programs, each once.
@@ -328,7 +341,11 @@ fn load(program: &mut Program) -> Result<(), ProgramError> {
 }
 
 /// Hands the programs to the verifier, on all CPUs at a time: it is most of what starting takes.
-fn load_programs(ebpf: &mut Ebpf, names: &[String], more: Option<&str>) -> Result<(), AttachError> {
+fn load_programs<'n>(
+    ebpf: &mut Ebpf,
+    names: &'n [String],
+    more: impl Iterator<Item = &'n str>,
+) -> Result<(), AttachError> {
     let names: BTreeSet<&str> = names.iter().map(String::as_str).chain(RARE_PROGRAMS).chain(more).collect();
     let wanted: Vec<(&str, &mut Program)> =
         ebpf.programs_mut().filter(|(name, _)| names.contains(name)).collect();

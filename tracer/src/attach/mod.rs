@@ -18,6 +18,7 @@ mod plan;
 mod preflight;
 #[cfg(test)]
 mod stack;
+mod upcalls;
 mod watch;
 mod wire;
 mod xdp;
@@ -28,5 +29,6 @@ pub use load::{Attached, LoadOptions};
 pub use others::{leftovers, other_tracers, remove_leftovers};
 pub use plan::{Devices, Extras, PlanError, devices, plan};
 pub use preflight::{Preflight, mechanism, preflight};
+pub use upcalls::UpcallOptions;
 pub use watch::{Vanished, watch};
 pub use xdp::check_xdp;

@@ -5,9 +5,12 @@ mod neighbours;
 
 use hoptrace_common::config::{HookConfig, MAX_HOOKS, MAX_XDP, OFF_PATH_SEGMENT};
 
+pub(super) use devices::kernel_switch_ports;
 pub use devices::{Devices, devices};
 
-use crate::model::{Direction, HookPlan, Hop, Interface, OtherPort, Plan, Role, SegmentPlan, Side, XdpMode};
+use crate::model::{
+    Direction, HookPlan, Hop, IfIndex, Interface, OtherPort, Plan, Role, SegmentPlan, Side, XdpMode,
+};
 
 /// Why a path can not be traced.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -35,6 +38,8 @@ pub struct Extras<'a> {
     pub xdp: Option<XdpMode>,
     /// Where the NICs' drivers take packets over; left out where there is no NIC, or no room.
     pub wire: bool,
+    /// Interfaces that are ports of a switch whose slow path is told from its fast one.
+    pub slow_at: &'a [IfIndex],
 }
 
 /// The hooks and segments of a path: both sides of every hop, with XDP a hook before each NIC's on the way in, and with
@@ -63,7 +68,7 @@ pub fn plan(hops: &[Hop], extras: Extras<'_>) -> Result<Plan, PlanError> {
     let neighbours = if nics > 0 && count + 2 <= MAX_HOOKS { extras.neighbours } else { &[] };
     let count = if neighbours.is_empty() { count } else { count + 2 };
     let wire = extras.wire && nics > 0 && nics <= MAX_XDP && count + nics <= MAX_HOOKS;
-    let mut builder = Builder::default();
+    let mut builder = Builder { slow_at: extras.slow_at, ..Builder::default() };
     let egress = stops(&stages, Direction::Egress, wire.then_some((Side::Wire, "wire")));
     let egress_total = builder.direction(Direction::Egress, &egress);
     let ingress_entry = u8::try_from(builder.hooks.len()).unwrap_or(u8::MAX);
@@ -74,6 +79,7 @@ pub fn plan(hops: &[Hop], extras: Extras<'_>) -> Result<Plan, PlanError> {
     let guest = builder.next_segment;
     Ok(Plan {
         neighbour_entries: builder.neighbour_entries,
+        upcalled_after: builder.upcalled_after(),
         hooks: builder.hooks,
         segments: builder.segments,
         totals: [egress_total, ingress_total],
@@ -132,25 +138,27 @@ fn stops<'a>(
     stops
 }
 
-struct Builder {
+struct Builder<'a> {
     hooks: Vec<HookPlan>,
     segments: Vec<SegmentPlan>,
     next_segment: u8,
     neighbour_entries: u16,
+    slow_at: &'a [IfIndex],
 }
 
-impl Default for Builder {
+impl Default for Builder<'_> {
     fn default() -> Self {
         Self {
             hooks: Vec::new(),
             segments: Vec::new(),
             next_segment: OFF_PATH_SEGMENT + 1,
             neighbour_entries: 0,
+            slow_at: &[],
         }
     }
 }
 
-impl Builder {
+impl Builder<'_> {
     /// Adds the hooks of one direction, given in the order its packets pass them. Gives the segment of the whole way.
     fn direction(&mut self, direction: Direction, stages: &[Vec<Stop<'_>>]) -> u8 {
         let first = self.hooks.len();
@@ -205,8 +213,24 @@ impl Builder {
     /// A segment with figures of its own, between two hooks.
     fn segment(&mut self, direction: Direction, from: usize, to: usize, off_path: bool) -> u8 {
         let index = self.unnamed_segment();
-        self.segments.push(SegmentPlan { index, direction, from, to, off_path });
+        let slow = self.hooks.get(from).is_some_and(|from| self.comes_to_switch(from));
+        let slow = slow.then(|| self.unnamed_segment());
+        self.segments.push(SegmentPlan { index, slow, direction, from, to, off_path });
         index
+    }
+
+    /// Whether packets come to the switch with a slow path from `hook`. Neighbours are ports of the same switch.
+    fn comes_to_switch(&self, hook: &HookPlan) -> bool {
+        let is_port = |interface: &Interface| self.slow_at.contains(&interface.ifindex);
+        let is_there =
+            if hook.is_neighbour() { !self.slow_at.is_empty() } else { hook.interfaces.iter().any(is_port) };
+        hook.side == Side::Ingress && is_there
+    }
+
+    /// The hooks behind which they do, a bit each.
+    fn upcalled_after(&self) -> u16 {
+        let hooks = self.hooks.iter().enumerate().filter(|(_, hook)| self.comes_to_switch(hook));
+        hooks.fold(0, |bits, (place, _)| bits | 1 << place)
     }
 
     /// A segment that is not between two hooks.

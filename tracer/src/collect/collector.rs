@@ -20,10 +20,11 @@ use super::{
     table::SharedTable,
     thresholds::Thresholds,
     top::Top,
+    upcalls::UpcallCounts,
 };
 use crate::model::{
     Direction, DirectionReport, Directions, HookPlan, HookReport, KernelMaps, Latencies, Plan, Segment,
-    Snapshot, Tail, TracerCost,
+    SegmentPlan, Snapshot, SwitchPaths, Tail, TracerCost,
 };
 
 /// Reads the maps of one trace.
@@ -41,6 +42,7 @@ pub struct Collector {
     in_flight: [u64; 2],
     elsewhere: [u64; 2],
     neighbours: Neighbours,
+    upcalls: UpcallCounts,
     opened: Option<Instant>,
     admitted: Duration,
 }
@@ -82,6 +84,7 @@ impl Collector {
             in_flight: [0; 2],
             elsewhere: [0; 2],
             neighbours: Neighbours::new(maps.neighbours)?,
+            upcalls: UpcallCounts::new(&maps.upcalls)?,
             opened: None,
             admitted: Duration::ZERO,
             plan,
@@ -142,17 +145,26 @@ impl Collector {
             .map(|(number, hook)| (hook, self.counters.of(number)))
             .collect();
         let report = |direction| self.direction(direction, &hooks);
+        let duration = self.opened.map_or(self.admitted, |opened| opened.elapsed());
         Snapshot {
-            duration: self.opened.map_or(self.admitted, |opened| opened.elapsed()),
+            duration,
             directions: Directions { egress: report(Direction::Egress), ingress: report(Direction::Ingress) },
             off_path: self.latencies.of(OFF_PATH_SEGMENT),
             guest: self.latencies.of(self.plan.guest),
             neighbours: self.plan.neighbours.iter().map(|port| self.neighbours.of(port)).collect(),
+            upcalls: (self.plan.upcalled_after != 0).then(|| self.upcalls.so_far(duration)),
             notes: Vec::new(),
             evidence: self.exchanges.evidence(monotonic_ns()),
             drops_without_site: self.drops.without_site(),
             tracer: TracerCost { hooks: self.plan.hooks.len(), ..tracer },
         }
+    }
+
+    /// The packets of a segment through a switch by the path they took in it.
+    fn paths(&self, segment: &SegmentPlan) -> SwitchPaths {
+        let Some(slow) = segment.slow else { return SwitchPaths::default() };
+        let of = |segment| Some(self.latencies.of(segment));
+        SwitchPaths { fast_path: of(segment.index), slow_path: of(slow) }
     }
 
     fn direction(&self, direction: Direction, hooks: &[(&HookPlan, HookCounters)]) -> DirectionReport {
@@ -167,7 +179,8 @@ impl Collector {
                 from: label(segment.from),
                 to: label(segment.to),
                 off_path: segment.off_path,
-                latencies: self.latencies.of(segment.index),
+                latencies: self.latencies.of_all(&segments_of(segment)),
+                paths: self.paths(segment),
             })
             // Beside the path only what was observed is a segment.
             .filter(|segment| !segment.off_path || segment.latencies.count > 0)
@@ -208,4 +221,9 @@ impl Collector {
             ledger: ledger(direction, hooks, swept),
         }
     }
+}
+
+/// Where the figures of a segment's packets are.
+fn segments_of(segment: &SegmentPlan) -> Vec<u8> {
+    [segment.index].into_iter().chain(segment.slow).collect()
 }

@@ -44,17 +44,25 @@ impl LatencyMaps {
 
     /// The figures of a segment. While packets flow, count and quantiles may be a few packets apart.
     pub(super) fn of(&self, segment: u8) -> Latencies {
-        let stats = self
-            .blocks(segment)
+        self.of_all(&[segment])
+    }
+
+    /// The figures of all packets of `segments` together.
+    pub(super) fn of_all(&self, segments: &[u8]) -> Latencies {
+        let stats = segments
+            .iter()
+            .flat_map(|segment| self.blocks(*segment))
             .filter_map(|block| self.stats.read(block))
             .fold(SegmentStats::default(), |sum, more| add(&sum, &more));
         let count = stats.count.wrapping_add(stats.untimed);
         let Some(mut histogram) = (stats.count > 0).then(histogram).flatten() else {
             return Latencies { count, latency_ns: None };
         };
-        for (bucket, in_bucket) in (0..BUCKETS).zip(self.buckets(segment)) {
-            if in_bucket > 0 {
-                histogram.saturating_record_n(middle_ns(bucket).max(1), in_bucket);
+        for segment in segments {
+            for (bucket, in_bucket) in (0..BUCKETS).zip(self.buckets(*segment)) {
+                if in_bucket > 0 {
+                    histogram.saturating_record_n(middle_ns(bucket).max(1), in_bucket);
+                }
             }
         }
         Latencies { count, latency_ns: Some(quantiles(&stats, &histogram)) }

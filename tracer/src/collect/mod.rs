@@ -18,6 +18,7 @@ mod records;
 mod table;
 mod thresholds;
 mod top;
+mod upcalls;
 mod witness;
 
 pub use collector::{Collector, Progress};

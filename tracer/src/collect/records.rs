@@ -59,6 +59,7 @@ impl Records {
                 .collect(),
             sampled: record.causes & PacketRecord::SAMPLED != 0,
             slow: record.causes & PacketRecord::SLOW != 0,
+            upcall: control.slow(),
         }
     }
 }

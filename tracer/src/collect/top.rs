@@ -63,6 +63,7 @@ mod tests {
             ],
             sampled: false,
             slow: true,
+            upcall: false,
         }
     }
 

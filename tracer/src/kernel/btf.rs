@@ -1,12 +1,12 @@
 //! Where the running kernel keeps the fields of its structures, from its own description of them (BTF).
 
 use std::{
-    fs::File,
-    io::{self, Write as _},
+    fs::{self, File},
+    io::{self, ErrorKind, Write as _},
     os::{fd::AsRawFd as _, unix::fs::MetadataExt as _},
 };
 
-use btf_rs::{Backend, Btf, Struct, Type};
+use btf_rs::{Backend, Btf, Parameter, Struct, Type};
 use hoptrace_common::{
     drops::DropConfig,
     skb::{MAX_BLOCK, SkbLayout},
@@ -17,6 +17,8 @@ use super::reasons;
 
 /// Where the kernel has it, if it was built with `CONFIG_DEBUG_INFO_BTF`.
 pub const KERNEL_BTF: &str = "/sys/kernel/btf/vmlinux";
+/// Where the modules' descriptions are, beside the kernel's own.
+pub(super) const MODULE_BTF: &str = "/sys/kernel/btf";
 /// The network namespace of this process.
 const OWN_NETNS: &str = "/proc/self/ns/net";
 /// Anonymous members inside of each other at most.
@@ -62,10 +64,24 @@ pub fn kernel_btf(path: &str) -> Result<Btf, BtfError> {
     let failed = |source: io::Error| BtfError::Read { path: path.to_owned(), source };
     let mut copy =
         File::from(memfd_create("btf", MemfdFlags::CLOEXEC).map_err(|error| failed(error.into()))?);
-    let bytes = std::fs::read(path).map_err(failed)?;
+    let bytes = fs::read(path).map_err(failed)?;
     copy.write_all(&bytes).map_err(failed)?;
     let copy_path = format!("/proc/self/fd/{}", copy.as_raw_fd());
     Ok(Btf::from_file_with_backend(copy_path, Backend::Mmap)?)
+}
+
+/// The description of `module`, together with the kernel's. `None`: it has none of its own, because it is not loaded or is built
+/// in.
+///
+/// # Errors
+/// When it can not be read or understood.
+pub(super) fn module_btf(module: &str, kernel: &Btf) -> Result<Option<Btf>, BtfError> {
+    let path = format!("{MODULE_BTF}/{module}");
+    match fs::read(&path) {
+        Ok(bytes) => Ok(Some(Btf::from_split_bytes(&bytes, kernel)?)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(BtfError::Read { path, source }),
+    }
 }
 
 /// Where the programs at tracepoints find what they read of a packet.
@@ -110,7 +126,7 @@ pub fn skb_layout(btf: &Btf) -> Result<SkbLayout, BtfError> {
 /// The number of this process's network namespace, as the kernel counts them.
 fn own_netns() -> Result<u32, BtfError> {
     let failed = |source| BtfError::Read { path: OWN_NETNS.to_owned(), source };
-    let inode = std::fs::metadata(OWN_NETNS).map_err(failed)?.ino();
+    let inode = fs::metadata(OWN_NETNS).map_err(failed)?.ino();
     u32::try_from(inode).map_err(|_| failed(io::Error::other("not a namespace")))
 }
 
@@ -132,6 +148,11 @@ const REASON_ARGUMENT: usize = 2;
 
 /// How many arguments a tracepoint has: from 5.17 on `kfree_skb` has a third one, from 6.11 on a fourth.
 fn arguments(btf: &Btf, tracepoint: &'static str) -> Result<usize, BtfError> {
+    Ok(parameters(btf, tracepoint)?.len())
+}
+
+/// The arguments of a tracepoint.
+pub(super) fn parameters(btf: &Btf, tracepoint: &'static str) -> Result<Vec<Parameter>, BtfError> {
     let missing = || BtfError::Missing { structure: "tracepoint", field: tracepoint };
     let types = btf.resolve_types_by_name(&format!("btf_trace_{tracepoint}"))?;
     // A type definition of a pointer to a function, whose first argument is not the tracepoint's.
@@ -140,21 +161,21 @@ fn arguments(btf: &Btf, tracepoint: &'static str) -> Result<usize, BtfError> {
         .filter_map(|kind| btf.resolve_chained_type(kind.as_btf_type()?).ok())
         .filter_map(|kind| btf.resolve_chained_type(kind.as_btf_type()?).ok())
         .find_map(|kind| match kind {
-            Type::FuncProto(function) => Some(function.parameters.len().saturating_sub(1)),
+            Type::FuncProto(function) => Some(function.parameters.into_iter().skip(1).collect()),
             _ => None,
         })
         .ok_or_else(missing)
 }
 
 /// A structure of the kernel.
-struct Structure<'a> {
+pub(super) struct Structure<'a> {
     btf: &'a Btf,
     name: &'static str,
     body: Struct,
 }
 
 impl<'a> Structure<'a> {
-    fn find(btf: &'a Btf, name: &'static str) -> Result<Self, BtfError> {
+    pub(super) fn find(btf: &'a Btf, name: &'static str) -> Result<Self, BtfError> {
         btf.resolve_types_by_name(name)?
             .into_iter()
             .find_map(|kind| match kind {
@@ -165,7 +186,7 @@ impl<'a> Structure<'a> {
     }
 
     /// Where `field` is, in bytes.
-    fn offset(&self, field: &'static str) -> Result<u32, BtfError> {
+    pub(super) fn offset(&self, field: &'static str) -> Result<u32, BtfError> {
         offset_bits(self.btf, &self.body, field, MAX_DEPTH)
             .filter(|bits| bits.is_multiple_of(8))
             .map(|bits| bits / 8)

@@ -5,7 +5,9 @@
 mod btf;
 mod reasons;
 mod symbols;
+mod upcalls;
 
 pub use btf::{BtfError, KERNEL_BTF, drop_config, kernel_btf, skb_layout};
 pub use reasons::{Reason, Reasons};
 pub use symbols::Symbols;
+pub use upcalls::upcall_config;

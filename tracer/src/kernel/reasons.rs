@@ -5,10 +5,12 @@ use std::{collections::HashMap, fs};
 use btf_rs::{Btf, BtfType, Type};
 use fallible_iterator::FallibleIterator as _;
 
-use super::{BtfError, KERNEL_BTF, kernel_btf};
+use super::{
+    BtfError, KERNEL_BTF,
+    btf::{MODULE_BTF, module_btf},
+    kernel_btf,
+};
 
-/// Where the modules' descriptions are, beside the kernel's own.
-const MODULE_BTF: &str = "/sys/kernel/btf";
 const CORE_ENUM: &str = "skb_drop_reason";
 const CORE_PREFIX: &str = "SKB_DROP_REASON_";
 const SUBSYSTEM_ENUM: &str = "skb_drop_reason_subsys";
@@ -99,8 +101,7 @@ impl Reasons {
     }
 
     fn read_module(&mut self, subsystem: u32, kernel: &Btf, module: &str) -> bool {
-        let Ok(bytes) = fs::read(format!("{MODULE_BTF}/{module}")) else { return false };
-        let Ok(btf) = Btf::from_split_bytes(&bytes, kernel) else { return false };
+        let Ok(Some(btf)) = module_btf(module, kernel) else { return false };
         // The module's own types alone: it is small.
         let Some(own) = btf.split() else { return false };
         let found = own.type_iter().any(|kind| {

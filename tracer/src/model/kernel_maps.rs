@@ -25,6 +25,8 @@ pub struct KernelMaps {
     pub questions: MapData,
     /// What came of earlier ones, per CPU.
     pub exchanges: MapData,
+    /// Counters of packets that a switch gave to user space, per CPU.
+    pub upcalls: MapData,
     /// What the programs count of neighbours.
     pub neighbours: Map,
     /// Packet records.

@@ -43,7 +43,7 @@ pub use port::VmPort;
 pub use printable::Printable;
 pub use snapshot::{
     DirectionReport, Directions, Drop, DropExample, HookReport, Latencies, LatencyNs, Ledger, Neighbour,
-    Segment, Snapshot, TracerCost,
+    Segment, Snapshot, SwitchPaths, TracerCost, Upcalls,
 };
 pub use source::{SourceName, SourceStatus};
 pub use tail::{PARTS_PER_MILLION, Tail};

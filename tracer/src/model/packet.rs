@@ -52,6 +52,8 @@ pub struct PacketWay<'p> {
     pub sampled: bool,
     /// Whether its whole way took longer than asked for.
     pub slow: bool,
+    /// Whether a switch gave it to user space on its way (upcall).
+    pub upcall: bool,
 }
 
 impl PacketWay<'_> {
@@ -75,6 +77,7 @@ impl PacketWay<'_> {
             hops: self.hops.into_iter().map(own).collect(),
             sampled: self.sampled,
             slow: self.slow,
+            upcall: self.upcall,
         }
     }
 }

@@ -80,6 +80,8 @@ pub struct HookPlan {
 pub struct SegmentPlan {
     /// Its number in the kernel's arrays.
     pub index: u8,
+    /// That of its packets which came by user space, always the one behind; `None`: those are not told from the others.
+    pub slow: Option<u8>,
     /// The direction of its packets.
     pub direction: Direction,
     /// The hook before, as an index into [`Plan::hooks`].
@@ -104,6 +106,8 @@ pub struct Plan {
     pub neighbour_totals: [u8; 2],
     /// Hooks that packets from neighbours enter by, a bit each.
     pub neighbour_entries: u16,
+    /// Hooks behind which packets come to a switch that may give them to user space, a bit each.
+    pub upcalled_after: u16,
     /// The other VMs' ports that hooks are at.
     pub neighbours: Vec<OtherPort>,
     /// The number of the first hook, per direction.

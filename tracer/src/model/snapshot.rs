@@ -46,6 +46,33 @@ pub struct Segment {
     /// The figures.
     #[serde(flatten)]
     pub latencies: Latencies,
+    /// The same packets in two parts; `None`: all of them took the same path, or it is not known which they took.
+    #[serde(flatten)]
+    pub paths: SwitchPaths,
+}
+
+/// The packets of a segment through a switch, by the path they took in it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+pub struct SwitchPaths {
+    /// Forwarded by the switch's datapath alone; `None`: this is not told apart.
+    pub fast_path: Option<Latencies>,
+    /// Given to user space, which decided about them (upcall).
+    pub slow_path: Option<Latencies>,
+}
+
+/// Packets that a switch's kernel datapath gave to user space while packets were admitted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+pub struct Upcalls {
+    /// Packets, whosesoever, for which no flow was known.
+    pub misses: u64,
+    /// The same per second.
+    pub misses_per_s: f64,
+    /// Packets, or copies of them, that a flow sent there by an action.
+    pub actions: u64,
+    /// Upcalls of traced packets, per direction (see [`Direction::index`]).
+    pub traced: [u64; 2],
+    /// Of those: upcalls after which a packet counts as one of the fast path.
+    pub unmarked: u64,
 }
 
 /// Packets that died.
@@ -259,6 +286,8 @@ pub struct Snapshot {
     pub guest: Latencies,
     /// Other VMs' ports on the same switch.
     pub neighbours: Vec<Neighbour>,
+    /// What the switch gave to user space; `None`: there is no kernel datapath, or its upcalls can not be seen.
+    pub upcalls: Option<Upcalls>,
     /// What else is to know about the trace, such as what attaching changed on the host; a line each.
     pub notes: Vec<String>,
     /// What else went wrong: questions without an answer, and, known at the end only, counters of the host that rose.

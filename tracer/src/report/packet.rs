@@ -47,7 +47,8 @@ fn write_text(way: &PacketWay<'_>, text: &mut Vec<u8>) -> io::Result<()> {
         text.write_all(point.hook.as_bytes())?;
         before_ns = point.at_ns;
     }
-    write!(text, "  = {}", Microseconds(before_ns))
+    write!(text, "  = {}", Microseconds(before_ns))?;
+    if way.upcall { write!(text, "  upcall") } else { Ok(()) }
 }
 
 fn write_end(text: &mut Vec<u8>, ip: IpAddr, port: Option<u16>) -> io::Result<()> {

@@ -6,8 +6,8 @@ use super::{advice::advice, evidence::meaning};
 use crate::model::{Direction, Drop, Evidence, TraceReport};
 
 /// One JSON object on one line, without a newline:
-/// `{schema:"hoptrace.trace/1", instance, path, duration_s, filter, directions, off_path, guest, neighbours, notes,
-/// evidence, drops_without_site, tracer}`.
+/// `{schema:"hoptrace.trace/1", instance, path, duration_s, filter, directions, off_path, guest, neighbours, upcalls,
+/// notes, evidence, drops_without_site, tracer}`.
 ///
 /// Latencies are in nanoseconds, and null where no packet was measured.
 #[must_use]
@@ -23,6 +23,7 @@ pub fn trace_json(report: &TraceReport<'_>) -> String {
         "off_path": snapshot.off_path,
         "guest": snapshot.guest,
         "neighbours": snapshot.neighbours,
+        "upcalls": snapshot.upcalls,
         "notes": snapshot.notes,
         "evidence": evidence(report),
         "drops_without_site": snapshot.drops_without_site,

@@ -7,7 +7,7 @@ use super::{
     super::trace_samples::{latencies, path, report, snapshot, with_drops, with_evidence},
     *,
 };
-use crate::model::{InstanceId, Ledger, Snapshot, TracerCost};
+use crate::model::{InstanceId, Ledger, Snapshot, SwitchPaths, TracerCost, Upcalls};
 
 fn schema() -> Value {
     serde_json::from_str(include_str!("../../schema/hoptrace.trace-1.schema.json")).unwrap()
@@ -69,11 +69,33 @@ fn reports_keep_to_the_schema() {
     for snapshot in [snapshot(1_000), snapshot(0), with_drops(), with_evidence(), snapshot(u64::MAX)] {
         assert_valid(&rendered(&snapshot));
     }
+    assert_valid(&rendered(&with_upcalls()));
     let mut odd = snapshot(1);
     odd.off_path = latencies(u64::MAX, u64::MAX);
     odd.tracer = TracerCost { runs_measured: u64::MAX, map_bytes: u64::MAX, ..TracerCost::default() };
     odd.directions.ingress.ledger = Ledger { entered: u64::MAX, ..Ledger::default() }.settled();
     assert_valid(&rendered(&odd));
+}
+
+/// A packet of the slow path, and 41 of the fast one.
+fn with_upcalls() -> Snapshot {
+    let mut snapshot = snapshot(42);
+    let paths = SwitchPaths { fast_path: Some(latencies(41, 900)), slow_path: Some(latencies(1, 90_000)) };
+    snapshot.directions.egress.segments[2].paths = paths;
+    snapshot.upcalls = Some(Upcalls { misses: 3, traced: [1, 0], ..Upcalls::default() });
+    snapshot
+}
+
+#[test]
+fn both_paths_of_a_switch_are_told() {
+    let object = rendered(&with_upcalls());
+    let segment = &object["directions"]["egress"]["segments"][2];
+    assert_eq!(
+        (&segment["count"], &segment["fast_path"]["count"], &segment["slow_path"]["count"]),
+        (&json!(42), &json!(41), &json!(1))
+    );
+    assert_eq!(object["directions"]["egress"]["segments"][0]["slow_path"], Value::Null);
+    assert_eq!((&object["upcalls"]["misses"], &object["upcalls"]["traced"]), (&json!(3), &json!([1, 0])));
 }
 
 #[test]
@@ -91,6 +113,7 @@ fn what_is_unknown_is_null() {
     let object: Value = serde_json::from_str(&text).unwrap();
     assert_valid(&object);
     assert_eq!((&object["instance"]["name"], &object["filter"]), (&Value::Null, &json!("")));
+    assert_eq!(object["upcalls"], Value::Null);
     assert_eq!(object["guest"], json!({"count": 0, "latency_ns": null}));
     assert_eq!(object["tracer"]["ns_per_hook"], Value::Null);
 }
@@ -139,7 +162,11 @@ fn objects(value: &Value, at: &str, found: &mut Vec<String>) {
 
 #[test]
 fn an_object_with_a_member_too_few_or_too_many_is_rejected() {
-    let (whole, validator) = (rendered(&with_drops()), validator());
+    let mut whole = with_drops();
+    let upcalls = with_upcalls();
+    whole.upcalls = upcalls.upcalls;
+    whole.directions.egress.segments[2] = upcalls.directions.egress.segments[2].clone();
+    let (whole, validator) = (rendered(&whole), validator());
     let mut places = Vec::new();
     objects(&whole, "", &mut places);
     assert!(places.len() > 20);

@@ -5,7 +5,8 @@ use std::{net::IpAddr, time::Duration};
 use crate::model::{
     BridgeKind, Direction, DirectionReport, Directions, Drop, DropExample, Evidence, EvidenceSource, Flow,
     HookReport, Hop, IfIndex, InstanceId, InterfaceState, Latencies, LatencyNs, Ledger, Mechanism, Node,
-    PacketWay, Path, PathKind, Role, Segment, Snapshot, TraceReport, Traceability, TracerCost, WayPoint,
+    PacketWay, Path, PathKind, Role, Segment, Snapshot, SwitchPaths, TraceReport, Traceability, TracerCost,
+    WayPoint,
 };
 
 /// The hops, with names as long as the kernel allows.
@@ -97,6 +98,7 @@ pub(super) fn packet() -> PacketWay<'static> {
         hops: vec![point("tap", 0), point("qvb", 7_150), point("nic", 90_000)],
         sampled: false,
         slow: true,
+        upcall: false,
     }
 }
 
@@ -110,6 +112,7 @@ pub(super) fn direction(hooks: [&str; 4], count: u64) -> DirectionReport {
                 to: (*to).to_owned(),
                 off_path: false,
                 latencies: latencies(count, p50),
+                paths: SwitchPaths::default(),
             })
             .collect(),
         total: latencies(count, 1_300_000),
@@ -134,6 +137,7 @@ pub(super) fn snapshot(count: u64) -> Snapshot {
         off_path: latencies(0, 0),
         guest: latencies(count, 150_000),
         neighbours: Vec::new(),
+        upcalls: None,
         notes: Vec::new(),
         evidence: Vec::new(),
         drops_without_site: 0,

@@ -10,6 +10,7 @@ mod neighbours;
 mod places;
 mod table;
 mod units;
+mod upcalls;
 
 use flow::{Piece, flow};
 use table::{Block, Layout, Row};
@@ -102,6 +103,7 @@ impl Page<'_> {
             };
             let ends = places::ends(self.report.path, segment);
             rows.push(Row { ends, latencies: segment.latencies, lost: Some(lost) });
+            rows.extend(upcalls::rows(segment));
         }
         let lost = Some(lost_after(figures, |_| true).to_string());
         rows.push(Row { ends: places::Ends::named("total"), latencies: figures.total, lost });
@@ -176,6 +178,7 @@ impl Page<'_> {
             );
             lines.extend(self.flow(&[Piece::new(Ink::Warn, text)], " ", 0));
         }
+        lines.extend(self.upcalls());
         let cost = snapshot.tracer;
         let per_packet = match cost.ns_per_hook {
             Some(ns) => {

@@ -7,7 +7,9 @@ use super::{
     },
     *,
 };
-use crate::model::{Drop, Hop, IfIndex, Neighbour, OtherPort, Path, Role, Segment, Snapshot};
+use crate::model::{
+    Drop, Hop, IfIndex, Neighbour, OtherPort, Path, Role, Segment, Snapshot, SwitchPaths, Upcalls,
+};
 
 fn at(width: usize) -> Canvas {
     Canvas { width: Some(width), colour: false }
@@ -266,6 +268,7 @@ fn alternatives_are_told_apart_and_their_drops_counted_once() {
         to: label.to_owned(),
         off_path: false,
         latencies: latencies(5, 900),
+        paths: SwitchPaths::default(),
     };
     egress.segments.truncate(2);
     egress.segments.extend([to("nic:ens3"), to("nic:ens4")]);
@@ -282,6 +285,37 @@ fn hops_beside_the_path_are_told() {
     snapshot.off_path = latencies(12, 2_000);
     let text = drawn(&path(), &snapshot, Canvas::PLAIN);
     assert!(text.contains("off the path: 12 hops") && text.contains("p50 2.00 µs, max 200 µs"), "{text}");
+}
+
+#[test]
+fn the_slow_path_of_a_switch_has_figures_of_its_own_and_the_rate_of_upcalls_is_told() {
+    let mut snapshot = snapshot(1_000);
+    let paths = |slow| SwitchPaths {
+        fast_path: Some(latencies(1_000 - slow, 1_200)),
+        slow_path: Some(latencies(slow, 2_500_000)),
+    };
+    snapshot.directions.egress.segments[2].paths = paths(12);
+    snapshot.directions.ingress.segments[0].paths = paths(0);
+    snapshot.upcalls =
+        Some(Upcalls { misses: 4_321, misses_per_s: 857.34, actions: 0, traced: [12, 0], unmarked: 0 });
+    let text = drawn(&path(), &snapshot, at(80));
+    assert_order(&text, &["qvo → nic", "through Open vSwitch", "fast path", "slow path", "total", "ingress"]);
+    assert_eq!(words(&text, "fast path")[..5].join(" "), "fast path 988 600 ns");
+    assert_eq!(words(&text, "slow path")[..7].join(" "), "slow path 12 1.25 ms 2.50 ms");
+    assert_eq!(text.matches("slow path").count(), 1, "where all took the fast path, nothing is told: {text}");
+    let line =
+        "Open vSwitch: 4321 upcalls in all (857 per second), 12 of traced packets (12 egress, 0 ingress)";
+    assert!(drawn(&path(), &snapshot, at(100)).contains(line), "{text}");
+
+    snapshot.upcalls =
+        Some(Upcalls { misses: 3, misses_per_s: 0.64, actions: 7, traced: [1, 2], unmarked: 2 });
+    let text = drawn(&path(), &snapshot, at(200));
+    for part in ["3 upcalls in all (0.6 per second)", "7 more by an action", "2 of them not marked as slow"] {
+        assert!(text.contains(part), "{part} in {text}");
+    }
+    let idle = Upcalls::default();
+    snapshot.upcalls = Some(idle);
+    assert!(drawn(&path(), &snapshot, at(80)).contains("Open vSwitch: no upcalls"));
 }
 
 #[test]
@@ -350,6 +384,7 @@ fn neighbours_show_what_they_got_and_sent() {
         to: "neighbour".to_owned(),
         off_path: true,
         latencies: latencies(5, 700),
+        paths: SwitchPaths::default(),
     });
     egress.neighbour_total = latencies(5, 900);
     egress.ledger = Ledger { elsewhere: 5, ..egress.ledger };

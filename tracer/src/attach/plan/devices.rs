@@ -54,6 +54,12 @@ pub fn devices(plan: &Plan, path: &Path, index_of: impl Fn(&str) -> Option<IfInd
     devices
 }
 
+/// The interfaces of the path that are ports of a kernel datapath of Open vSwitch.
+pub(in crate::attach) fn kernel_switch_ports(path: &Path) -> Vec<IfIndex> {
+    let ports = path.hops.iter().filter(|hop| is_ovs_port(path, hop) && !is_userspace_port(path, hop));
+    ports.map(|hop| hop.ifindex).collect()
+}
+
 impl Devices {
     fn at(&mut self, index: IfIndex) -> &mut Device {
         self.by_index.entry(index).or_default()

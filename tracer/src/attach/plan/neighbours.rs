@@ -9,7 +9,7 @@ use crate::model::{Direction, HookPlan, Interface, OtherPort, Side};
 /// What reports call them, all together.
 const LABEL: &str = "neighbour";
 
-impl Builder {
+impl Builder<'_> {
     /// Adds a hook for each direction, at all neighbours' ports: an alternative to the last hook on the way out, and to
     /// the first on the way in. Gives the segments of the whole way to and from them.
     pub(super) fn add_neighbours(&mut self, ports: &[OtherPort]) -> [u8; 2] {
@@ -38,12 +38,6 @@ impl Builder {
     fn way_in(&mut self, ports: &[OtherPort]) -> u8 {
         let place = self.hooks.len();
         let total = self.unnamed_segment();
-        for to in self.before_nic(Direction::Ingress, |ends| ends) {
-            let segment = self.segment(Direction::Ingress, place, to, true);
-            if let Some(hook) = self.hooks.get_mut(to) {
-                set_segment(&mut hook.config, place, segment);
-            }
-        }
         let mut later = 0;
         for (place, hook) in self.hooks.iter_mut().enumerate() {
             if hook.direction == Direction::Ingress && hook.config.flags & HookConfig::SHARED == 0 {
@@ -58,7 +52,14 @@ impl Builder {
             ..HookConfig::default()
         };
         self.neighbour_entries |= 1 << place;
+        let inner = self.before_nic(Direction::Ingress, |ends| ends);
         self.hooks.push(hook(ports, Direction::Ingress, Side::Ingress, config));
+        for to in inner {
+            let segment = self.segment(Direction::Ingress, place, to, true);
+            if let Some(hook) = self.hooks.get_mut(to) {
+                set_segment(&mut hook.config, place, segment);
+            }
+        }
         total
     }
 

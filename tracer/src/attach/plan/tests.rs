@@ -131,7 +131,8 @@ fn xdp_comes_before_the_nic_on_the_way_in() {
     ]);
     let port = [OtherPort { ifname: "qvo2".to_owned(), ifindex: IfIndex(7), mac: None }];
     let plan =
-        super::plan(&hops, Extras { neighbours: &port, xdp: Some(XdpMode::Native), wire: false }).unwrap();
+        super::plan(&hops, Extras { neighbours: &port, xdp: Some(XdpMode::Native), ..Extras::default() })
+            .unwrap();
     let ingress: Vec<_> = plan
         .hooks
         .iter()
@@ -261,4 +262,38 @@ fn the_wire_is_left_out_without_a_nic_or_room() {
     let port = [OtherPort { ifname: "qvo2".to_owned(), ifindex: IfIndex(7), mac: None }];
     let plan = super::plan(&long, with_wire(&port)).unwrap();
     assert_eq!((plan.hooks.len(), plan.neighbours.len(), plan.wire_hooks().count()), (16, 1, 0));
+}
+
+#[test]
+fn the_segments_through_a_switch_have_one_more_behind_them_for_its_slow_path() {
+    let hops = hops(&[(Role::Tap, "tap1"), (Role::Qvb, "qvb1"), (Role::Qvo, "qvo1"), (Role::Nic, "ens3")]);
+    let port = [OtherPort { ifname: "qvo2".to_owned(), ifindex: IfIndex(7), mac: None }];
+    let slow_at = [IfIndex(3), IfIndex(4)];
+    for xdp in [None, Some(XdpMode::Generic)] {
+        let extras = Extras { neighbours: &port, slow_at: &slow_at, xdp, wire: true };
+        let plan = super::plan(&hops, extras).unwrap();
+        let label = |place: usize| plan.hooks[place].label.as_str();
+        let slow: Vec<_> = plan
+            .segments
+            .iter()
+            .filter(|segment| segment.slow.is_some_and(|slow| slow == segment.index + 1))
+            .map(|segment| (label(segment.from), label(segment.to)))
+            .collect();
+        assert_eq!(slow, [("qvo", "nic"), ("nic", "qvo"), ("qvo", "neighbour"), ("neighbour", "qvo")]);
+        let after: Vec<_> = plan
+            .hooks
+            .iter()
+            .enumerate()
+            .filter(|(place, _)| plan.upcalled_after & 1 << place != 0)
+            .map(|(_, hook)| (hook.label.as_str(), hook.side.name()))
+            .collect();
+        assert_eq!(after, [("qvo", "tc ingress"), ("nic", "tc ingress"), ("neighbour", "tc ingress")]);
+        let mut all: Vec<_> = plan.segments.iter().map(|segment| segment.index).collect();
+        all.extend(plan.segments.iter().filter_map(|segment| segment.slow));
+        all.extend(plan.totals.into_iter().chain(plan.neighbour_totals).chain([plan.guest]));
+        all.sort_unstable();
+        assert_eq!(all, (1..u8::try_from(plan.segment_count).unwrap()).collect::<Vec<_>>());
+    }
+    let plan = super::plan(&hops, with(&port)).unwrap();
+    assert!(plan.upcalled_after == 0 && plan.segments.iter().all(|segment| segment.slow.is_none()));
 }

@@ -13,7 +13,7 @@ use log::Log;
 
 use super::ending::Endings;
 use crate::{
-    attach::{self, Attached, Extras, LoadOptions},
+    attach::{self, Attached, Extras, LoadOptions, UpcallOptions},
     cli::{CliError, output},
     collect::{Collector, CostMeter, Progress, Records, Witness},
     kernel::{KERNEL_BTF, kernel_btf, skb_layout},
@@ -88,9 +88,11 @@ impl Session {
         let preflight = attach::preflight().map_err(|error| CliError::new(error.to_string()))?;
         let kernel = Kernel::ask();
         let neighbours: &[_] = if options.path_only { &[] } else { &path.other_ports };
+        let upcalls = kernel.as_ref().and_then(|kernel| kernel.upcalls(path));
+        let slow_at = upcalls.as_ref().map_or(&[][..], |upcalls| &upcalls.ports);
         let plan = attach::plan(
             &path.hops,
-            Extras { neighbours, xdp: options.xdp, wire: options.wire && kernel.is_some() },
+            Extras { neighbours, xdp: options.xdp, wire: options.wire && kernel.is_some(), slow_at },
         )
         .map_err(|error| CliError::new(format!("cannot trace: {error}")))?;
         attach::check_xdp(&plan)
@@ -109,6 +111,7 @@ impl Session {
         });
         let load = LoadOptions {
             drops,
+            upcalls,
             inflight_slots: options.inflight,
             ring_bytes: options.emission.ring_bytes,
             trace: TraceConfig {
@@ -310,6 +313,19 @@ impl Kernel {
                 ));
             })
             .ok()
+    }
+}
+
+impl Kernel {
+    /// For the program at the upcalls of the path's switch. `None`: there is no kernel datapath; or, with a note, its upcalls
+    /// can not be seen.
+    fn upcalls(&self, path: &Path) -> Option<UpcallOptions> {
+        UpcallOptions::of(&self.btf, path).unwrap_or_else(|error| {
+            output::note(&format!(
+                "the slow path of Open vSwitch (upcalls) is not told from the fast one: {error}"
+            ));
+            None
+        })
     }
 }
 
