@@ -58,12 +58,12 @@ pub fn hashed_end<R: Reader>(reader: &R, packet: &Packet) -> u32 {
     if end < packet.l3_end { end } else { packet.l3_end }
 }
 
-/// Ports, length, first 16 bytes of the payload.
+/// Ports, first 16 bytes of the payload. Not the length: the first piece of a datagram that segmentation cuts has another
+/// one.
 #[inline(always)]
 fn udp<R: Reader>(reader: &R, packet: &Packet, identity: &mut Identity) -> Result<(), ParseError> {
     let window = reader.window(packet.l4_offset, UDP_LEN).ok_or(ParseError::Truncated)?;
-    // Everything but the checksum, which stands in the last two bytes.
-    identity.add(position::L4, window.u64(0) & 0xffff_ffff_ffff);
+    identity.add(position::L4, u64::from(window.u32(0)));
     body(reader, packet.l4_offset + UDP_LEN, packet.l3_end, identity)
 }
 

@@ -87,7 +87,7 @@ fn udp<R: Reader>(reader: &R, packet: &Packet, identity: &mut Identity) -> Optio
         return None;
     }
     let window = reader.window(packet.l4_offset, UDP_LEN + UDP_BODY)?;
-    identity.add(position::L4, window.u64(0) & 0xffff_ffff_ffff);
+    identity.add(position::L4, u64::from(window.u32(0)));
     identity.add(position::BODY, window.u64(UDP_LEN));
     identity.add(position::BODY + 1, window.u64(UDP_LEN + 8));
     Some(())

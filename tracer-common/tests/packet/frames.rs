@@ -42,7 +42,8 @@ pub(crate) fn payload(len: usize) -> Vec<u8> {
 pub(crate) fn udp(source: u16, destination: u16, payload: &[u8]) -> Segment {
     let mut bytes = Bytes::default();
     bytes.put(&source.to_be_bytes(), Hashed).put(&destination.to_be_bytes(), Hashed);
-    bytes.put(&u16::try_from(8 + payload.len()).unwrap().to_be_bytes(), Hashed);
+    // The length: that of the first piece of a datagram is another one.
+    bytes.put(&u16::try_from(8 + payload.len()).unwrap().to_be_bytes(), Free);
     bytes.put(&[0xbe, 0xef], Free).put_head(payload, 16);
     Segment { protocol: UDP, bytes }
 }
