@@ -6,8 +6,10 @@
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-/// Pieces that can be expected at a time (a power of two).
-pub const PLACES: u32 = 4096;
+/// Sets of places (a power of two).
+pub const SETS: u32 = 1024;
+/// Pieces that can be expected at a time in a set: a cache line.
+pub const WAYS: usize = 4;
 /// Frames longer than this, in bytes, may be cut: more than Ethernet's usual 1500 bytes of payload, header and tag.
 pub const LARGE_ABOVE_BYTES: u32 = 1518;
 
@@ -19,8 +21,36 @@ pub struct Expected {
     pub flow: u64,
     /// The sequence number of the next piece's first byte.
     pub sequence: u32,
-    /// Zero.
-    pub reserved: u32,
+    /// When this was written, in units of 1024 ns of any clock, the lower 32 bits.
+    pub written_us: u32,
+}
+
+/// The places that a piece can be expected at.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C, align(64))]
+pub struct Set(pub [Expected; WAYS]);
+
+impl Set {
+    /// Whether `segment` is expected here.
+    #[inline(always)]
+    #[must_use]
+    pub const fn expects(&self, segment: &Segment) -> bool {
+        let [a, b, c, d] = &self.0;
+        segment.follows(a) || segment.follows(b) || segment.follows(c) || segment.follows(d)
+    }
+
+    /// The place that was written longest ago: most large packets end and leave an expectation that nothing meets any more.
+    #[inline(always)]
+    #[must_use]
+    pub fn oldest(&self, now_us: u32) -> usize {
+        let [a, b, c, d] = &self.0;
+        let older = |(one, age): (usize, u32), (other, other_age): (usize, u32)| {
+            if other_age > age { (other, other_age) } else { (one, age) }
+        };
+        let age = |place: &Expected| now_us.wrapping_sub(place.written_us);
+        let first = older((0, age(a)), (1, age(b)));
+        older(first, older((2, age(c)), (3, age(d)))).0
+    }
 }
 
 /// A segment of a flow.
@@ -50,13 +80,13 @@ impl Segment {
     }
 }
 
-/// Where the piece of `flow` that begins at `sequence` is expected, below [`PLACES`]. A place of its own for each piece: where
+/// The set where the piece of `flow` that begins at `sequence` is expected, below [`SETS`]. Another one for each piece: where
 /// a flow is handled on two CPUs in turn, the pieces of one large packet come between those of another.
 #[inline(always)]
 #[must_use]
 #[allow(clippy::cast_possible_truncation, reason = "the upper bits are meant")]
-pub const fn place_of(flow: u64, sequence: u32) -> u32 {
-    ((flow ^ sequence as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 52) as u32 & (PLACES - 1)
+pub const fn set_of(flow: u64, sequence: u32) -> u32 {
+    ((flow ^ sequence as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 52) as u32 & (SETS - 1)
 }
 
 /// A flow at a hook, as one number. `addresses` are both ends', folded, and `ports` too.
@@ -67,25 +97,39 @@ pub const fn flow(addresses: u64, ports: u32, hook: u32) -> u64 {
     mixed ^ (mixed >> 29)
 }
 
-const _: () = assert!(size_of::<Expected>() == 16);
+const _: () = assert!(size_of::<Set>() == 64);
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn two_large_packets_of_a_flow_are_expected_at_places_of_their_own() {
+    fn the_pieces_of_a_flow_are_spread_over_the_sets() {
         let flow = flow(7, 8, 2);
-        let places: std::collections::HashSet<_> = (0..45).map(|n| place_of(flow, 1000 + n * 1448)).collect();
-        assert!(places.len() > 40, "{} places", places.len());
-        assert!(places.iter().all(|place| *place < PLACES));
+        let sets: std::collections::HashSet<_> = (0..45).map(|n| set_of(flow, 1000 + n * 1448)).collect();
+        assert!(sets.len() > 40, "{} sets", sets.len());
+        assert!(sets.iter().all(|set| *set < SETS));
+    }
+
+    #[test]
+    fn four_large_packets_can_be_expected_in_one_set_whatever_was_left_there() {
+        let mut set = Set::default();
+        // The clock wraps meanwhile.
+        for (now_us, left) in (u32::MAX - 9..=u32::MAX).chain(0..10).zip(0..) {
+            let way = set.oldest(now_us);
+            set.0[way] = Expected { flow: 1, sequence: left, written_us: now_us };
+        }
+        for sequence in 16..20 {
+            assert!(set.expects(&Segment { flow: 1, sequence, len_bytes: 1 }), "{sequence}: {set:?}");
+        }
+        assert!(!set.expects(&Segment { flow: 1, sequence: 15, len_bytes: 1 }));
     }
 
     #[test]
     fn pieces_follow_each_other_across_the_end_of_the_sequence_space() {
         let flow = flow(7, 8, 2);
         let first = Segment { flow, sequence: u32::MAX - 99, len_bytes: 1448 };
-        let expected = Expected { flow, sequence: first.end(), reserved: 0 };
+        let expected = Expected { flow, sequence: first.end(), written_us: 0 };
         let second = Segment { flow, sequence: 1348, len_bytes: 1448 };
         assert!(second.follows(&expected));
         assert!(!Segment { sequence: 1349, ..second }.follows(&expected), "a gap");

@@ -3,10 +3,10 @@
 use aya_ebpf::{bindings::__sk_buff, helpers::generated::bpf_skb_load_bytes};
 use hoptrace_common::{
     packet::{ETHERTYPE_IPV4, PROTOCOL_TCP, Packet, Reader, Window as _},
-    pieces::{Expected, LARGE_ABOVE_BYTES, Segment, flow},
+    pieces::{Expected, LARGE_ABOVE_BYTES, Segment, WAYS, flow},
 };
 
-use crate::maps::pieces;
+use crate::{hop::clock, maps::pieces};
 
 /// Bytes of a TCP header without options.
 const TCP_LEN: usize = 20;
@@ -82,15 +82,20 @@ pub(crate) fn is_expected_in<R: Reader>(
 #[inline(always)]
 fn follow(segment: &Segment, first: bool) -> bool {
     if !first {
-        let Some(place) = pieces::of(segment.flow, segment.sequence) else { return false };
+        let Some(set) = pieces::of(segment.flow, segment.sequence) else { return false };
         // SAFETY: a map value; torn by another CPU it fits no segment, or a piece is taken for a packet that joined midway.
-        if !segment.follows(&unsafe { place.read_volatile() }) {
+        if !unsafe { &*set }.expects(segment) {
             return false;
         }
     }
     let Some(next) = pieces::of(segment.flow, segment.end()) else { return false };
-    // SAFETY: likewise.
-    unsafe { next.write_volatile(Expected { flow: segment.flow, sequence: segment.end(), reserved: 0 }) };
+    let written_us = (clock() >> 10) as u32;
+    // SAFETY: likewise; the number of the place is below four.
+    unsafe {
+        let place: *mut Expected = (&raw mut (*next).0).cast();
+        let place = place.add((*next).oldest(written_us) & (WAYS - 1));
+        place.write_volatile(Expected { flow: segment.flow, sequence: segment.end(), written_us });
+    }
     true
 }
 

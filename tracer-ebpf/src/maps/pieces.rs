@@ -1,14 +1,14 @@
 //! Where the next pieces of large packets begin.
 
 use aya_ebpf::{macros::map, maps::Array};
-use hoptrace_common::pieces::{Expected, PLACES, place_of};
+use hoptrace_common::pieces::{SETS, Set, set_of};
 
 #[map]
-static PIECES: Array<Expected> = Array::with_max_entries(PLACES, 0);
+static PIECES: Array<Set> = Array::with_max_entries(SETS, 0);
 
-/// The place of the piece of `flow` that begins at `sequence`. Pieces can share one; then one of them, and what follows it,
-/// is taken for packets that joined midway.
+/// The set that holds the piece of `flow` that begins at `sequence`. Where more pieces are expected in it than it has room
+/// for, one of them, and what follows it, is taken for packets that joined midway.
 #[inline(always)]
-pub(crate) fn of(flow: u64, sequence: u32) -> Option<*mut Expected> {
-    PIECES.get_ptr_mut(place_of(flow, sequence))
+pub(crate) fn of(flow: u64, sequence: u32) -> Option<*mut Set> {
+    PIECES.get_ptr_mut(set_of(flow, sequence))
 }
