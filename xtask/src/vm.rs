@@ -8,7 +8,9 @@ use anyhow::Result;
 use clap::{Args, ValueEnum};
 use hoptrace_tests::BINARY_ENV;
 use hoptrace_tests::lab::Folders;
-use hoptrace_tests::vm::{Job, KernelChoice, Machine, PAYLOAD_DIR, STAGE_COMMAND, Series, VETHS, Verdict};
+use hoptrace_tests::vm::{
+    Job, KernelChoice, Machine, PAYLOAD_DIR, STAGE_COMMAND, Series, Threads, VETHS, Verdict,
+};
 
 use crate::build;
 use crate::progress::step;
@@ -50,6 +52,9 @@ pub(crate) struct VmArgs {
     /// Likewise, but the guest is behind a veth pair: nothing but the kernel carries its packets, and it has no agent.
     #[arg(long, conflicts_with = "lab")]
     veths: bool,
+    /// Emulate all CPUs in one thread: half as fast, but safe for what has the kernel patch its own code under load.
+    #[arg(long)]
+    one_thread: bool,
     /// A file to take along; it lies in the folder in which the command runs.
     #[arg(long, value_name = "FILE")]
     file: Vec<PathBuf>,
@@ -68,7 +73,8 @@ pub(crate) fn run(args: VmArgs) -> Result<ExitCode> {
         _ => KernelChoice::Debian(args.series.into()),
     };
     let hoptrace = build::release(&folders)?;
-    let machine = Machine::new(&folders, &choice, &step)?;
+    let threads = if args.one_thread { Threads::One } else { Threads::Many };
+    let machine = Machine::new(&folders, &choice, &step)?.with_threads(threads);
     let limit = Duration::from_secs(args.time_limit);
     let path = if args.veths { Some(PathKind::Veths) } else { args.lab.then_some(PathKind::Guests) };
     let verdict = in_vm(&machine, &folders, &hoptrace, path, args.command, &args.file, limit)?;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail};
 
-use super::accelerator::Accelerator;
+use super::accelerator::{Accelerator, Threads};
 use super::contract::TAG;
 use super::kernel::Kernel;
 use super::qemu::{Boot, ends_within, qemu};
@@ -29,6 +29,7 @@ pub struct Machine {
     kernel: Kernel,
     userland: PathBuf,
     accelerator: Accelerator,
+    threads: Threads,
     init: PathBuf,
     runs_dir: PathBuf,
 }
@@ -63,10 +64,17 @@ impl Machine {
         Ok(Self {
             userland: userland::ensure(&cache_dir, progress)?,
             accelerator: Accelerator::find(&kernel.image, &cache_dir)?,
+            threads: Threads::default(),
             kernel,
             init: static_binary::build(&folders.workspace_root, &folders.target_dir, INIT)?,
             runs_dir,
         })
+    }
+
+    /// The same machine, its CPUs emulated otherwise; nothing changes where they are not emulated.
+    #[must_use]
+    pub fn with_threads(self, threads: Threads) -> Self {
+        Self { threads, ..self }
     }
 
     /// Boots, runs the job with `files` beside it in [`super::PAYLOAD_DIR`], and passes on its output. The VM ends with the
@@ -139,6 +147,7 @@ impl Machine {
             disks: [self.userland.clone(), self.kernel.modules_disk.clone(), payload],
             console: folder.join("console.log"),
             accelerator: self.accelerator,
+            threads: self.threads,
             cpus: CPUS,
             memory_mib: MEMORY_MIB,
         })
