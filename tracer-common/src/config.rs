@@ -23,6 +23,17 @@ pub struct XdpPlace {
     pub hook: u32,
 }
 
+/// Places that one side's hooks are spread over, a power of two.
+pub const PLACES: usize = 1 << PLACE_BITS;
+const PLACE_BITS: u32 = 5;
+
+/// The place of the hook at interface `ifindex` among [`PLACES`], if they are spread by `spread`, an odd number.
+#[inline(always)]
+#[must_use]
+pub const fn place_of(ifindex: u32, spread: u32) -> usize {
+    (ifindex.wrapping_mul(spread) >> (32 - PLACE_BITS)) as usize
+}
+
 /// Facts about the whole trace.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
@@ -51,6 +62,12 @@ pub struct TraceConfig {
     pub tail: u32,
     /// Which packets are traced.
     pub filter: Filter,
+    /// What spreads the hooks over their places: see [`place_of`].
+    pub spread: u32,
+    /// The hooks at neighbours' ports, ingress side first.
+    pub beside: [u8; 2],
+    /// Zero.
+    pub reserved: u16,
     /// The VM's IPv4 addresses, read as little-endian numbers; 0 where there is none.
     pub ipv4: [u32; 4],
 }
@@ -75,8 +92,12 @@ pub struct HookConfig {
     pub total_segment: u8,
     /// The segment of the whole way of packets that came from a neighbour.
     pub total_from_neighbour: u8,
+    /// The hook's own number.
+    pub number: u8,
     /// Zero.
-    pub reserved_behind: [u8; 6],
+    pub reserved_behind: u8,
+    /// The interface that the hook is at, in a [`Place`] of it; 0: at none.
+    pub ifindex: u32,
 }
 
 impl HookConfig {

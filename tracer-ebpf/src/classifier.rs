@@ -1,5 +1,5 @@
-//! The TC programs. Each is the same code compiled for another hook number, so that everything known about the hook
-//! is a constant to the verifier, and the kernel counts runs and time of each hook apart.
+//! The TC programs: one for each side of the path's interfaces, and one for each side of neighbours' ports. Hooks share them,
+//! so that packets on their way find them in the instruction cache.
 
 use aya_ebpf::{
     bindings::{__sk_buff, tcx_action_base::TCX_NEXT},
@@ -13,20 +13,22 @@ use crate::{hop, merged};
 const GO_ON: i32 = TCX_NEXT;
 
 macro_rules! hooks {
-    ($($name:ident $number:literal)*) => {$(
+    ($($name:ident $body:ident $side:literal)*) => {$(
         #[classifier]
         #[inline(always)]
         pub(crate) fn $name(ctx: TcContext) -> i32 {
             let skb: *mut __sk_buff = ctx.skb.skb;
-            hop::hop(skb, $number);
+            hop::$body(skb, $side);
             GO_ON
         }
     )*};
 }
 
 hooks! {
-    hop_0 0 hop_1 1 hop_2 2 hop_3 3 hop_4 4 hop_5 5 hop_6 6 hop_7 7
-    hop_8 8 hop_9 9 hop_10 10 hop_11 11 hop_12 12 hop_13 13 hop_14 14 hop_15 15
+    hop_in hop 0
+    hop_out hop 1
+    hop_in_beside hop_beside 0
+    hop_out_beside hop_beside 1
 }
 
 /// The program that all hooks share.

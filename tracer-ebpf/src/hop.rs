@@ -1,8 +1,8 @@
 //! What happens to a packet at a hook.
 //!
-//! Each hook has a program of its own for usual packets ([`crate::quick`]). What is not as simple as that goes on, by a tail
-//! call, in one program that all hooks share: it copies the head of the packet and knows all rules. So the verifier has
-//! the large part to follow once, not once per hook.
+//! The programs at TC are for usual packets ([`crate::quick`]). What is not as simple as that goes on, by a tail call, in one
+//! program that all hooks share: it copies the head of the packet and knows all rules. So the verifier has the large part
+//! to follow once, not once per program.
 
 use aya_ebpf::{bindings::__sk_buff, helpers::generated::bpf_ktime_get_ns, programs::TcContext};
 use aya_log_ebpf::debug;
@@ -26,10 +26,24 @@ use crate::{
     tally, thorough,
 };
 
-/// A packet at a hook.
+/// A packet on one side of an interface of the path.
 #[inline(always)]
-pub(crate) fn hop(skb: *mut __sk_buff, number: u32) {
-    if quick::hop(skb, number) == RARE {
+pub(crate) fn hop(skb: *mut __sk_buff, side: usize) {
+    // SAFETY: the context of the running program.
+    let Some(hook) = config::hook_on(side, unsafe { (*skb).ifindex }) else { return };
+    at(skb, hook, hook.number());
+}
+
+/// A packet on one side of a neighbour's port.
+#[inline(always)]
+pub(crate) fn hop_beside(skb: *mut __sk_buff, side: usize) {
+    let number = u32::from(config::beside()[side] & 0xf);
+    at(skb, config::hook(number), number);
+}
+
+#[inline(always)]
+fn at(skb: *mut __sk_buff, hook: config::HookFacts, number: u32) {
+    if quick::hop(skb, hook, number) == RARE {
         rare::call(skb, rare::THOROUGH);
         // The tail call failed: the packet must not go unsaid.
         if let Some(counted) = counters::of(counters::cpu(), number) {

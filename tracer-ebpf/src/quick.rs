@@ -1,7 +1,7 @@
 //! What happens to a usual packet at a hook.
 //!
-//! Each hook has a program of its own made of this: it reads the headers in place, and knows the shapes that almost every
-//! packet has and the cases that almost every packet is. What is not as simple as that goes on in [`crate::hop`].
+//! The programs at TC are made of this: they read the headers in place, and know the shapes that almost every packet has and
+//! the cases that almost every packet is. What is not as simple as that goes on in [`crate::hop`].
 //!
 //! The order of things is that of `hoptrace_common::inflight::Pass`: the CPU waits for the clock, which does not begin before
 //! everything earlier is done, and for the compare-exchange, which lets nothing later begin before it is done. Headers,
@@ -41,15 +41,14 @@ pub(crate) const DONE: u32 = 0;
 /// This is one for the program that knows all rules; what was decided is left for it.
 pub(crate) const RARE: u32 = 1;
 
-/// A packet at hook `number`: [`DONE`] or [`RARE`].
+/// A packet at hook `number`, whose facts are `hook`: [`DONE`] or [`RARE`].
 #[inline(always)]
-pub(crate) fn hop(skb: *mut __sk_buff, number: u32) -> u32 {
+pub(crate) fn hop(skb: *mut __sk_buff, hook: HookFacts, number: u32) -> u32 {
     let Some(gate) = control::gate() else { return DONE };
     let gate_state = gate.state();
     if gate_state == GateState::CLOSED {
         return DONE;
     }
-    let hook = config::hook(number);
     // SAFETY: the context of the running program.
     let reader = unsafe { Direct::new(skb, core::ptr::null_mut()) };
     let Some(frame) = reader.frame() else { return rare::leave(Note::undecided(number)) };
@@ -78,6 +77,7 @@ pub(crate) fn hop(skb: *mut __sk_buff, number: u32) -> u32 {
         }
         now_ns = clock();
     }
+    let hook = hook.again();
     let sight = neighbour::sight(hook, &frame, skb);
     // What leaves by a neighbour's port came by the path: a packet unknown there is none of ours.
     let mut admit = gate_state == GateState::OPEN && !neighbour::leaves_beside(hook);

@@ -12,8 +12,8 @@ use aya_ebpf::{
     programs::TcContext,
 };
 
-/// Hooks of a course at most.
-const MAX_STATIONS: u32 = 4;
+/// Hooks of a course, a power of two: the first of a way and the last.
+const STATIONS_BITS: u32 = 1;
 
 /// Which packets go where. As `Course` in `tracer/benches`.
 #[repr(C)]
@@ -37,7 +37,7 @@ static COURSE: Array<Course> = Array::with_max_entries(1, 0);
 
 /// The programs of the hooks.
 #[map]
-static STATIONS: ProgramArray = ProgramArray::with_max_entries(MAX_STATIONS, 0);
+static STATIONS: ProgramArray = ProgramArray::with_max_entries(1 << STATIONS_BITS, 0);
 
 #[classifier]
 #[inline(always)]
@@ -50,7 +50,7 @@ pub(crate) fn course(ctx: TcContext) -> i32 {
         (*course).run = run.wrapping_add(1);
         let bits = (*course).window_bits & 31;
         let in_window = run & ((1 << bits) - 1);
-        let round = if (*course).fresh == 0 { 0 } else { run >> (bits + 2) };
+        let round = if (*course).fresh == 0 { 0 } else { run >> (bits + STATIONS_BITS) };
         let number = (round << bits) | in_window;
         let word = (*course).template | (number << ((*course).shift & 63));
         let at = (*skb).data as usize + ((*course).offset & 0xff) as usize;
@@ -58,7 +58,7 @@ pub(crate) fn course(ctx: TcContext) -> i32 {
             return TCX_NEXT;
         }
         *(at as *mut u64) = word;
-        (run >> bits) as u32 & (MAX_STATIONS - 1)
+        (run >> bits) as u32 & ((1 << STATIONS_BITS) - 1)
     };
     // SAFETY: the context of the running program.
     unsafe { STATIONS.tail_call(&ctx, station) };

@@ -27,7 +27,7 @@ static FOUND: Array<Found> = Array::with_max_entries(1, 0);
 #[map]
 static WORD: Array<u64> = Array::with_max_entries(1, 0);
 
-/// As a hook's own program does: the usual shapes, read in place.
+/// As the programs at TC do: the usual shapes, read in place.
 #[classifier]
 #[inline(always)]
 pub(crate) fn identity_usual(ctx: TcContext) -> i32 {

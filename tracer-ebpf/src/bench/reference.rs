@@ -22,7 +22,7 @@ use crate::reader::Direct;
 
 /// As many packets as the in-flight table holds by default.
 const FLOWS_MAX: u32 = 65_536;
-const HOOKS: u32 = 4;
+const HOOKS: u32 = 2;
 const CPUS_MAX: u32 = 64;
 
 /// The VM's MAC address, its six bytes read as a little-endian number; the loader sets it.
@@ -73,7 +73,7 @@ macro_rules! hooks {
     )*};
 }
 
-hooks! { lru_0 0 lru_1 1 lru_2 2 lru_3 3 }
+hooks! { lru_first 0 lru_last 1 }
 
 #[inline(always)]
 fn visit(skb: *mut __sk_buff, hook: u32) {

@@ -3,7 +3,7 @@
 use core::hint::black_box;
 
 use aya_ebpf::Global;
-use hoptrace_common::config::{HookConfig, MAX_HOOKS, MAX_XDP, TraceConfig, XdpPlace};
+use hoptrace_common::config::{HookConfig, MAX_HOOKS, MAX_XDP, PLACES, TraceConfig, XdpPlace, place_of};
 use hoptrace_common::{
     filter::{Filter, Host},
     inflight::Hook,
@@ -30,12 +30,21 @@ static TRACE: Global<TraceConfig> = Global::new(TraceConfig {
         ports: [0; 2],
         hosts: [Host { address: [0; 2], ether_type: 0, reserved: [0; 3] }; 2],
     },
+    spread: 1,
+    beside: [0; 2],
+    reserved: 0,
     ipv4: [0; 4],
 });
 
 /// Facts about the hooks.
 #[unsafe(no_mangle)]
-static HOOKS: [HookConfig; MAX_HOOKS] = [HookConfig {
+static HOOKS: [HookConfig; MAX_HOOKS] = [NO_HOOK; MAX_HOOKS];
+
+/// The hooks of the path's TC programs, spread over places by their interfaces: ingress side, egress side.
+#[unsafe(no_mangle)]
+static PLACED: [[HookConfig; PLACES]; 2] = [[NO_HOOK; PLACES]; 2];
+
+const NO_HOOK: HookConfig = HookConfig {
     direction: 0,
     flags: 0,
     later: 0,
@@ -44,8 +53,10 @@ static HOOKS: [HookConfig; MAX_HOOKS] = [HookConfig {
     segment_from: [0; MAX_HOOKS],
     total_segment: 0,
     total_from_neighbour: 0,
-    reserved_behind: [0; 6],
-}; MAX_HOOKS];
+    number: 0,
+    reserved_behind: 0,
+    ifindex: 0,
+};
 
 /// The hooks of the XDP program.
 #[unsafe(no_mangle)]
@@ -105,6 +116,8 @@ trace_fields! {
     ipv4: [u32; 4]
     tail: u32
     filtering: u16
+    spread: u32
+    beside: [u8; 2]
 }
 
 /// Whether any packet may be sent to user space.
@@ -128,29 +141,57 @@ pub(crate) fn filter() -> &'static Filter {
     unsafe { &*black_box(&raw const (*trace).filter) }
 }
 
-/// A hook's facts: the first word of them, and its number, by which the others are found.
+/// A hook's facts: the first word of them, and where the others are.
 #[derive(Clone, Copy)]
 pub(crate) struct HookFacts {
     word: u64,
-    number: u32,
+    at: *const HookConfig,
 }
 
 /// The facts of hook `number`: constants to the verifier where the number is one.
 #[inline(always)]
 pub(crate) fn hook(number: u32) -> HookFacts {
-    // SAFETY: in the static, and aligned to eight bytes; volatile because the loader patches it after compilation.
-    HookFacts { word: unsafe { place_of(number).cast::<u64>().read_volatile() }, number }
-}
-
-/// Where the facts of hook `number` are.
-#[inline(always)]
-fn place_of(number: u32) -> *const HookConfig {
     let hooks: *const HookConfig = (&raw const HOOKS).cast();
     // SAFETY: there are 16 of them.
-    unsafe { hooks.add((number & 0xf) as usize) }
+    let at = unsafe { hooks.add((number & 0xf) as usize) };
+    // SAFETY: in the static, and aligned to eight bytes; volatile because the loader patches it after compilation.
+    HookFacts { word: unsafe { at.cast::<u64>().read_volatile() }, at }
+}
+
+/// The facts of the hook on the path that is on `side` of interface `ifindex`.
+#[inline(always)]
+pub(crate) fn hook_on(side: usize, ifindex: u32) -> Option<HookFacts> {
+    let placed: *const HookConfig = (&raw const PLACED).cast();
+    // SAFETY: each side has so many places; volatile because the loader patches them after compilation.
+    let (at, found) = unsafe {
+        let at = placed.add(side * PLACES + place_of(ifindex, spread()));
+        (at, (&raw const (*at).ifindex).read_volatile())
+    };
+    if found != ifindex {
+        return None;
+    }
+    // SAFETY: likewise.
+    let word = unsafe { at.cast::<u64>().read_volatile() };
+    Some(HookFacts { word: word & !((HookConfig::NEIGHBOUR as u64) << 8), at })
 }
 
 impl HookFacts {
+    /// The hook's number.
+    #[inline(always)]
+    pub(crate) fn number(self) -> u32 {
+        // SAFETY: points into a static.
+        u32::from(unsafe { (&raw const (*self.at).number).read_volatile() }) & 0xf
+    }
+
+    /// The same facts, all that the verifier has learned of them forgotten. The kind of hook stays known.
+    #[inline(always)]
+    pub(crate) fn again(self) -> Self {
+        let neighbour = u64::from(HookConfig::NEIGHBOUR) << 8;
+        // SAFETY: points into a static, aligned to eight bytes.
+        let word = unsafe { self.at.cast::<u64>().read_volatile() };
+        Self { word: (word & !neighbour) | (self.word & neighbour), at: self.at }
+    }
+
     /// 0 egress, 1 ingress.
     #[inline(always)]
     pub(crate) const fn direction(self) -> u8 {
@@ -191,7 +232,7 @@ impl HookFacts {
     /// The segment from hook `from` to this one.
     #[inline(always)]
     pub(crate) fn segment_from(self, from: u8) -> u32 {
-        let segments: *const u8 = unsafe { (&raw const (*place_of(self.number)).segment_from).cast() };
+        let segments: *const u8 = unsafe { (&raw const (*self.at).segment_from).cast() };
         // SAFETY: the index is below 16.
         u32::from(unsafe { segments.add((from & 0xf) as usize).read_volatile() })
     }
@@ -202,9 +243,9 @@ impl HookFacts {
         // SAFETY: points into the static.
         u32::from(unsafe {
             if passed & neighbour_entries() == 0 {
-                (&raw const (*place_of(self.number)).total_segment).read_volatile()
+                (&raw const (*self.at).total_segment).read_volatile()
             } else {
-                (&raw const (*place_of(self.number)).total_from_neighbour).read_volatile()
+                (&raw const (*self.at).total_from_neighbour).read_volatile()
             }
         })
     }

@@ -10,8 +10,8 @@ use rustix::time::{ClockId, clock_gettime};
 
 use crate::{packets::Packet, support::object};
 
-/// Hooks of a course.
-pub(crate) const STATIONS: u64 = 4;
+/// Hooks of a course: the first of a way and the last.
+pub(crate) const STATIONS: u64 = 2;
 /// Parts that the runs of one measurement come in.
 pub(crate) const SLICES: u32 = 16;
 

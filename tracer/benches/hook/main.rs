@@ -1,7 +1,8 @@
 //! What a hook costs: nanoseconds per packet and hook, through `BPF_PROG_TEST_RUN`, beside an empty program, one that
 //! only reads the clock, and the same job on the kernel's LRU hash map.
 //!
-//! A packet must come to the hooks of its direction one after the other, and each packet needs an identity of its own.
+//! A packet must come to the hooks of its direction one after the other, and each packet needs an identity of its own. Hooks
+//! are the first of a way and the last, one on each side of one interface, because a run is on one interface only.
 //! So a small program stands before the hook's: it writes the packet's number into a word that the identity covers,
 //! and goes on by tail call in the program of the next hook (`tracer-ebpf/src/bench/course.rs`). What that costs is
 //! measured with empty programs at the hooks, on the same course and in the same round, and taken off:

@@ -99,7 +99,7 @@ pub(crate) struct Bench {
 
 impl Bench {
     pub(crate) fn new(only: Option<&str>) -> Result<Self> {
-        let lru = ["lru_0", "lru_1", "lru_2", "lru_3"];
+        let lru = ["lru_first", "lru_last"];
         let names = [&["empty", "clock", "course", "floor"][..], &lru].concat();
         let mut others = object::load(mac_number(VM_MAC), &names)?;
         let wanted = |name: &str| name == CLOCK || only.is_none_or(|part| name.contains(part));
@@ -108,10 +108,10 @@ impl Bench {
         });
         Ok(Self {
             course: Course::new(&mut others)?,
-            plain: programs(&others, &["empty"; 4])?,
-            clock: programs(&others, &["clock"; 4])?,
+            plain: programs(&others, &["empty"; 2])?,
+            clock: programs(&others, &["clock"; 2])?,
             lru: programs(&others, &lru)?,
-            floor: programs(&others, &["floor"; 4])?,
+            floor: programs(&others, &["floor"; 2])?,
             others,
             tracer: Tracer::load(Filter::default())?,
             for_tcp: Tracer::load(Filter { protocol: Filter::PROTOCOL_TCP, ..Filter::default() })?,
@@ -140,11 +140,11 @@ impl Bench {
                 Contender::Clock => &self.clock,
                 Contender::Lru => &self.lru,
                 Contender::Floor => &self.floor,
-                Contender::Hops => &self.tracer.programs([0, 1, 2, 3])?,
-                Contender::HopsBehindTap => &self.tracer.programs([1, 2, 3, 2])?,
-                Contender::FirstHopOnly => &self.spoilt.programs([0; 4])?,
-                Contender::HopsForTcp => &self.for_tcp.programs([0, 1, 2, 3])?,
-                Contender::HopsForUdp => &self.for_udp.programs([0, 1, 2, 3])?,
+                Contender::Hops => &self.tracer.programs([0, 1])?,
+                Contender::HopsBehindTap => &self.tracer.programs([1, 1])?,
+                Contender::FirstHopOnly => &self.spoilt.programs([0, 0])?,
+                Contender::HopsForTcp => &self.for_tcp.programs([0, 1])?,
+                Contender::HopsForUdp => &self.for_udp.programs([0, 1])?,
             };
             let packet: Packet = packet(row.kind);
             let ns = self.course.ns_per_run(driver, stations, &packet, row.traffic, runs)?;

@@ -23,7 +23,7 @@ pub(crate) struct Tracer {
 
 impl Tracer {
     pub(crate) fn load(filter: Filter) -> Result<Self> {
-        let plan = plan([("tap", 1), ("qvb", 2), ("qvo", 3), ("nic", 4)])?;
+        let plan = plan()?;
         let mut attached = Attached::load(&plan, &load_options(filter, 0))?;
         let (mut collector, _) =
             Collector::new(plan, attached.take_maps()?, Duration::from_nanos(TIMEOUT_NS), Tail::None)?;
@@ -31,8 +31,8 @@ impl Tracer {
         Ok(Self { attached, collector, packets: 0 })
     }
 
-    /// The programs of the hooks at `places` of the plan; the four of the way out are the first.
-    pub(crate) fn programs(&self, places: [usize; 4]) -> Result<Vec<ProgramFd>> {
+    /// The programs of the hooks at `places` of the plan; the two of the way out are the first.
+    pub(crate) fn programs(&self, places: [usize; 2]) -> Result<Vec<ProgramFd>> {
         let fd = |place| Ok(self.attached.program(place).context("no such hook")?.fd()?.try_clone()?);
         places.into_iter().map(fd).collect()
     }

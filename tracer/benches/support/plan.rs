@@ -1,9 +1,9 @@
-//! The hooks of the classic path.
+//! The hooks of a course.
 
 use anyhow::Result;
 use hoptrace::{
     attach::{self, Extras, LoadOptions},
-    model::{Hop, IfIndex, Plan, Role},
+    model::{Direction, Hop, IfIndex, Plan, Role},
 };
 use hoptrace_common::{config::TraceConfig, filter::Filter, skb::SkbLayout};
 
@@ -17,21 +17,29 @@ pub(crate) const TIMEOUT_NS: u64 = 1_000_000_000;
 /// Room for packet records, as `hoptrace packets` asks for.
 const RING_BYTES: u32 = 16 << 20;
 
-/// Eight hooks at four interfaces, named from the VM to the wire, each with its index.
-pub(crate) fn plan(interfaces: [(&str, u32); 4]) -> Result<Plan> {
-    let roles = [Role::Tap, Role::Qvb, Role::Qvo, Role::Nic];
-    let hops: Vec<Hop> = roles
-        .into_iter()
-        .zip(interfaces)
-        .map(|(role, (ifname, index))| Hop {
-            role,
-            ifname: ifname.to_owned(),
-            ifindex: IfIndex(index),
-            bridge: None,
-            vlan_tag: None,
-        })
-        .collect();
-    Ok(attach::plan(&hops, Extras::default())?)
+/// Where `BPF_PROG_TEST_RUN` runs programs: the loopback interface, in every network namespace.
+const HERE: IfIndex = IfIndex(1);
+/// Where it does not.
+const ELSEWHERE: IfIndex = IfIndex(2);
+
+/// The first hook of the way out and its last one: hooks are found by their interface, which is the same one for all
+/// programs that a run goes through, and on one interface there is one hook on each side.
+pub(crate) fn plan() -> Result<Plan> {
+    let hop = |(role, ifname): (Role, &str)| Hop {
+        role,
+        ifname: ifname.to_owned(),
+        ifindex: HERE,
+        bridge: None,
+        vlan_tag: None,
+    };
+    let hops = [(Role::Tap, "tap"), (Role::Nic, "nic")].map(hop);
+    let mut plan = attach::plan(&hops, Extras::default())?;
+    for hook in plan.hooks.iter_mut().filter(|hook| hook.direction == Direction::Ingress) {
+        for interface in &mut hook.interfaces {
+            interface.ifindex = ELSEWHERE;
+        }
+    }
+    Ok(plan)
 }
 
 /// What `hoptrace` loads its programs with. `sample_below`: identities below it go to the ring.

@@ -33,6 +33,9 @@ pub enum AttachError {
         #[source]
         source: Box<MapError>,
     },
+    /// The interfaces' indices do not spread over the table that programs find their hooks in.
+    #[error("the interfaces' indices cannot be told apart by the programs; please report this path")]
+    NoPlaces,
     /// The object does not hold what this program was built with.
     #[error("the eBPF object has no {0}; it was built from other sources")]
     Missing(String),

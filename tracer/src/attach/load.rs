@@ -25,12 +25,11 @@ use zerocopy::IntoBytes as _;
 use super::{
     AttachError, DropOptions, UpcallOptions,
     attacher::{Attacher, TcSide},
-    clsact::PROGRAM_PREFIX,
     drops,
     locked::locked_bytes,
     missed::missed_runs,
     nic::{self, Nic},
-    upcalls,
+    placed, upcalls,
     wire::{self, WIRE_PROGRAM},
     xdp,
 };
@@ -52,7 +51,7 @@ pub struct LoadOptions {
     pub inflight_slots: u32,
     /// Bytes of the record ring; rounded up to a power of two of whole pages. 0: as small as can be.
     pub ring_bytes: u32,
-    /// The rest; `set_mask`, `segments`, `guest_segment`, `entries`, `neighbour_entries` and `filtering` are overwritten.
+    /// The rest; `set_mask`, `segments`, `guest_segment`, `entries`, `neighbour_entries`, `spread`, `beside` and `filtering` are overwritten.
     pub trace: TraceConfig,
     /// For the program that tells where packets are dropped; without it they are lost.
     pub drops: Option<DropOptions>,
@@ -67,7 +66,7 @@ pub struct LoadOptions {
 /// The programs on the path. Dropping it takes them off.
 pub struct Attached {
     ebpf: Ebpf,
-    /// The hooks' programs, a name for each hook.
+    /// The name of each hook's program; hooks share them.
     programs: Vec<String>,
     /// The NICs with XDP, as they were before.
     nics: Vec<Nic>,
@@ -79,7 +78,7 @@ pub struct Attached {
 }
 
 impl Attached {
-    /// Loads a program for each hook of `plan` and attaches them, the gate still closed.
+    /// Loads the programs of the hooks of `plan` and attaches them, the gate still closed.
     ///
     /// # Errors
     /// When the kernel refuses; nothing stays attached then.
@@ -104,7 +103,10 @@ impl Attached {
     pub fn load(plan: &Plan, options: &LoadOptions) -> Result<Self, AttachError> {
         let cpus = cpus()?;
         let slots = options.inflight_slots.next_power_of_two().clamp(WAYS * 8, 1 << 24);
+        let spread = placed::spread(plan).ok_or(AttachError::NoPlaces)?;
         let trace = TraceConfig {
+            spread,
+            beside: placed::beside(plan),
             set_mask: slots / WAYS - 1,
             segments: plan.segment_count,
             guest_segment: u16::from(plan.guest),
@@ -121,6 +123,7 @@ impl Attached {
                 place.flags |= if nic::merges(hook, plan) { HookConfig::MERGES } else { 0 };
             }
         }
+        let placed = placed::placed(plan, &hooks, spread);
         let xdp = places(plan.xdp_hooks().map(|(number, _, interface)| (number, interface)));
         let wire = places(plan.wire_hooks());
         let ring_bytes = options.ring_bytes.next_power_of_two().max(4096);
@@ -130,6 +133,7 @@ impl Attached {
         let mut ebpf = EbpfLoader::new()
             .override_global("TRACE", trace.as_bytes(), true)
             .override_global("HOOKS", hooks.as_bytes(), true)
+            .override_global("PLACED", placed.as_bytes(), true)
             .override_global("XDP", xdp.as_bytes(), true)
             .override_global("WIRE", wire.as_bytes(), true)
             .override_global("DROPS", drop_config.as_bytes(), true)
@@ -147,12 +151,7 @@ impl Attached {
             .map_max_entries("RECORDS", ring_bytes)
             .load(OBJECT)
             .map_err(|source| AttachError::Object(Box::new(source)))?;
-        let program = |(place, hook): (usize, &HookPlan)| match hook.side {
-            Side::Xdp(mode) => xdp::program(mode).to_owned(),
-            Side::Wire => WIRE_PROGRAM.to_owned(),
-            Side::Ingress | Side::Egress => format!("{PROGRAM_PREFIX}{place}"),
-        };
-        let programs: Vec<String> = plan.hooks.iter().enumerate().map(program).collect();
+        let programs: Vec<String> = plan.hooks.iter().map(|hook| program(hook).to_owned()).collect();
         if let Some(drops) = drops {
             drops::introduce(&mut ebpf, drops)?;
         }
@@ -319,6 +318,18 @@ fn connect_rare_programs(ebpf: &mut Ebpf) -> Result<ProgramArray<MapData>, Attac
         rare.set(place, program, 0).map_err(failed)?;
     }
     Ok(rare)
+}
+
+/// The program at a hook.
+const fn program(hook: &HookPlan) -> &'static str {
+    match (hook.side, hook.is_neighbour()) {
+        (Side::Ingress, false) => "hop_in",
+        (Side::Egress, false) => "hop_out",
+        (Side::Ingress, true) => "hop_in_beside",
+        (Side::Egress, true) => "hop_out_beside",
+        (Side::Xdp(mode), _) => xdp::program(mode),
+        (Side::Wire, _) => WIRE_PROGRAM,
+    }
 }
 
 /// The hooks of a program that serves several interfaces, as it finds them.

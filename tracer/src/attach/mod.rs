@@ -14,6 +14,7 @@ mod locked;
 mod missed;
 mod nic;
 mod others;
+mod placed;
 mod plan;
 mod preflight;
 #[cfg(test)]

@@ -46,7 +46,7 @@ mod tests {
         let leftover = Leftover {
             ifname: "tap0\x1b[2J".to_owned(),
             side: Side::Egress,
-            name: "hop_7".to_owned(),
+            name: "hop_out".to_owned(),
             priority: 65_535,
             handle: "0x686f8001".to_owned(),
             made_clsact: true,
@@ -60,7 +60,7 @@ mod tests {
         assert_eq!(
             text,
             "removed 1 filter of a killed hoptrace:\n  \
-             tap0\\u{1b}[2J tc egress: hop_7, priority 65535, handle 0x686f8001, with its clsact unless others use it\n"
+             tap0\\u{1b}[2J tc egress: hop_out, priority 65535, handle 0x686f8001, with its clsact unless others use it\n"
         );
         assert!(clean_text(&cleaning(true)).contains("not removed"));
     }

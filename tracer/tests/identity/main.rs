@@ -2,7 +2,7 @@
 //! find in it what the same parsers, built for the host, find.
 //!
 //! The frames go through `BPF_PROG_TEST_RUN`, past two programs of the bench object: one that reads the usual shapes in
-//! place, as each hook's own program does, and one that reads every shape from a copy of the packet's head, as the
+//! place, as the programs at TC do, and one that reads every shape from a copy of the packet's head, as the
 //! program that all hooks share does.
 
 #![cfg(test)]

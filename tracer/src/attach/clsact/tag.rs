@@ -56,7 +56,7 @@ mod tests {
         for number in [0, 1, 0x7fff] {
             for made_clsact in [false, true] {
                 let tag = Tag { owner: OwnerId::new(number), made_clsact };
-                assert_eq!(Tag::of(tag.handle(), "hop_3"), Some(tag));
+                assert_eq!(Tag::of(tag.handle(), "hop_in"), Some(tag));
             }
         }
     }
@@ -64,7 +64,8 @@ mod tests {
     #[test]
     fn filters_of_others_are_not_ours() {
         let ours = Tag { owner: OwnerId::new(7), made_clsact: true }.handle();
-        for (handle, name) in [(1, "hop_0"), (0x8000_0001, "hop_0"), (ours, "cil_from_netdev"), (ours, "")] {
+        for (handle, name) in [(1, "hop_in"), (0x8000_0001, "hop_in"), (ours, "cil_from_netdev"), (ours, "")]
+        {
             assert_eq!(Tag::of(handle, name), None, "{handle:x} {name}");
         }
     }
