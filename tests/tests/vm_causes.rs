@@ -45,7 +45,8 @@ fn an_overflow_of_upcalls_is_told_by_the_datapath_s_own_counters() -> Result<()>
     let before = lost_upcalls()?;
     let stopped = Trap::set(
         "sh",
-        &["-c", "ovs-appctl dpctl/del-flows; kill -STOP $(pidof ovs-vswitchd)"],
+        // In this order: any packet would teach the datapath its flow again.
+        &["-c", "kill -STOP $(pidof ovs-vswitchd); ovs-dpctl del-flows"],
         &["-c", "kill -CONT $(pidof ovs-vswitchd); ovs-appctl revalidator/wait"],
     )?;
     lab.wire_udp_flood((guest.ipv4, PORT).into(), FLOOD, 64, Duration::ZERO)?;
@@ -111,5 +112,30 @@ fn connections_that_the_guest_s_firewall_ignores_are_told() -> Result<()> {
     let silence = found.iter().find(|it| it["counter"] == "connection_unanswered").context("not told")?;
     ensure!(silence["count"].as_u64() >= Some(2) && silence["count"] == silence["of"], "{silence}");
     ensure!(silence["at"] == guest.tap.as_str(), "{silence}");
+    Ok(())
+}
+
+#[test]
+#[ignore = "needs a VM: cargo xtask test --vm"]
+fn what_is_too_large_for_the_nic_is_told_with_both_figures() -> Result<()> {
+    const SENT: u64 = 50;
+    const LARGE_BYTES: usize = 1_430;
+    let lab = Lab::from_env()?;
+    let guest = lab.guest("yjwang-test-1")?;
+    let mtu = |bytes: &'static str| ["link", "set", "dev", lab.nic.as_str(), "mtu", bytes];
+    let _smaller = Trap::set("ip", &mtu("1400"), &mtu("1500"))?;
+    // The datapath learns its flow from a packet that is small enough.
+    guest.send_udp((lab.wire.ipv4.into(), PORT), 1, 64, Duration::ZERO)?;
+    let tracer = Tracer::start(&["drops", &guest.port_id, "udp", "--timeout", "4s", "--json"])?;
+    guest.send_udp((lab.wire.ipv4.into(), PORT), SENT, LARGE_BYTES, Duration::from_millis(1))?;
+    let report = tracer.finish()?;
+    let egress = &report["directions"]["egress"];
+    let drops = egress["drops"].as_array().context("no drops")?;
+    // The emulated guest may not get all of them out.
+    let entered = &egress["ledger"]["entered"];
+    ensure!(drops.len() == 1 && drops[0]["after"] == "qvo" && drops[0]["count"] == *entered, "{egress}");
+    let advice = drops[0]["advice"].as_str().context("no advice")?;
+    let figures = format!("has {} bytes, and the MTU of {} is 1400", LARGE_BYTES + 28, lab.nic);
+    ensure!(advice.contains(&figures), "{advice}");
     Ok(())
 }

@@ -1,9 +1,12 @@
 //! What a drop means and what to look at, in a line of plain words. Pure; only what the kernel's reason says, no guesses.
 
-use crate::model::{Direction, Drop, Hop, Path, Printable, Role};
+use crate::model::{Direction, Drop, Hop, Node, Path, Printable, Role};
 
 /// Characters of a port's id in the names of its security group's chains, as Neutron cuts them.
 const CHAIN_ID_CHARS: usize = 10;
+
+/// Bytes before what an MTU is about.
+const ETHERNET_HEADER_BYTES: u32 = 14;
 
 /// Advice about packets that were dropped; `None` about lost ones: nobody said why.
 #[must_use]
@@ -20,7 +23,8 @@ pub(super) fn advice(path: &Path, direction: Direction, drop: &Drop) -> Option<S
         }
         (None, reason) if reason.starts_with("QDISC_") => place.queue(),
         (None, "PKT_TOO_BIG") => {
-            "larger than the next interface's MTU: compare the MTUs (hoptrace path shows them)".to_owned()
+            let example = place.over_mtu(drop).map_or_else(String::new, |text| format!("; {text}"));
+            format!("larger than the next interface's MTU: compare the MTUs (hoptrace path shows them){example}")
         }
         (None, "CPU_BACKLOG") => {
             "the CPU's input queue is full: more packets than the host's softirqs can take (net.core.netdev_max_backlog)"
@@ -36,7 +40,12 @@ pub(super) fn advice(path: &Path, direction: Direction, drop: &Drop) -> Option<S
             "its checksum is wrong: corrupted on its way, or an offload that was never completed".to_owned()
         }
         (None, "NOMEM") => "the host had no memory for it".to_owned(),
-        _ => format!("the kernel freed it in {}; the reason says no more", Printable(location)),
+        _ => match place.over_mtu(drop) {
+            Some(text) => {
+                format!("the kernel freed it in {}; the reason says no more, but {text}", Printable(location))
+            }
+            None => format!("the kernel freed it in {}; the reason says no more", Printable(location)),
+        },
     })
 }
 
@@ -60,6 +69,25 @@ impl Place<'_> {
     /// The interface of the hook.
     fn own(&self) -> String {
         self.hop().map_or_else(|| self.after.to_owned(), |hop| Printable(&hop.ifname).to_string())
+    }
+
+    /// What shows that the packets' example is too large for the interface behind the hook, if it is.
+    fn over_mtu(&self, drop: &Drop) -> Option<String> {
+        let bytes = drop.example.as_ref()?.len_bytes.checked_sub(ETHERNET_HEADER_BYTES)?;
+        let hop = self.hop()?;
+        let same = |other: &Hop| other.role == hop.role;
+        let hops = &self.path.hops;
+        let behind = match self.direction {
+            Direction::Egress => hops.get(hops.iter().rposition(same)? + 1),
+            Direction::Ingress => hops.get(hops.iter().position(same)?.checked_sub(1)?),
+        }?;
+        let mtu_bytes = self.path.nodes.iter().find_map(|node| match node {
+            Node::Interface(state) if state.ifname == behind.ifname => Some(state.mtu_bytes),
+            _ => None,
+        })?;
+        let name = Printable(&behind.ifname);
+        (bytes > mtu_bytes)
+            .then(|| format!("the one shown has {bytes} bytes, and the MTU of {name} is {mtu_bytes}"))
     }
 
     fn interface(&self, role: Role) -> String {
@@ -127,7 +155,10 @@ impl Place<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::trace_samples::path;
+    use crate::{
+        model::DropExample,
+        report::trace_samples::{packet, path},
+    };
 
     fn of(direction: Direction, after: &str, reason: &str, subsystem: Option<&str>) -> Option<String> {
         let drop = Drop {
@@ -199,6 +230,37 @@ mod tests {
         says(Egress, "qvo", "METER", ovs, "meter");
         says(Egress, "qvo", "NEW_ONE", ovs, "NEW_ONE");
         says(Egress, "qvo", "U_REPLAY", Some("mac80211_unusable"), "U_REPLAY of mac80211_unusable");
+    }
+
+    #[test]
+    fn what_is_too_large_for_the_next_interface_is_told_with_both_figures() {
+        let of = |direction, after: &str, location: &str, len_bytes| {
+            let example = DropExample { time_ns: 0, len_bytes, flow: packet().flow };
+            let drop = Drop {
+                after: after.to_owned(),
+                reason: Some("NOT_SPECIFIED".to_owned()),
+                subsystem: None,
+                location: Some(location.to_owned()),
+                count: 1,
+                first_ns: 0,
+                last_ns: 0,
+                example: Some(example),
+            };
+            advice(&path(), direction, &drop).unwrap()
+        };
+        let ovs = of(Direction::Egress, "qvo", "do_execute_actions+0x1038 [openvswitch]", 1515);
+        assert_eq!(
+            ovs,
+            "the kernel freed it in do_execute_actions+0x1038 [openvswitch]; the reason says no more, but the one shown \
+             has 1501 bytes, and the MTU of ens3 is 1500"
+        );
+        let ovs = of(Direction::Ingress, "nic", "ovs_vport_send+0x9c", 1600);
+        assert!(ovs.contains("the MTU of qvoc3d70d5c-a90 is 1500"), "{ovs}");
+        // As large as may be; and behind the last interface.
+        for (after, len_bytes) in [("qvo", 1514), ("nic", 1515)] {
+            let other = of(Direction::Egress, after, "ovs_vport_send+0x9c", len_bytes);
+            assert!(other.ends_with("the reason says no more"), "{other}");
+        }
     }
 
     #[test]
