@@ -131,6 +131,8 @@ pub struct Control {
     /// A packet whose whole way took longer goes to the ring buffer; per direction, egress first, in nanoseconds.
     /// [`Control::NEVER`]: none does. Read only if [`TraceConfig::tail`] is 1.
     pub slower_than_ns: [u64; 2],
+    /// Packets to the guest whose identity is below this have their checksum looked at; 0: none.
+    pub checksum_below: u64,
 }
 
 impl Control {
@@ -145,4 +147,4 @@ impl Control {
 }
 
 const _: () = assert!(size_of::<HookConfig>() == 32);
-const _: () = assert!(size_of::<Control>() == 32);
+const _: () = assert!(size_of::<Control>() == 40);

@@ -40,6 +40,10 @@ pub struct SkbLayout {
     pub head: u32,
     /// `sk_buff.data` in the block.
     pub data: u32,
+    /// The byte of `sk_buff` that `ip_summed` is in.
+    pub ip_summed: u32,
+    /// From which bit on it is: two of them.
+    pub ip_summed_shift: u32,
 }
 
-const _: () = assert!(size_of::<SkbLayout>() == 56);
+const _: () = assert!(size_of::<SkbLayout>() == 64);

@@ -7,7 +7,7 @@ use aya_ebpf::{
     programs::TcContext,
 };
 
-use crate::{hop, merged};
+use crate::{checksum, hop, merged};
 
 /// Lets the packet go on to whatever else is attached: `TC_ACT_UNSPEC` and TCX's "next" are the same number.
 const GO_ON: i32 = TCX_NEXT;
@@ -44,5 +44,13 @@ pub(crate) fn hop_rarely(ctx: TcContext) -> i32 {
 #[inline(always)]
 pub(crate) fn hop_merged(ctx: TcContext) -> i32 {
     merged::merged(ctx.skb.skb);
+    GO_ON
+}
+
+/// And one for packets of which the checksum is looked at.
+#[classifier]
+#[inline(always)]
+pub(crate) fn hop_checksum(ctx: TcContext) -> i32 {
+    checksum::check(ctx.skb.skb);
     GO_ON
 }

@@ -21,7 +21,7 @@ use crate::{
     merged,
     neighbour::{self, SIGHT_LAST},
     pieces,
-    quick::{self, RARE},
+    quick::{self, CHECK, RARE},
     reader::{Copied, SkbReader},
     tally, thorough,
 };
@@ -43,7 +43,11 @@ pub(crate) fn hop_beside(skb: *mut __sk_buff, side: usize) {
 
 #[inline(always)]
 fn at(skb: *mut __sk_buff, hook: config::HookFacts, number: u32) {
-    if quick::hop(skb, hook, number) == RARE {
+    let left = quick::hop(skb, hook, number);
+    if left == CHECK {
+        rare::call(skb, rare::CHECKSUM);
+    }
+    if left == RARE {
         rare::call(skb, rare::THOROUGH);
         // The tail call failed: the packet must not go unsaid.
         if let Some(counted) = counters::of(counters::cpu(), number) {

@@ -5,6 +5,7 @@
 #![allow(internal_features, reason = "compare-exchange is not in core::sync::atomic on this target")]
 
 mod atomic;
+mod checksum;
 mod claim;
 mod classifier;
 mod emit;

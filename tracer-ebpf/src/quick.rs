@@ -40,8 +40,10 @@ use crate::{
 pub(crate) const DONE: u32 = 0;
 /// This is one for the program that knows all rules; what was decided is left for it.
 pub(crate) const RARE: u32 = 1;
+/// This is one for the program that looks at checksums.
+pub(crate) const CHECK: u32 = 2;
 
-/// A packet at hook `number`, whose facts are `hook`: [`DONE`] or [`RARE`].
+/// A packet at hook `number`, whose facts are `hook`: [`DONE`] or one of its siblings.
 #[inline(always)]
 pub(crate) fn hop(skb: *mut __sk_buff, hook: HookFacts, number: u32) -> u32 {
     let Some(gate) = control::gate() else { return DONE };
@@ -182,6 +184,9 @@ impl At<'_> {
         if self.hook.has(HookConfig::GUEST) {
             let followed = !matches!(kind, Kind::Ambiguous);
             guest::passes(self.reader, self.packet, &visit.hook, visit.now_ns, self.cpu, followed);
+            if self.hook.direction() == 1 && followed && self.packet.identity < self.gate.checksum_below() {
+                return CHECK;
+            }
         }
         DONE
     }

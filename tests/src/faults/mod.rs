@@ -26,6 +26,7 @@ pub use case::{Case, table};
 pub use expectation::{Cause, Direction, Expected, Outcome, Why};
 pub use fault::{Fault, Innocent, Moment, Place, Toll};
 pub use latency::{Delayed, delay_all, delay_table};
+pub use raw::{Ends, send_with_bad_checksum};
 pub use runner::{run, run_all};
 pub use scene::Scene;
 

@@ -9,14 +9,20 @@ use crate::payload;
 
 /// Ends of a datagram.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Ends {
-    pub(super) from: Ipv4Addr,
-    pub(super) to: Ipv4Addr,
-    pub(super) port: u16,
+pub struct Ends {
+    /// Who says to have sent it.
+    pub from: Ipv4Addr,
+    /// Whom it is for.
+    pub to: Ipv4Addr,
+    /// The port at both ends.
+    pub port: u16,
 }
 
 /// Sends datagrams whose checksum is wrong, from the thread's network namespace.
-pub(super) fn send_with_bad_checksum(ends: Ends, count: u64, size_bytes: usize) -> Result<()> {
+///
+/// # Errors
+/// When it may not.
+pub fn send_with_bad_checksum(ends: Ends, count: u64, size_bytes: usize) -> Result<()> {
     let socket =
         socket(AddressFamily::INET, SocketType::RAW, Some(ipproto::UDP)).context("open a raw socket")?;
     let run_tag = payload::new_run_tag();

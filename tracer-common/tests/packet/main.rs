@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 mod bytes;
+mod checksum;
 mod collisions;
 mod exchange;
 mod filter;

@@ -47,6 +47,13 @@ impl Gate {
         unsafe { atomic::load(thresholds.add(usize::from(direction & 1))) }
     }
 
+    /// Packets to the guest whose identity is below this have their checksum looked at.
+    #[inline(always)]
+    pub(crate) fn checksum_below(self) -> u64 {
+        // SAFETY: a map value.
+        unsafe { atomic::load(&raw const (*self.0).checksum_below) }
+    }
+
     /// Whether the VM has sent frames from a MAC address that is not its own.
     #[inline(always)]
     pub(crate) fn foreign_source(self) -> bool {

@@ -11,10 +11,12 @@ use aya_ebpf::{
 pub(crate) const THOROUGH: u32 = 0;
 /// Place of the program that follows packets that were merged into another one.
 pub(crate) const MERGED: u32 = 1;
+/// Place of the program that looks at checksums.
+pub(crate) const CHECKSUM: u32 = 2;
 
 /// Holds the programs; the loader puts them there.
 #[map]
-static RARE: ProgramArray = ProgramArray::with_max_entries(2, 0);
+static RARE: ProgramArray = ProgramArray::with_max_entries(3, 0);
 
 #[map]
 static NOTE: PerCpuArray<Note> = PerCpuArray::with_max_entries(1, 0);

@@ -20,6 +20,8 @@ static SKB: Global<SkbLayout> = Global::new(SkbLayout {
     mac_header: 0,
     head: 0,
     data: 0,
+    ip_summed: 0,
+    ip_summed_shift: 0,
 });
 
 macro_rules! offsets {
@@ -36,4 +38,5 @@ macro_rules! offsets {
 
 offsets! {
     dev ifindex net net_inum here_inum block block_len len data_len protocol network_header mac_header head data
+    ip_summed ip_summed_shift
 }

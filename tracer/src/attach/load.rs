@@ -39,7 +39,7 @@ use crate::model::{HookPlan, Interface, KernelMaps, MacAddr, Mechanism, OtherPor
 pub(super) static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/hoptrace"));
 
 /// The programs that all hooks share, in the order of their places in the map where hooks find them.
-const RARE_PROGRAMS: [&str; 2] = ["hop_rarely", "hop_merged"];
+const RARE_PROGRAMS: [&str; 3] = ["hop_rarely", "hop_merged", "hop_checksum"];
 const RARE_MAP: &str = "RARE";
 /// What the programs know and count of the neighbours.
 const NEIGHBOURS: &str = "NEIGHBOURS";
@@ -146,6 +146,7 @@ impl Attached {
             .map_max_entries("FREES", cpus)
             .map_max_entries("EXCHANGES", cpus)
             .map_max_entries("UPCALL_COUNTS", cpus)
+            .map_max_entries("CHECKSUMS", cpus)
             .map_max_entries("SEGMENTS", cpus * plan.segment_count)
             .map_max_entries("LATENCIES", cpus * plan.segment_count * BUCKETS)
             .map_max_entries("RECORDS", ring_bytes)
@@ -213,6 +214,7 @@ impl Attached {
             questions: take("QUESTIONS")?,
             exchanges: take("EXCHANGES")?,
             upcalls: take("UPCALL_COUNTS")?,
+            checksums: take("CHECKSUMS")?,
             segments: take("SEGMENTS")?,
             latencies: take("LATENCIES")?,
             neighbours: self

@@ -9,6 +9,7 @@ use hoptrace_common::{
 
 use super::{
     CollectError, Records,
+    checksums::Checksums,
     clock::monotonic_ns,
     counters::Counters,
     drops::Drops,
@@ -39,6 +40,7 @@ pub struct Collector {
     top: Top,
     drops: Drops,
     exchanges: Exchanges,
+    checksums: Checksums,
     in_flight: [u64; 2],
     elsewhere: [u64; 2],
     neighbours: Neighbours,
@@ -70,23 +72,23 @@ impl Collector {
     ) -> Result<(Self, Records), CollectError> {
         let timeout_ns = u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX);
         let gate = Gate::new(&maps.control)?;
-        let at_guest = plan.hooks.iter().find(|hook| hook.config.flags & HookConfig::GUEST != 0);
-        let tap = at_guest.and_then(|hook| hook.interfaces.first()).map(|interface| interface.ifname.clone());
+        let tap = tap(&plan);
         let collector = Self {
             thresholds: Thresholds::new(tail, &gate),
             top: Top::new(if let Tail::Top(size) = tail { size } else { 0 }),
-            gate,
             table: SharedTable::new(&maps.slots, &maps.spilled, timeout_ns)?,
             counters: Counters::new(&maps.counters)?,
             latencies: LatencyMaps::new(&maps.segments, &maps.latencies, plan.segment_count)?,
             drops: Drops::new(&maps.sites, &maps.frees, timeout_ns)?,
-            exchanges: Exchanges::new(&maps.questions, &maps.exchanges, timeout_ns, tap.unwrap_or_default())?,
+            exchanges: Exchanges::new(&maps.questions, &maps.exchanges, timeout_ns, tap.clone())?,
+            checksums: Checksums::new(&maps.checksums, &gate, tap)?,
             in_flight: [0; 2],
             elsewhere: [0; 2],
             neighbours: Neighbours::new(maps.neighbours)?,
             upcalls: UpcallCounts::new(&maps.upcalls)?,
             opened: None,
             admitted: Duration::ZERO,
+            gate,
             plan,
         };
         Ok((collector, Records::new(maps.records)?))
@@ -121,6 +123,7 @@ impl Collector {
         }
         self.in_flight = sweep.in_flight;
         self.thresholds.follow(&self.gate, &self.latencies, self.plan.totals);
+        self.checksums.follow(&self.gate, self.passed_to_guest());
         Progress { in_flight: self.in_flight.iter().sum(), used_up: self.gate.used_up() }
     }
 
@@ -154,7 +157,12 @@ impl Collector {
             neighbours: self.plan.neighbours.iter().map(|port| self.neighbours.of(port)).collect(),
             upcalls: (self.plan.upcalled_after != 0).then(|| self.upcalls.so_far(duration)),
             notes: Vec::new(),
-            evidence: self.exchanges.evidence(monotonic_ns()),
+            evidence: self
+                .exchanges
+                .evidence(monotonic_ns())
+                .into_iter()
+                .chain(self.checksums.evidence())
+                .collect(),
             drops_without_site: self.drops.without_site(),
             tracer: TracerCost { hooks: self.plan.hooks.len(), ..tracer },
         }
@@ -165,6 +173,12 @@ impl Collector {
         let Some(slow) = segment.slow else { return SwitchPaths::default() };
         let of = |segment| Some(self.latencies.of(segment));
         SwitchPaths { fast_path: of(segment.index), slow_path: of(slow) }
+    }
+
+    /// Packets that have passed the guest's tap.
+    fn passed_to_guest(&self) -> u64 {
+        let at_tap = |hook: &HookPlan| is_at_guest(hook) && hook.direction == Direction::Ingress;
+        self.plan.hooks.iter().position(at_tap).map_or(0, |number| self.counters.of(number).seen)
     }
 
     fn direction(&self, direction: Direction, hooks: &[(&HookPlan, HookCounters)]) -> DirectionReport {
@@ -226,4 +240,14 @@ impl Collector {
 /// Where the figures of a segment's packets are.
 fn segments_of(segment: &SegmentPlan) -> Vec<u8> {
     [segment.index].into_iter().chain(segment.slow).collect()
+}
+
+fn is_at_guest(hook: &HookPlan) -> bool {
+    hook.config.flags & HookConfig::GUEST != 0
+}
+
+/// The name of the guest's tap.
+fn tap(plan: &Plan) -> String {
+    let hook = plan.hooks.iter().find(|hook| is_at_guest(hook));
+    hook.and_then(|hook| hook.interfaces.first()).map_or_else(String::new, |tap| tap.ifname.clone())
 }

@@ -100,7 +100,7 @@ fn evidence(account: &Account, counter: &str, tap: &str) -> Evidence {
         named.push(format!("{} more", account.about.len() - MAX_NAMED));
     }
     Evidence {
-        source: EvidenceSource::Exchange,
+        source: EvidenceSource::Tap,
         at: tap.to_owned(),
         counter: counter.to_owned(),
         count: account.unanswered,

@@ -60,6 +60,14 @@ impl Gate {
         }
     }
 
+    /// From now on packets to the guest whose identity is below `below` have their checksum looked at.
+    pub(super) fn set_checksum_below(&self, below: u64) {
+        if let Some(control) = self.0.at(0) {
+            // SAFETY: inside the mapping, the field aligned to eight bytes.
+            unsafe { atomic_u64(&raw mut (*control).checksum_below) }.store(below, Ordering::SeqCst);
+        }
+    }
+
     fn set(&self, state: u32) {
         if let Some(control) = self.0.at(0) {
             // SAFETY: inside the mapping, the field aligned to four bytes.

@@ -102,6 +102,7 @@ pub fn skb_layout(btf: &Btf) -> Result<SkbLayout, BtfError> {
     // No field is longer than a word.
     let last = all.into_iter().max().unwrap_or(0) / WORD * WORD + WORD;
     let block_len = last - first;
+    let summed_bits = skb.offset_bits("ip_summed")?;
     if block_len > MAX_BLOCK {
         return Err(BtfError::TooFarApart(block_len));
     }
@@ -120,6 +121,8 @@ pub fn skb_layout(btf: &Btf) -> Result<SkbLayout, BtfError> {
         mac_header: mac_header - first,
         head: head - first,
         data: data - first,
+        ip_summed: summed_bits / 8,
+        ip_summed_shift: summed_bits % 8,
     })
 }
 
@@ -187,9 +190,17 @@ impl<'a> Structure<'a> {
 
     /// Where `field` is, in bytes.
     pub(super) fn offset(&self, field: &'static str) -> Result<u32, BtfError> {
+        let bits = self.offset_bits(field)?;
+        if bits.is_multiple_of(8) {
+            Ok(bits / 8)
+        } else {
+            Err(BtfError::Missing { structure: self.name, field })
+        }
+    }
+
+    /// The same in bits.
+    fn offset_bits(&self, field: &'static str) -> Result<u32, BtfError> {
         offset_bits(self.btf, &self.body, field, MAX_DEPTH)
-            .filter(|bits| bits.is_multiple_of(8))
-            .map(|bits| bits / 8)
             .ok_or(BtfError::Missing { structure: self.name, field })
     }
 }
@@ -228,6 +239,8 @@ mod tests {
         assert_eq!(layout.mac_header, layout.network_header + 2);
         assert!(layout.ifindex > 0 && layout.ifindex.is_multiple_of(4));
         assert!(layout.net > 0 && layout.net_inum > 0 && layout.here_inum > 0);
+        // Two bits in one byte.
+        assert!(layout.ip_summed > layout.dev && layout.ip_summed_shift <= 6, "{layout:?}");
         assert!(layout.block_len <= MAX_BLOCK && layout.data + 8 <= layout.block_len);
         for offset in [layout.block, layout.block_len, layout.head, layout.data] {
             assert!(offset.is_multiple_of(WORD), "{layout:?}");

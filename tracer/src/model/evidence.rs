@@ -15,8 +15,8 @@ pub enum EvidenceSource {
     DatapathPort,
     /// `ovs-vswitchd`: its coverage counters.
     Vswitchd,
-    /// The programs at the guest's tap: questions without an answer.
-    Exchange,
+    /// The programs at the guest's tap: questions without an answer, wrong checksums.
+    Tap,
 }
 
 /// A counter that rose between the first packet admitted and the end.
@@ -32,7 +32,8 @@ pub struct Evidence {
     pub count: u64,
     /// Out of so many, where that is known.
     pub of: Option<u64>,
-    /// What it was about, where that is known: the addresses that ARP asked for.
+    /// What it was about, where that is known: the addresses that ARP asked for, the protocols whose checksums are
+    /// wrong.
     pub about: Option<String>,
     /// Whether packets of others than the traced VM count, too.
     pub shared: bool,

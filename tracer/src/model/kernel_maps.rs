@@ -27,6 +27,8 @@ pub struct KernelMaps {
     pub exchanges: MapData,
     /// Counters of packets that a switch gave to user space, per CPU.
     pub upcalls: MapData,
+    /// What was found of checksums, per CPU.
+    pub checksums: MapData,
     /// What the programs count of neighbours.
     pub neighbours: Map,
     /// Packet records.

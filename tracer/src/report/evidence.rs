@@ -14,7 +14,7 @@ pub(super) fn meaning(path: &Path, evidence: &Evidence) -> String {
             Printable(&evidence.at)
         ),
         EvidenceSource::Vswitchd => vswitchd(&evidence.counter),
-        EvidenceSource::Exchange => exchange(evidence),
+        EvidenceSource::Tap => at_tap(evidence),
     };
     if evidence.shared { format!("{what}; others' packets count here, too") } else { what }
 }
@@ -34,7 +34,7 @@ fn datapath(evidence: &Evidence) -> String {
 }
 
 /// Packets that passed the tap and what came back there.
-fn exchange(evidence: &Evidence) -> String {
+fn at_tap(evidence: &Evidence) -> String {
     let tap = Printable(&evidence.at);
     let about =
         evidence.about.as_deref().map_or_else(String::new, |about| format!(" for {}", Printable(about)));
@@ -53,6 +53,12 @@ fn exchange(evidence: &Evidence) -> String {
         "arp_of_guest_unanswered" => format!(
             "ARP requests of the guest{about} came to {tap} and no reply came back: nobody has the address on this network, \
              or the requests or replies die on their way"
+        ),
+        "checksum_wrong" => format!(
+            "packets ({}) passed {tap} with a checksum that is not theirs: the guest drops them without a word; {} were \
+             looked at",
+            evidence.about.as_deref().map_or_else(String::new, |about| Printable(about).to_string()),
+            evidence.of.unwrap_or(0)
         ),
         _ => format!("packets passed {tap} and no answer came"),
     }
@@ -146,7 +152,7 @@ mod tests {
 
     #[test]
     fn each_kind_has_words_of_its_own() {
-        use EvidenceSource::{Datapath, DatapathPort, Exchange, Interface, Vswitchd};
+        use EvidenceSource::{Datapath, DatapathPort, Interface, Tap, Vswitchd};
         says(Datapath, "ovs-system", "lost", "upcall queue overflow: ovs-system");
         says(Datapath, "netdev@ovs-netdev", "lost", "netdev@ovs-netdev could not look up");
         says(DatapathPort, "qvoc3d70d5c-a90", "failed upcalls", "came in at qvoc3d70d5c-a90");
@@ -156,15 +162,15 @@ mod tests {
         says(Interface, "ens3", "tx_dropped", "ens3 did not send");
         says(Interface, "ens3", "rx_missed_errors", "ethtool -g ens3");
         says(Interface, "ens3", "tx_something_new", "could not send");
-        says(Exchange, "tapc3d70d5c-a90", "echo_unanswered", "the guest sent no reply");
-        says(Exchange, "tapc3d70d5c-a90", "connection_unanswered", "(SYN) passed tapc3d70d5c-a90");
-        says(Exchange, "tapc3d70d5c-a90", "arp_of_guest_unanswered", "no reply came back");
+        says(Tap, "tapc3d70d5c-a90", "echo_unanswered", "the guest sent no reply");
+        says(Tap, "tapc3d70d5c-a90", "connection_unanswered", "(SYN) passed tapc3d70d5c-a90");
+        says(Tap, "tapc3d70d5c-a90", "arp_of_guest_unanswered", "no reply came back");
     }
 
     #[test]
-    fn what_arp_asked_for_is_named() {
+    fn what_it_was_about_is_named() {
         let evidence = Evidence {
-            source: EvidenceSource::Exchange,
+            source: EvidenceSource::Tap,
             at: "tap0".to_owned(),
             counter: "arp_unanswered".to_owned(),
             count: 5,
@@ -173,6 +179,9 @@ mod tests {
             shared: false,
         };
         assert!(meaning(&path(), &evidence).starts_with("ARP requests for 10.0.0.9 passed tap0"));
+        let counter = "checksum_wrong".to_owned();
+        let evidence = Evidence { counter, about: Some("UDP".to_owned()), ..evidence };
+        assert!(meaning(&path(), &evidence).starts_with("packets (UDP) passed tap0 with a checksum"));
     }
 
     #[test]

@@ -22,7 +22,7 @@ impl Page<'_> {
     fn counter(&self, evidence: &Evidence, widest: usize) -> Vec<String> {
         let indent = 6 + widest;
         let place = match evidence.source {
-            EvidenceSource::Interface | EvidenceSource::Vswitchd | EvidenceSource::Exchange => String::new(),
+            EvidenceSource::Interface | EvidenceSource::Vswitchd | EvidenceSource::Tap => String::new(),
             EvidenceSource::Datapath => "datapath ".to_owned(),
             EvidenceSource::DatapathPort => "port ".to_owned(),
         };
