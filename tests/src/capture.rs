@@ -20,6 +20,8 @@ pub struct Seen {
     pub time_ns: u64,
     /// The identity, computed from its bytes; `None` when it has none.
     pub identity: Option<u64>,
+    /// Source and destination of the frame.
+    pub macs: Option<([u8; 6], [u8; 6])>,
     /// Source and destination port, if it is a UDP datagram or its first fragment.
     pub udp_ports: Option<(u16, u16)>,
 }
@@ -54,8 +56,28 @@ impl Capture {
 /// tcpdump at work on some interfaces of the lab.
 #[derive(Debug)]
 pub struct Captures {
-    running: Vec<(Child, BufReader<ChildStderr>, PathBuf)>,
+    running: Vec<Listener>,
 }
+
+/// One tcpdump; it ends with this, whatever happens, and its file is gone.
+#[derive(Debug)]
+struct Listener {
+    child: Child,
+    stderr: BufReader<ChildStderr>,
+    file: PathBuf,
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        // All do nothing where it has ended in peace.
+        drop(self.child.kill());
+        drop(self.child.wait());
+        drop(std::fs::remove_file(&self.file));
+    }
+}
+
+/// Bytes of a packet that are kept: no packet of a capture may be larger.
+const SNAP_BYTES: &str = "2048";
 
 impl Captures {
     /// Starts tcpdump on each interface and waits until it listens. Files go to `folder`.
@@ -72,7 +94,7 @@ impl Captures {
                     interface,
                     "-n",
                     "-s",
-                    "128",
+                    SNAP_BYTES,
                     "-B",
                     "65536",
                     "--time-stamp-precision=nano",
@@ -83,13 +105,15 @@ impl Captures {
                 .stderr(Stdio::piped())
                 .spawn()
                 .context("run tcpdump")?;
-            let mut stderr = BufReader::new(child.stderr.take().context("no stderr")?);
+            let stderr = BufReader::new(child.stderr.take().context("no stderr")?);
+            let mut listener = Listener { child, stderr, file };
             let mut line = String::new();
             while !line.contains("listening on") {
                 line.clear();
-                ensure!(stderr.read_line(&mut line)? > 0, "tcpdump on {interface} ended before it listened");
+                let read = listener.stderr.read_line(&mut line)?;
+                ensure!(read > 0, "tcpdump on {interface} ended before it listened");
             }
-            running.push((child, stderr, file));
+            running.push(listener);
         }
         Ok(Self { running })
     }
@@ -100,17 +124,17 @@ impl Captures {
     /// When one lost packets, so that it is no witness, or its file cannot be read.
     pub fn finish(self) -> Result<Vec<Capture>> {
         let mut captures = Vec::new();
-        for (mut child, mut stderr, file) in self.running {
-            let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).context("no process id")?;
+        for mut listener in self.running {
+            let pid =
+                i32::try_from(listener.child.id()).ok().and_then(Pid::from_raw).context("no process id")?;
             // What waits in the kernel's buffer when tcpdump ends is gone: ask until it has read everything.
-            while !has_read_everything(pid, &mut stderr)? {}
+            while !has_read_everything(pid, &mut listener.stderr)? {}
             kill_process(pid, Signal::INT).context("end tcpdump")?;
             let mut words = String::new();
-            stderr.read_to_string(&mut words)?;
-            child.wait()?;
+            listener.stderr.read_to_string(&mut words)?;
+            listener.child.wait()?;
             ensure!(words.contains("\n0 packets dropped by kernel"), "tcpdump is no witness: {words}");
-            captures.push(read(&file)?);
-            std::fs::remove_file(&file)?;
+            captures.push(read(&listener.file)?);
         }
         Ok(captures)
     }
@@ -147,8 +171,15 @@ fn read(file: &Path) -> Result<Capture> {
         capture.packets.push(Seen {
             time_ns: u64::try_from(packet.timestamp.as_nanos()).unwrap_or(u64::MAX),
             identity: parsed.map(|parsed| parsed.identity),
+            macs: macs(&packet.data),
             udp_ports,
         });
     }
     Ok(capture)
+}
+
+/// Source and destination of a frame.
+fn macs(frame: &[u8]) -> Option<([u8; 6], [u8; 6])> {
+    let (destination, rest) = frame.split_first_chunk()?;
+    Some((*rest.first_chunk()?, *destination))
 }

@@ -10,17 +10,35 @@ use super::Guest;
 #[derive(Debug)]
 pub struct Trap {
     program: &'static str,
-    remove: Vec<String>,
+    /// `None` once it is taken away.
+    remove: Option<Vec<String>>,
 }
 
 impl Trap {
     /// Runs `program` with the words `set`, and with the words `remove` when the trap is dropped.
     ///
     /// # Errors
-    /// When it does not succeed.
+    /// When it does not succeed; what it had set until then is taken away as far as that goes.
     pub fn set(program: &'static str, set: &[&str], remove: &[&str]) -> Result<Self> {
-        run(program, set)?;
-        Ok(Self { program, remove: remove.iter().map(|word| (*word).to_owned()).collect() })
+        if let Err(error) = run(program, set) {
+            // What was not set cannot be removed: that it fails says nothing.
+            drop(run(program, remove));
+            return Err(error);
+        }
+        Ok(Self { program, remove: Some(remove.iter().map(|word| (*word).to_owned()).collect()) })
+    }
+
+    /// Takes it away; dropping it does the same, but has to panic where it cannot.
+    ///
+    /// # Errors
+    /// When that does not succeed.
+    pub fn take_away(mut self) -> Result<()> {
+        self.remove_now()
+    }
+
+    fn remove_now(&mut self) -> Result<()> {
+        let Some(words) = self.remove.take() else { return Ok(()) };
+        run(self.program, &words.iter().map(String::as_str).collect::<Vec<_>>())
     }
 }
 
@@ -46,8 +64,11 @@ impl Drop for Trap {
         reason = "a fault that stays would fail other tests for no reason of theirs"
     )]
     fn drop(&mut self) {
-        let words: Vec<_> = self.remove.iter().map(String::as_str).collect();
-        run(self.program, &words).expect("the trap can be taken away");
+        let removed = self.remove_now();
+        // A second panic would end the whole program.
+        if !std::thread::panicking() {
+            removed.expect("the trap can be taken away");
+        }
     }
 }
 
