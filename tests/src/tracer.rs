@@ -14,8 +14,8 @@ use serde_json::Value;
 
 use crate::hoptrace;
 
-/// The word its first line on stderr begins with once packets are admitted.
-const READY: &str = "tracing ";
+/// What stands in the line on stderr that says that packets are admitted.
+const READY: &str = ", ready after ";
 
 /// The limit that Linux sets (`fs.pipe-max-size`) unless told otherwise.
 const PIPE_BYTES: usize = 1 << 20;
@@ -94,7 +94,7 @@ impl Tracer {
                 let status = child.wait()?;
                 bail!("hoptrace {args:?} ended with {status} before it was ready: {notes:?}");
             }
-            if line.starts_with(READY) {
+            if line.contains(READY) {
                 break;
             }
             notes.push(line.trim_end().to_owned());
