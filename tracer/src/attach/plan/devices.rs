@@ -30,13 +30,14 @@ pub fn devices(plan: &Plan, path: &Path, index_of: impl Fn(&str) -> Option<IfInd
         let received = matches!(hook.side, Side::Ingress | Side::Xdp(_));
         let userspace = is_userspace_port(path, hop);
         // What the host does with a frame behind this hook, a userspace datapath has taken already.
-        if !(received && userspace) {
+        let is_copy = received && userspace;
+        if !is_copy {
             devices.at(own).live_after |= after;
         }
         if received && is_ovs_port(path, hop) && !userspace {
             devices.nowhere_after |= after;
         }
-        if hook.config.flags & HookConfig::TERMINAL != 0 {
+        if hook.config.flags & HookConfig::TERMINAL != 0 && !is_copy {
             devices.at(own).done_after |= after;
         }
         let next = plan.segments.iter().filter(|segment| segment.from == number && !segment.off_path);
@@ -205,6 +206,17 @@ mod tests {
             assert_eq!(done.len(), 2);
             assert_eq!(names(&plan, devices.by_index[&TAP].done_after), ["ingress tap"]);
             assert_eq!(names(&plan, devices.by_index[&NIC].done_after), ["egress nic"]);
+        }
+    }
+
+    #[test]
+    fn where_the_path_ends_before_a_userspace_datapath_the_hosts_copies_are_no_drops() {
+        for (datapath, done) in [("system", &["egress qvo"][..]), ("netdev", &[])] {
+            let mut path = path(datapath);
+            path.hops.truncate(3);
+            let plan = plan(&path.hops, Extras::default()).unwrap();
+            let devices = devices(&plan, &path, |_| None);
+            assert_eq!(names(&plan, devices.by_index[&QVO].done_after), done);
         }
     }
 }
