@@ -211,7 +211,7 @@ impl Path {
     /// The `path` object of all machine-readable output.
     #[must_use]
     pub fn summary(&self) -> PathSummary<'_> {
-        PathSummary { kind: self.kind, hops: &self.hops }
+        PathSummary { kind: self.kind, hops: &self.hops, partly_traced: self.traceability.why_not() }
     }
 
     /// What is wrong at a node.
@@ -227,4 +227,6 @@ pub struct PathSummary<'a> {
     pub kind: PathKind,
     /// From the VM to the wire.
     pub hops: &'a [Hop],
+    /// Why it ends before the wire, if it does.
+    pub partly_traced: Option<&'a str>,
 }

@@ -189,7 +189,9 @@ fn no_uplink<'a>(
     }
     if leaves.is_empty() {
         let at = &start.bridge.name;
+        // A patch port that leads nowhere is the cause, if there is one.
+        let broken = walk.first_problem(at).map(|what| format!(": {what}")).unwrap_or_default();
+        walk.cut(format!("{} has no uplink{broken}", Printable(at)));
         walk.problem(at, "no uplink: it has neither a physical interface nor a patch port that leads to one");
-        walk.cut(format!("{} has no uplink", Printable(at)));
     }
 }

@@ -66,6 +66,11 @@ impl Walk {
         self.problems.push(Problem { at: at.to_owned(), what: what.into() });
     }
 
+    /// The first thing found wrong there.
+    pub(super) fn first_problem(&self, at: &str) -> Option<&str> {
+        self.problems.iter().find(|problem| problem.at == at).map(|problem| problem.what.as_str())
+    }
+
     /// Something the path cannot do without is not there.
     pub(super) fn gap(&mut self, missing: &str, what: impl Into<String>) {
         let what = what.into();
