@@ -235,7 +235,7 @@ fn packets_with_a_wrong_checksum_are_counted_at_the_tap() -> Result<()> {
     let guest = lab.guest("yjwang-test-1")?;
     let tracer = Tracer::start(&["drops", &guest.port_id, "udp", "--json"])?;
     lab.wire_udp_flood((guest.ipv4, 9).into(), RIGHT, 65, Duration::from_millis(2))?;
-    let ends = Ends { from: lab.wire.ipv4, to: guest.ipv4, port: DOOMED_PORT };
+    let ends = Ends { from: lab.wire.ipv4, from_port: DOOMED_PORT, to: guest.ipv4, port: DOOMED_PORT };
     lab.in_wire(|| send_with_bad_checksum(ends, WRONG / 2, 65))?;
     // More than one piece of what the program sums up at a time, and an odd number of bytes.
     lab.in_wire(|| send_with_bad_checksum(ends, WRONG / 2, 1_401))?;

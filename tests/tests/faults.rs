@@ -1,8 +1,9 @@
-//! The fault matrix: one fault at a time, and what the report says of it. `cargo xtask faults` runs the other groups, too.
+//! The fault matrix: one fault at a time, and what the report says of it; and delays of one segment at a time.
+//! `cargo xtask faults` prints the same as a table.
 
 use anyhow::{Result, ensure};
 use hoptrace_tests::{
-    faults::{Case, Fault, GROUPS, run_all, table},
+    faults::{Case, Fault, GROUPS, delay_all, delay_table, run_all, table},
     lab::Lab,
 };
 
@@ -39,4 +40,33 @@ fn full_queues_and_limits() -> Result<()> {
 #[ignore = "needs the lab or a VM: cargo xtask test"]
 fn port_security() -> Result<()> {
     assert_group("spoofing")
+}
+
+#[test]
+#[ignore = "needs the lab or a VM: cargo xtask test"]
+fn rules_tags_and_ports_of_open_vswitch() -> Result<()> {
+    assert_group("switch")
+}
+
+#[test]
+#[ignore = "needs the lab or a VM: cargo xtask test"]
+fn what_is_no_loss() -> Result<()> {
+    assert_group("survivors")
+}
+
+#[test]
+#[ignore = "needs the lab or a VM: cargo xtask test"]
+fn connection_tracking_and_upcalls() -> Result<()> {
+    assert_group("tracking")
+}
+
+#[test]
+#[ignore = "needs the lab or a VM: cargo xtask test"]
+fn a_delay_is_in_its_segment_and_nowhere_else() -> Result<()> {
+    let lab = Lab::from_env()?;
+    let delays = delay_all(&lab, &mut |_| ())?;
+    // Delays are set where guests are namespaces.
+    ensure!(!delays.is_empty() || lab.datapath != "system", "nothing was delayed");
+    ensure!(delays.iter().all(|delay| delay.correct), "\n{}", delay_table(&delays).join("\n"));
+    Ok(())
 }

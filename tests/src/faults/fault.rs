@@ -6,9 +6,14 @@ use super::{Direction, Expected, Scene};
 use crate::lab::Trap;
 
 /// A time-out that no packet on its way exceeds, the emulated machine's hiccups included.
-pub(super) const SHORT: &str = "500ms";
+const SHORT: &str = "500ms";
 /// One for packets that are held up.
-pub(super) const LONG: &str = "4s";
+const LONG: &str = "4s";
+
+/// Injects a fault; dropping the traps, the last one first, takes it away.
+pub type Inject = fn(&Scene<'_>) -> Result<Vec<Trap>>;
+/// Sends into a fault; says how many packets it took.
+pub type Traffic = fn(&Scene<'_>) -> Result<Toll>;
 
 /// A fault, the traffic that runs into it, and what must be reported.
 #[derive(Debug)]
@@ -25,12 +30,68 @@ pub struct Fault {
     pub filter: &'static str,
     /// When a packet is lost, as `--timeout` takes it.
     pub timeout: &'static str,
-    /// Injects it; dropping the traps, the last one first, takes it away.
-    pub inject: fn(&Scene<'_>) -> Result<Vec<Trap>>,
-    /// Sends into it; says how many packets it took.
-    pub traffic: fn(&Scene<'_>) -> Result<Toll>,
+    /// Why the report must say that the path ends before the wire; `None`: it must not.
+    pub partly: Option<&'static str>,
+    /// Injects it.
+    pub inject: Inject,
+    /// Sends into it.
+    pub traffic: Traffic,
     /// What must be reported, by direction.
     pub expected: &'static [Expected],
+}
+
+impl Fault {
+    /// A fault of the usual kind: injected in a test VM, into a trace of UDP that runs, sparing the same guest's other
+    /// packets.
+    pub(super) const fn new(
+        name: &'static str,
+        inject: Inject,
+        traffic: Traffic,
+        expected: &'static [Expected],
+    ) -> Self {
+        Self {
+            name,
+            place: Place::KernelDatapath,
+            moment: Moment::WhileTracing,
+            innocent: Innocent::SameGuest,
+            filter: "udp",
+            timeout: SHORT,
+            partly: None,
+            inject,
+            traffic,
+            expected,
+        }
+    }
+
+    /// The same, wherever the lab is.
+    pub(super) const fn anywhere(self) -> Self {
+        Self { place: Place::Anywhere, ..self }
+    }
+
+    /// The same, there before the trace.
+    pub(super) const fn before_trace(self) -> Self {
+        Self { moment: Moment::BeforeTrace, ..self }
+    }
+
+    /// The same, sparing these.
+    pub(super) const fn sparing(self, innocent: Innocent) -> Self {
+        Self { innocent, ..self }
+    }
+
+    /// The same, in a trace with this filter.
+    pub(super) const fn filtered(self, filter: &'static str) -> Self {
+        Self { filter, ..self }
+    }
+
+    /// The same, where the path ends before the wire, for a reason with these words.
+    pub(super) const fn partly(self, why: &'static str) -> Self {
+        Self { partly: Some(why), ..self }
+    }
+
+    /// The same, in a trace that waits long for packets that are held up.
+    pub(super) const fn patient(self) -> Self {
+        Self { timeout: LONG, ..self }
+    }
 }
 
 /// Where a fault can run.

@@ -1,61 +1,33 @@
 //! Firewalls on `qbr`: security groups and bridge rules.
 
-use super::fault::SHORT;
-use super::{Cause, Expected, Fault, Innocent, Moment, Place, Scene, Why};
+use super::scene::both_ways;
+use super::{Cause, Expected, Fault, Scene, Why};
 use crate::lab::Trap;
 use anyhow::Result;
 
-const NETFILTER: Cause = Cause(&[((6, 1), Why::Core("NETFILTER_DROP"))]);
+const NETFILTER: Cause = Cause::new(&[((6, 1), Why::Core("NETFILTER_DROP"))]);
 /// On its way out a packet dies between tap and qvb, on its way in between qvb and tap.
 const AT_QBR: &[Expected] = &[Expected::egress("tap", NETFILTER), Expected::ingress("qvb", NETFILTER)];
 
 pub(super) const FAULTS: &[Fault] = &[
-    Fault {
-        name: "security group drop",
-        place: Place::Anywhere,
-        moment: Moment::WhileTracing,
-        innocent: Innocent::SameGuest,
-        filter: "udp",
-        timeout: SHORT,
-        inject: |scene| security_group(scene, "DROP"),
-        traffic: |scene| scene.both_ways(),
-        expected: AT_QBR,
-    },
-    Fault {
-        name: "security group reject",
-        place: Place::Anywhere,
-        moment: Moment::WhileTracing,
-        innocent: Innocent::SameGuest,
-        filter: "udp",
-        timeout: SHORT,
-        inject: |scene| security_group(scene, "REJECT"),
-        traffic: |scene| scene.both_ways(),
-        expected: AT_QBR,
-    },
-    Fault {
-        name: "ebtables drop",
-        place: Place::Anywhere,
-        moment: Moment::WhileTracing,
-        innocent: Innocent::SameGuest,
-        filter: "udp",
-        timeout: SHORT,
-        inject: |scene| {
+    Fault::new("security group drop", |scene| security_group(scene, "DROP"), both_ways, AT_QBR).anywhere(),
+    Fault::new("security group reject", |scene| security_group(scene, "REJECT"), both_ways, AT_QBR)
+        .anywhere(),
+    Fault::new(
+        "ebtables drop",
+        |scene| {
             let rule = |action: &str| {
                 format!("ebtables-nft {action} FORWARD -p IPv4 --ip-proto udp --ip-dport $port -j DROP")
             };
             Ok(vec![scene.trap(&rule("-A"), &rule("-D"))?])
         },
-        traffic: |scene| scene.both_ways(),
-        expected: AT_QBR,
-    },
-    Fault {
-        name: "nft bridge drop",
-        place: Place::KernelDatapath,
-        moment: Moment::WhileTracing,
-        innocent: Innocent::SameGuest,
-        filter: "udp",
-        timeout: SHORT,
-        inject: |scene| {
+        both_ways,
+        AT_QBR,
+    )
+    .anywhere(),
+    Fault::new(
+        "nft bridge drop",
+        |scene| {
             Ok(vec![scene.trap(
                 "nft add table bridge fault
                  nft add chain bridge fault forward '{ type filter hook forward priority filter; }'
@@ -63,9 +35,9 @@ pub(super) const FAULTS: &[Fault] = &[
                 "nft delete table bridge fault",
             )?])
         },
-        traffic: |scene| scene.both_ways(),
-        expected: AT_QBR,
-    },
+        both_ways,
+        AT_QBR,
+    ),
 ];
 
 /// Takes the chains of a security group away.

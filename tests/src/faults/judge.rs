@@ -2,11 +2,12 @@
 
 use serde_json::Value;
 
-use super::{Case, Direction, Outcome, Why, fault::Ran};
+use super::{Case, Direction, Outcome, Platform, Why, fault::Ran};
 
 /// Which of the ledger's entries must be nought, whatever the fault.
-const NEVER: [&str; 8] =
-    ["joined_midway", "in_flight", "evicted", "ambiguous", "untracked", "unparsed", "merged", "split"];
+const NEVER: [&str; 6] = ["in_flight", "evicted", "ambiguous", "untracked", "merged", "split"];
+/// How packets count that were others before.
+const CHANGED: [&str; 2] = ["joined_midway", "unparsed"];
 
 /// Fills in what the report says about a direction, and whether that is true.
 pub(super) fn judge(
@@ -16,9 +17,10 @@ pub(super) fn judge(
     outcome: Outcome,
     ran: Ran,
     innocent: u64,
-    kernel: (u32, u32),
+    platform: Platform,
 ) {
     let none = Value::Null;
+    let (outcome, ran) = outcome.on(platform, ran);
     let found = report.pointer(&format!("/directions/{}", direction.name())).unwrap_or(&none);
     let drops: &[Value] = found.get("drops").and_then(Value::as_array).map_or(&[], Vec::as_slice);
     let text = |value: &Value, key: &str| value.get(key).and_then(Value::as_str).map(str::to_owned);
@@ -41,7 +43,7 @@ pub(super) fn judge(
     };
     match outcome {
         Outcome::Dies { after, cause } => {
-            let expected = match cause.on(kernel) {
+            let expected = match cause.on(platform) {
                 Why::Lost => None,
                 Why::Core(name) => Some(name.to_owned()),
                 Why::Ovs(name) => Some(format!("openvswitch: {name}")),
@@ -56,13 +58,31 @@ pub(super) fn judge(
                 format!("{} instead of {words}", listed(drops)),
             );
         }
-        Outcome::Survives => check(drops.is_empty(), format!("{} instead of nothing", listed(drops))),
+        Outcome::Ends { .. } | Outcome::Survives => {
+            check(drops.is_empty(), format!("{} instead of nothing", listed(drops)));
+        }
+        Outcome::Changes { after, refused_after } => {
+            let is_right = |drop: &Value| {
+                let (hook, reason) = (text(drop, "after"), text(drop, "reason"));
+                (hook.as_deref() == Some(after) && reason.is_none())
+                    || (hook.as_deref() == refused_after && reason.as_deref() == Some("NOT_SPECIFIED"))
+            };
+            let counted: u64 = drops.iter().map(|drop| number(drop, "count")).sum();
+            check(
+                drops.iter().all(is_right) && counted == ran.taken,
+                format!("{} instead of {} after {after}, lost", listed(drops), ran.taken),
+            );
+        }
     }
-    let entered = innocent + ran.entered;
+    let (entered, joined) = (innocent + ran.entered, number(ledger, "joined_midway"));
+    let others = if matches!(outcome, Outcome::Changes { .. }) { ran.taken } else { 0 };
+    let completed = entered - ran.taken + joined.min(others);
     check(
-        number(ledger, "entered") == entered && number(ledger, "completed") == entered - ran.taken,
-        format!("not {entered} entered, {} completed: {ledger}", entered - ran.taken),
+        number(ledger, "entered") == entered && number(ledger, "completed") == completed,
+        format!("not {entered} entered, {completed} completed: {ledger}"),
     );
+    let changed = CHANGED.iter().map(|name| number(ledger, name)).fold(0, u64::saturating_add);
+    check(changed <= others, format!("more than {others} joined or without identity: {ledger}"));
     check(ledger.get("balanced") == Some(&Value::Bool(true)), format!("not balanced: {ledger}"));
     for name in NEVER {
         check(number(ledger, name) == 0, format!("{name}: {ledger}"));
@@ -83,11 +103,11 @@ fn listed(drops: &[Value]) -> String {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::super::{Case, Cause, Direction, Outcome, Why, fault::Ran};
+    use super::super::{Case, Cause, Direction, Outcome, Platform, Why, fault::Ran};
     use super::judge;
 
     const DIES: Outcome =
-        Outcome::Dies { after: "tap", cause: Cause(&[((6, 1), Why::Core("NETFILTER_DROP"))]) };
+        Outcome::Dies { after: "tap", cause: Cause::new(&[((6, 1), Why::Core("NETFILTER_DROP"))]) };
 
     fn report(drops: &Value, completed: u64, ambiguous: u64) -> Value {
         json!({"directions": {"egress": {"drops": drops, "ledger": {
@@ -96,10 +116,12 @@ mod tests {
         }}}})
     }
 
+    const PLATFORM: Platform = Platform { kernel: (6, 1), has_kernel_datapath: true };
+
     fn judged(report: &Value, outcome: Outcome, taken: u64) -> Case {
         let mut case = Case::new("x", "6.1.0", "egress");
         let ran = Ran { entered: 10, taken };
-        judge(&mut case, report, Direction::Egress, outcome, ran, 20, (6, 1));
+        judge(&mut case, report, Direction::Egress, outcome, ran, 20, PLATFORM);
         case
     }
 
@@ -113,6 +135,49 @@ mod tests {
         assert!(case.correct, "{case:?}");
         assert_eq!((case.counted, case.blamed_after.as_deref()), (10, Some("tap")));
         assert!(judged(&report(&json!([]), 30, 0), Outcome::Survives, 0).correct);
+    }
+
+    #[test]
+    fn where_the_path_ends_packets_die_if_the_kernel_says_so() {
+        const ENDS: Outcome = Outcome::Ends {
+            after: "qvo",
+            cause: Cause::by_switch(&[((6, 1), Why::Lost), ((6, 6), Why::Core("DEV_READY"))]),
+        };
+        let judged = |report: &Value, kernel| {
+            let mut case = Case::new("x", "6.1.0", "egress");
+            let (platform, ran) = (Platform { kernel, ..PLATFORM }, Ran { entered: 10, taken: 10 });
+            judge(&mut case, report, Direction::Egress, ENDS, ran, 20, platform);
+            case.correct
+        };
+        let (dead, alive) =
+            (report(&json!([drop("qvo", "DEV_READY", 10)]), 20, 0), report(&json!([]), 30, 0));
+        assert!(judged(&dead, (6, 12)) && !judged(&alive, (6, 12)));
+        assert!(judged(&alive, (6, 1)) && !judged(&dead, (6, 1)));
+    }
+
+    #[test]
+    fn what_became_another_packet_is_lost_and_joined_midway() {
+        const CHANGES: Outcome = Outcome::Changes { after: "qvb", refused_after: None };
+        let report = |lost: u64, joined: u64| {
+            let drops = if lost == 0 { json!([]) } else { json!([drop("qvb", "", lost)]) };
+            let mut report = report(&drops, 30 - lost + joined, 0);
+            if let Some(reason) = report.pointer_mut("/directions/egress/drops/0/reason") {
+                *reason = Value::Null;
+            }
+            report["directions"]["egress"]["ledger"]["joined_midway"] = joined.into();
+            report
+        };
+        for (lost, joined, changed, is_right) in [
+            (0, 0, 0, true),
+            (2, 2, 2, true),
+            (2, 1, 2, true),
+            (2, 2, 0, false),
+            (1, 0, 2, false),
+            (2, 3, 2, false),
+        ] {
+            let case = judged(&report(lost, joined), CHANGES, changed);
+            assert_eq!(case.correct, is_right, "{lost} lost, {joined} joined, {changed} changed: {case:?}");
+        }
     }
 
     #[test]

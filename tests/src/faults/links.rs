@@ -2,69 +2,63 @@
 
 use anyhow::Result;
 
-use super::fault::SHORT;
-use super::{Cause, Direction, Expected, Fault, Innocent, Moment, Place, Scene, Toll, Why, scene};
+use super::scene::{self, both_ways};
+use super::{Cause, Direction, Expected, Fault, Innocent, Scene, Toll, Why};
 use crate::lab::Trap;
 
 /// The bridge finds no port for it, or not one that forwards.
-const NO_PORT: Cause = Cause(&[((6, 1), Why::Core("NOT_SPECIFIED"))]);
+const NO_PORT: Cause = Cause::new(&[((6, 1), Why::Core("NOT_SPECIFIED"))]);
 /// Open vSwitch's port is down.
-const PORT_DOWN: Cause = Cause(&[((6, 1), Why::Core("NOT_SPECIFIED")), ((6, 6), Why::Core("DEV_READY"))]);
+const PORT_DOWN: Cause =
+    Cause::by_switch(&[((6, 1), Why::Core("NOT_SPECIFIED")), ((6, 6), Why::Core("DEV_READY"))]);
 /// Open vSwitch's port has a smaller MTU: `ovs_vport_send` gives no reason.
-const PORT_TOO_SMALL: Cause = Cause(&[((6, 1), Why::Core("NOT_SPECIFIED"))]);
+const PORT_TOO_SMALL: Cause = Cause::by_switch(&[((6, 1), Why::Core("NOT_SPECIFIED"))]);
 /// The other end of the veth pair has a smaller MTU.
-const PEER_TOO_SMALL: Cause = Cause(&[((6, 1), Why::Core("NOT_SPECIFIED"))]);
+const PEER_TOO_SMALL: Cause = Cause::new(&[((6, 1), Why::Core("NOT_SPECIFIED"))]);
+
+const AT_QBR_PORT: &[Expected] = &[Expected::egress("tap", NO_PORT), Expected::ingress("qvb", NO_PORT)];
 
 /// Payload for which an MTU of 1,400 is too small and one of 1,500 is not.
 const LARGE_BYTES: usize = 1_430;
 
 pub(super) const FAULTS: &[Fault] = &[
-    Fault {
-        name: "qvo link down",
-        place: Place::KernelDatapath,
-        moment: Moment::WhileTracing,
-        innocent: Innocent::OtherGuest,
-        filter: "udp",
-        timeout: SHORT,
-        inject: |scene| link_down(scene, "qvo", "qvb"),
-        traffic: |scene| scene.both_ways(),
-        expected: &[Expected::egress("tap", NO_PORT), Expected::ingress("nic", PORT_DOWN)],
-    },
-    Fault {
-        name: "qbr port down",
-        place: Place::KernelDatapath,
-        moment: Moment::WhileTracing,
-        innocent: Innocent::OtherGuest,
-        filter: "udp",
-        timeout: SHORT,
-        inject: |scene| link_down(scene, "qvb", "qvo"),
-        traffic: |scene| scene.both_ways(),
-        expected: &[Expected::egress("tap", NO_PORT), Expected::ingress("nic", PORT_DOWN)],
-    },
-    Fault {
-        name: "qbr port blocked",
-        place: Place::KernelDatapath,
-        moment: Moment::WhileTracing,
-        innocent: Innocent::OtherGuest,
-        filter: "udp",
-        timeout: SHORT,
-        inject: |scene| {
-            // Of all states but forwarding the bridge lets only `disabled` stand while it speaks no STP.
-            const DISABLED: &str = "bridge link set dev $qvb state 0";
-            const FORWARDING: &str = "bridge link set dev $qvb state 3";
-            Ok(vec![scene.trap(DISABLED, FORWARDING)?])
+    Fault::new(
+        "qvo link down",
+        |scene| link_down(scene, "qvo", "qvb"),
+        both_ways,
+        &[Expected::egress("tap", NO_PORT), Expected::ingress("nic", PORT_DOWN)],
+    )
+    .sparing(Innocent::OtherGuest),
+    Fault::new(
+        "qbr port down",
+        |scene| link_down(scene, "qvb", "qvo"),
+        both_ways,
+        &[Expected::egress("tap", NO_PORT), Expected::ingress("nic", PORT_DOWN)],
+    )
+    .sparing(Innocent::OtherGuest),
+    Fault::new("qbr port disabled", |scene| port_state(scene, "disabled"), both_ways, AT_QBR_PORT)
+        .sparing(Innocent::OtherGuest),
+    Fault::new(
+        "qbr port blocked",
+        // A bridge that speaks no spanning tree makes each port forward at once. It leaves the states alone where a program in
+        // user space speaks it, which the kernel asks for by this name (br_stp_start).
+        |scene| {
+            let helper = scene.trap(
+                "printf '#!/bin/sh\\n' > /sbin/bridge-stp; chmod +x /sbin/bridge-stp
+                 ip link set $qbr type bridge stp_state 1",
+                "ip link set $qbr type bridge stp_state 0; rm /sbin/bridge-stp",
+            )?;
+            let mut traps = vec![helper];
+            traps.extend(port_state(scene, "blocking")?);
+            Ok(traps)
         },
-        traffic: |scene| scene.both_ways(),
-        expected: &[Expected::egress("tap", NO_PORT), Expected::ingress("qvb", NO_PORT)],
-    },
-    Fault {
-        name: "provider NIC down",
-        place: Place::KernelDatapath,
-        moment: Moment::WhileTracing,
-        innocent: Innocent::Nobody,
-        filter: "udp",
-        timeout: SHORT,
-        inject: |scene| {
+        both_ways,
+        AT_QBR_PORT,
+    )
+    .sparing(Innocent::OtherGuest),
+    Fault::new(
+        "provider NIC down",
+        |scene| {
             Ok(vec![scene.trap(
                 "ip link set $nic down
                  ovs-vsctl wait-until interface $nic admin_state=down
@@ -74,35 +68,37 @@ pub(super) const FAULTS: &[Fault] = &[
                  ovs-appctl revalidator/wait",
             )?])
         },
-        traffic: out_of_the_guest,
-        expected: &[Expected::egress("qvo", PORT_DOWN), Expected::silent(Direction::Ingress)],
-    },
-    Fault {
-        name: "MTU exceeded at qvo",
-        place: Place::KernelDatapath,
-        moment: Moment::WhileTracing,
-        innocent: Innocent::SameGuest,
-        filter: "udp",
-        timeout: SHORT,
-        inject: |scene| smaller(scene, "qvo"),
-        traffic: |scene| scene.both_ways_of(LARGE_BYTES),
-        expected: &[Expected::egress("qvb", PEER_TOO_SMALL), Expected::ingress("nic", PORT_TOO_SMALL)],
-    },
-    Fault {
-        name: "MTU exceeded at the NIC",
-        place: Place::KernelDatapath,
-        moment: Moment::WhileTracing,
-        innocent: Innocent::SameGuest,
-        filter: "udp",
-        timeout: SHORT,
-        inject: |scene| smaller(scene, "nic"),
-        traffic: |scene| {
+        out_of_the_guest,
+        &[Expected::egress("qvo", PORT_DOWN), Expected::silent(Direction::Ingress)],
+    )
+    .anywhere()
+    .sparing(Innocent::Nobody),
+    Fault::new(
+        "MTU exceeded at qvo",
+        |scene| smaller(scene, "qvo"),
+        |scene| scene.both_ways_of(LARGE_BYTES),
+        &[Expected::egress("qvb", PEER_TOO_SMALL), Expected::ingress("nic", PORT_TOO_SMALL)],
+    )
+    .anywhere(),
+    Fault::new(
+        "MTU exceeded at the NIC",
+        |scene| smaller(scene, "nic"),
+        |scene| {
             scene.send_out(scene::DOOMED, LARGE_BYTES, scene::PACE)?;
             Ok(Toll::of(Direction::Egress, scene::DOOMED, scene::DOOMED))
         },
-        expected: &[Expected::egress("qvo", PORT_TOO_SMALL), Expected::silent(Direction::Ingress)],
-    },
+        &[Expected::egress("qvo", PORT_TOO_SMALL), Expected::silent(Direction::Ingress)],
+    )
+    .anywhere(),
 ];
+
+/// The bridge's port for qvb in this state of spanning tree.
+fn port_state(scene: &Scene<'_>, state: &str) -> Result<Vec<Trap>> {
+    let set = |state: &str| {
+        format!("bridge link set dev $qvb state {state}; bridge link show dev $qvb | grep -q {state}")
+    };
+    Ok(vec![scene.trap(&set(state), &set("forwarding"))?])
+}
 
 /// One end of the veth pair is down; Open vSwitch and the bridge have noticed.
 fn link_down(scene: &Scene<'_>, end: &str, peer: &str) -> Result<Vec<Trap>> {

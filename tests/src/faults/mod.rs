@@ -21,10 +21,11 @@ mod spoofing;
 mod survivors;
 mod switch;
 mod tracking;
+mod witness;
 
 pub use case::{Case, table};
-pub use expectation::{Cause, Direction, Expected, Outcome, Why};
-pub use fault::{Fault, Innocent, Moment, Place, Toll};
+pub use expectation::{Cause, Direction, Expected, Outcome, Platform, Why};
+pub use fault::{Fault, Inject, Innocent, Moment, Place, Toll, Traffic};
 pub use latency::{Delayed, delay_all, delay_table};
 pub use raw::{Ends, send_with_bad_checksum};
 pub use runner::{run, run_all};

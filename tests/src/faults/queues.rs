@@ -4,66 +4,57 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
-use super::fault::SHORT;
-use super::scene::{DOOMED, DOOMED_PORT, PACE, PAYLOAD_BYTES};
-use super::{Cause, Direction, Expected, Fault, Innocent, Moment, Place, Scene, Toll, Why};
+use super::scene::{DOOMED, DOOMED_PORT, PACE, PAYLOAD_BYTES, wait_until};
+use super::{Cause, Direction, Expected, Fault, Innocent, Scene, Toll, Why};
 use crate::lab::{InterfaceCounts, Trap};
 
 /// The kernel names the queueing discipline; which part of it refused the packet, newer ones say, too.
-const QDISC: Cause = Cause(&[((6, 1), Why::Core("QDISC_DROP")), ((6, 14), Why::Core("QDISC_OVERLIMIT"))]);
-const RING: Cause = Cause(&[((6, 1), Why::Core("FULL_RING"))]);
-const METER: Cause = Cause(&[((6, 1), Why::Lost), ((6, 6), Why::Ovs("METER"))]);
+const QDISC: Cause =
+    Cause::new(&[((6, 1), Why::Core("QDISC_DROP")), ((6, 14), Why::Core("QDISC_OVERLIMIT"))]);
+const RING: Cause = Cause::new(&[((6, 1), Why::Core("FULL_RING"))]);
+const METER: Cause = Cause::by_switch(&[((6, 1), Why::Lost), ((6, 6), Why::Ovs("METER"))]);
 
 pub(super) const FAULTS: &[Fault] = &[
-    Fault {
-        name: "NIC qdisc overflow (tbf)",
-        place: Place::KernelDatapath,
-        moment: Moment::WhileTracing,
-        innocent: Innocent::SameGuest,
-        filter: "udp",
-        timeout: SHORT,
-        inject: |scene| {
+    Fault::new(
+        "NIC qdisc overflow (tbf)",
+        |scene| {
             Ok(vec![scene.trap(
                 "tc qdisc add dev $nic root tbf rate 400kbit burst 1600 limit 3000",
                 "tc qdisc del dev $nic root",
             )?])
         },
-        traffic: overflow_qdisc,
-        expected: &[Expected::egress("nic", QDISC), Expected::silent(Direction::Ingress)],
-    },
-    Fault {
-        name: "tap queue full, the guest stopped reading",
-        place: Place::Anywhere,
-        moment: Moment::WhileTracing,
-        innocent: Innocent::OtherGuest,
-        filter: "udp",
-        timeout: SHORT,
-        inject: |scene| {
+        overflow_qdisc,
+        &[Expected::egress("nic", QDISC), Expected::silent(Direction::Ingress)],
+    ),
+    Fault::new(
+        "tap queue full, the guest stopped reading",
+        |scene| {
             let shorter = scene.trap("ip link set $tap txqueuelen 50", "ip link set $tap txqueuelen 1000")?;
             Ok(vec![shorter, freeze(scene)?])
         },
-        traffic: |scene| {
-            let before = InterfaceCounts::of(&scene.guest.tap)?;
+        |scene| {
+            const DROPPED: &str = "cat /sys/class/net/$tap/statistics/tx_dropped";
+            let (qvb, before) = (&scene.guest.qvb, scene.number(DROPPED)?);
+            let at_qvb = InterfaceCounts::of(qvb)?;
             scene.send_in(DOOMED, PAYLOAD_BYTES, PACE)?;
-            let dropped = InterfaceCounts::of(&scene.guest.tap)?.since(&before).tx_dropped;
-            Ok(Toll::of(Direction::Ingress, DOOMED, dropped))
+            wait_until("all have passed qvb", || {
+                Ok(InterfaceCounts::of(qvb)?.since(&at_qvb).rx_packets >= DOOMED)
+            })?;
+            Ok(Toll::of(Direction::Ingress, DOOMED, scene.settled(DROPPED)? - before))
         },
-        expected: &[Expected::ingress("tap", RING), Expected::silent(Direction::Egress)],
-    },
-    Fault {
-        name: "OVS meter",
-        place: Place::KernelDatapath,
-        moment: Moment::BeforeTrace,
-        innocent: Innocent::SameGuest,
-        filter: "udp",
-        timeout: SHORT,
-        inject: |scene| {
+        &[Expected::ingress("tap", RING), Expected::silent(Direction::Egress)],
+    )
+    .anywhere()
+    .sparing(Innocent::OtherGuest),
+    Fault::new(
+        "OVS meter",
+        |scene| {
             Ok(vec![
                 meter(scene, 1, "in_port=$qvo", "resubmit(,60)")?,
                 meter(scene, 2, "in_port=int-br-ex,vlan_tci=0x0000/0x1fff", "mod_vlan_vid:1,resubmit(,60)")?,
             ])
         },
-        traffic: |scene| {
+        |scene| {
             let before = (over_limit(scene, 1)?, over_limit(scene, 2)?);
             let sink = scene.lab.wire_udp_sink(DOOMED_PORT)?;
             scene.send_out(DOOMED, PAYLOAD_BYTES, PACE)?;
@@ -72,8 +63,10 @@ pub(super) const FAULTS: &[Fault] = &[
             let (out, into) = (over_limit(scene, 1)? - before.0, over_limit(scene, 2)? - before.1);
             Ok(Toll::of(Direction::Egress, DOOMED, out).and(Direction::Ingress, DOOMED, into))
         },
-        expected: &[Expected::egress("qvo", METER), Expected::ingress("nic", METER)],
-    },
+        &[Expected::egress("qvo", METER), Expected::ingress("nic", METER)],
+    )
+    .anywhere()
+    .before_trace(),
 ];
 
 /// More than the NIC's queueing discipline holds; returns when it has sent the rest.

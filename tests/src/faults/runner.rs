@@ -1,6 +1,9 @@
 //! Fault, tracer and traffic together.
 
-use anyhow::{Context as _, Result};
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use anyhow::{Context as _, Result, anyhow};
 use serde_json::Value;
 
 use super::judge::judge;
@@ -47,19 +50,26 @@ pub fn run(scene: &Scene<'_>, fault: &Fault) -> Vec<Case> {
         .iter()
         .map(|expected| Case::new(fault.name, &release, expected.direction.name()))
         .collect();
-    if fault.place == Place::KernelDatapath && !scene.has_kernel_datapath() {
+    if fault.place == Place::KernelDatapath && !scene.platform.has_kernel_datapath {
         for case in &mut cases {
             case.skipped = Some("needs the kernel's OVS datapath".to_owned());
         }
         return cases;
     }
-    match trace(scene, fault) {
+    match guarded(|| trace(scene, fault)) {
         Ok((report, toll)) => {
             // They are UDP; where the trace looks at something else, it does not see them.
             let innocent = if fault.filter.starts_with("udp") { INNOCENT * turns(fault) } else { 0 };
             for (case, expected) in cases.iter_mut().zip(fault.expected) {
                 let ran = toll.get(expected.direction);
-                judge(case, &report, expected.direction, expected.outcome, ran, innocent, scene.kernel);
+                judge(case, &report, expected.direction, expected.outcome, ran, innocent, scene.platform);
+                let why = report.pointer("/path/partly_traced").and_then(Value::as_str);
+                let is_right = why.map(|why| fault.partly.is_some_and(|words| why.contains(words)));
+                if is_right.unwrap_or(fault.partly.is_none()) {
+                    continue;
+                }
+                case.correct = false;
+                case.wrong.get_or_insert_with(|| format!("the path ends early, it says: {why:?}"));
             }
         }
         Err(error) => {
@@ -69,6 +79,17 @@ pub fn run(scene: &Scene<'_>, fault: &Fault) -> Vec<Case> {
         }
     }
     cases
+}
+
+/// What `work` gives. That it panics, as a trap does that cannot be taken away, is an error like others: what comes after it
+/// must not be lost.
+pub(super) fn guarded<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
+    let words = |panic: &Box<dyn Any + Send>| {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no words").to_owned()
+    };
+    catch_unwind(AssertUnwindSafe(work))
+        .unwrap_or_else(|panic| Err(anyhow!("it panicked: {}", words(&panic))))
 }
 
 /// How often innocent packets of the traced guest are sent.
@@ -102,12 +123,23 @@ fn trace(scene: &Scene<'_>, fault: &Fault) -> Result<(Value, Toll)> {
     };
     spared.context("beside the fault")?;
     let ended = tracer.finish();
-    drop(traps);
+    traps.take_away().context("take it away")?;
     Ok((ended?, toll))
 }
 
 /// Traps that are taken away in the opposite order.
-struct Traps(Vec<Trap>);
+pub(super) struct Traps(pub(super) Vec<Trap>);
+
+impl Traps {
+    /// Takes all of them away, also after one that cannot be; the first error.
+    pub(super) fn take_away(&mut self) -> Result<()> {
+        let mut removed = Ok(());
+        while let Some(trap) = self.0.pop() {
+            removed = removed.and(trap.take_away());
+        }
+        removed
+    }
+}
 
 impl Drop for Traps {
     fn drop(&mut self) {
@@ -118,22 +150,25 @@ impl Drop for Traps {
 /// What all faults want: neighbours that need no ARP, datapath flows that stay, and a bridge that asks iptables.
 pub(super) fn prepare(scene: &Scene<'_>) -> Result<Vec<Trap>> {
     let mut traps = Vec::new();
-    if !scene.has_kernel_datapath() {
-        return Ok(traps);
-    }
-    scene.shell("modprobe br_netfilter; sysctl -qw net.bridge.bridge-nf-call-iptables=1")?;
-    traps.push(scene.trap(
-        "ovs-vsctl set Open_vSwitch . other_config:max-idle=600000",
-        "ovs-vsctl remove Open_vSwitch . other_config max-idle",
-    )?);
+    let wire = &scene.lab.wire;
     for guest in [scene.guest, scene.other] {
-        let netns = guest.netns.as_deref().context("the guest is no namespace")?;
-        let (wire, ipv4) = (&scene.lab.wire, guest.ipv4);
+        let (ipv4, mac) = (guest.ipv4, &guest.mac);
+        let (netns, interface) = (&wire.netns, &wire.interface);
         scene.shell(&format!(
-            "ip -n {netns} neigh replace {} lladdr {} dev eth0 nud permanent
-             ip -n {} neigh replace {ipv4} lladdr {} dev {} nud permanent",
-            wire.ipv4, wire.mac, wire.netns, guest.mac, wire.interface
+            "ip -n {netns} neigh replace {ipv4} lladdr {mac} dev {interface} nud permanent"
         ))?;
+        if let Some(netns) = guest.netns.as_deref() {
+            let (ipv4, mac) = (wire.ipv4, &wire.mac);
+            scene
+                .shell(&format!("ip -n {netns} neigh replace {ipv4} lladdr {mac} dev eth0 nud permanent"))?;
+        }
+    }
+    if scene.platform.has_kernel_datapath {
+        scene.shell("modprobe br_netfilter; sysctl -qw net.bridge.bridge-nf-call-iptables=1")?;
+        traps.push(scene.trap(
+            "ovs-vsctl set Open_vSwitch . other_config:max-idle=600000",
+            "ovs-vsctl remove Open_vSwitch . other_config max-idle",
+        )?);
     }
     Ok(traps)
 }

@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 
-use super::Toll;
+use super::raw::Ends;
+use super::{Direction, Platform, Toll};
 use crate::exec::run;
-use crate::lab::{Guest, Lab, Pace, Trap};
+use crate::lab::{Guest, InterfaceCounts, Lab, Pace, Trap};
 use crate::payload;
 
 /// Port of packets that are to die.
@@ -22,6 +23,9 @@ pub(super) const PAYLOAD_BYTES: usize = 64;
 pub(super) const PACE: Duration = Duration::from_micros(200);
 /// Innocent packets go in so many turns with the doomed ones.
 const TURNS: u64 = 4;
+/// How long packets may take to where they are waited for, and how often that is looked at.
+const WAIT_LIMIT: Duration = Duration::from_secs(10);
+const LOOK_EVERY: Duration = Duration::from_millis(5);
 /// How long the datapath may take to learn its flows.
 const LEARNING_LIMIT: Duration = Duration::from_secs(20);
 
@@ -34,20 +38,15 @@ pub struct Scene<'a> {
     pub guest: &'a Guest,
     /// Another one on the same network.
     pub other: &'a Guest,
-    /// Version of the running kernel.
-    pub kernel: (u32, u32),
+    /// Who forwards.
+    pub platform: Platform,
 }
 
 impl<'a> Scene<'a> {
     pub(super) fn new(lab: &'a Lab) -> Result<Self> {
         let [guest, other, ..] = lab.guests.as_slice() else { anyhow::bail!("the lab has no two guests") };
-        Ok(Self { lab, guest, other, kernel: kernel_version()? })
-    }
-
-    /// Whether Open vSwitch forwards in the kernel.
-    #[must_use]
-    pub fn has_kernel_datapath(&self) -> bool {
-        self.lab.datapath == "system"
+        let has_kernel_datapath = lab.datapath == "system";
+        Ok(Self { lab, guest, other, platform: Platform { kernel: kernel_version()?, has_kernel_datapath } })
     }
 
     /// A fault set and taken away by shell commands, in which `$tap`, `$qbr`, `$qvb`, `$qvo`, `$nic` are the guest's
@@ -81,6 +80,26 @@ impl<'a> Scene<'a> {
         }
     }
 
+    /// Ends of doomed datagrams of a direction.
+    pub(super) fn ends(&self, direction: Direction) -> Ends {
+        let (guest, wire) = (self.guest.ipv4, self.lab.wire.ipv4);
+        let (from, to) = match direction {
+            Direction::Egress => (guest, wire),
+            Direction::Ingress => (wire, guest),
+        };
+        Ends { from, from_port: DOOMED_PORT, to, port: DOOMED_PORT }
+    }
+
+    /// The guest's hardware address.
+    pub(super) fn guest_mac(&self) -> Result<[u8; 6]> {
+        let bytes: Result<Vec<u8>, _> =
+            self.guest.mac.split(':').map(|byte| u8::from_str_radix(byte, 16)).collect();
+        bytes
+            .ok()
+            .and_then(|bytes| bytes.try_into().ok())
+            .with_context(|| format!("not a MAC: {}", self.guest.mac))
+    }
+
     fn prelude(&self) -> String {
         let guest = self.guest;
         let id: String = guest.port_id.chars().take(10).collect();
@@ -102,11 +121,15 @@ impl<'a> Scene<'a> {
         )
     }
 
-    /// `count` packets of the guest to the doomed port of the wire.
+    /// `count` packets of the guest to the doomed port of the wire; returns when they have come out of its tap.
     pub(super) fn send_out(&self, count: u64, size_bytes: usize, pace: Duration) -> Result<()> {
+        let tap = self.guest.tap.as_str();
+        let before = InterfaceCounts::of(tap)?;
         let sent = self.guest.send_udp((self.lab.wire.ipv4.into(), DOOMED_PORT), count, size_bytes, pace)?;
         ensure!(sent.sent == count, "the guest sent {} of {count}", sent.sent);
-        Ok(())
+        wait_until("all packets of the guest have come out of its tap", || {
+            Ok(InterfaceCounts::of(tap)?.since(&before).rx_packets >= count)
+        })
     }
 
     /// `count` packets of the wire to the doomed port of the guest. What the guest answers does not stop the sender.
@@ -131,12 +154,7 @@ impl<'a> Scene<'a> {
         Ok(())
     }
 
-    /// Sends [`DOOMED`] packets each way, all of which die.
-    pub(super) fn both_ways(&self) -> Result<Toll> {
-        self.both_ways_of(PAYLOAD_BYTES)
-    }
-
-    /// As [`Scene::both_ways`], with so large a payload.
+    /// Sends [`DOOMED`] packets with so large a payload each way, all of which die.
     pub(super) fn both_ways_of(&self, size_bytes: usize) -> Result<Toll> {
         let sink = self.lab.wire_udp_sink(DOOMED_PORT)?;
         for _ in 0..TURNS {
@@ -166,6 +184,21 @@ impl<'a> Scene<'a> {
         self.shell("ovs-appctl revalidator/wait")?;
         self.number("ovs-appctl dpctl/show | sed -n 's/.*missed:\\([0-9]*\\).*/\\1/p'")
     }
+}
+
+/// Sends [`DOOMED`] packets each way, all of which die.
+pub(super) fn both_ways(scene: &Scene<'_>) -> Result<Toll> {
+    scene.both_ways_of(PAYLOAD_BYTES)
+}
+
+/// Looks until it is so.
+pub(super) fn wait_until(what: &str, is_so: impl Fn() -> Result<bool>) -> Result<()> {
+    let deadline = Instant::now() + WAIT_LIMIT;
+    while !is_so()? {
+        ensure!(Instant::now() < deadline, "it does not come about that {what}");
+        std::thread::sleep(LOOK_EVERY);
+    }
+    Ok(())
 }
 
 fn kernel_version() -> Result<(u32, u32)> {

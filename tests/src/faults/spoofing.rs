@@ -4,13 +4,12 @@ use std::net::{Ipv4Addr, UdpSocket};
 
 use anyhow::{Context as _, Result};
 
-use super::fault::SHORT;
 use super::scene::{DOOMED, DOOMED_PORT, PACE, PAYLOAD_BYTES};
-use super::{Cause, Direction, Expected, Fault, Innocent, Moment, Place, Scene, Toll, Why};
+use super::{Cause, Direction, Expected, Fault, Scene, Toll, Why};
 use crate::lab::Trap;
 use crate::payload;
 
-const NETFILTER: Cause = Cause(&[((6, 1), Why::Core("NETFILTER_DROP"))]);
+const NETFILTER: Cause = Cause::new(&[((6, 1), Why::Core("NETFILTER_DROP"))]);
 const AT_QBR: &[Expected] = &[Expected::egress("tap", NETFILTER), Expected::silent(Direction::Ingress)];
 
 /// An address that is not the guest's.
@@ -19,29 +18,19 @@ const FOREIGN: &str = "10.99.99.66";
 const ASKED: u8 = 20;
 
 pub(super) const FAULTS: &[Fault] = &[
-    Fault {
-        name: "anti-spoofing, wrong source MAC",
-        place: Place::KernelDatapath,
-        moment: Moment::WhileTracing,
-        innocent: Innocent::SameGuest,
-        filter: "udp",
-        timeout: SHORT,
-        inject: |scene| Ok(vec![source_rules(scene)?, wrong_mac(scene)?]),
-        traffic: |scene| {
+    Fault::new(
+        "anti-spoofing, wrong source MAC",
+        |scene| Ok(vec![source_rules(scene)?, wrong_mac(scene)?]),
+        |scene| {
             scene.send_out(DOOMED, PAYLOAD_BYTES, PACE)?;
             Ok(Toll::of(Direction::Egress, DOOMED, DOOMED))
         },
-        expected: AT_QBR,
-    },
-    Fault {
-        name: "anti-spoofing, wrong source IP",
-        place: Place::KernelDatapath,
-        moment: Moment::WhileTracing,
-        innocent: Innocent::SameGuest,
-        filter: "udp",
-        timeout: SHORT,
-        inject: |scene| Ok(vec![source_rules(scene)?, second_address(scene)?]),
-        traffic: |scene| {
+        AT_QBR,
+    ),
+    Fault::new(
+        "anti-spoofing, wrong source IP",
+        |scene| Ok(vec![source_rules(scene)?, second_address(scene)?]),
+        |scene| {
             let to = (scene.lab.wire.ipv4, DOOMED_PORT);
             scene.guest.in_netns(|| {
                 let socket = UdpSocket::bind((FOREIGN, 0)).context("bind")?;
@@ -53,18 +42,13 @@ pub(super) const FAULTS: &[Fault] = &[
             })?;
             Ok(Toll::of(Direction::Egress, DOOMED, DOOMED))
         },
-        expected: AT_QBR,
-    },
-    Fault {
-        name: "anti-spoofing, wrong ARP",
-        place: Place::KernelDatapath,
-        moment: Moment::WhileTracing,
-        innocent: Innocent::SameGuest,
-        filter: "arp",
-        timeout: SHORT,
-        inject: |scene| Ok(vec![arp_rules(scene)?, second_address(scene)?]),
+        AT_QBR,
+    ),
+    Fault::new(
+        "anti-spoofing, wrong ARP",
+        |scene| Ok(vec![arp_rules(scene)?, second_address(scene)?]),
         // A datagram for an unknown neighbour makes the guest ask for it, in the name of the datagram's source.
-        traffic: |scene| {
+        |scene| {
             scene.guest.in_netns(|| {
                 let socket = UdpSocket::bind((FOREIGN, 0)).context("bind")?;
                 (0..ASKED).try_for_each(|host| {
@@ -76,8 +60,9 @@ pub(super) const FAULTS: &[Fault] = &[
             })?;
             Ok(Toll::of(Direction::Egress, ASKED.into(), ASKED.into()))
         },
-        expected: AT_QBR,
-    },
+        AT_QBR,
+    )
+    .filtered("arp"),
 ];
 
 /// What Neutron lets a port send: its own addresses.

@@ -1,36 +1,34 @@
 //! Connection tracking, and Open vSwitch's way through user space.
 
 use std::net::UdpSocket;
-use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use rustix::thread::{CpuSet, sched_setaffinity};
 
-use super::fault::{LONG, SHORT};
-use super::raw::{Ends, send_with_bad_checksum};
+use super::raw::{Ends, send_as_new_flows, send_with_bad_checksum};
 use super::scene::{DOOMED, DOOMED_PORT, PAYLOAD_BYTES};
-use super::{Cause, Direction, Expected, Fault, Innocent, Moment, Place, Scene, Toll, Why};
+use super::{Cause, Direction, Expected, Fault, Scene, Toll, Why};
 use crate::lab::Trap;
 use crate::payload;
 
 /// The flow of what conntrack calls invalid has no action.
-const INVALID: Cause = Cause(&[((6, 1), Why::Lost), ((6, 6), Why::Ovs("LAST_ACTION"))]);
+const INVALID: Cause = Cause::by_switch(&[((6, 1), Why::Lost), ((6, 6), Why::Ovs("LAST_ACTION"))]);
 /// Conntrack refuses the packet in netfilter's name.
-const NETFILTER: Cause = Cause(&[((6, 1), Why::Core("NETFILTER_DROP"))]);
+const NETFILTER: Cause = Cause::new(&[((6, 1), Why::Core("NETFILTER_DROP"))]);
 /// The kernel frees what it could not hand to user space as if all were well.
-const NO_ROOM: Cause = Cause(&[((6, 1), Why::Lost)]);
+const NO_ROOM: Cause = Cause::by_switch(&[((6, 1), Why::Lost)]);
 
-/// More packets than the sockets between kernel and `ovs-vswitchd` hold.
-const FLOOD: u64 = 12_000;
+/// More new flows at once than a socket between kernel and `ovs-vswitchd` holds (8 MiB, 4,352 bytes each).
+const FLOOD: u16 = 2_600;
+/// Their payload: a packet goes to `ovs-vswitchd` as a whole.
+const FLOOD_BYTES: usize = 1_400;
+/// The first one's source port.
+const FLOOD_PORT: u16 = 20_000;
 
 pub(super) const FAULTS: &[Fault] = &[
-    Fault {
-        name: "OVS conntrack invalid",
-        place: Place::KernelDatapath,
-        moment: Moment::BeforeTrace,
-        innocent: Innocent::SameGuest,
-        filter: "udp",
-        timeout: SHORT,
-        inject: |scene| {
+    Fault::new(
+        "OVS conntrack invalid",
+        |scene| {
             Ok(vec![scene.trap(
                 "ovs-ofctl add-flow br-int \"priority=1000,udp,tp_dst=$port,ct_state=-trk actions=ct(table=70)\"
                  ovs-ofctl add-flow br-int \"table=70,priority=10,ct_state=+inv+trk,ip actions=drop\"
@@ -39,18 +37,13 @@ pub(super) const FAULTS: &[Fault] = &[
                  ovs-ofctl del-flows br-int table=70",
             )?])
         },
-        traffic: bad_checksums,
-        expected: &[Expected::egress("qvo", INVALID), Expected::ingress("nic", INVALID)],
-    },
-    Fault {
-        name: "conntrack table full",
-        place: Place::KernelDatapath,
-        moment: Moment::WhileTracing,
-        innocent: Innocent::SameGuest,
-        filter: "udp",
-        timeout: SHORT,
+        bad_checksums,
+        &[Expected::egress("qvo", INVALID), Expected::ingress("nic", INVALID)],
+    ).before_trace(),
+    Fault::new(
+        "conntrack table full",
         // Only the doomed are tracked, so that only they need room.
-        inject: |scene| {
+        |scene| {
             Ok(vec![
                 untracked(scene, "guest")?,
                 untracked(scene, "wire")?,
@@ -66,33 +59,28 @@ pub(super) const FAULTS: &[Fault] = &[
                 )?,
             ])
         },
-        traffic: new_flows,
-        expected: &[Expected::egress("tap", NETFILTER), Expected::ingress("qvb", NETFILTER)],
-    },
-    Fault {
-        name: "upcall overflow under a flood of new flows",
-        place: Place::KernelDatapath,
-        moment: Moment::WhileTracing,
-        innocent: Innocent::Nobody,
-        filter: "udp",
-        timeout: LONG,
-        inject: |scene| {
-            Ok(vec![scene.trap(
-                "ovs-appctl dpctl/del-flows; kill -STOP $(pidof ovs-vswitchd)",
-                "kill -CONT $(pidof ovs-vswitchd); ovs-appctl revalidator/wait",
-            )?])
+        new_flows,
+        &[Expected::egress("tap", NETFILTER), Expected::ingress("qvb", NETFILTER)],
+    ),
+    Fault::new(
+        "upcall overflow under a flood of new flows",
+        // A rule that reads the source port makes each of them a flow of its own; ovs-vswitchd is busy with something else.
+        |scene| {
+            let flow = "priority=1000,udp,in_port=int-br-ex,tp_dst=$port";
+            Ok(vec![
+                scene.trap(
+                    &format!(
+                        "ovs-ofctl add-flow br-int \"{flow} actions=move:NXM_OF_UDP_SRC[]->NXM_NX_REG9[0..15],mod_vlan_vid:1,resubmit(,60)\"
+                         ovs-appctl revalidator/wait"
+                    ),
+                    &format!("ovs-ofctl --strict del-flows br-int \"{flow}\"; ovs-appctl revalidator/wait"),
+                )?,
+                scene.trap("kill -STOP $(pidof ovs-vswitchd)", "kill -CONT $(pidof ovs-vswitchd)")?,
+            ])
         },
-        traffic: |scene| {
-            const LOST: &str = "ovs-dpctl show | sed -n 's/.*lost:\\([0-9]*\\).*/\\1/p'";
-            let before = scene.number(LOST)?;
-            scene.send_in(FLOOD, PAYLOAD_BYTES, Duration::ZERO)?;
-            let lost = scene.number(LOST)? - before;
-            // What it could take goes on now, late.
-            scene.shell("kill -CONT $(pidof ovs-vswitchd); ovs-appctl revalidator/wait")?;
-            Ok(Toll::of(Direction::Ingress, FLOOD, lost))
-        },
-        expected: &[Expected::ingress("nic", NO_ROOM), Expected::silent(Direction::Egress)],
-    },
+        flood_of_flows,
+        &[Expected::ingress("nic", NO_ROOM), Expected::silent(Direction::Egress)],
+    ).patient(),
 ];
 
 /// Both ends may track, too: the limit is the machine's, and they would not even send.
@@ -107,12 +95,28 @@ fn untracked(scene: &Scene<'_>, netns: &str) -> Result<Trap> {
     scene.trap(&rules("-A"), &rules("-D"))
 }
 
+/// Each datagram is a flow that the kernel does not know; it counts those that it could not ask `ovs-vswitchd` about.
+fn flood_of_flows(scene: &Scene<'_>) -> Result<Toll> {
+    const LOST: &str = "ovs-dpctl show | sed -n 's/.*lost:\\([0-9]*\\).*/\\1/p'";
+    let before = scene.number(LOST)?;
+    let ends = Ends { from_port: FLOOD_PORT, ..scene.ends(Direction::Ingress) };
+    scene.lab.in_wire(|| {
+        // Each CPU has a socket of its own to ask over.
+        let mut cpus = CpuSet::new();
+        cpus.set(0);
+        sched_setaffinity(None, &cpus).context("stay on one CPU")?;
+        send_as_new_flows(ends, FLOOD, FLOOD_BYTES)
+    })?;
+    let lost = scene.settled(LOST)? - before;
+    // What it has room for goes on now, late.
+    scene.shell("kill -CONT $(pidof ovs-vswitchd); ovs-appctl revalidator/wait")?;
+    Ok(Toll::of(Direction::Ingress, FLOOD.into(), lost))
+}
+
 fn bad_checksums(scene: &Scene<'_>) -> Result<Toll> {
-    let (guest, wire) = (scene.guest.ipv4, scene.lab.wire.ipv4);
-    let out = Ends { from: guest, to: wire, port: DOOMED_PORT };
-    let into = Ends { from: wire, to: guest, port: DOOMED_PORT };
-    scene.guest.in_netns(|| send_with_bad_checksum(out, DOOMED, PAYLOAD_BYTES))?;
-    scene.lab.in_wire(|| send_with_bad_checksum(into, DOOMED, PAYLOAD_BYTES))?;
+    let send = |direction| send_with_bad_checksum(scene.ends(direction), DOOMED, PAYLOAD_BYTES);
+    scene.guest.in_netns(|| send(Direction::Egress))?;
+    scene.lab.in_wire(|| send(Direction::Ingress))?;
     Ok(Toll::all(DOOMED))
 }
 
