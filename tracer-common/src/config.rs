@@ -66,8 +66,8 @@ pub struct TraceConfig {
     pub spread: u32,
     /// The hooks at neighbours' ports, ingress side first.
     pub beside: [u8; 2],
-    /// Zero.
-    pub reserved: u16,
+    /// 1 to keep the heads of packets, at hooks that say so ([`HookConfig::KEEPS_HEADS`]).
+    pub keeping_heads: u16,
     /// The VM's IPv4 addresses, read as little-endian numbers; 0 where there is none.
     pub ipv4: [u32; 4],
 }
@@ -115,6 +115,8 @@ impl HookConfig {
     pub const BEFORE_TRACEPOINT: u8 = 1 << 5;
     /// The interface merges packets (GRO) before the hook sees them.
     pub const MERGES: u8 = 1 << 6;
+    /// Keeps the heads of packets, to explain some of them later.
+    pub const KEEPS_HEADS: u8 = 1 << 7;
 }
 
 /// The gate, the budget and the thresholds: the one page that user space and the programs both write.

@@ -14,6 +14,7 @@ pub mod counters;
 pub mod drops;
 pub mod exchange;
 pub mod filter;
+pub mod heads;
 pub mod histogram;
 pub mod inflight;
 pub mod neighbour;

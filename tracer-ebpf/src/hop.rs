@@ -17,7 +17,7 @@ use crate::{
     claim::{CLAIM_GROUP, CLAIM_IF_TRACKED, CLAIM_NONE, CLAIM_OWN, claim, concerns_guest},
     emit::emit_if_wanted,
     guest,
-    maps::{config, control, counters, rare},
+    maps::{config, control, counters, heads, rare},
     merged,
     neighbour::{self, SIGHT_LAST},
     pieces,
@@ -150,6 +150,9 @@ fn handle<R: SkbReader>(reader: &R, skb: *mut __sk_buff, number: u32, note: rare
     }
     counted.seen += 1;
     neighbour::count(hook, outcome.kind, sight, skb);
+    if heads::are_kept(hook) && matches!(outcome.kind, Kind::New | Kind::Passed) {
+        heads::keep(skb, packet.identity, number);
+    }
     match outcome.kind {
         Kind::New => {
             tally::arrived(cpu, counted, &outcome, &this);

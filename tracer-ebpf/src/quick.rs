@@ -26,7 +26,7 @@ use crate::{
     maps::{
         config::{self, HookFacts},
         control::{self, Gate},
-        counters,
+        counters, heads,
         inflight::Inflight,
         latency::Figures,
         rare::{self, Note},
@@ -181,6 +181,9 @@ impl At<'_> {
             outcome.kind
         };
         neighbour::count(self.hook, kind, self.sight, self.skb);
+        if heads::are_kept(self.hook) && !matches!(kind, Kind::Ambiguous) {
+            heads::keep(self.skb, visit.key, self.number);
+        }
         if self.hook.has(HookConfig::GUEST) {
             let followed = !matches!(kind, Kind::Ambiguous);
             guest::passes(self.reader, self.packet, &visit.hook, visit.now_ns, self.cpu, followed);

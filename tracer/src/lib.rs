@@ -8,6 +8,7 @@ pub mod attach;
 pub mod cli;
 pub mod collect;
 pub mod discover;
+pub mod explain;
 pub mod kernel;
 pub mod model;
 pub mod ovs;

@@ -32,7 +32,7 @@ static TRACE: Global<TraceConfig> = Global::new(TraceConfig {
     },
     spread: 1,
     beside: [0; 2],
-    reserved: 0,
+    keeping_heads: 0,
     ipv4: [0; 4],
 });
 
@@ -116,6 +116,7 @@ trace_fields! {
     ipv4: [u32; 4]
     tail: u32
     filtering: u16
+    keeping_heads: u16
     spread: u32
     beside: [u8; 2]
 }

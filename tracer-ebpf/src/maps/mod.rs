@@ -5,6 +5,7 @@ pub(crate) mod config;
 pub(crate) mod control;
 pub(crate) mod counters;
 pub(crate) mod drops;
+pub(crate) mod heads;
 pub(crate) mod inflight;
 pub(crate) mod latency;
 pub(crate) mod neighbours;

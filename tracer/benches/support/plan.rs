@@ -47,6 +47,7 @@ pub(crate) fn load_options(filter: Filter, sample_below: u64) -> LoadOptions {
     LoadOptions {
         drops: None,
         upcalls: None,
+        heads_at: 0,
         inflight_slots: INFLIGHT_SLOTS,
         ring_bytes: if sample_below > 0 { RING_BYTES } else { 0 },
         trace: TraceConfig {

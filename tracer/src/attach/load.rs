@@ -16,6 +16,7 @@ use aya::{
 use hoptrace_common::{
     config::{HookConfig, MAX_HOOKS, MAX_XDP, TraceConfig, XdpPlace},
     filter::Filter,
+    heads::HEADS,
     histogram::BUCKETS,
     inflight::WAYS,
     skb::SkbLayout,
@@ -51,12 +52,15 @@ pub struct LoadOptions {
     pub inflight_slots: u32,
     /// Bytes of the record ring; rounded up to a power of two of whole pages. 0: as small as can be.
     pub ring_bytes: u32,
-    /// The rest; `set_mask`, `segments`, `guest_segment`, `entries`, `neighbour_entries`, `spread`, `beside` and `filtering` are overwritten.
+    /// The rest; `set_mask`, `segments`, `guest_segment`, `entries`, `neighbour_entries`, `spread`, `beside`, `filtering` and
+    /// `keeping_heads` are overwritten.
     pub trace: TraceConfig,
     /// For the program that tells where packets are dropped; without it they are lost.
     pub drops: Option<DropOptions>,
     /// For the program that tells the switch's slow path from its fast one.
     pub upcalls: Option<UpcallOptions>,
+    /// Hooks that keep the heads of packets, a bit each.
+    pub heads_at: u16,
     /// Where programs at tracepoints find what they read; needed where the plan has such hooks.
     pub skb: SkbLayout,
     /// Level of the programs' own diagnostics, as aya-log numbers them; 0 compiles them away.
@@ -112,12 +116,14 @@ impl Attached {
             guest_segment: u16::from(plan.guest),
             entries: plan.entries,
             neighbour_entries: plan.neighbour_entries,
+            keeping_heads: u16::from(options.heads_at != 0),
             filtering: u16::from(options.trace.filter != Filter::default()),
             ..options.trace
         };
         let mut hooks = [HookConfig::default(); MAX_HOOKS];
-        for (place, hook) in hooks.iter_mut().zip(&plan.hooks) {
+        for ((number, place), hook) in hooks.iter_mut().enumerate().zip(&plan.hooks) {
             *place = hook.config;
+            place.flags |= if options.heads_at & 1 << number != 0 { HookConfig::KEEPS_HEADS } else { 0 };
             // What the first hook sees was merged before the path began.
             if hook.side == Side::Ingress && hook.config.flags & HookConfig::ENTRY == 0 {
                 place.flags |= if nic::merges(hook, plan) { HookConfig::MERGES } else { 0 };
@@ -147,6 +153,7 @@ impl Attached {
             .map_max_entries("EXCHANGES", cpus)
             .map_max_entries("UPCALL_COUNTS", cpus)
             .map_max_entries("CHECKSUMS", cpus)
+            .map_max_entries("HEADS", if options.heads_at == 0 { 1 } else { HEADS })
             .map_max_entries("SEGMENTS", cpus * plan.segment_count)
             .map_max_entries("LATENCIES", cpus * plan.segment_count * BUCKETS)
             .map_max_entries("RECORDS", ring_bytes)
@@ -215,6 +222,7 @@ impl Attached {
             exchanges: take("EXCHANGES")?,
             upcalls: take("UPCALL_COUNTS")?,
             checksums: take("CHECKSUMS")?,
+            heads: take("HEADS")?,
             segments: take("SEGMENTS")?,
             latencies: take("LATENCIES")?,
             neighbours: self

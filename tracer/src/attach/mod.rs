@@ -28,7 +28,7 @@ pub use drops::{DropOptions, drop_options};
 pub use error::AttachError;
 pub use load::{Attached, LoadOptions};
 pub use others::{leftovers, other_tracers, remove_leftovers};
-pub use plan::{Devices, Extras, PlanError, devices, plan};
+pub use plan::{Devices, Extras, PlanError, before_switch, devices, plan};
 pub use preflight::{Preflight, mechanism, preflight};
 pub use upcalls::UpcallOptions;
 pub use watch::{Vanished, watch};

@@ -6,7 +6,7 @@ mod neighbours;
 use hoptrace_common::config::{HookConfig, MAX_HOOKS, MAX_XDP, OFF_PATH_SEGMENT};
 
 pub(super) use devices::kernel_switch_ports;
-pub use devices::{Devices, devices};
+pub use devices::{Devices, before_switch, devices};
 
 use crate::model::{
     Direction, HookPlan, Hop, IfIndex, Interface, OtherPort, Plan, Role, SegmentPlan, Side, XdpMode,

@@ -15,6 +15,9 @@ pub struct Args {
     /// Print one JSON object at the end
     #[arg(long)]
     json: bool,
+    /// Ask Open vSwitch at the end what its rules do with a packet of each kind that died there, and with one that went through
+    #[arg(long)]
+    explain: bool,
 }
 
 /// Traces one port until something ends it, and tells what died.
@@ -23,5 +26,6 @@ pub struct Args {
 /// As `trace`.
 pub(super) async fn run(common: &CommonArgs, args: &Args) -> Result<Exit, CliError> {
     let formats = Formats { text: report::drops_text, json: report::drops_json };
-    watch(common, &args.live, Emission::default(), args.json, formats).await
+    let emission = Emission { explain: args.explain, ..Emission::default() };
+    watch(common, &args.live, emission, args.json, formats).await
 }

@@ -51,7 +51,7 @@ impl Args {
             None if tail == Tail::None => u64::MAX,
             None => 0,
         };
-        Emission { ring_bytes: RING_BYTES, sample_below, tail }
+        Emission { ring_bytes: RING_BYTES, sample_below, tail, explain: false }
     }
 }
 

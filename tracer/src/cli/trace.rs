@@ -8,6 +8,7 @@ use super::{
     output,
 };
 use crate::{
+    explain,
     model::{Ledger, Snapshot, Tail, TraceReport},
     report::{self, Canvas},
 };
@@ -29,6 +30,9 @@ pub struct Args {
     /// Print one JSON object at the end
     #[arg(long)]
     json: bool,
+    /// Ask Open vSwitch at the end what its rules do with a packet of each kind that died there, and with one that went through
+    #[arg(long)]
+    explain: bool,
     /// List the N slowest packets of each direction, with their times at all hooks
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1_000))]
     slowest: Option<u16>,
@@ -36,11 +40,16 @@ pub struct Args {
 
 impl Args {
     fn emission(&self) -> Emission {
-        self.slowest.map_or_else(Emission::default, |count| Emission {
-            ring_bytes: RING_BYTES,
-            sample_below: 0,
-            tail: Tail::Top(usize::from(count)),
-        })
+        let explain = self.explain;
+        self.slowest.map_or_else(
+            || Emission { explain, ..Emission::default() },
+            |count| Emission {
+                ring_bytes: RING_BYTES,
+                sample_below: 0,
+                tail: Tail::Top(usize::from(count)),
+                explain,
+            },
+        )
     }
 }
 
@@ -94,8 +103,14 @@ pub(super) async fn watch(
         }
     };
     session.drain(&mut endings).await;
-    let snapshot = session.finish();
+    let mut snapshot = session.finish();
     drop(session);
+    if emission.explain {
+        tokio::select! {
+            () = explain::explain(&path, &mut snapshot) => {}
+            () = endings.signal() => {}
+        }
+    }
     if let Some(screen) = screen.as_mut() {
         screen.clear()?;
     }

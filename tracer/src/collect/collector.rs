@@ -15,6 +15,7 @@ use super::{
     drops::Drops,
     exchanges::Exchanges,
     gate::Gate,
+    heads::{Heads, packet_head},
     latency::LatencyMaps,
     ledger::{Swept, ledger},
     neighbours::Neighbours,
@@ -24,8 +25,8 @@ use super::{
     upcalls::UpcallCounts,
 };
 use crate::model::{
-    Direction, DirectionReport, Directions, HookPlan, HookReport, KernelMaps, Latencies, Plan, Segment,
-    SegmentPlan, Snapshot, SwitchPaths, Tail, TracerCost,
+    Direction, DirectionReport, Directions, HookPlan, HookReport, KernelMaps, Latencies, PacketHead, Plan,
+    Segment, SegmentPlan, Snapshot, SwitchPaths, Tail, TracerCost,
 };
 
 /// Reads the maps of one trace.
@@ -45,6 +46,7 @@ pub struct Collector {
     elsewhere: [u64; 2],
     neighbours: Neighbours,
     upcalls: UpcallCounts,
+    heads: Heads,
     opened: Option<Instant>,
     admitted: Duration,
 }
@@ -86,6 +88,7 @@ impl Collector {
             elsewhere: [0; 2],
             neighbours: Neighbours::new(maps.neighbours)?,
             upcalls: UpcallCounts::new(&maps.upcalls)?,
+            heads: Heads::new(&maps.heads)?,
             opened: None,
             admitted: Duration::ZERO,
             gate,
@@ -117,7 +120,7 @@ impl Collector {
     pub fn sweep(&mut self) -> Progress {
         let now_ns = monotonic_ns();
         let sweep = self.table.sweep(now_ns);
-        self.drops.take(&sweep, now_ns);
+        self.drops.take(&sweep, &self.heads, now_ns);
         for (sum, more) in self.elsewhere.iter_mut().zip(sweep.elsewhere) {
             *sum += more;
         }
@@ -168,6 +171,12 @@ impl Collector {
         }
     }
 
+    /// A packet that went through the switch; `None` where no heads are kept.
+    fn carried(&self, direction: Direction) -> Option<PacketHead> {
+        let mut hooks = (0_u8..).zip(&self.plan.hooks).filter(|(_, hook)| hook.direction == direction);
+        hooks.find_map(|(number, hook)| Some(packet_head(&self.heads.any(number)?, hook.label.clone())))
+    }
+
     /// The packets of a segment through a switch by the path they took in it.
     fn paths(&self, segment: &SegmentPlan) -> SwitchPaths {
         let Some(slow) = segment.slow else { return SwitchPaths::default() };
@@ -213,6 +222,7 @@ impl Collector {
             Some(segment) if *segment != OFF_PATH_SEGMENT => self.latencies.of(*segment),
             _ => Latencies { count: 0, latency_ns: None },
         };
+        let ledger = ledger(direction, hooks, swept);
         DirectionReport {
             segments,
             total: total(self.plan.totals),
@@ -232,7 +242,9 @@ impl Collector {
                 })
                 .collect(),
             slowest: self.top.of(direction).to_vec(),
-            ledger: ledger(direction, hooks, swept),
+            carried: if ledger.completed > 0 { self.carried(direction) } else { None },
+            explain: None,
+            ledger,
         }
     }
 }

@@ -6,9 +6,15 @@ mod sites;
 use std::{cell::RefCell, collections::BTreeMap};
 
 use aya::maps::MapData;
-use hoptrace_common::{drops::Example, inflight::Ended};
+use hoptrace_common::{drops::Example, heads::Head, inflight::Ended};
 
-use super::{CollectError, clock::WallClock, flow::FlowFields, table::Sweep};
+use super::{
+    CollectError,
+    clock::WallClock,
+    flow::FlowFields,
+    heads::{self, Heads},
+    table::Sweep,
+};
 use crate::model::{Direction, Drop, DropExample};
 use names::Names;
 use sites::{Cause, Sites};
@@ -23,6 +29,8 @@ struct Row {
     first_ns: u64,
     last_ns: u64,
     example: Option<Example>,
+    /// One that died behind the hook which kept its head.
+    head: Option<Head>,
 }
 
 /// Everything that died so far.
@@ -60,13 +68,14 @@ impl Drops {
     }
 
     /// Takes what a sweep at `now_ns` found.
-    pub(super) fn take(&mut self, sweep: &Sweep, now_ns: u64) {
+    pub(super) fn take(&mut self, sweep: &Sweep, heads: &Heads, now_ns: u64) {
         for packet in &sweep.ended {
-            self.ended(packet);
+            self.ended(packet, heads.take(packet.key));
         }
         self.marked = sweep.marked;
         for done in self.sites.done() {
-            let row = Row { count: 0, first_ns: done.first_ns, last_ns: done.last_ns, example: None };
+            let row =
+                Row { count: 0, first_ns: done.first_ns, last_ns: done.last_ns, example: None, head: None };
             let row = self.rows.entry((done.direction, done.hook, Some(done.cause))).or_insert(row);
             row.first_ns = row.first_ns.min(done.first_ns);
             row.last_ns = row.last_ns.max(done.last_ns);
@@ -78,7 +87,7 @@ impl Drops {
         });
     }
 
-    fn ended(&mut self, packet: &Ended) {
+    fn ended(&mut self, packet: &Ended, head: Option<Head>) {
         let cause = packet.site.and_then(|site| self.sites.cause(site));
         let kind = (packet.control.direction(), packet.control.last(), cause);
         let seen_ns = packet.seen_ns;
@@ -87,7 +96,9 @@ impl Drops {
             first_ns: seen_ns,
             last_ns: seen_ns,
             example: None,
+            head: None,
         });
+        row.head = row.head.or(head.filter(|head| head.hook == packet.control.last()));
         row.count += 1;
         row.first_ns = row.first_ns.min(seen_ns);
         row.last_ns = row.last_ns.max(seen_ns);
@@ -116,7 +127,9 @@ impl Drops {
                     count: row.count + done,
                     first_ns: self.clock.at(row.first_ns),
                     last_ns: self.clock.at(row.last_ns),
-                    example: row.example.map(|example| self.example(&example)),
+                    example: self.example_of(row),
+                    head: row.head.map(|head| heads::packet_head(&head, label(usize::from(*hook)))),
+                    explain: None,
                 };
                 (*hook, drop)
             })
@@ -124,6 +137,16 @@ impl Drops {
             .collect();
         drops.sort_by_key(|(hook, drop)| (*hook, drop.is_lost(), std::cmp::Reverse(drop.count)));
         drops.into_iter().map(|(_, drop)| drop).collect()
+    }
+
+    /// Without one of the drop program's the packet whose head was kept.
+    fn example_of(&self, row: &Row) -> Option<DropExample> {
+        let from_head = || {
+            let head = row.head?;
+            let flow = heads::flow(&head)?;
+            Some(DropExample { time_ns: self.clock.at(row.last_ns), len_bytes: head.len_bytes, flow })
+        };
+        row.example.map(|example| self.example(&example)).or_else(from_head)
     }
 
     fn example(&self, example: &Example) -> DropExample {

@@ -10,6 +10,7 @@ mod error;
 mod exchanges;
 mod flow;
 mod gate;
+mod heads;
 mod latency;
 mod ledger;
 mod mapped;

@@ -29,6 +29,8 @@ pub struct KernelMaps {
     pub upcalls: MapData,
     /// What was found of checksums, per CPU.
     pub checksums: MapData,
+    /// Heads of packets.
+    pub heads: MapData,
     /// What the programs count of neighbours.
     pub neighbours: Map,
     /// Packet records.

@@ -2,6 +2,7 @@
 
 mod direction;
 mod evidence;
+mod explain;
 mod filter;
 mod ids;
 mod instance;
@@ -24,6 +25,7 @@ mod trace;
 
 pub use direction::Direction;
 pub use evidence::{Evidence, EvidenceSource};
+pub use explain::{Explanation, OpenFlowRule, PacketHead};
 pub use filter::{FilterError, FilterProtocol, PacketFilter};
 pub use ids::{IfIndex, MacAddr, ParseMacError};
 pub use instance::{Instance, InstanceId, InstanceInterface, InstanceState};

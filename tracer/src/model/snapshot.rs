@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::{Direction, Evidence, Flow, MacAddr, Mechanism, PacketWay};
+use super::{Direction, Evidence, Explanation, Flow, MacAddr, Mechanism, PacketHead, PacketWay};
 
 /// Latencies of one segment, in nanoseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -95,6 +95,11 @@ pub struct Drop {
     pub last_ns: u64,
     /// One of them.
     pub example: Option<DropExample>,
+    /// The head of one of them, where they died in a switch and heads were kept.
+    #[serde(skip)]
+    pub head: Option<PacketHead>,
+    /// What the switch's rules do with that packet, where it was asked.
+    pub explain: Option<Explanation>,
 }
 
 impl Drop {
@@ -210,6 +215,11 @@ pub struct DirectionReport {
     pub hooks: Vec<HookReport>,
     /// The slowest packets, slowest first, where they were asked for.
     pub slowest: Vec<PacketWay<'static>>,
+    /// The head of a packet that went through the switch, where heads were kept.
+    #[serde(skip)]
+    pub carried: Option<PacketHead>,
+    /// What the switch's rules do with that packet, where it was asked.
+    pub explain: Option<Explanation>,
     /// Where every packet went.
     pub ledger: Ledger,
 }
@@ -224,6 +234,14 @@ pub struct Directions {
 }
 
 impl Directions {
+    /// One of them, to be changed.
+    pub const fn get_mut(&mut self, direction: Direction) -> &mut DirectionReport {
+        match direction {
+            Direction::Egress => &mut self.egress,
+            Direction::Ingress => &mut self.ingress,
+        }
+    }
+
     /// One of them.
     #[must_use]
     pub const fn get(&self, direction: Direction) -> &DirectionReport {

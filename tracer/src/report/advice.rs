@@ -170,6 +170,8 @@ mod tests {
             first_ns: 0,
             last_ns: 0,
             example: None,
+            head: None,
+            explain: None,
         };
         advice(&path(), direction, &drop)
     }
@@ -199,6 +201,8 @@ mod tests {
             first_ns: 0,
             last_ns: 0,
             example: None,
+            head: None,
+            explain: None,
         };
         let advice = advice(&nameless, Egress, &drop).unwrap();
         assert_eq!(advice, "a firewall rule on qbrc3d70d5c-a90 drops it");
@@ -245,6 +249,8 @@ mod tests {
                 first_ns: 0,
                 last_ns: 0,
                 example: Some(example),
+                head: None,
+                explain: None,
             };
             advice(&path(), direction, &drop).unwrap()
         };
@@ -276,6 +282,8 @@ mod tests {
             first_ns: 0,
             last_ns: 0,
             example: None,
+            head: None,
+            explain: None,
         };
         assert_eq!(advice(&path(), Direction::Egress, &lost), None);
     }

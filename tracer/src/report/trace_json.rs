@@ -38,14 +38,14 @@ pub fn trace_json(report: &TraceReport<'_>) -> String {
 }
 
 /// The same restricted to what died:
-/// `{schema:"hoptrace.drops/1", instance, path, duration_s, filter, directions:{egress:{drops, ledger}, ingress}, notes, evidence,
+/// `{schema:"hoptrace.drops/1", instance, path, duration_s, filter, directions:{egress:{drops, explain, ledger}, ingress}, notes, evidence,
 /// drops_without_site, tracer}`.
 #[must_use]
 pub fn drops_json(report: &TraceReport<'_>) -> String {
     let TraceReport { path, snapshot, filter, .. } = report;
     let direction = |direction| {
-        let ledger = snapshot.directions.get(direction).ledger;
-        json!({ "drops": drops(report, direction), "ledger": ledger })
+        let figures = snapshot.directions.get(direction);
+        json!({ "drops": drops(report, direction), "explain": figures.explain, "ledger": figures.ledger })
     };
     json!({
         "schema": "hoptrace.drops/1",

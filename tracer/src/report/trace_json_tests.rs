@@ -4,7 +4,7 @@ use jsonschema::Validator;
 use serde_json::Value;
 
 use super::{
-    super::trace_samples::{latencies, path, report, snapshot, with_drops, with_evidence},
+    super::trace_samples::{explanation, latencies, path, report, snapshot, with_drops, with_evidence},
     *,
 };
 use crate::model::{InstanceId, Ledger, Snapshot, SwitchPaths, TracerCost, Upcalls};
@@ -32,7 +32,7 @@ fn drops_keep_to_their_schema_and_are_those_of_the_trace() {
     let schema = serde_json::from_str(include_str!("../../schema/hoptrace.drops-1.schema.json")).unwrap();
     let validator = validator_of(&schema);
     let path = path();
-    for snapshot in [with_drops(), with_evidence(), snapshot(0), snapshot(u64::MAX)] {
+    for snapshot in [with_drops(), with_evidence(), explained(), snapshot(0), snapshot(u64::MAX)] {
         let object: Value = serde_json::from_str(&drops_json(&report(&path, &snapshot))).unwrap();
         let errors: Vec<_> = validator.iter_errors(&object).map(|error| error.to_string()).collect();
         assert!(errors.is_empty(), "{errors:#?}");
@@ -66,7 +66,9 @@ fn assert_valid(object: &Value) {
 
 #[test]
 fn reports_keep_to_the_schema() {
-    for snapshot in [snapshot(1_000), snapshot(0), with_drops(), with_evidence(), snapshot(u64::MAX)] {
+    for snapshot in
+        [snapshot(1_000), snapshot(0), with_drops(), with_evidence(), explained(), snapshot(u64::MAX)]
+    {
         assert_valid(&rendered(&snapshot));
     }
     assert_valid(&rendered(&with_upcalls()));
@@ -75,6 +77,27 @@ fn reports_keep_to_the_schema() {
     odd.tracer = TracerCost { runs_measured: u64::MAX, map_bytes: u64::MAX, ..TracerCost::default() };
     odd.directions.ingress.ledger = Ledger { entered: u64::MAX, ..Ledger::default() }.settled();
     assert_valid(&rendered(&odd));
+}
+
+/// Two packets that the switch explains.
+fn explained() -> Snapshot {
+    let mut snapshot = with_drops();
+    snapshot.directions.egress.drops[1].explain = Some(explanation());
+    snapshot.directions.ingress.explain = Some(explanation());
+    snapshot
+}
+
+#[test]
+fn what_the_switch_says_is_told_where_it_was_asked() {
+    let object = rendered(&explained());
+    let egress = &object["directions"]["egress"];
+    assert_eq!((&egress["explain"], &egress["drops"][0]["explain"]), (&Value::Null, &Value::Null));
+    let rule = &egress["drops"][1]["explain"]["rules"][0];
+    assert_eq!(
+        (&rule["table"], &rule["priority"], &rule["cookie"]),
+        (&json!(0), &json!(1_000), &json!("0x17"))
+    );
+    assert_eq!(object["directions"]["ingress"]["explain"]["datapath_actions"], json!(["drop"]));
 }
 
 /// A packet of the slow path, and 41 of the fast one.
@@ -135,7 +158,7 @@ fn figures_come_out_as_they_went_in() {
         egress["drops"][1],
         json!({
             "after": "qvb", "reason": null, "subsystem": null, "location": null, "count": 5, "first_ns": first_ns,
-            "last_ns": first_ns + 4_000_000, "example": null, "advice": null
+            "last_ns": first_ns + 4_000_000, "example": null, "explain": null, "advice": null
         })
     );
     let example = &egress["drops"][2]["example"];
@@ -162,7 +185,7 @@ fn objects(value: &Value, at: &str, found: &mut Vec<String>) {
 
 #[test]
 fn an_object_with_a_member_too_few_or_too_many_is_rejected() {
-    let mut whole = with_drops();
+    let mut whole = explained();
     let upcalls = with_upcalls();
     whole.upcalls = upcalls.upcalls;
     whole.directions.egress.segments[2] = upcalls.directions.egress.segments[2].clone();

@@ -3,10 +3,10 @@
 use std::{net::IpAddr, time::Duration};
 
 use crate::model::{
-    BridgeKind, Direction, DirectionReport, Directions, Drop, DropExample, Evidence, EvidenceSource, Flow,
-    HookReport, Hop, IfIndex, InstanceId, InterfaceState, Latencies, LatencyNs, Ledger, Mechanism, Node,
-    PacketWay, Path, PathKind, Role, Segment, Snapshot, SwitchPaths, TraceReport, Traceability, TracerCost,
-    WayPoint,
+    BridgeKind, Direction, DirectionReport, Directions, Drop, DropExample, Evidence, EvidenceSource,
+    Explanation, Flow, HookReport, Hop, IfIndex, InstanceId, InterfaceState, Latencies, LatencyNs, Ledger,
+    Mechanism, Node, OpenFlowRule, PacketWay, Path, PathKind, Role, Segment, Snapshot, SwitchPaths,
+    TraceReport, Traceability, TracerCost, WayPoint,
 };
 
 /// The hops, with names as long as the kernel allows.
@@ -119,6 +119,8 @@ pub(super) fn direction(hooks: [&str; 4], count: u64) -> DirectionReport {
         neighbour_total: latencies(0, 0),
         drops: Vec::new(),
         slowest: Vec::new(),
+        carried: None,
+        explain: None,
         hooks: hooks
             .map(|hook| HookReport { hook: hook.to_owned(), seen: count, ..HookReport::default() })
             .to_vec(),
@@ -168,6 +170,8 @@ pub(super) fn with_drops() -> Snapshot {
         first_ns,
         last_ns: first_ns + (count - 1) * 1_000_000,
         example: reason.map(|_| DropExample { time_ns: first_ns, len_bytes: 98, flow: packet().flow }),
+        head: None,
+        explain: None,
     };
     let egress = &mut snapshot.directions.egress;
     egress.drops = vec![
@@ -199,6 +203,31 @@ pub(super) fn with_evidence() -> Snapshot {
         evidence(EvidenceSource::Vswitchd, "ovs-vswitchd", "datapath_drop_meter", 1, true),
     ];
     Snapshot { evidence: found, ..with_drops() }
+}
+
+/// What the switch says of a packet that one of its rules drops.
+pub(super) fn explanation() -> Explanation {
+    let rule = |bridge: &str, table, priority, matches: &str, actions: &[&str]| OpenFlowRule {
+        bridge: bridge.to_owned(),
+        table,
+        priority,
+        cookie: (table == 0).then(|| "0x17".to_owned()),
+        matches: matches.to_owned(),
+        actions: actions.iter().map(|action| (*action).to_owned()).collect(),
+    };
+    Explanation {
+        bridge: "br-int".to_owned(),
+        packet: "udp,in_port=qvoc3d70d5c-a90,dl_src=fa:16:3e:21:1b:4b,dl_dst=52:54:00:99:99:01,nw_src=10.99.99.111,\
+                 nw_dst=10.99.99.1,nw_tos=0,nw_ttl=64,udp_src=54321,udp_dst=4444"
+            .to_owned(),
+        rules: vec![
+            rule("br-int", 0, Some(1_000), "udp,tp_dst=4444\x1b[31m", &["resubmit(,60)"]),
+            rule("br-int", 60, Some(3), "", &["NORMAL", "-> forwarding to learned port"]),
+            rule("br-ex", 5, None, "No match.", &["drop"]),
+        ],
+        datapath_actions: vec!["drop".to_owned()],
+        is_cut: false,
+    }
 }
 
 /// A final report.

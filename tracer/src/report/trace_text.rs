@@ -3,6 +3,7 @@
 
 mod drops;
 mod evidence;
+mod explain;
 mod flow;
 mod head;
 mod ledger;
@@ -122,6 +123,7 @@ impl Page<'_> {
             None => lines.push("  no packet was seen in this direction".to_owned()),
         }
         lines.extend(self.drops(direction, figures));
+        lines.extend(self.carried(direction));
         lines.extend(self.slowest(figures));
         let unwatched =
             !self.report.path.other_ports.is_empty() && self.report.snapshot.neighbours.is_empty();

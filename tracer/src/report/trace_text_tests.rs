@@ -3,12 +3,15 @@
 use super::{
     super::{
         layout::columns,
-        trace_samples::{direction, latencies, packet, path, report, snapshot, with_drops, with_evidence},
+        trace_samples::{
+            direction, explanation, latencies, packet, path, report, snapshot, with_drops, with_evidence,
+        },
     },
     *,
 };
 use crate::model::{
-    Drop, Hop, IfIndex, Neighbour, OtherPort, Path, Role, Segment, Snapshot, SwitchPaths, Upcalls,
+    Drop, Explanation, Hop, IfIndex, Neighbour, OtherPort, Path, Role, Segment, Snapshot, SwitchPaths,
+    Upcalls,
 };
 
 fn at(width: usize) -> Canvas {
@@ -319,6 +322,42 @@ fn the_slow_path_of_a_switch_has_figures_of_its_own_and_the_rate_of_upcalls_is_t
 }
 
 #[test]
+fn what_the_switch_does_with_an_example_stands_below_it() {
+    let mut snapshot = with_drops();
+    snapshot.directions.egress.drops[1].explain = Some(explanation());
+    snapshot.directions.ingress.explain = Some(Explanation { is_cut: true, ..explanation() });
+    for text in [
+        drawn(&path(), &snapshot, at(80)),
+        drops_text(&report(&path(), &snapshot), at(80)),
+        drawn(&path(), &snapshot, at(200)),
+    ] {
+        assert_order(
+            &text,
+            &[
+                "5  after qvb",
+                "from ",
+                "ofproto/trace br-int udp,in_port=qvoc3d70d5c-a90,",
+                "\n       br-int\n",
+                "         table 0 priority 1000 cookie 0x17: udp,tp_dst=4444\\u{1b}[31m\n",
+                "           resubmit(,60)\n",
+                "         table 60 priority 3: any packet\n",
+                "           NORMAL\n",
+                "-> forwarding to learned port\n",
+                "       br-ex\n",
+                "table 5: No match.\n",
+                "datapath actions: drop\n",
+                "1  after nic",
+                "ingress",
+                "  through Open vSwitch\n",
+                "    ofproto/trace br-int udp,",
+                "there was more, which is left out",
+            ],
+        );
+        assert!(text.contains("udp_dst=4444\n"), "{text}");
+    }
+}
+
+#[test]
 fn colours_change_nothing_but_colours() {
     let (path, snapshot) = (path(), with_drops());
     let coloured = trace_text(&report(&path, &snapshot), Canvas { width: Some(80), colour: true });
@@ -343,6 +382,8 @@ fn lost_after_qvo(count: u64) -> Drop {
         first_ns: 0,
         last_ns: 0,
         example: None,
+        head: None,
+        explain: None,
     }
 }
 

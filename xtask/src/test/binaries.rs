@@ -8,7 +8,7 @@ use hoptrace_tests::lab::Folders;
 use crate::executables;
 
 /// Tests that run in the lab and in VMs alike.
-const EVERYWHERE: [&str; 4] = ["causes", "faults", "losses", "xdp"];
+const EVERYWHERE: [&str; 5] = ["causes", "explain", "faults", "losses", "xdp"];
 
 /// A built file of `tests/tests`.
 #[derive(Debug)]

@@ -55,6 +55,17 @@ pub fn devices(plan: &Plan, path: &Path, index_of: impl Fn(&str) -> Option<IfInd
     devices
 }
 
+/// The hooks of the path behind which packets come to Open vSwitch, a bit each, whatever its datapath.
+#[must_use]
+pub fn before_switch(plan: &Plan, path: &Path) -> u16 {
+    let comes_there = |hook: &HookPlan| {
+        let port = place(hook, path).filter(|_| hook.side == Side::Ingress && !hook.is_neighbour());
+        port.is_some_and(|(_, hop)| is_ovs_port(path, hop))
+    };
+    let hooks = plan.hooks.iter().enumerate().filter(|(_, hook)| comes_there(hook));
+    hooks.fold(0, |bits, (number, _)| bits | 1 << number)
+}
+
 /// The interfaces of the path that are ports of a kernel datapath of Open vSwitch.
 pub(in crate::attach) fn kernel_switch_ports(path: &Path) -> Vec<IfIndex> {
     let ports = path.hops.iter().filter(|hop| is_ovs_port(path, hop) && !is_userspace_port(path, hop));
@@ -196,6 +207,16 @@ mod tests {
         assert_eq!(live(QVO), ["egress qvb", "ingress nic", "ingress qvo"]);
         assert_eq!(live(NIC), ["egress qvo", "egress nic"]);
         assert_eq!(devices.nowhere_after, 0);
+    }
+
+    #[test]
+    fn packets_come_to_the_switch_behind_qvo_and_the_nic() {
+        for datapath in ["system", "netdev"] {
+            let (plan, _) = found(datapath);
+            assert_eq!(names(&plan, before_switch(&plan, &path(datapath))), ["egress qvo", "ingress nic"]);
+        }
+        assert_eq!(kernel_switch_ports(&path("system")), [QVO, NIC]);
+        assert!(kernel_switch_ports(&path("netdev")).is_empty());
     }
 
     #[test]

@@ -53,6 +53,8 @@ pub(in crate::cli) struct Emission {
     pub(in crate::cli) sample_below: u64,
     /// And those that are slow.
     pub(in crate::cli) tail: Tail,
+    /// Whether the switch is asked about some others.
+    pub(in crate::cli) explain: bool,
 }
 
 /// Programs on the path, and what reads their maps. Dropping it takes everything off.
@@ -112,6 +114,7 @@ impl Session {
         let load = LoadOptions {
             drops,
             upcalls,
+            heads_at: if options.emission.explain { attach::before_switch(&plan, path) } else { 0 },
             inflight_slots: options.inflight,
             ring_bytes: options.emission.ring_bytes,
             trace: TraceConfig {

@@ -25,6 +25,7 @@ impl Page<'_> {
         let figures = self.report.snapshot.directions.get(direction);
         let mut lines = vec![self.heading(direction.name(), way(direction))];
         lines.extend(self.drops(direction, figures));
+        lines.extend(self.carried(direction));
         if !saw_packets(figures) {
             lines.push("  no packet was seen in this direction".to_owned());
         } else if figures.drops.is_empty() {
@@ -59,6 +60,7 @@ impl Page<'_> {
         lines.extend(
             advice(self.report.path, direction, drop).into_iter().flat_map(|text| below(Ink::Warn, text)),
         );
+        lines.extend(drop.explain.iter().flat_map(|explained| self.explanation(explained, indent)));
         lines
     }
 

@@ -1,0 +1,138 @@
+//! `--explain`: the switch says which of its rules an example hits.
+
+#![allow(
+    clippy::indexing_slicing,
+    clippy::expect_used,
+    reason = "a panic is a failed test; a JSON value that is missing reads as null"
+)]
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use hoptrace_tests::{
+    Tracer,
+    lab::{Guest, Lab, Trap},
+};
+use serde_json::Value;
+
+const DOOMED: u64 = 50;
+const DOOMED_PORT: u16 = 4444;
+const COOKIE: &str = "0x1badcafe";
+const PRIORITY: u64 = 1_234;
+
+/// A rule of `bridge` that drops what goes to the doomed port.
+fn drop_rule(bridge: &str) -> Result<Trap> {
+    let matches = format!("priority={PRIORITY},udp,tp_dst={DOOMED_PORT}");
+    Trap::set(
+        "ovs-ofctl",
+        &["add-flow", bridge, &format!("cookie={COOKIE},{matches} actions=drop")],
+        &["--strict", "del-flows", bridge, &matches],
+    )
+}
+
+fn send_both_ways(lab: &Lab, guest: &Guest) -> Result<()> {
+    let pace = Duration::from_millis(1);
+    lab.wire_udp_flood((guest.ipv4, DOOMED_PORT).into(), DOOMED, 64, pace)?;
+    let sent = guest.send_udp((lab.wire.ipv4.into(), DOOMED_PORT), DOOMED, 64, pace)?;
+    ensure!(sent.sent == DOOMED, "{sent:?}");
+    Ok(())
+}
+
+/// A rule: bridge, table, priority, cookie.
+type Rule<'a> = (&'a str, u64, Option<u64>, Option<&'a str>);
+
+/// The rules that an explanation tells.
+fn rules(explained: &Value) -> Result<Vec<Rule<'_>>> {
+    let rules = explained["rules"].as_array().with_context(|| format!("no rules in {explained}"))?;
+    rules
+        .iter()
+        .map(|rule| {
+            let bridge = rule["bridge"].as_str().context("no bridge")?;
+            let table = rule["table"].as_u64().context("no table")?;
+            Ok((bridge, table, rule["priority"].as_u64(), rule["cookie"].as_str()))
+        })
+        .collect()
+}
+
+#[test]
+#[ignore = "needs the lab: cargo xtask test"]
+fn the_rule_that_drops_is_named_in_both_directions() -> Result<()> {
+    let lab = Lab::from_env()?;
+    let guest = lab.guest("yjwang-test-1")?;
+    let bridge = lab.integration_bridge.as_str();
+    let _rule = drop_rule(bridge)?;
+    let tracer = Tracer::start(&["drops", &guest.port_id, "udp", "--explain", "--timeout", "2s", "--json"])?;
+    send_both_ways(&lab, guest)?;
+    let report = tracer.finish()?;
+    for (direction, after, ends) in [("egress", "qvo", guest.mac.as_str()), ("ingress", "nic", &lab.wire.mac)]
+    {
+        let found = &report["directions"][direction];
+        let drops = found["drops"].as_array().context("no drops")?;
+        ensure!(!drops.is_empty() && drops.iter().all(|drop| drop["after"] == after), "{direction}: {found}");
+        let count: u64 = drops.iter().filter_map(|drop| drop["count"].as_u64()).sum();
+        ensure!(count == DOOMED && found["ledger"]["balanced"] == true, "{direction}: {found}");
+        for drop in drops {
+            ensure!(drop["example"]["destination_port"] == DOOMED_PORT, "{direction}: {drop}");
+            let explained = &drop["explain"];
+            let rules = rules(explained)?;
+            // The wire's packets pass the provider bridge before.
+            let last = rules.last().context("no rule is hit")?;
+            ensure!(*last == (bridge, 0, Some(PRIORITY), Some(COOKIE)), "{direction}: {explained}");
+            ensure!((rules.len() > 1) == (direction == "ingress"), "{direction}: {explained}");
+            let actions =
+                explained["rules"].as_array().and_then(|rules| rules.last()).map(|rule| &rule["actions"]);
+            ensure!(actions == Some(&serde_json::json!(["drop"])), "{direction}: {explained}");
+            ensure!(explained["datapath_actions"] == serde_json::json!(["drop"]), "{direction}: {explained}");
+            let packet = explained["packet"].as_str().context("no packet")?;
+            ensure!(packet.contains(&format!("dl_src={ends}")), "{direction}: {packet}");
+            ensure!(packet.contains(&format!("udp_dst={DOOMED_PORT}")), "{direction}: {packet}");
+        }
+        ensure!(found["explain"].is_null(), "{direction}: nothing went through: {found}");
+    }
+    Ok(())
+}
+
+#[test]
+#[ignore = "needs the lab: cargo xtask test"]
+fn a_packet_that_went_through_is_explained_by_the_rules_that_carried_it() -> Result<()> {
+    let lab = Lab::from_env()?;
+    let guest = lab.guest("yjwang-test-1")?;
+    let tracer = Tracer::start(&["trace", &guest.port_id, "icmp", "--explain", "--json"])?;
+    let ping = lab.wire("ping", ["-q", "-c", "20", "-i", "0.01", &guest.ipv4.to_string()]).output()?;
+    ensure!(ping.status.success(), "{}", String::from_utf8_lossy(&ping.stdout));
+    let report = tracer.finish()?;
+    let (inner, outer) = (lab.integration_bridge.as_str(), lab.provider_bridge.as_str());
+    for (direction, bridges) in [("egress", [inner, outer]), ("ingress", [outer, inner])] {
+        let found = &report["directions"][direction];
+        let explained = &found["explain"];
+        ensure!(
+            found["ledger"]["completed"] == 20 && explained["bridge"] == bridges[0],
+            "{direction}: {found}"
+        );
+        let mut passed: Vec<_> = rules(explained)?.into_iter().map(|(bridge, ..)| bridge).collect();
+        passed.dedup();
+        ensure!(passed == bridges, "{direction}: {explained}");
+        let actions = explained["datapath_actions"][0].as_str().context("no actions")?;
+        ensure!(actions != "drop" && !actions.is_empty(), "{direction}: {explained}");
+    }
+    ensure!(report["notes"].as_array().is_some_and(Vec::is_empty), "{}", report["notes"]);
+    Ok(())
+}
+
+#[test]
+#[ignore = "needs the lab: cargo xtask test"]
+fn without_being_asked_nothing_is_explained() -> Result<()> {
+    let lab = Lab::from_env()?;
+    let guest = lab.guest("yjwang-test-1")?;
+    let _rule = drop_rule(&lab.integration_bridge)?;
+    let tracer = Tracer::start(&["trace", &guest.port_id, "udp", "--json"])?;
+    send_both_ways(&lab, guest)?;
+    let report = tracer.finish()?;
+    for direction in ["egress", "ingress"] {
+        let found = &report["directions"][direction];
+        let drops = found["drops"].as_array().context("no drops")?;
+        ensure!(!drops.is_empty() && drops.iter().all(|drop| drop["explain"].is_null()), "{found}");
+        ensure!(found["explain"].is_null(), "{found}");
+    }
+    Ok(())
+}

@@ -1,0 +1,48 @@
+//! Heads of packets before the switch, where they are asked for.
+
+use aya_ebpf::{bindings::__sk_buff, helpers::generated::bpf_skb_load_bytes, macros::map, maps::Array};
+use hoptrace_common::{
+    config::HookConfig,
+    heads::{HEAD_BYTES, Head},
+};
+
+use super::{
+    MMAPABLE,
+    config::{self, HookFacts},
+    counters, scratch,
+};
+
+/// The loader sets the size: one where none are kept.
+#[map]
+static HEADS: Array<Head> = Array::with_max_entries(1, MMAPABLE);
+
+/// Whether `hook` keeps heads. Where none does, the verifier knows that, and removes what comes of it.
+#[inline(always)]
+pub(crate) fn are_kept(hook: HookFacts) -> bool {
+    config::keeping_heads() != 0 && hook.has(HookConfig::KEEPS_HEADS)
+}
+
+/// Keeps the head of the packet `key`, which is in the table. A function of its own: it is called only where that was asked for.
+#[inline(never)]
+pub(crate) fn keep(skb: *mut __sk_buff, key: u64, number: u32) {
+    let Some(head) = HEADS.get_ptr_mut(Head::place_of(key)) else { return };
+    let Some(counted) = counters::of(counters::cpu(), number & 0xf) else { return };
+    // SAFETY: the context of the running program, and a map value with room for `HEAD_BYTES` bytes, which is what the mask
+    // and the addition leave at most. The key is away meanwhile, so that nobody takes the head for this packet's.
+    unsafe {
+        (&raw mut (*head).key).write_volatile(0);
+        let len = (*skb).len;
+        let last = (if len < HEAD_BYTES { len } else { HEAD_BYTES }).wrapping_sub(1);
+        let kept = (scratch::through(counted.scratch.as_mut_ptr(), last) & (HEAD_BYTES - 1)) + 1;
+        let target = (&raw mut (*head).bytes).cast();
+        if bpf_skb_load_bytes(skb.cast(), 0, target, kept) != 0 {
+            return;
+        }
+        let tag = if (*skb).vlan_present != 0 { (*skb).vlan_tci as u16 | Head::TAGGED } else { 0 };
+        (&raw mut (*head).len_bytes).write_volatile(len);
+        (&raw mut (*head).vlan_tci).write_volatile(tag);
+        (&raw mut (*head).kept_bytes).write_volatile(kept as u8);
+        (&raw mut (*head).hook).write_volatile(number as u8);
+        (&raw mut (*head).key).write_volatile(key);
+    }
+}

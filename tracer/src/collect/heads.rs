@@ -1,0 +1,124 @@
+//! Heads of packets that the programs kept before a switch, to be explained.
+
+use aya::maps::MapData;
+use hoptrace_common::{
+    filter::addresses,
+    heads::Head,
+    packet::{ETHERTYPE_ARP, Frame, Packet, Reader as _, SliceReader, Window as _, parse},
+};
+
+use super::{
+    CollectError,
+    flow::FlowFields,
+    mapped::{ACQUIRE, Mapped, atomic_u64},
+};
+use crate::model::{Flow, PacketHead};
+
+/// All heads that are kept at the moment; none, unless they were asked for.
+#[derive(Debug)]
+pub(super) struct Heads(Mapped<Head>);
+
+impl Heads {
+    pub(super) fn new(map: &MapData) -> Result<Self, CollectError> {
+        Mapped::new(map, "HEADS").map(Self)
+    }
+
+    /// The head of packet `key`, which is not kept any longer: what stays are heads of packets that went on.
+    pub(super) fn take(&self, key: u64) -> Option<Head> {
+        let place = Head::place_of(key);
+        let head = self.0.read(place).filter(|head| head.key == key)?;
+        let element = self.0.at(place)?;
+        // SAFETY: inside the mapping, aligned to eight bytes.
+        let own = unsafe { atomic_u64(&raw mut (*element).key) };
+        // If it is another packet's by now, that one stays.
+        let _ = own.compare_exchange(key, 0, ACQUIRE, ACQUIRE);
+        packet(&head).map(|_| head)
+    }
+
+    /// The head of some packet that `hook` saw.
+    pub(super) fn any(&self, hook: u8) -> Option<Head> {
+        let heads = (0..self.0.len()).filter_map(|place| self.0.read(place));
+        heads.filter(|head| head.key != 0 && head.hook == hook).find(|head| packet(head).is_some())
+    }
+}
+
+/// The bytes that are set.
+fn kept(head: &Head) -> &[u8] {
+    head.bytes.get(..usize::from(head.kept_bytes)).unwrap_or_default()
+}
+
+/// Its headers; `None`: they are not those of the packet that it is said to be of, because it was changed meanwhile.
+fn packet(head: &Head) -> Option<Packet> {
+    let reader = SliceReader(kept(head));
+    parse(&reader, &Frame::read(&reader)?).ok().filter(|packet| packet.identity == head.key)
+}
+
+/// For the question to the switch; `label` is the hook's.
+pub(super) fn packet_head(head: &Head, label: String) -> PacketHead {
+    let tagged = head.vlan_tci & Head::TAGGED != 0;
+    PacketHead {
+        hook: label,
+        vlan_tci: tagged.then_some(head.vlan_tci & !Head::TAGGED),
+        bytes: kept(head).to_vec(),
+    }
+}
+
+/// What the packet belongs to.
+pub(super) fn flow(head: &Head) -> Option<Flow> {
+    let (packet, reader) = (packet(head)?, SliceReader(kept(head)));
+    let (source, destination) = addresses(&reader, &packet)?;
+    let has_ports = packet.fragment_tail == 0 && packet.ether_type != ETHERTYPE_ARP;
+    let ports = has_ports.then(|| reader.window(packet.l4_offset, 4)).flatten();
+    let (source_port, destination_port) = ports.map_or((0, 0), |ports| (ports.u16_be(0), ports.u16_be(2)));
+    let (ether_type, protocol) = (packet.ether_type, packet.protocol);
+    Some(FlowFields { ether_type, protocol, source, destination, source_port, destination_port }.flow())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A datagram of 60 bytes, with its real identity as key.
+    fn head() -> Head {
+        let mut bytes = [0; 128];
+        let frame = [
+            &[0x52, 0x54, 0, 0x99, 0x99, 1, 0xfa, 0x16, 0x3e, 0x21, 0x1b, 0x4b, 8, 0][..],
+            &[0x45, 0, 0, 46, 0x12, 0x34, 0x40, 0, 64, 17, 0, 0, 10, 99, 99, 111, 10, 99, 99, 1],
+            &[0xd4, 0x31, 0x11, 0x5c, 0, 26, 0, 0],
+            &[7; 18],
+        ]
+        .concat();
+        bytes[..frame.len()].copy_from_slice(&frame);
+        let reader = SliceReader(&frame);
+        let key = parse(&reader, &Frame::read(&reader).unwrap()).unwrap().identity;
+        let kept_bytes = u8::try_from(frame.len()).unwrap();
+        Head { key, len_bytes: 60, vlan_tci: 0, kept_bytes, hook: 2, bytes }
+    }
+
+    #[test]
+    fn a_head_that_was_changed_meanwhile_is_none() {
+        let whole = head();
+        assert!(packet(&whole).is_some());
+        let mut torn = whole;
+        torn.bytes[30] ^= 1;
+        assert!(packet(&torn).is_none() && flow(&torn).is_none());
+        assert!(packet(&Head { kept_bytes: 20, ..whole }).is_none());
+        assert!(packet(&Head { kept_bytes: 200, ..whole }).is_none(), "more than there is");
+    }
+
+    #[test]
+    fn what_it_belongs_to_and_its_tag() {
+        let flow = flow(&head()).unwrap();
+        assert_eq!(flow.protocol, "udp");
+        assert_eq!(
+            (flow.source.to_string(), flow.destination.to_string()),
+            ("10.99.99.111".into(), "10.99.99.1".into())
+        );
+        assert_eq!((flow.source_port, flow.destination_port), (Some(54_321), Some(4_444)));
+        let plain = packet_head(&head(), "qvo".to_owned());
+        assert_eq!((plain.hook.as_str(), plain.vlan_tci, plain.bytes.len()), ("qvo", None, 60));
+        let tagged = Head { vlan_tci: 0x6065 | Head::TAGGED, ..head() };
+        assert_eq!(packet_head(&tagged, String::new()).vlan_tci, Some(0x6065));
+        assert_eq!(packet_head(&Head { vlan_tci: Head::TAGGED, ..head() }, String::new()).vlan_tci, Some(0));
+    }
+}

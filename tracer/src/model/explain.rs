@@ -1,0 +1,46 @@
+//! What the switch's rules do with a packet.
+
+use serde::Serialize;
+
+/// The head of a packet on its way into a switch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PacketHead {
+    /// The hook that saw it.
+    pub hook: String,
+    /// The VLAN tag that the kernel keeps beside the frame.
+    pub vlan_tci: Option<u16>,
+    /// The frame from its Ethernet header on, as far as it was kept.
+    pub bytes: Vec<u8>,
+}
+
+/// A rule that a packet hit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct OpenFlowRule {
+    /// Whose rule it is.
+    pub bridge: String,
+    /// The number of its table.
+    pub table: u32,
+    /// Its priority; `None`: no rule matched there.
+    pub priority: Option<u32>,
+    /// Its cookie, in hexadecimal; `None` for 0.
+    pub cookie: Option<String>,
+    /// What it matches; empty: everything.
+    pub matches: String,
+    /// Its actions, with what the switch says about them.
+    pub actions: Vec<String>,
+}
+
+/// What `ofproto/trace` says about a packet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Explanation {
+    /// The bridge that the packet comes to.
+    pub bridge: String,
+    /// The packet as it was given to the switch: a flow.
+    pub packet: String,
+    /// The rules it hits, in order.
+    pub rules: Vec<OpenFlowRule>,
+    /// What the datapath is told to do with such packets, in order: one for each pass through it.
+    pub datapath_actions: Vec<String>,
+    /// Whether there was more than is told here.
+    pub is_cut: bool,
+}

@@ -1,0 +1,62 @@
+//! What the switch's rules do with an example: the rules it hits in order, and what the datapath is told.
+
+use super::{Page, flow::Piece};
+use crate::{
+    model::{Direction, Explanation, OpenFlowRule, Printable},
+    report::Ink,
+};
+
+impl Page<'_> {
+    /// What becomes of a packet of `direction` that went through.
+    pub(super) fn carried(&self, direction: Direction) -> Vec<String> {
+        let explained = self.report.snapshot.directions.get(direction).explain.as_ref();
+        let title = explained.map(|_| "  through Open vSwitch".to_owned());
+        title.into_iter().chain(explained.into_iter().flat_map(|it| self.explanation(it, 4))).collect()
+    }
+
+    /// The explanation, `indent` columns from the left.
+    pub(super) fn explanation(&self, explained: &Explanation, indent: usize) -> Vec<String> {
+        let question =
+            format!("ofproto/trace {} {}", Printable(&explained.bridge), Printable(&explained.packet));
+        let mut lines = self.set(indent, Some(Ink::Faint), &question);
+        let mut bridge = None;
+        for rule in &explained.rules {
+            if bridge != Some(&rule.bridge) {
+                lines.extend(self.set(indent, None, &Printable(&rule.bridge).to_string()));
+                bridge = Some(&rule.bridge);
+            }
+            lines.extend(self.set(indent + 2, Some(Ink::Strong), &of_rule(rule)));
+            for action in &rule.actions {
+                lines.extend(self.set(indent + 4, None, &Printable(action).to_string()));
+            }
+        }
+        for actions in &explained.datapath_actions {
+            lines.extend(self.set(indent, None, &format!("datapath actions: {}", Printable(actions))));
+        }
+        if explained.is_cut {
+            lines.extend(self.set(indent, Some(Ink::Warn), "there was more, which is left out"));
+        }
+        lines
+    }
+
+    /// Text in lines of its own, which end behind commas.
+    fn set(&self, indent: usize, ink: Option<Ink>, text: &str) -> Vec<String> {
+        let parts = text.split_inclusive(',').map(|part| match ink {
+            Some(ink) => Piece::new(ink, part),
+            None => Piece::plain(part),
+        });
+        let pieces: Vec<_> = std::iter::once(Piece::plain(" ".repeat(indent))).chain(parts).collect();
+        self.flow(&pieces, "", indent + 4)
+    }
+}
+
+/// `table 60 priority 3 cookie 0x17: in_port=2,dl_vlan=1`
+fn of_rule(rule: &OpenFlowRule) -> String {
+    let part =
+        |name: &str, value: Option<String>| value.map_or_else(String::new, |it| format!(" {name} {it}"));
+    let priority = part("priority", rule.priority.map(|priority| priority.to_string()));
+    let cookie = part("cookie", rule.cookie.as_deref().map(|cookie| Printable(cookie).to_string()));
+    let matches =
+        if rule.matches.is_empty() { "any packet".to_owned() } else { Printable(&rule.matches).to_string() };
+    format!("table {}{priority}{cookie}: {matches}", rule.table)
+}
