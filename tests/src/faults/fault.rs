@@ -5,11 +5,6 @@ use anyhow::Result;
 use super::{Direction, Expected, Scene};
 use crate::lab::Trap;
 
-/// A time-out that no packet on its way exceeds, the emulated machine's hiccups included.
-const SHORT: &str = "500ms";
-/// One for packets that are held up.
-const LONG: &str = "4s";
-
 /// Injects a fault; dropping the traps, the last one first, takes it away.
 pub type Inject = fn(&Scene<'_>) -> Result<Vec<Trap>>;
 /// Sends into a fault; says how many packets it took.
@@ -28,8 +23,6 @@ pub struct Fault {
     pub innocent: Innocent,
     /// The trace's filter: what the fault's packets and the innocent ones have in common.
     pub filter: &'static str,
-    /// When a packet is lost, as `--timeout` takes it.
-    pub timeout: &'static str,
     /// Why the report must say that the path ends before the wire; `None`: it must not.
     pub partly: Option<&'static str>,
     /// Injects it.
@@ -55,7 +48,6 @@ impl Fault {
             moment: Moment::WhileTracing,
             innocent: Innocent::SameGuest,
             filter: "udp",
-            timeout: SHORT,
             partly: None,
             inject,
             traffic,
@@ -86,11 +78,6 @@ impl Fault {
     /// The same, where the path ends before the wire, for a reason with these words.
     pub(super) const fn partly(self, why: &'static str) -> Self {
         Self { partly: Some(why), ..self }
-    }
-
-    /// The same, in a trace that waits long for packets that are held up.
-    pub(super) const fn patient(self) -> Self {
-        Self { timeout: LONG, ..self }
     }
 }
 

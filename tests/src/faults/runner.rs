@@ -13,6 +13,8 @@ use crate::tracer::Tracer;
 
 /// Innocent packets per direction before a fault, and again beside it.
 const INNOCENT: u64 = 20;
+/// When a packet is lost: no packet on its way takes so long, the emulated machine's hiccups included.
+const TIMEOUT: &str = "500ms";
 
 /// Runs every fault of `faults` whose name contains one of `only` (words between commas); `each` hears of each case as it is there.
 ///
@@ -109,7 +111,7 @@ fn trace(scene: &Scene<'_>, fault: &Fault) -> Result<(Value, Toll)> {
     }
     let mut words = vec!["trace", scene.guest.port_id.as_str()];
     words.extend(fault.filter.split(' '));
-    words.extend(["--json", "--timeout", fault.timeout]);
+    words.extend(["--json", "--timeout", TIMEOUT]);
     let tracer = Tracer::start(&words)?;
     if !is_before {
         scene.innocent(scene.guest, INNOCENT).context("before the fault")?;

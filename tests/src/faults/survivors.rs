@@ -105,7 +105,7 @@ pub(super) const FAULTS: &[Fault] = &[
         |scene| netem(scene, "duplicate 50%"),
         both_arrive,
         BOTH,
-    ).sparing(Innocent::Nobody),
+    ).sparing(Innocent::OtherGuest),
     Fault::new(
         "packets reordered (netem reorder)",
         |scene| netem(scene, "delay 5ms reorder 50%"),
