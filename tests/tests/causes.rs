@@ -55,9 +55,13 @@ fn what_the_tap_counts_is_told_beside_what_died_there() -> Result<()> {
     let guest = lab.guest("yjwang-test-1")?;
     guest.sink_reset()?;
     let tracer = Tracer::start(&["drops", &guest.port_id, "udp", "and", "port", "9", "--json"])?;
+    lab.introduce(guest)?;
     let before = InterfaceCounts::of(&guest.tap)?;
     let frozen = guest.freeze()?;
+    let on_bridge = InterfaceCounts::of(&guest.qvb)?;
     lab.wire_udp_flood((guest.ipv4, 9).into(), SENT, 64, Duration::from_micros(500))?;
+    // The last ones may be on their way still.
+    on_bridge.wait_for_received(&guest.qvb, SENT)?;
     let dropped = InterfaceCounts::of(&guest.tap)?.since(&before).tx_dropped;
     drop(frozen);
     guest.sink_wait(SENT - dropped, Duration::from_secs(30))?;

@@ -14,7 +14,7 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use hoptrace_tests::{
     Tracer,
-    lab::{Guest, Lab, Trap},
+    lab::{Guest, InterfaceCounts, Lab, Trap},
 };
 use serde_json::{Value, json};
 
@@ -198,16 +198,20 @@ fn a_guest_that_does_not_drain_its_queue_is_named() -> Result<()> {
     guest.sink_reset()?;
     let tracer = Tracer::start(&["trace", &guest.port_id, "udp", "and", "port", "9", "--json"])?;
     let before = refused(&guest.tap)?;
+    lab.introduce(guest)?;
     let frozen = guest.freeze()?;
+    let on_bridge = InterfaceCounts::of(&guest.qvb)?;
     lab.wire_udp_flood((guest.ipv4, 9).into(), SENT, 64, Duration::from_micros(500))?;
+    // The last ones may be on their way still.
+    on_bridge.wait_for_received(&guest.qvb, SENT)?;
     let dropped = refused(&guest.tap)? - before;
     ensure!(dropped > 0 && dropped < SENT, "{dropped} of {SENT} dropped at {}", guest.tap);
     drop(frozen);
     let arrived = guest.sink_wait(SENT - dropped, Duration::from_secs(30))?.datagrams;
     let report = tracer.finish()?;
-    ensure!(arrived == SENT - dropped, "{arrived} arrived, {dropped} dropped");
-
     let found = &report["directions"]["ingress"];
+    let (died, ledger) = (&found["drops"], &found["ledger"]);
+    ensure!(arrived == SENT - dropped, "{arrived} arrived, {dropped} dropped: {died} {ledger}");
     let drops = found["drops"].as_array().context("no drops")?;
     ensure!(drops.len() == 1, "{drops:?}");
     let drop = &drops[0];

@@ -1,8 +1,14 @@
 //! What the kernel itself counts at the interfaces of the path: the second witness of a flood.
 
-use std::fs;
+use std::{
+    fs,
+    time::{Duration, Instant},
+};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
+
+/// How long packets may take to an interface.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Counters of one interface, from `/sys/class/net/…/statistics`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -34,6 +40,22 @@ impl InterfaceCounts {
             tx_packets: read("tx_packets")?,
             tx_dropped: read("tx_dropped")?,
         })
+    }
+
+    /// Waits until the interface has received so many packets since it counted `self`; the kernel tells nobody when.
+    ///
+    /// # Errors
+    /// When they do not come.
+    pub fn wait_for_received(&self, interface: &str, packets: u64) -> Result<()> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let received = Self::of(interface)?.since(self).rx_packets;
+            if received >= packets {
+                return Ok(());
+            }
+            ensure!(Instant::now() < deadline, "{received} of {packets} came to {interface}");
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 
     /// What was counted since `before`.

@@ -4,7 +4,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
 
-use super::Guest;
+use super::{Guest, Lab};
 
 /// A fault; dropping it takes it away again, whatever happens.
 #[derive(Debug)]
@@ -39,6 +39,18 @@ impl Trap {
     fn remove_now(&mut self) -> Result<()> {
         let Some(words) = self.remove.take() else { return Ok(()) };
         run(self.program, &words.iter().map(String::as_str).collect::<Vec<_>>())
+    }
+}
+
+impl Lab {
+    /// The outside world learns the guest's MAC address anew: it must not ask for it while the guest is frozen.
+    ///
+    /// # Errors
+    /// When the guest does not answer.
+    pub fn introduce(&self, guest: &Guest) -> Result<()> {
+        let ping = self.wire("ping", ["-q", "-c", "1", "-W", "5", &guest.ipv4.to_string()]).output()?;
+        ensure!(ping.status.success(), "{} does not answer", guest.domain);
+        Ok(())
     }
 }
 
