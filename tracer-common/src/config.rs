@@ -34,7 +34,7 @@ pub const fn place_of(ifindex: u32, spread: u32) -> usize {
     (ifindex.wrapping_mul(spread) >> (32 - PLACE_BITS)) as usize
 }
 
-/// Facts about the whole trace.
+/// Facts about the whole trace; first what is read for every packet, together.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct TraceConfig {
@@ -60,14 +60,14 @@ pub struct TraceConfig {
     pub filtering: u16,
     /// 1 to send packets slower than [`Control::slower_than_ns`] to the ring buffer.
     pub tail: u32,
-    /// Which packets are traced.
-    pub filter: Filter,
     /// What spreads the hooks over their places: see [`place_of`].
     pub spread: u32,
     /// The hooks at neighbours' ports, ingress side first.
     pub beside: [u8; 2],
     /// 1 to keep the heads of packets, at hooks that say so ([`HookConfig::KEEPS_HEADS`]).
     pub keeping_heads: u16,
+    /// Which packets are traced.
+    pub filter: Filter,
     /// The VM's IPv4 addresses, read as little-endian numbers; 0 where there is none.
     pub ipv4: [u32; 4],
 }
@@ -96,7 +96,7 @@ pub struct HookConfig {
     pub number: u8,
     /// Zero.
     pub reserved_behind: u8,
-    /// The interface that the hook is at, in a [`Place`] of it; 0: at none.
+    /// The interface that the hook is at, where it stands in one of the [`PLACES`]; 0: at none.
     pub ifindex: u32,
 }
 

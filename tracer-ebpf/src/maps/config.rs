@@ -23,6 +23,9 @@ static TRACE: Global<TraceConfig> = Global::new(TraceConfig {
     neighbour_entries: 0,
     filtering: 0,
     tail: 0,
+    spread: 1,
+    beside: [0; 2],
+    keeping_heads: 0,
     filter: Filter {
         protocol: 0,
         host_count: 0,
@@ -30,9 +33,6 @@ static TRACE: Global<TraceConfig> = Global::new(TraceConfig {
         ports: [0; 2],
         hosts: [Host { address: [0; 2], ether_type: 0, reserved: [0; 3] }; 2],
     },
-    spread: 1,
-    beside: [0; 2],
-    keeping_heads: 0,
     ipv4: [0; 4],
 });
 
