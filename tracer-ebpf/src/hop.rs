@@ -129,7 +129,7 @@ fn handle<R: SkbReader>(reader: &R, skb: *mut __sk_buff, number: u32, note: rare
         now_ns = clock();
     }
     let admit = reader.opaque(u32::from(admit)) != 0;
-    let large = pieces::is_large(len_bytes(skb), &packet);
+    let large = pieces::is_large(len_bytes(skb), packet.protocol);
     let kind = thorough::thoroughly(number, packet.identity, now_ns, thorough::terms(admit, large, sight));
     // Read again rather than kept on the stack.
     let hook = config::hook(number);
@@ -144,7 +144,7 @@ fn handle<R: SkbReader>(reader: &R, skb: *mut __sk_buff, number: u32, note: rare
         return false;
     }
     let grown = matches!(outcome.kind, Kind::Passed) && outcome.grown;
-    let merges = grown || merged::is_possible(hook, skb, &packet);
+    let merges = grown || merged::is_possible(hook, skb, packet.protocol);
     if merges {
         rare::leave(rare::Note::merged(number, 1));
     }

@@ -8,7 +8,7 @@ use aya_ebpf::bindings::__sk_buff;
 use hoptrace_common::{
     config::HookConfig,
     inflight::merge,
-    packet::{IpIds, Merged, PROTOCOL_TCP, Packet, Reader as _, Window as _},
+    packet::{IpIds, Merged, PROTOCOL_TCP, Reader as _, Window as _},
 };
 
 use crate::{
@@ -27,9 +27,9 @@ const TCP_LEN: u32 = 20;
 
 /// Whether other packets may be part of this one, because the interface merges what it receives.
 #[inline(always)]
-pub(crate) fn is_possible(hook: HookFacts, skb: *mut __sk_buff, packet: &Packet) -> bool {
+pub(crate) fn is_possible(hook: HookFacts, skb: *mut __sk_buff, protocol: u8) -> bool {
     // SAFETY: the context of the running program.
-    hook.has(HookConfig::MERGES) && packet.protocol == PROTOCOL_TCP && unsafe { (*skb).gso_size } != 0
+    hook.has(HookConfig::MERGES) && protocol == PROTOCOL_TCP && unsafe { (*skb).gso_size } != 0
 }
 
 /// The program that follows them.

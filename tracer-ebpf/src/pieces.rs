@@ -13,8 +13,8 @@ const TCP_LEN: usize = 20;
 
 /// Whether the packet may be cut into pieces on its way.
 #[inline(always)]
-pub(crate) const fn is_large(frame_len: u32, packet: &Packet) -> bool {
-    packet.protocol == PROTOCOL_TCP && frame_len > LARGE_ABOVE_BYTES
+pub(crate) const fn is_large(frame_len: u32, protocol: u8) -> bool {
+    protocol == PROTOCOL_TCP && frame_len > LARGE_ABOVE_BYTES
 }
 
 /// A large packet, or its first piece, came to `hook`: pieces may follow.

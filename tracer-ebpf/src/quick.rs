@@ -13,9 +13,10 @@ use hoptrace_common::{
     config::{Control as GateState, HookConfig},
     counters::HookCounters,
     inflight::{
-        Aside, Hook, Kind, Outcome, Pass, SlotCell as _, Table as _, Visit, Withdrawn, arrive, home_of,
+        Aside, Control, Hook, Kind, Outcome, Pass, SlotCell as _, Table as _, Visit, Withdrawn, arrive,
+        home_of,
     },
-    packet::{ETHERTYPE_IPV4, ETHERTYPE_IPV6, Packet},
+    packet::{ETHERTYPE_IPV4, ETHERTYPE_IPV6},
 };
 
 use crate::{
@@ -27,12 +28,12 @@ use crate::{
         config::{self, HookFacts},
         control::{self, Gate},
         counters, heads,
-        inflight::Inflight,
+        inflight::{Cell, Inflight},
         latency::Figures,
         rare::{self, Note},
     },
     merged, neighbour, pieces,
-    reader::{Direct, SkbReader as _},
+    reader::{Direct, SkbReader as _, Usual},
     tally,
 };
 
@@ -70,35 +71,55 @@ pub(crate) fn hop(skb: *mut __sk_buff, hook: HookFacts, number: u32) -> u32 {
     }
     let cpu = counters::cpu();
     let Some(counted) = counters::of(cpu, number) else { return DONE };
-    let Ok(packet) = reader.packet(&frame, &raw mut counted.word) else {
+    let Some(packet) = reader.usual(&frame, &raw mut counted.word) else {
         return rare::leave(Note::undecided(number));
     };
     if filtering {
-        if !config::filter().matches(&reader, &packet) {
+        if !config::filter().matches(&reader, &packet.packet()) {
             return DONE;
         }
         now_ns = clock();
     }
     let hook = hook.again();
     let sight = neighbour::sight(hook, &frame, skb);
-    // What leaves by a neighbour's port came by the path: a packet unknown there is none of ours.
-    let mut admit = gate_state == GateState::OPEN && !neighbour::leaves_beside(hook);
-    if hook.has(HookConfig::ENTRY) && admit && config::budgeted() != 0 {
-        admit = gate.take();
-    }
-    let visit = Visit {
+    let mut visit = Visit {
         hook: hook.for_rules(number, neighbour::ends_here(sight)),
         key: packet.identity,
         now_ns,
-        admit,
+        admit: false,
         aside: neighbour::aside(sight),
-        large: pieces::is_large(len_bytes(skb), &packet),
+        large: pieces::is_large(len_bytes(skb), packet.protocol()),
     };
-    if merged::is_possible(hook, skb, &packet) {
-        return rare::leave(Note::decided(number, admit, now_ns));
+    let table = Inflight(core::ptr::null_mut());
+    let home = home_of(visit.key, table.set_mask());
+    let Some(slot) = table.slot(home) else { return DONE };
+    let control = slot.control();
+    let at = At { skb, number, cpu, gate, hook, reader: &reader, packet, home, slot };
+    let is_simple = matches!(visit.aside, Aside::No) && !merged::is_possible(hook, skb, packet.protocol());
+    let mut kind = Kind::Passed;
+    if !is_simple || !at.comes(counted, control, &visit) {
+        // What leaves by a neighbour's port came by the path: a packet unknown there is none of ours.
+        visit.admit = gate_state == GateState::OPEN && !neighbour::leaves_beside(hook);
+        if visit.admit && hook.has(HookConfig::ENTRY) && config::budgeted() != 0 {
+            visit.admit = gate.take();
+        }
+        kind = if is_simple { at.is_new(counted, control, &visit) } else { Kind::Retry };
+        if matches!(kind, Kind::Retry) {
+            return rare::leave(Note::decided(number, visit.admit, now_ns));
+        }
     }
-    let at = At { skb, number, cpu, gate, hook, sight, reader: &reader, packet: &packet };
-    at.visit(counted, &visit)
+    neighbour::count(hook, kind, sight, skb);
+    if heads::are_kept(hook) && !matches!(kind, Kind::Ambiguous) {
+        heads::keep(skb, packet.identity, number);
+    }
+    if hook.has(HookConfig::GUEST) {
+        let followed = !matches!(kind, Kind::Ambiguous);
+        guest::passes(&reader, &packet.packet(), &visit.hook, now_ns, cpu, followed);
+        if hook.direction() == 1 && followed && packet.identity < gate.checksum_below() {
+            return CHECK;
+        }
+    }
+    DONE
 }
 
 /// The EtherType of packets that are of no interest where they go to a group.
@@ -107,99 +128,85 @@ const fn is_ip(ether_type: u16) -> bool {
     matches!(ether_type, ETHERTYPE_IPV4 | ETHERTYPE_IPV6)
 }
 
-/// A packet of a usual shape at a hook.
+/// A packet of a usual shape at a hook, and its home in the table.
 struct At<'a> {
     skb: *mut __sk_buff,
     number: u32,
     cpu: u32,
     gate: Gate,
     hook: HookFacts,
-    sight: u32,
     reader: &'a Direct,
-    packet: &'a Packet,
+    packet: Usual,
+    home: u32,
+    slot: Cell,
 }
 
 impl At<'_> {
+    /// The packet if it comes from another hook. `false`: it does not, or it is not as simple as that; nothing was done.
     #[inline(always)]
-    fn visit(&self, counted: &mut HookCounters, visit: &Visit) -> u32 {
-        let rare = || rare::leave(Note::decided(self.number, visit.admit, visit.now_ns));
-        if !matches!(visit.aside, Aside::No) {
-            return rare();
-        }
-        let table = Inflight(core::ptr::null_mut());
-        let home = home_of(visit.key, table.set_mask());
-        let Some(slot) = table.slot(home) else { return rare() };
-        let control = slot.control();
-        let kind = if let Some(pass) = Pass::plan(slot, control, visit) {
-            let segment = self.hook.segment_from(pass.from());
-            let Some(figures) = Figures::read(self.cpu, segment) else {
-                return rare();
-            };
-            let whole_way = visit.hook.terminal && !pass.after.joined();
-            let mut total = None;
-            if whole_way {
-                let segment = self.hook.total_segment(pass.after.passed());
-                total = Figures::read(self.cpu, segment);
-            }
-            let (seen, passed, completed) = (counted.seen, counted.passed, counted.completed);
-            if !pass.carry_out(slot) {
-                return rare();
-            }
-            counted.seen = seen + 1;
-            counted.passed = passed + 1;
-            figures.record(u64::from(pass.latency_ns));
-            if visit.hook.terminal {
-                counted.completed = completed + 1;
-                if let Some(total) = total {
-                    total.record(u64::from(pass.total_ns()));
-                }
-            }
-            if pass.after.large() {
-                pieces::expect(self.skb, self.packet, self.number);
-            }
-            if visit.hook.terminal {
-                let total_ns = if whole_way { u64::from(pass.total_ns()) } else { 0 };
-                self.emit(counted, &visit.hook, &pass, home, total_ns);
-            }
-            Kind::Passed
-        } else {
-            let outcome = arrive(table, home, slot, control, visit);
-            match outcome.kind {
-                Kind::New => tally::arrived(self.cpu, counted, &outcome, &visit.hook),
-                Kind::Ambiguous => {
-                    twins(counted, u32::from(outcome.withdrawn.number()), u32::from(outcome.hook));
-                }
-                _ => return rare(),
-            }
-            counted.seen += 1;
-            if !visit.hook.entry
-                && matches!(outcome.kind, Kind::New)
-                && pieces::is_expected(self.skb, self.packet, self.number)
-            {
-                counted.split += 1;
-            }
-            outcome.kind
+    fn comes(&self, counted: &mut HookCounters, control: Control, visit: &Visit) -> bool {
+        let Some(pass) = Pass::plan(self.slot, control, visit) else { return false };
+        let Some(figures) = Figures::read(self.cpu, self.hook.segment_from(pass.from())) else {
+            return false;
         };
-        neighbour::count(self.hook, kind, self.sight, self.skb);
-        if heads::are_kept(self.hook) && !matches!(kind, Kind::Ambiguous) {
-            heads::keep(self.skb, visit.key, self.number);
+        let whole_way = visit.hook.terminal && !pass.after.joined();
+        let mut total = None;
+        if whole_way {
+            let segment = self.hook.total_segment(pass.after.passed());
+            total = Figures::read(self.cpu, segment);
         }
-        if self.hook.has(HookConfig::GUEST) {
-            let followed = !matches!(kind, Kind::Ambiguous);
-            guest::passes(self.reader, self.packet, &visit.hook, visit.now_ns, self.cpu, followed);
-            if self.hook.direction() == 1 && followed && self.packet.identity < self.gate.checksum_below() {
-                return CHECK;
+        let (seen, passed, completed) = (counted.seen, counted.passed, counted.completed);
+        if !pass.carry_out(self.slot) {
+            return false;
+        }
+        counted.seen = seen + 1;
+        counted.passed = passed + 1;
+        figures.record(u64::from(pass.latency_ns));
+        if visit.hook.terminal {
+            counted.completed = completed + 1;
+            if let Some(total) = total {
+                total.record(u64::from(pass.total_ns()));
             }
         }
-        DONE
+        if pass.after.large() {
+            pieces::expect(self.skb, &self.packet.packet(), self.number);
+        }
+        if visit.hook.terminal {
+            let total_ns = if whole_way { u64::from(pass.total_ns()) } else { 0 };
+            self.emit(counted, &visit.hook, &pass, total_ns);
+        }
+        true
+    }
+
+    /// The packet if it is new: what it turned out to be. [`Kind::Retry`]: it is not new, or it is not as simple as that;
+    /// nothing was done.
+    #[inline(always)]
+    fn is_new(&self, counted: &mut HookCounters, control: Control, visit: &Visit) -> Kind {
+        let table = Inflight(core::ptr::null_mut());
+        let outcome = arrive(table, self.home, self.slot, control, visit);
+        match outcome.kind {
+            Kind::New => tally::arrived(self.cpu, counted, &outcome, &visit.hook),
+            Kind::Ambiguous => {
+                twins(counted, u32::from(outcome.withdrawn.number()), u32::from(outcome.hook));
+            }
+            _ => return Kind::Retry,
+        }
+        counted.seen += 1;
+        if !visit.hook.entry
+            && matches!(outcome.kind, Kind::New)
+            && pieces::is_expected(self.skb, &self.packet.packet(), self.number)
+        {
+            counted.split += 1;
+        }
+        outcome.kind
     }
 
     #[inline(always)]
-    fn emit(&self, counted: &mut HookCounters, hook: &Hook, pass: &Pass, index: u32, total_ns: u64) {
-        let outcome = Outcome::passed(index, pass);
+    fn emit(&self, counted: &mut HookCounters, hook: &Hook, pass: &Pass, total_ns: u64) {
+        let outcome = Outcome::passed(self.home, pass);
         emit_if_wanted(
             self.reader,
-            self.packet,
+            &self.packet.packet(),
             len_bytes(self.skb),
             (self.gate, hook.direction, total_ns),
             &outcome,

@@ -203,7 +203,7 @@ impl SkbReader for Direct {
     #[inline(always)]
     fn packet(&self, frame: &Frame, word: *mut u64) -> Result<Packet, ParseError> {
         // Each shape is read in a way of its own; what comes next the verifier follows once.
-        parse_usual(self, frame).map(|packet| joined(packet, word)).ok_or(ParseError::Truncated)
+        self.usual(frame, word).map(Usual::packet).ok_or(ParseError::Truncated)
     }
 }
 
@@ -229,21 +229,47 @@ impl SkbReader for Copied {
     }
 }
 
-/// The same packet of a usual shape, all that the verifier knows of its headers' places forgotten.
-#[inline(always)]
-fn joined(packet: Packet, word: *mut u64) -> Packet {
-    let places = u64::from(packet.l3_end)
-        | (u64::from(packet.l3_offset as u8) << 32)
-        | (u64::from(packet.l4_offset as u8) << 40)
-        | (u64::from(packet.protocol) << 48)
-        | (u64::from(packet.ether_type == ETHERTYPE_IPV6) << 56);
-    let places = scratch::through_u64(word, places);
-    Packet {
-        l3_end: places as u32,
-        l3_offset: (places >> 32) as u32 & 0xff,
-        l4_offset: (places >> 40) as u32 & 0xff,
-        protocol: (places >> 48) as u8,
-        ether_type: if places >> 56 == 0 { ETHERTYPE_IPV4 } else { ETHERTYPE_IPV6 },
-        ..packet
+impl Direct {
+    /// Parses a packet of a usual shape behind `frame`; `None`: it has another one. `word` is a scratch word of this CPU.
+    #[inline(always)]
+    pub(crate) fn usual(&self, frame: &Frame, word: *mut u64) -> Option<Usual> {
+        let packet = parse_usual(self, frame)?;
+        let places = u64::from(packet.l3_end)
+            | (u64::from(packet.l3_offset as u8) << 32)
+            | (u64::from(packet.l4_offset as u8) << 40)
+            | (u64::from(packet.protocol) << 48)
+            | (u64::from(packet.ether_type == ETHERTYPE_IPV6) << 56);
+        Some(Usual { identity: packet.identity, places: scratch::through_u64(word, places) })
+    }
+}
+
+/// A packet of a usual shape, the places of its headers in one word: few need them, and the verifier has forgotten what it
+/// knew of them.
+#[derive(Clone, Copy)]
+pub(crate) struct Usual {
+    /// As [`Packet::identity`].
+    pub(crate) identity: u64,
+    places: u64,
+}
+
+impl Usual {
+    /// As [`Packet::protocol`].
+    #[inline(always)]
+    pub(crate) const fn protocol(self) -> u8 {
+        (self.places >> 48) as u8
+    }
+
+    /// The packet with all of it.
+    #[inline(always)]
+    pub(crate) const fn packet(self) -> Packet {
+        Packet {
+            identity: self.identity,
+            ether_type: if self.places >> 56 == 0 { ETHERTYPE_IPV4 } else { ETHERTYPE_IPV6 },
+            protocol: self.protocol(),
+            fragment_tail: 0,
+            l3_offset: (self.places >> 32) as u32 & 0xff,
+            l4_offset: (self.places >> 40) as u32 & 0xff,
+            l3_end: self.places as u32,
+        }
     }
 }

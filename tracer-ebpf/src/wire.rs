@@ -76,7 +76,7 @@ fn hop(ctx: &RawTracePointContext) {
         return;
     }
     let admit = gate_state == GateState::OPEN && claim != CLAIM_IF_TRACKED;
-    let large = pieces::is_large(skb.len_bytes, &packet);
+    let large = pieces::is_large(skb.len_bytes, packet.protocol);
     // SAFETY: takes nothing and always succeeds.
     let now_ns = unsafe { bpf_ktime_get_ns() };
     let this = hook.for_rules(number, false);

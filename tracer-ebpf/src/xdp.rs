@@ -107,7 +107,7 @@ fn handle<R: SkbReader>(reader: &R, ctx: *mut xdp_md, number: u32) -> u32 {
     let this = hook.for_rules(number, false);
     // SAFETY: the context of the running program.
     let frame_len = unsafe { bpf_xdp_get_buff_len(ctx) } as u32;
-    let large = pieces::is_large(frame_len, &packet);
+    let large = pieces::is_large(frame_len, packet.protocol);
     let visit = Visit { hook: this, key: packet.identity, now_ns, admit, aside: Aside::No, large };
     let mut outcome = quickly(Inflight(counted.scratch.as_mut_ptr()), &visit);
     if matches!(outcome.kind, Kind::Retry) {
