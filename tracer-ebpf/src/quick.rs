@@ -4,9 +4,10 @@
 //! the cases that almost every packet is. What is not as simple as that goes on in [`crate::hop`].
 //!
 //! The order of things is that of `hoptrace_common::inflight::Pass`: the CPU waits for the clock, which does not begin before
-//! everything earlier is done, and for the compare-exchange, which lets nothing later begin before it is done. Headers,
-//! table, counters and figures are read between the two; behind the second there are only stores, and the histogram, whose
-//! bucket depends on the latency.
+//! everything earlier is done, and for the compare-exchange, which lets nothing later begin before it is done. So the packet
+//! is identified and its slot's address known before the clock, and the slot, which is often in no near cache, comes while
+//! the CPU waits for the clock; behind the compare-exchange there are only stores, and the histogram, whose bucket depends on
+//! the latency.
 
 use aya_ebpf::bindings::__sk_buff;
 use hoptrace_common::{
@@ -63,23 +64,18 @@ pub(crate) fn hop(skb: *mut __sk_buff, hook: HookFacts, number: u32) -> u32 {
             rare::leave(Note::undecided(number))
         };
     }
-    // Without a filter every packet that comes so far is wanted: then the clock comes first.
-    let filtering = config::is_filtering();
-    let mut now_ns = 0;
-    if !filtering {
-        now_ns = clock();
-    }
     let cpu = counters::cpu();
     let Some(counted) = counters::of(cpu, number) else { return DONE };
     let Some(packet) = reader.usual(&frame, &raw mut counted.word) else {
         return rare::leave(Note::undecided(number));
     };
-    if filtering {
-        if !config::filter().matches(&reader, &packet.packet()) {
-            return DONE;
-        }
-        now_ns = clock();
+    if config::is_filtering() && !config::filter().matches(&reader, &packet.packet()) {
+        return DONE;
     }
+    let table = Inflight(core::ptr::null_mut());
+    let home = home_of(packet.identity, table.set_mask());
+    let Some(slot) = table.slot(home) else { return DONE };
+    let now_ns = clock();
     let hook = hook.again();
     let sight = neighbour::sight(hook, &frame, skb);
     let mut visit = Visit {
@@ -90,9 +86,6 @@ pub(crate) fn hop(skb: *mut __sk_buff, hook: HookFacts, number: u32) -> u32 {
         aside: neighbour::aside(sight),
         large: pieces::is_large(len_bytes(skb), packet.protocol()),
     };
-    let table = Inflight(core::ptr::null_mut());
-    let home = home_of(visit.key, table.set_mask());
-    let Some(slot) = table.slot(home) else { return DONE };
     let control = slot.control();
     let at = At { skb, number, cpu, gate, hook, reader: &reader, packet, home, slot };
     let is_simple = matches!(visit.aside, Aside::No) && !merged::is_possible(hook, skb, packet.protocol());

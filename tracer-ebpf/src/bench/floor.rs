@@ -41,10 +41,10 @@ fn visit(skb: *mut __sk_buff) {
     // SAFETY: the context of the running program.
     let direct = unsafe { Direct::new(skb, core::ptr::null_mut()) };
     let Some(frame) = Frame::read_untagged(&direct) else { return };
-    // SAFETY: takes nothing and always succeeds.
-    let now_ns = unsafe { bpf_ktime_get_ns() };
     let Some(packet) = parse_usual(&direct, &frame) else { return };
     let Some(slot) = FLOOR.get_ptr_mut(packet.identity as u32 & (SLOTS - 1)) else { return };
+    // SAFETY: takes nothing and always succeeds.
+    let now_ns = unsafe { bpf_ktime_get_ns() };
     // SAFETY: a map value, its fields aligned.
     unsafe {
         let control = atomic::load(&raw const (*slot).control);
