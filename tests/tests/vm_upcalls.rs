@@ -36,7 +36,7 @@ fn ping(lab: &Lab, guest: &Guest, count: u64) -> Result<()> {
     Ok(())
 }
 
-/// Not ICMPv6 with it: guest and wire may ask for each other meanwhile.
+/// IPv4 alone: with IPv6, guest and wire may ask for each other meanwhile.
 fn trace_pings(guest: &Guest) -> Result<Tracer> {
     Tracer::start(&["trace", &guest.port_id, "icmp", "and", "host", &guest.ipv4.to_string(), "--json"])
 }
