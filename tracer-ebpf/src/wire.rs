@@ -10,10 +10,7 @@
 
 use core::ffi::c_void;
 
-use aya_ebpf::{
-    EbpfContext as _, helpers::generated::bpf_ktime_get_ns, macros::raw_tracepoint,
-    programs::RawTracePointContext,
-};
+use aya_ebpf::{EbpfContext as _, macros::raw_tracepoint, programs::RawTracePointContext};
 use aya_log_ebpf::debug;
 use hoptrace_common::{
     config::Control as GateState,
@@ -25,6 +22,7 @@ use hoptrace_common::{
 use crate::{
     claim::{CLAIM_IF_TRACKED, CLAIM_NONE, CLAIM_OWN, claim},
     emit::emit_if_wanted,
+    hop::clock,
     maps::{config, control, counters, inflight::Inflight, room},
     neighbour::SIGHT_ON_PATH,
     pieces,
@@ -77,8 +75,7 @@ fn hop(ctx: &RawTracePointContext) {
     }
     let admit = gate_state == GateState::OPEN && claim != CLAIM_IF_TRACKED;
     let large = pieces::is_large(skb.len_bytes, packet.protocol);
-    // SAFETY: takes nothing and always succeeds.
-    let now_ns = unsafe { bpf_ktime_get_ns() };
+    let now_ns = clock();
     let this = hook.for_rules(number, false);
     let visit = Visit { hook: this, key: packet.identity, now_ns, admit, aside: Aside::No, large };
     let mut outcome = quickly(Inflight(word), &visit);

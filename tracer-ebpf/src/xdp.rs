@@ -5,7 +5,7 @@
 
 use aya_ebpf::{
     bindings::{xdp_action::XDP_PASS, xdp_md},
-    helpers::generated::{bpf_ktime_get_ns, bpf_xdp_get_buff_len},
+    helpers::generated::bpf_xdp_get_buff_len,
     macros::xdp,
     programs::XdpContext,
 };
@@ -18,6 +18,7 @@ use hoptrace_common::{
 
 use crate::{
     claim::{CLAIM_GROUP, CLAIM_NONE, CLAIM_OWN, claim, concerns_guest},
+    hop::clock,
     maps::{config, control, counters, inflight::Inflight},
     neighbour::SIGHT_ON_PATH,
     pieces,
@@ -78,8 +79,7 @@ fn handle<R: SkbReader>(reader: &R, ctx: *mut xdp_md, number: u32) -> u32 {
     if claim == CLAIM_NONE {
         return DONE;
     }
-    // SAFETY: takes nothing and always succeeds.
-    let now_ns = unsafe { bpf_ktime_get_ns() };
+    let now_ns = clock();
     let cpu = counters::cpu();
     let Some(counted) = counters::of(cpu, number) else { return DONE };
     let packet = match reader.packet(&frame, counted.scratch.as_mut_ptr()) {

@@ -2,11 +2,11 @@
 
 use std::{fs, path::Path as FilePath};
 
-use aya::{Ebpf, maps::HashMap, programs::RawTracePoint};
+use aya::{Ebpf, maps::HashMap};
 use btf_rs::Btf;
 use hoptrace_common::drops::{Device, DropConfig, MAX_DEVICES};
 
-use super::{AttachError, plan::devices};
+use super::{AttachError, plan::devices, tracepoint};
 use crate::{
     kernel::{BtfError, drop_config},
     model::{IfIndex, Path, Plan},
@@ -58,11 +58,5 @@ pub(super) fn introduce(ebpf: &mut Ebpf, options: &DropOptions) -> Result<(), At
 
 /// Puts the program where the kernel frees packets.
 pub(super) fn attach(ebpf: &mut Ebpf) -> Result<(), AttachError> {
-    let program = ebpf.program_mut(PROGRAM).and_then(|program| program.try_into().ok());
-    let program: &mut RawTracePoint =
-        program.ok_or_else(|| AttachError::Missing(format!("program {PROGRAM}")))?;
-    program
-        .attach(TRACEPOINT)
-        .map_err(|source| AttachError::Tracepoint { tracepoint: TRACEPOINT, source: Box::new(source) })?;
-    Ok(())
+    tracepoint::attach(ebpf, PROGRAM, TRACEPOINT)
 }

@@ -1,10 +1,10 @@
 //! The program where Open vSwitch's kernel datapath gives packets to user space.
 
-use aya::{Ebpf, programs::RawTracePoint};
+use aya::Ebpf;
 use btf_rs::Btf;
 use hoptrace_common::upcalls::UpcallConfig;
 
-use super::{AttachError, plan::kernel_switch_ports};
+use super::{AttachError, plan::kernel_switch_ports, tracepoint};
 use crate::{
     kernel::{BtfError, upcall_config},
     model::{IfIndex, Path, Plan},
@@ -43,11 +43,5 @@ impl UpcallOptions {
 
 /// Puts the program where packets are given to user space. The link ends with the process.
 pub(super) fn attach(ebpf: &mut Ebpf) -> Result<(), AttachError> {
-    let program = ebpf.program_mut(PROGRAM).and_then(|program| program.try_into().ok());
-    let program: &mut RawTracePoint =
-        program.ok_or_else(|| AttachError::Missing(format!("program {PROGRAM}")))?;
-    program
-        .attach(TRACEPOINT)
-        .map_err(|source| AttachError::Tracepoint { tracepoint: TRACEPOINT, source: Box::new(source) })?;
-    Ok(())
+    tracepoint::attach(ebpf, PROGRAM, TRACEPOINT)
 }
