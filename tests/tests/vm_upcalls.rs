@@ -36,9 +36,8 @@ fn ping(lab: &Lab, guest: &Guest, count: u64) -> Result<()> {
     Ok(())
 }
 
-/// IPv4 alone: with IPv6, guest and wire may ask for each other meanwhile.
 fn trace_pings(guest: &Guest) -> Result<Tracer> {
-    Tracer::start(&["trace", &guest.port_id, "icmp", "and", "host", &guest.ipv4.to_string(), "--json"])
+    Tracer::start(&["trace", &guest.port_id, "icmp", "--json"])
 }
 
 /// Sends until the datapath knows a flow for whatever comes.

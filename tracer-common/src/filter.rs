@@ -41,7 +41,7 @@ pub struct Filter {
 impl Filter {
     /// Any protocol.
     pub const PROTOCOL_ANY: u32 = 0;
-    /// ICMP of either IP version.
+    /// ICMP, which is of IPv4, as with tcpdump.
     pub const PROTOCOL_ICMP: u32 = 1;
     /// TCP.
     pub const PROTOCOL_TCP: u32 = 2;
@@ -49,6 +49,8 @@ impl Filter {
     pub const PROTOCOL_UDP: u32 = 3;
     /// ARP.
     pub const PROTOCOL_ARP: u32 = 4;
+    /// ICMP over IPv6, neighbour discovery included.
+    pub const PROTOCOL_ICMP6: u32 = 5;
 
     /// Whether `packet` is to be traced. As with tcpdump, a fragment without the transport header has no ports.
     #[inline(always)]
@@ -61,7 +63,8 @@ impl Filter {
         let ip = packet.ether_type != ETHERTYPE_ARP;
         match self.protocol {
             Self::PROTOCOL_ANY => true,
-            Self::PROTOCOL_ICMP => ip && matches!(packet.protocol, PROTOCOL_ICMP | PROTOCOL_ICMPV6),
+            Self::PROTOCOL_ICMP => packet.ether_type == ETHERTYPE_IPV4 && packet.protocol == PROTOCOL_ICMP,
+            Self::PROTOCOL_ICMP6 => packet.ether_type == ETHERTYPE_IPV6 && packet.protocol == PROTOCOL_ICMPV6,
             Self::PROTOCOL_TCP => ip && packet.protocol == PROTOCOL_TCP,
             Self::PROTOCOL_UDP => ip && packet.protocol == PROTOCOL_UDP,
             _ => !ip,

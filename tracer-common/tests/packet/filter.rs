@@ -69,10 +69,16 @@ fn protocols() {
         (Filter::PROTOCOL_UDP, v4(&datagram)),
         (Filter::PROTOCOL_UDP, v6(&datagram)),
         (Filter::PROTOCOL_ICMP, v4(&echo(ICMP, 8, 1, 1))),
-        (Filter::PROTOCOL_ICMP, v6(&echo(ICMPV6, 128, 1, 1))),
+        (Filter::PROTOCOL_ICMP6, v6(&echo(ICMPV6, 128, 1, 1))),
         (Filter::PROTOCOL_ARP, arp(1, GUEST_V4, HOST_V4)),
     ];
-    let all = [Filter::PROTOCOL_TCP, Filter::PROTOCOL_UDP, Filter::PROTOCOL_ICMP, Filter::PROTOCOL_ARP];
+    let all = [
+        Filter::PROTOCOL_TCP,
+        Filter::PROTOCOL_UDP,
+        Filter::PROTOCOL_ICMP,
+        Filter::PROTOCOL_ICMP6,
+        Filter::PROTOCOL_ARP,
+    ];
     for (own, l3) in &packets {
         for protocol in all {
             let filter = Filter { protocol, ..Filter::default() };

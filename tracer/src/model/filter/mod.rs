@@ -1,4 +1,4 @@
-//! The simple packet filter: `icmp|tcp|udp|arp`, `host ADDR` and `port N`, joined with `and`. Pure.
+//! The simple packet filter: `icmp|icmp6|tcp|udp|arp`, `host ADDR` and `port N`, joined with `and`. Pure.
 
 mod error;
 mod parse;
@@ -17,8 +17,10 @@ pub use error::FilterError;
 /// A protocol a filter can name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FilterProtocol {
-    /// ICMP over IPv4 and IPv6.
+    /// ICMP, which is of IPv4.
     Icmp,
+    /// ICMP over IPv6, neighbour discovery included.
+    Icmp6,
     /// TCP.
     Tcp,
     /// UDP.
@@ -29,12 +31,15 @@ pub enum FilterProtocol {
 
 impl FilterProtocol {
     fn from_word(word: &str) -> Option<Self> {
-        [Self::Icmp, Self::Tcp, Self::Udp, Self::Arp].into_iter().find(|protocol| protocol.word() == word)
+        [Self::Icmp, Self::Icmp6, Self::Tcp, Self::Udp, Self::Arp]
+            .into_iter()
+            .find(|protocol| protocol.word() == word)
     }
 
     const fn word(self) -> &'static str {
         match self {
             Self::Icmp => "icmp",
+            Self::Icmp6 => "icmp6",
             Self::Tcp => "tcp",
             Self::Udp => "udp",
             Self::Arp => "arp",
@@ -44,6 +49,7 @@ impl FilterProtocol {
     const fn number(self) -> u32 {
         match self {
             Self::Icmp => Filter::PROTOCOL_ICMP,
+            Self::Icmp6 => Filter::PROTOCOL_ICMP6,
             Self::Tcp => Filter::PROTOCOL_TCP,
             Self::Udp => Filter::PROTOCOL_UDP,
             Self::Arp => Filter::PROTOCOL_ARP,

@@ -6,12 +6,11 @@ use super::{FilterError, FilterProtocol, MAX_ENDS, PacketFilter};
 use crate::model::Printable;
 
 /// Words of tcpdump that are no mistake, and what there is instead.
-const NOT_YET: [(&[&str], &str); 6] = [
+const NOT_YET: [(&[&str], &str); 5] = [
     (&["or", "||", "not", "!", "(", ")"], "conditions can only be joined with `and`"),
     (&["src", "dst"], "`host ADDR` and `port N` match either end"),
     (&["net", "mask", "gateway"], "name single addresses with `host ADDR`"),
     (&["portrange"], "name single ports with `port N`"),
-    (&["icmp6"], "`icmp` matches ICMP over IPv4 and IPv6"),
     (
         &[
             "ip",
@@ -32,7 +31,7 @@ const NOT_YET: [(&[&str], &str); 6] = [
             "inbound",
             "outbound",
         ],
-        "there are icmp, tcp, udp, arp, `host ADDR` and `port N`",
+        "there are icmp, icmp6, tcp, udp, arp, `host ADDR` and `port N`",
     ),
 ];
 
@@ -193,8 +192,15 @@ fn clash(one: Condition, other: Condition) -> Option<&'static str> {
     use Condition::{Host, Port, Protocol};
     match (one, other) {
         (Protocol(one), Protocol(other)) if one != other => Some("a packet has one protocol"),
-        (Protocol(FilterProtocol::Icmp), Port(_)) | (Port(_), Protocol(FilterProtocol::Icmp)) => {
-            Some("ICMP has no ports")
+        (Protocol(FilterProtocol::Icmp | FilterProtocol::Icmp6), Port(_))
+        | (Port(_), Protocol(FilterProtocol::Icmp | FilterProtocol::Icmp6)) => Some("ICMP has no ports"),
+        (Protocol(FilterProtocol::Icmp), Host(IpAddr::V6(_)))
+        | (Host(IpAddr::V6(_)), Protocol(FilterProtocol::Icmp)) => {
+            Some("`icmp` is of IPv4; that of IPv6 is `icmp6`")
+        }
+        (Protocol(FilterProtocol::Icmp6), Host(IpAddr::V4(_)))
+        | (Host(IpAddr::V4(_)), Protocol(FilterProtocol::Icmp6)) => {
+            Some("`icmp6` is of IPv6; that of IPv4 is `icmp`")
         }
         (Protocol(FilterProtocol::Arp), Port(_)) | (Port(_), Protocol(FilterProtocol::Arp)) => {
             Some("ARP has no ports")

@@ -76,7 +76,7 @@ fn protocols_match_their_packets_only() {
     let echo = [8, 0, 0, 0, 0, 1, 0, 1];
     let packets = [
         ("icmp", ipv4(PROTOCOL_ICMP, 0, &echo)),
-        ("icmp", ipv6(PROTOCOL_ICMPV6, &[128, 0, 0, 0, 0, 1, 0, 1])),
+        ("icmp6", ipv6(PROTOCOL_ICMPV6, &[128, 0, 0, 0, 0, 1, 0, 1])),
         ("tcp", ipv4(PROTOCOL_TCP, 0, &ports())),
         ("tcp", ipv6(PROTOCOL_TCP, &ports())),
         ("udp", ipv4(PROTOCOL_UDP, 0, &ports())),
@@ -84,7 +84,7 @@ fn protocols_match_their_packets_only() {
         ("arp", arp()),
     ];
     for (name, packet) in &packets {
-        for filter in ["icmp", "tcp", "udp", "arp"] {
+        for filter in ["icmp", "icmp6", "tcp", "udp", "arp"] {
             assert_eq!(lets_through(filter, packet), filter == *name, "{filter} on {name}");
         }
         assert!(lets_through("", packet), "no filter on {name}");
@@ -158,7 +158,7 @@ fn a_missing_and_is_named() {
 
 #[test]
 fn wrong_words_are_named_with_what_would_be_right() {
-    assert!(error("icpm").contains("`icpm` is not understood; use icmp, tcp"));
+    assert!(error("icpm").contains("`icpm` is not understood; use icmp, icmp6, tcp"));
     assert!(error("ICMP").contains("write `icmp`") && error("Host ::1").contains("write `host`"));
     assert!(error("10.0.0.1").contains("write `host 10.0.0.1`"));
     assert!(error("host 10.0.0.1 and fd00::1").contains("write `host fd00::1`"));
@@ -191,7 +191,6 @@ fn words_of_tcpdump_are_not_supported_yet() {
         ("tcp and portrange 1-2", "portrange"),
         ("(icmp and arp)", "(icmp"),
         ("icmp and !tcp", "!tcp"),
-        ("icmp6", "icmp6"),
         ("ip6 and tcp", "ip6"),
         ("vlan", "vlan"),
     ] {
@@ -205,7 +204,13 @@ fn contradictions_say_why() {
         ("arp and port 53", "ARP has no ports"),
         ("port 53 and arp", "ARP has no ports"),
         ("icmp and port 80", "ICMP has no ports"),
+        ("icmp6 and port 80", "ICMP has no ports"),
+        ("icmp and icmp6", "one protocol"),
         ("tcp and udp", "one protocol"),
+        ("icmp and host ::1", "that of IPv6 is `icmp6`"),
+        ("host ::1 and icmp", "that of IPv6 is `icmp6`"),
+        ("icmp6 and host 10.0.0.1", "that of IPv4 is `icmp`"),
+        ("host 10.0.0.1 and icmp6", "that of IPv4 is `icmp`"),
         ("arp and host ::1", "ARP is of IPv4"),
         ("host ::1 and arp", "ARP is of IPv4"),
         ("host ::1 and host 10.0.0.1", "same IP version"),
