@@ -44,17 +44,19 @@ impl Lab {
         run("ovs-appctl", &["revalidator/purge"]).map(drop)
     }
 
-    /// Takes all flows from the datapath behind the back of `ovs-vswitchd`, again and again while `meanwhile` runs: so most packets
-    /// of then are misses. Behind its back, because version 3.1 does not survive to be asked to forget them all the time.
+    /// Takes all flows from the datapath behind the back of `ovs-vswitchd`, before `meanwhile` and again and again while it runs:
+    /// so most packets of then are misses. Behind its back, because version 3.1 does not survive to be asked to forget them all the time.
     ///
     /// # Errors
     /// Where `ovs-vswitchd` does not answer, or `meanwhile` fails.
     pub fn datapath_without_flows<T>(&self, meanwhile: impl FnOnce() -> Result<T>) -> Result<T> {
+        let take = || run("ovs-appctl", &["dpctl/del-flows"]);
+        take()?;
         let goes_on = AtomicBool::new(true);
         let (done, taken) = thread::scope(|scope| {
             let taker = scope.spawn(|| {
                 while goes_on.load(Ordering::SeqCst) {
-                    run("ovs-appctl", &["dpctl/del-flows"])?;
+                    take()?;
                 }
                 anyhow::Ok(())
             });
