@@ -198,6 +198,25 @@ fn bad_hosts_get_one_clear_line() -> Result<()> {
 
 #[test]
 #[ignore = "needs the lab: cargo xtask test"]
+fn without_ovsdb_what_the_switch_takes_has_completed() -> Result<()> {
+    const PINGS: u64 = 200;
+    let lab = Lab::from_env()?;
+    let guest = lab.guest("yjwang-test-1")?;
+    let tracer = Tracer::start(&["--ovsdb", "unix:/nonexistent", "trace", &guest.tap, "icmp", "--json"])?;
+    let count = PINGS.to_string();
+    let ping = lab.wire("ping", ["-q", "-c", &count, "-i", "0.005", &guest.ipv4.to_string()]).output()?;
+    let report = tracer.finish()?;
+    ensure!(ping.status.success(), "{}", String::from_utf8_lossy(&ping.stdout));
+    for direction in ["egress", "ingress"] {
+        let found = &report["directions"][direction];
+        ensure!(found["drops"].as_array().is_some_and(Vec::is_empty), "{direction}: {}", found["drops"]);
+        ensure!(found["ledger"]["completed"] == PINGS, "{direction}: {}", found["ledger"]);
+    }
+    Ok(())
+}
+
+#[test]
+#[ignore = "needs the lab: cargo xtask test"]
 fn a_kernel_without_btf_is_a_note_not_an_error() -> Result<()> {
     let program = hoptrace([""; 0])?.get_program().to_string_lossy().into_owned();
     let script = format!(

@@ -198,6 +198,9 @@ pub struct Path {
     pub network: Option<String>,
     /// Other VM-facing interfaces on the same integration bridge.
     pub other_ports: Vec<OtherPort>,
+    /// The interface at which the path ends because nobody could be asked about the switch behind it, and the kernel has
+    /// it in none of its own: what it receives, a userspace datapath may have taken.
+    pub taken_unseen: Option<IfIndex>,
     /// What is wrong on the way. `at` is the name of a node, or [`Path::GUEST`].
     pub problems: Vec<Problem>,
     /// How much of it can be traced.

@@ -119,7 +119,8 @@ fn walk_qvo(walk: &mut Walk, topology: &Topology, port: &VmPort, qvb: Option<&Li
         return;
     };
     let place = topology.ovs_interface(&name);
-    match (by_peer.or_else(|| topology.link(&name)), place) {
+    let link = by_peer.or_else(|| topology.link(&name));
+    match (link, place) {
         (Some(link), _) => {
             let bridge = place.map(|place| place.bridge.name.as_str());
             walk.hop(Role::Qvo, link, bridge, place.and_then(|place| place.port.tag));
@@ -133,7 +134,11 @@ fn walk_qvo(walk: &mut Walk, topology: &Topology, port: &VmPort, qvb: Option<&Li
             walk.problem(&name, what);
             walk.cut(format!("{} is unknown to OVSDB", Printable(&name)));
         }
-        None => walk.cut("OVSDB could not be asked for the way beyond the veth pair"),
+        None => {
+            walk.cut("OVSDB could not be asked for the way beyond the veth pair");
+            // The kernel's datapath would be its master.
+            walk.taken_unseen = link.filter(|link| link.master.is_none()).map(|link| link.index);
+        }
     }
 }
 

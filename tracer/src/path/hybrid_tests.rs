@@ -80,6 +80,26 @@ fn libvirt_alone_gives_the_part_up_to_the_veth_pair() {
 }
 
 #[test]
+fn without_ovsdb_the_kernel_knows_whether_its_own_datapath_takes_the_packets() {
+    let mut topology = lab();
+    topology.bridges.clear();
+    topology.sources.retain(|source| source.name != SourceName::Ovsdb);
+    let with_master = |topology: &mut Topology, master| {
+        let mut links = topology.links().to_vec();
+        links.iter_mut().filter(|link| link.name.starts_with("qvo")).for_each(|link| link.master = master);
+        topology.set_links(links);
+        path(topology).taken_unseen
+    };
+    assert_eq!(with_master(&mut topology, None), Some(IfIndex(12)));
+    assert_eq!(with_master(&mut topology, Some(IfIndex(99))), None);
+    // OVSDB knows it, or knows that it is nowhere.
+    assert_eq!(path(&lab()).taken_unseen, None);
+    let mut topology = lab();
+    topology.bridges.iter_mut().for_each(|bridge| bridge.ports.retain(|port| !port.name.starts_with("qvo")));
+    assert_eq!(path(&topology).taken_unseen, None);
+}
+
+#[test]
 fn a_shut_off_vm_has_no_tap() {
     let mut topology = lab();
     topology.instances.first_mut().unwrap().state = InstanceState::ShutOff;

@@ -1,8 +1,8 @@
 //! A path while it is being walked.
 
 use crate::model::{
-    BridgeKind, Hop, InterfaceState, Link, Node, OtherPort, OvsBridge, Path, PathKind, Problem, Role,
-    Traceability, VmPort,
+    BridgeKind, Hop, IfIndex, InterfaceState, Link, Node, OtherPort, OvsBridge, Path, PathKind, Problem,
+    Role, Traceability, VmPort,
 };
 
 /// Collects nodes, hops and problems in path order.
@@ -13,6 +13,7 @@ pub(super) struct Walk {
     problems: Vec<Problem>,
     pub(super) network: Option<String>,
     pub(super) other_ports: Vec<OtherPort>,
+    pub(super) taken_unseen: Option<IfIndex>,
     /// Why the path does not reach the wire, first reason first.
     cut: Option<String>,
 }
@@ -26,6 +27,7 @@ impl Walk {
             problems: Vec::new(),
             network: None,
             other_ports: Vec::new(),
+            taken_unseen: None,
             cut: None,
         }
     }
@@ -105,6 +107,7 @@ impl Walk {
             nodes: self.nodes,
             network: self.network,
             other_ports: self.other_ports,
+            taken_unseen: self.taken_unseen,
             problems: self.problems,
             traceability,
         }

@@ -52,6 +52,7 @@ fn path() -> Path {
         ],
         network: Some("flat on physnet1".to_owned()),
         other_ports: Vec::new(),
+        taken_unseen: None,
         problems: vec![Problem { at: "ens3".to_owned(), what: "it is down".to_owned() }],
         traceability: Traceability::Fully,
     }

@@ -60,6 +60,7 @@ pub(super) fn path() -> Path {
         ],
         network: None,
         other_ports: Vec::new(),
+        taken_unseen: None,
         problems: Vec::new(),
         traceability: Traceability::Fully,
     }

@@ -97,7 +97,9 @@ fn is_ovs_port(path: &Path, hop: &Hop) -> bool {
 }
 
 fn is_userspace_port(path: &Path, hop: &Hop) -> bool {
-    matches!(bridge_kind(path, hop), Some(BridgeKind::Ovs { datapath, .. }) if datapath == "netdev")
+    let is_userspace =
+        |kind: &BridgeKind| matches!(kind, BridgeKind::Ovs { datapath, .. } if datapath == "netdev");
+    path.taken_unseen == Some(hop.ifindex) || bridge_kind(path, hop).is_some_and(is_userspace)
 }
 
 /// The Linux bridge that both are ports of.
@@ -157,6 +159,7 @@ mod tests {
             ],
             network: None,
             other_ports: Vec::new(),
+            taken_unseen: None,
             problems: Vec::new(),
             traceability: Traceability::Fully,
         }
@@ -235,6 +238,20 @@ mod tests {
         for (datapath, done) in [("system", &["egress qvo"][..]), ("netdev", &[])] {
             let mut path = path(datapath);
             path.hops.truncate(3);
+            let plan = plan(&path.hops, Extras::default()).unwrap();
+            let devices = devices(&plan, &path, |_| None);
+            assert_eq!(names(&plan, devices.by_index[&QVO].done_after), done);
+        }
+    }
+
+    #[test]
+    fn where_nobody_knows_the_switch_behind_the_end_a_userspace_datapath_may_have_the_packet() {
+        let mut path = path("");
+        path.hops.truncate(3);
+        path.nodes.truncate(2);
+        path.hops.iter_mut().filter(|hop| hop.ifindex == QVO).for_each(|hop| hop.bridge = None);
+        for (taken_unseen, done) in [(None, &["egress qvo"][..]), (Some(QVO), &[])] {
+            path.taken_unseen = taken_unseen;
             let plan = plan(&path.hops, Extras::default()).unwrap();
             let devices = devices(&plan, &path, |_| None);
             assert_eq!(names(&plan, devices.by_index[&QVO].done_after), done);
