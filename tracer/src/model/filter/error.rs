@@ -25,12 +25,12 @@ pub enum FilterError {
         instead: &'static str,
     },
     /// Two conditions without `and` between them.
-    #[error("filter: `and` is missing between `{before}` and `{word}`: write `{before} and {word}`")]
+    #[error("filter: `and` is missing between `{before}` and `{behind}`: write `{before} and {behind}`")]
     MissingAnd {
         /// The condition before.
         before: String,
-        /// The word behind.
-        word: String,
+        /// The condition behind.
+        behind: String,
     },
     /// `and` without a condition on one of its sides.
     #[error(

@@ -67,7 +67,8 @@ pub(super) fn parse(words: &[&str]) -> Result<PacketFilter, FilterError> {
         next = match words.next() {
             None => None,
             Some("and") => Some(words.next().ok_or(FilterError::LonelyAnd("behind"))?),
-            Some(word) => return Err(without_and(condition, word)),
+            Some(word) if is_short_form(condition, word) => Some(word),
+            Some(word) => return Err(without_and(condition, word, &mut words)),
         };
     }
     conditions.into_iter().try_fold(PacketFilter::default(), PacketFilter::with)
@@ -126,13 +127,24 @@ fn misread(word: &str) -> FilterError {
     FilterError::Write { word: shown(word), right }
 }
 
+/// `tcp port 80` and the like: what tcpdump lets stand without `and`.
+fn is_short_form(before: Condition, word: &str) -> bool {
+    match before {
+        Condition::Protocol(FilterProtocol::Tcp | FilterProtocol::Udp) => word == "port",
+        Condition::Protocol(FilterProtocol::Arp) => word == "host",
+        _ => false,
+    }
+}
+
 /// The error for a word that follows a condition and is not `and`.
-fn without_and(before: Condition, word: &str) -> FilterError {
-    let begins_condition = matches!(word, "host" | "port") || FilterProtocol::from_word(word).is_some();
-    if begins_condition {
-        FilterError::MissingAnd { before: before.to_string(), word: word.to_owned() }
-    } else {
-        misread(word)
+fn without_and<'a>(
+    before: Condition,
+    word: &'a str,
+    words: &mut impl Iterator<Item = &'a str>,
+) -> FilterError {
+    match condition(word, words) {
+        Ok(behind) => FilterError::MissingAnd { before: before.to_string(), behind: behind.to_string() },
+        Err(error) => error,
     }
 }
 

@@ -143,11 +143,22 @@ fn the_text_is_normalised_however_the_words_arrive() {
 }
 
 #[test]
+fn tcpdumps_short_forms_need_no_and() {
+    let parsed = |text: &str| text.parse::<PacketFilter>().unwrap();
+    let same = |short: &str, long: &str| assert_eq!(parsed(short), parsed(long), "{short}");
+    same("tcp port 80", "tcp and port 80");
+    same("udp port 53 and host 10.0.0.1", "udp and port 53 and host 10.0.0.1");
+    same("host 10.0.0.1 and arp host 10.0.0.2", "arp and host 10.0.0.1 and host 10.0.0.2");
+}
+
+#[test]
 fn a_missing_and_is_named() {
     assert_eq!(
-        error("tcp port 80"),
-        "filter: `and` is missing between `tcp` and `port`: write `tcp and port`"
+        error("icmp host 10.0.0.1"),
+        "filter: `and` is missing between `icmp` and `host 10.0.0.1`: write `icmp and host 10.0.0.1`"
     );
+    assert!(error("tcp port 80 port 81").contains("write `port 80 and port 81`"));
+    assert!(error("tcp port ssh").contains("`ssh` is not a port number"));
     assert!(error("host 10.0.0.1 icmp").contains("between `host 10.0.0.1` and `icmp`"));
     assert!(error("icmp &&").contains("write `and`") && error("icmp AND tcp").contains("write `and`"));
     assert!(error("and icmp").contains("nothing before") && error("and").contains("nothing before"));
