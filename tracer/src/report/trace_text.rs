@@ -22,9 +22,9 @@ use crate::model::{Direction, DirectionReport, Latencies, Ledger, Printable, Rol
 /// Columns where there is no terminal: what fits into a log or a README.
 const DEFAULT_COLUMNS: usize = 100;
 /// Fewer columns than this are not aimed at; lines then get longer than the terminal.
-const MIN_COLUMNS: usize = 80;
+const MIN_COLUMNS: usize = 60;
 
-/// The report, ending with a newline. Made for 80 columns and more; wider canvases get fewer, longer lines.
+/// The report, ending with a newline. Made for 80 columns and more; narrower ones get fewer quantiles, wider canvases get fewer, longer lines.
 #[must_use]
 pub fn trace_text(report: &TraceReport<'_>, canvas: Canvas) -> String {
     let columns = canvas.width.unwrap_or(DEFAULT_COLUMNS).max(MIN_COLUMNS);
@@ -39,7 +39,7 @@ pub fn trace_text(report: &TraceReport<'_>, canvas: Canvas) -> String {
     lines.extend(page.head());
     if directions.iter().any(|(_, block)| block.is_some()) {
         let arrow = "a → b: seen at hook a and next at hook b; the times are those in between";
-        lines.push(canvas.paint(Ink::Faint, arrow));
+        lines.extend(page.flow(&[Piece::new(Ink::Faint, arrow)], " ", 2));
     }
     for (direction, block) in &directions {
         lines.push(String::new());
@@ -154,7 +154,7 @@ impl Page<'_> {
 
     fn guest(&self, block: Option<&Block>, layout: &Layout) -> Vec<String> {
         let what = "its own response time: tap egress → tap ingress of the reply";
-        let mut lines = vec![self.heading("guest", what)];
+        let mut lines = self.flow(&[Piece::new(Ink::Strong, "guest"), Piece::plain(what)], "  ", 2);
         match block {
             Some(block) => lines.extend(layout.draw(block, self.canvas)),
             None => lines.push("  no reply of the guest was matched to a request".to_owned()),

@@ -119,6 +119,14 @@ fn columns_line_up_over_all_tables() {
 }
 
 #[test]
+fn narrow_canvases_have_fewer_quantiles() {
+    let text = drawn(&path(), &snapshot(1_000), at(60));
+    assert_eq!(words(&text, "packets"), ["packets", "min", "p50", "p99", "max", "died"]);
+    assert_eq!(words(&text, "tap → qvb").join(" "), "tap → qvb 1000 421 ns 842 ns 3.37 µs 84.2 µs 0");
+    drawn(&path(), &with_drops(), at(60));
+}
+
+#[test]
 fn wider_canvases_have_fewer_lines() {
     let lines = |width| drawn(&path(), &snapshot(1_000), at(width)).lines().count();
     assert!(lines(80) > lines(125) && lines(125) > lines(180));

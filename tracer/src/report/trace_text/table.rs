@@ -20,6 +20,8 @@ const INDENT: usize = 2;
 /// Columns before the names below a row.
 const DETAIL_INDENT: usize = 4;
 const CELLS: usize = QUANTILES.len() + 2;
+/// Cells that are left out where nothing else helps: p90 and p99.9.
+const SPARED: [usize; 2] = [3, 5];
 
 /// A segment, a total, or the guest.
 #[derive(Debug, Clone)]
@@ -71,6 +73,10 @@ pub(super) struct Layout {
     via_in_row: bool,
     /// Counts are shortened to three digits.
     short_counts: bool,
+    /// Cells that are left out.
+    spared: &'static [usize],
+    /// Columns there are.
+    room: usize,
     gap: usize,
     label: usize,
     cells: [usize; CELLS],
@@ -79,15 +85,22 @@ pub(super) struct Layout {
 impl Layout {
     /// The roomiest layout in which all tables fit into `width`; the tightest, when none does.
     pub(super) fn new(blocks: &[&Block], width: usize) -> Self {
-        let shape = |names_in_row, via_in_row, gap, short_counts| {
-            Self { names_in_row, via_in_row, short_counts, gap, label: 0, cells: [0; CELLS] }.fitted(blocks)
+        let shape = |(names_in_row, via_in_row, gap, short_counts, spared)| {
+            let (label, cells) = (0, [0; CELLS]);
+            let room = width;
+            Self { names_in_row, via_in_row, short_counts, spared, room, gap, label, cells }.fitted(blocks)
         };
-        let roomy = [(true, true, 2), (true, false, 2), (false, false, 2), (false, false, 1)];
-        roomy
-            .into_iter()
-            .map(|(names_in_row, via_in_row, gap)| shape(names_in_row, via_in_row, gap, false))
-            .find(|layout| layout.width(blocks) <= width)
-            .unwrap_or_else(|| shape(false, false, 1, true))
+        [
+            (true, true, 2, false, &[][..]),
+            (true, false, 2, false, &[]),
+            (false, false, 2, false, &[]),
+            (false, false, 1, false, &[]),
+            (false, false, 1, true, &[]),
+        ]
+        .into_iter()
+        .map(shape)
+        .find(|layout| layout.width(blocks) <= width)
+        .unwrap_or_else(|| shape((false, false, 1, true, &SPARED)))
     }
 
     fn fitted(mut self, blocks: &[&Block]) -> Self {
@@ -111,7 +124,12 @@ impl Layout {
     fn width(&self, blocks: &[&Block]) -> usize {
         let via = blocks.iter().flat_map(|block| &block.rows).map(|row| columns(&row.ends.via)).max();
         let via = via.filter(|_| self.via_in_row).map_or(0, |via| via + 2);
-        INDENT + self.label + self.cells.iter().map(|width| width + self.gap).sum::<usize>() + via
+        let cells = self.cells.iter().enumerate().filter(|(place, _)| self.shows(*place));
+        INDENT + self.label + cells.map(|(_, width)| width + self.gap).sum::<usize>() + via
+    }
+
+    fn shows(&self, cell: usize) -> bool {
+        !self.spared.contains(&cell)
     }
 
     /// The lines of a table.
@@ -120,7 +138,7 @@ impl Layout {
         let mut lines = vec![canvas.paint(Ink::Faint, heading.trim_end())];
         for row in &block.rows {
             lines.push(self.row(row, canvas));
-            lines.extend(self.detail(row).map(|detail| canvas.paint(Ink::Faint, detail)));
+            lines.extend(self.detail(row).into_iter().map(|detail| canvas.paint(Ink::Faint, detail)));
         }
         lines
     }
@@ -142,18 +160,25 @@ impl Layout {
     /// A label and the first cells, each at the right of its column.
     fn line(&self, label: &str, cells: &[String]) -> String {
         let mut line = format!("{}{}", " ".repeat(INDENT), pad(label, self.label));
-        for (cell, width) in cells.iter().zip(&self.cells) {
+        for (_, (cell, width)) in
+            cells.iter().zip(&self.cells).enumerate().filter(|(place, _)| self.shows(*place))
+        {
             line.push_str(&" ".repeat(self.gap + width.saturating_sub(columns(cell))));
             line.push_str(cell);
         }
         line
     }
 
-    /// What did not fit into the row.
-    fn detail(&self, row: &Row) -> Option<String> {
+    /// What did not fit into the row, in two lines where one is too narrow.
+    fn detail(&self, row: &Row) -> Vec<String> {
         let names = if self.names_in_row { "" } else { row.ends.names.as_str() };
         let via = if self.via_in_row { "" } else { row.ends.via.as_str() };
         let parts: Vec<_> = [names, via].into_iter().filter(|part| !part.is_empty()).collect();
-        (!parts.is_empty()).then(|| format!("{}{}", " ".repeat(DETAIL_INDENT), parts.join("  ")))
+        let indented = |text: &str| format!("{}{text}", " ".repeat(DETAIL_INDENT));
+        let whole = indented(&parts.join("  "));
+        if columns(&whole) <= self.room {
+            return (!parts.is_empty()).then_some(whole).into_iter().collect();
+        }
+        parts.into_iter().map(indented).collect()
     }
 }
