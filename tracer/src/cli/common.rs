@@ -8,17 +8,20 @@ use crate::{
     path,
 };
 
+/// In a command's help its own options come first.
+const BEHIND_OTHERS: usize = 900;
+
 /// Options of every command.
 #[derive(Debug, Clone, clap::Args)]
 pub struct CommonArgs {
     /// The libvirt connection to ask for instances (read-only)
-    #[arg(long, global = true, value_name = "URI", default_value = DEFAULT_LIBVIRT_URI)]
+    #[arg(long, global = true, display_order = BEHIND_OTHERS, value_name = "URI", default_value = DEFAULT_LIBVIRT_URI)]
     pub libvirt_uri: String,
     /// Where OVSDB listens: unix:PATH or tcp:HOST:PORT [default: the Unix socket, then tcp:127.0.0.1:6640]
-    #[arg(long, global = true, value_name = "REMOTE")]
+    #[arg(long, global = true, display_order = BEHIND_OTHERS, value_name = "REMOTE")]
     pub ovsdb: Option<Remote>,
     /// Say more on stderr; twice for debugging
-    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    #[arg(short, long, global = true, display_order = BEHIND_OTHERS, action = clap::ArgAction::Count)]
     pub verbose: u8,
 }
 
