@@ -78,7 +78,15 @@ fn boots_with_kvm(kernel: &Path, console: &Path) -> Result<bool> {
     let mut qemu = command("setpriv")
         .args(["--pdeathsig", "KILL", "--", "qemu-system-x86_64", "-accel", "kvm"])
         .args(["-machine", "q35", "-cpu", CPU, "-m", "512", "-nodefaults", "-no-user-config", "-no-reboot"])
-        .args(["-display", "none", "-monitor", "none", "-append", "console=ttyS0 panic=-1", "-kernel"])
+        .args([
+            "-display",
+            "none",
+            "-monitor",
+            "none",
+            "-append",
+            "console=ttyS0 panic=-1 no_timer_check",
+            "-kernel",
+        ])
         .arg(kernel)
         .arg("-serial")
         .arg(format!("file:{}", console.display()))

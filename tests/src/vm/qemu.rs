@@ -76,6 +76,8 @@ fn kernel_arguments() -> String {
         "console=ttyS0 quiet loglevel=4 printk.devkmsg=on",
         // QEMU's clock is sound; the kernel would mistrust it when a vCPU has to wait.
         "tsc=reliable clocksource=tsc",
+        // So are its timers; the kernel would panic when a tick is late.
+        "no_timer_check",
         "mitigations=off nokaslr random.trust_cpu=on",
         // What goes wrong in the kernel is a verdict.
         "panic=-1 oops=panic softlockup_panic=1 hung_task_panic=1 sysctl.kernel.panic_on_rcu_stall=1",

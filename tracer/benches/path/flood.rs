@@ -76,6 +76,8 @@ impl<'a> Bench<'a> {
     }
 
     fn flood(&mut self, contender: Contender, packets: u64) -> Result<Flood> {
+        // Neighbour entries are static here: switches that never heard the wire would flood everything.
+        self.lab.introduce(self.guest)?;
         let running = contender.start(self.lab)?;
         let before = Ends::now(self.lab, self.guest)?;
         // The first part goes by unmeasured: caches, and the time hoptrace takes to see that much is going on.
