@@ -52,6 +52,7 @@ fn assert_exact(report: &Value, direction: &str, count: u64) -> Result<()> {
         "lost",
         "merged",
         "split",
+        "unseen",
         "in_flight",
         "evicted",
         "ambiguous",

@@ -43,6 +43,7 @@ fn a_delay_at_the_nic_is_that_between_nic_and_wire() -> Result<()> {
     for direction in ["egress", "ingress"] {
         let ledger = &report["directions"][direction]["ledger"];
         ensure!(ledger["entered"] == PINGS && ledger["completed"] == PINGS, "{direction}: {ledger}");
+        ensure!(ledger["unseen"] == 0, "{direction}: {ledger}");
     }
     let p50 = |direction, from| -> Result<u64> {
         let segment = segment(&report, direction, from)?;
@@ -81,7 +82,8 @@ fn tcp_that_is_cut_for_the_driver_is_split_at_the_wire() -> Result<()> {
     let ledger = &report["directions"]["egress"]["ledger"];
     let count = |name: &str| ledger[name].as_u64().with_context(|| format!("no {name} in {ledger}"));
     ensure!(ledger["balanced"] == true, "{ledger}");
-    for none in ["joined_midway", "lost", "merged", "evicted", "ambiguous", "untracked", "unparsed"] {
+    for none in ["joined_midway", "lost", "unseen", "merged", "evicted", "ambiguous", "untracked", "unparsed"]
+    {
         ensure!(count(none)? == 0, "{none} in {ledger}");
     }
     ensure!(count("split")? > TCP_BYTES / 1448 / 2, "{ledger}");
@@ -128,6 +130,7 @@ fn packets_that_a_full_queue_drops_die_after_the_nic() -> Result<()> {
     let ledger = &egress["ledger"];
     ensure!(ledger["entered"] == DATAGRAMS && ledger["completed"] == DATAGRAMS - died, "{ledger}");
     ensure!(ledger["balanced"] == true && ledger["joined_midway"] == 0, "{ledger}");
+    ensure!(ledger["unseen"] == 0, "{ledger}");
     let drops = egress["drops"].as_array().context("no list of drops")?;
     // One line of the kernel can be at several places of its machine code.
     ensure!(drops.iter().all(|drop| drop["after"] == "nic" && drop["reason"] == "QDISC_DROP"), "{drops:?}");

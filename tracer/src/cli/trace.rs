@@ -132,7 +132,7 @@ pub(super) fn conclude(ending: &Ending, snapshot: &Snapshot) -> Result<Exit, Cli
         return Err(CliError::with_exit(Exit::NoTraffic, format!("no matching packet was seen; {advice}")));
     }
     let [egress, _] = ledgers;
-    let missed = snapshot.tracer.missed_runs > seen(egress) / DOUBTFUL_SHARE;
+    let missed = snapshot.tracer.missed_runs.max(egress.unseen) > seen(egress) / DOUBTFUL_SHARE;
     if missed
         || ledgers.iter().any(|ledger| !ledger.balanced || doubtful(ledger) > seen(ledger) / DOUBTFUL_SHARE)
     {

@@ -44,6 +44,8 @@ pub(super) struct Drops {
     rows: BTreeMap<Kind, Row>,
     /// Packets of which a copy was freed, and that may come again.
     marked: [u64; 2],
+    /// Packets on their way out that looked lost, and were not.
+    unseen: u64,
 }
 
 /// The sums of one direction.
@@ -64,6 +66,7 @@ impl Drops {
             timeout_ns,
             rows: BTreeMap::new(),
             marked: [0; 2],
+            unseen: 0,
         })
     }
 
@@ -85,6 +88,17 @@ impl Drops {
                 row.example.get_or_insert(*example);
             }
         });
+    }
+
+    /// Of the packets on their way out that are lost behind `hooks` (a bit each) no more than `most` can have died: the others
+    /// are not lost.
+    pub(super) fn acquit(&mut self, hooks: u16, most: u64) {
+        self.unseen += acquitted(&mut self.rows, hooks, most);
+    }
+
+    /// How many were not lost.
+    pub(super) const fn unseen(&self, direction: Direction) -> u64 {
+        if matches!(direction, Direction::Egress) { self.unseen } else { 0 }
     }
 
     fn ended(&mut self, packet: &Ended, head: Option<Head>) {
@@ -187,5 +201,41 @@ impl Drops {
     /// Packets that are lost without a reason because there was no room for more drop sites.
     pub(super) fn without_site(&self) -> u64 {
         self.sites.without_site()
+    }
+}
+
+/// Takes out of `rows` what was not lost, and gives its number; see [`Drops::acquit`].
+fn acquitted(rows: &mut BTreeMap<Kind, Row>, hooks: u16, most: u64) -> u64 {
+    let lost = rows.iter_mut().filter(|((direction, hook, cause), _)| {
+        *direction == Direction::Egress.index() && hooks & (1 << (hook & 0xf)) != 0 && cause.is_none()
+    });
+    let (mut left, mut unseen) = (most, 0);
+    for (_, row) in lost {
+        let dead = row.count.min(left);
+        left -= dead;
+        unseen += row.count - dead;
+        row.count = dead;
+    }
+    unseen
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_lost_behind_the_nic_s_hook_and_counted_by_nobody_is_acquitted() {
+        let row = |count| Row { count, first_ns: 0, last_ns: 0, example: None, head: None };
+        let cause = Some(Cause { location: 1, reason: 2 });
+        let kinds = [(0, 2, None), (0, 3, None), (0, 3, cause), (1, 3, None), (0, 5, None)];
+        let after = |most| {
+            let mut rows: BTreeMap<Kind, Row> = kinds.into_iter().map(|kind| (kind, row(7))).collect();
+            let unseen = acquitted(&mut rows, 1 << 3 | 1 << 5, most);
+            (unseen, kinds.map(|kind| rows.get(&kind).map_or(0, |row| row.count)))
+        };
+        assert_eq!(after(0), (14, [7, 0, 7, 7, 0]));
+        assert_eq!(after(9), (5, [7, 7, 7, 7, 2]));
+        assert_eq!(after(14), (0, [7; 5]));
+        assert_eq!(after(u64::MAX), (0, [7; 5]));
     }
 }

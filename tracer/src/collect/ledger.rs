@@ -17,6 +17,8 @@ pub(super) struct Swept {
     pub(super) copy_dropped: u64,
     /// Packets of which only copies beside the path were seen again.
     pub(super) elsewhere: u64,
+    /// Packets that looked lost behind the hook before the wire hook, and were not.
+    pub(super) unseen: u64,
     /// Packets on their way at the last sweep.
     pub(super) in_flight: u64,
 }
@@ -24,8 +26,9 @@ pub(super) struct Swept {
 /// The ledger of `direction` from the counters of all hooks.
 pub(super) fn ledger(direction: Direction, hooks: &[(&HookPlan, HookCounters)], swept: Swept) -> Ledger {
     let mut ledger = Ledger {
-        completed: swept.elsewhere,
+        completed: swept.elsewhere + swept.unseen,
         elsewhere: swept.elsewhere,
+        unseen: swept.unseen,
         lost: swept.lost,
         dropped: swept.dropped,
         copy_dropped: swept.copy_dropped,
@@ -115,6 +118,18 @@ mod tests {
         assert_eq!((ledger.entered, ledger.joined_midway), (13, 0));
         assert_eq!((ledger.completed, ledger.elsewhere, ledger.lost), (12, 3, 1));
         assert_eq!((ledger.ambiguous, ledger.clock_skew, ledger.copies), (2, 1, 2));
+        assert!(ledger.balanced);
+    }
+
+    #[test]
+    fn packets_that_the_wire_hook_was_not_shown_have_completed() {
+        let first = hook(Direction::Egress, HookConfig::ENTRY);
+        let last = hook(Direction::Egress, HookConfig::TERMINAL);
+        let at_first = HookCounters { entered: 10, ..HookCounters::default() };
+        let at_last = HookCounters { completed: 7, ..HookCounters::default() };
+        let swept = Swept { lost: 1, unseen: 2, ..Swept::default() };
+        let ledger = ledger(Direction::Egress, &[(&first, at_first), (&last, at_last)], swept);
+        assert_eq!((ledger.completed, ledger.unseen, ledger.lost), (9, 2, 1));
         assert!(ledger.balanced);
     }
 

@@ -141,6 +141,14 @@ impl Plan {
         hooks.filter_map(|(number, hook)| Some((number, hook.interfaces.first()?)))
     }
 
+    /// The hooks that packets pass last before a wire hook, a bit each.
+    #[must_use]
+    pub fn before_wire(&self) -> u16 {
+        let is_wire = |place: usize| self.hooks.get(place).is_some_and(|hook| hook.side == Side::Wire);
+        let before = self.segments.iter().filter(|segment| !segment.off_path && is_wire(segment.to));
+        before.fold(0, |hooks, segment| hooks | 1 << (segment.from & 0xf))
+    }
+
     /// Where hooks are on the path: interfaces and sides of them.
     pub fn path_places(&self) -> impl Iterator<Item = (&Interface, Side)> {
         let hooks = self.hooks.iter().filter(|hook| !hook.is_neighbour());

@@ -152,6 +152,9 @@ pub struct Ledger {
     pub completed: u64,
     /// Of those: left the switch for other VMs of this host, not for the wire.
     pub elsewhere: u64,
+    /// Of those completed: left the hook before the wire hook, which was not shown them, though no counter says that one died
+    /// in between. Known at the end only.
+    pub unseen: u64,
     /// Freed by the kernel with a reason.
     pub dropped: u64,
     /// Not seen again in time, no reason seen.

@@ -451,6 +451,17 @@ fn neighbours_show_what_they_got_and_sent() {
 }
 
 #[test]
+fn what_the_wire_hook_was_not_shown_is_told_first() {
+    let mut snapshot = snapshot(1_000);
+    assert!(!drawn(&path(), &snapshot, at(80)).contains("wire hook"));
+    let ledger = &mut snapshot.directions.egress.ledger;
+    *ledger = Ledger { unseen: 2, ..*ledger };
+    let text = drawn(&path(), &snapshot, at(80));
+    assert!(text.contains("! egress: 2 packets left the NIC's hook"), "{text}");
+    assert!(text.contains("completed 1000 (2 of them unseen)"), "{text}");
+}
+
+#[test]
 fn the_slowest_packets_are_listed_with_their_times() {
     let mut snapshot = snapshot(1_000);
     assert!(!drawn(&path(), &snapshot, at(80)).contains("slowest"));

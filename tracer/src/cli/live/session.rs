@@ -15,12 +15,9 @@ use super::ending::Endings;
 use crate::{
     attach::{self, Attached, Extras, LoadOptions, UpcallOptions},
     cli::{CliError, output},
-    collect::{Collector, CostMeter, Progress, Records, Witness},
+    collect::{Collector, CostMeter, Found, Progress, Records, Witness},
     kernel::{KERNEL_BTF, kernel_btf, skb_layout},
-    model::{
-        Direction, Evidence, Mechanism, Path, Plan, Printable, Snapshot, Tail, Traceability, TracerCost,
-        XdpMode,
-    },
+    model::{Direction, Mechanism, Path, Plan, Printable, Snapshot, Tail, Traceability, TracerCost, XdpMode},
 };
 
 /// How often the table is looked at while the last packets come in.
@@ -74,9 +71,7 @@ pub(in crate::cli) struct Session {
     /// Once packets are admitted.
     witness: Option<Witness>,
     /// What it found at the end.
-    evidence: Vec<Evidence>,
-    /// What it could not look at.
-    unwitnessed: Vec<String>,
+    found: Found,
 }
 
 impl Session {
@@ -155,8 +150,7 @@ impl Session {
             diagnostics,
             mechanism: preflight.mechanism,
             witness: None,
-            evidence: Vec::new(),
-            unwitnessed: Vec::new(),
+            found: Found::default(),
         })
     }
 
@@ -166,7 +160,8 @@ impl Session {
 
     /// Admits packets, after a look at the host's own counters.
     pub(in crate::cli) async fn open(&mut self, path: &Path) {
-        self.witness = Some(Witness::begin(path).await);
+        let nics = self.plan.wire_hooks().map(|(_, nic)| nic.clone()).collect();
+        self.witness = Some(Witness::begin(path, nics).await);
         self.collector.open(self.budget);
     }
 
@@ -233,14 +228,14 @@ impl Session {
         let snapshot = self.collector.snapshot(cost);
         let unseen = self.attached.missed_frees();
         let mut notes = self.attached.notes();
-        notes.extend(self.unwitnessed.iter().cloned());
+        notes.extend(self.found.unasked.iter().cloned());
         if unseen > 0 && Direction::ALL.iter().any(|way| snapshot.directions.get(*way).ledger.lost > 0) {
             notes.push(format!(
                 "{unseen} frees of packets, the VM's or others', were not looked at, because they interrupted the look at \
                  another one: so many of the lost packets may have had a reason"
             ));
         }
-        let evidence = [snapshot.evidence.as_slice(), self.evidence.as_slice()].concat();
+        let evidence = [snapshot.evidence.as_slice(), self.found.evidence.as_slice()].concat();
         Snapshot { notes, evidence, ..snapshot }
     }
 
@@ -257,10 +252,7 @@ impl Session {
         }
         if let Some(witness) = &self.witness {
             tokio::select! {
-                (evidence, unwitnessed) = witness.end() => {
-                    self.evidence = evidence;
-                    self.unwitnessed = unwitnessed;
-                }
+                found = witness.end() => self.found = found,
                 () = endings.signal() => {}
             }
         }
@@ -271,6 +263,9 @@ impl Session {
         self.collector.close();
         self.collector.sweep();
         self.keep_slowest();
+        if let Some(nic_drops) = self.found.nic_drops {
+            self.collector.acquit(nic_drops);
+        }
         self.snapshot()
     }
 }

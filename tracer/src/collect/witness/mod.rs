@@ -3,14 +3,16 @@
 //! A file per source. A source that cannot be asked is noted, and the others go on.
 
 mod interfaces;
+mod queues;
 mod vswitchd;
 
 use std::{collections::BTreeMap, time::Duration};
 
 use interfaces::Interfaces;
+use queues::{QueueCounts, Queues};
 
 use crate::{
-    model::{BridgeKind, Evidence, EvidenceSource, Node, Path, Printable, Role},
+    model::{BridgeKind, Evidence, EvidenceSource, Interface, Node, Path, Printable, Role},
     ovs::{KernelDatapath, kernel_datapaths},
 };
 
@@ -26,7 +28,21 @@ struct Look {
     counters: BTreeMap<Counter, u64>,
     /// Whether `ovs-vswitchd` answered: then a coverage counter that it did not show was never hit.
     vswitchd: bool,
+    /// The disciplines of the NICs; `None` where they are not looked at, or could not be.
+    queues: Option<QueueCounts>,
     failures: Vec<String>,
+}
+
+/// What the second look found.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// What rose.
+    pub evidence: Vec<Evidence>,
+    /// A line for each source that could not be asked.
+    pub unasked: Vec<String>,
+    /// How many packets at most, whosesoever, died between the last TC hook of a NIC with a wire hook and its driver, or still
+    /// waited there. `None`: there is no such hook, or it is not known.
+    pub nic_drops: Option<u64>,
 }
 
 /// What is looked at.
@@ -38,12 +54,14 @@ pub struct Witness {
     /// Whether the path leads through Open vSwitch's datapath in the kernel, and through the one in `ovs-vswitchd`.
     kernel_datapath: bool,
     user_datapath: bool,
+    /// The NICs with a wire hook.
+    nics: Vec<Interface>,
     before: Look,
 }
 
 impl Witness {
-    /// Looks for the first time.
-    pub async fn begin(path: &Path) -> Self {
+    /// Looks for the first time. `nics` are those with a wire hook.
+    pub async fn begin(path: &Path, nics: Vec<Interface>) -> Self {
         let is_user = |node: &Node| match node {
             Node::Bridge { kind: BridgeKind::Ovs { datapath, .. }, .. } => Some(datapath == "netdev"),
             _ => None,
@@ -53,19 +71,20 @@ impl Witness {
             shared: path.hops.iter().map(|hop| (hop.ifname.clone(), hop.role == Role::Nic)).collect(),
             kernel_datapath: path.nodes.iter().filter_map(is_user).any(|user| !user),
             user_datapath: path.nodes.iter().filter_map(is_user).any(|user| user),
+            nics,
             before: Look::default(),
         };
         witness.before = witness.look(FIRST_LOOK_LIMIT).await;
         witness
     }
 
-    /// Looks again: what rose, and a line for each source that could not be asked.
-    pub async fn end(&self) -> (Vec<Evidence>, Vec<String>) {
+    /// Looks again.
+    pub async fn end(&self) -> Found {
         let now = self.look(crate::ovs::CALL_TIME_LIMIT).await;
-        let mut failures = self.before.failures.clone();
-        failures
+        let mut unasked = self.before.failures.clone();
+        unasked
             .extend(now.failures.iter().filter(|failure| !self.before.failures.contains(failure)).cloned());
-        (self.compared(&now), failures)
+        Found { evidence: self.compared(&now), unasked, nic_drops: self.nic_drops(&now) }
     }
 
     async fn look(&self, limit: Duration) -> Look {
@@ -73,6 +92,10 @@ impl Witness {
         look.take("the interfaces' counters", self.interfaces.look().await);
         if self.kernel_datapath {
             look.take("the datapath's counters", kernel_datapaths().map(|found| self.datapaths(&found)));
+        }
+        if !self.nics.is_empty() {
+            let answer = Queues::of(&self.nics).look().await;
+            look.queues = look.known("the queueing disciplines' counters", answer);
         }
         if self.kernel_datapath || self.user_datapath {
             let answer = vswitchd::look(self.user_datapath, limit).await;
@@ -99,6 +122,26 @@ impl Witness {
             .collect()
     }
 
+    /// See [`Found::nic_drops`]. What the disciplines count and what the interfaces do may be the same packet twice.
+    fn nic_drops(&self, now: &Look) -> Option<u64> {
+        let mut most = now.queues.as_ref()?.since(self.before.queues.as_ref()?)?;
+        for nic in &self.nics {
+            let is_ours = |counter: &Counter| {
+                let (source, at, name) = counter;
+                *source == EvidenceSource::Interface && *at == nic.ifname && name.starts_with("tx_")
+            };
+            let mut known = false;
+            for (counter, count) in now.counters.iter().filter(|(counter, _)| is_ours(counter)) {
+                most = most.saturating_add(count.checked_sub(*self.before.counters.get(counter)?)?);
+                known = true;
+            }
+            if !known {
+                return None;
+            }
+        }
+        Some(most)
+    }
+
     fn compared(&self, now: &Look) -> Vec<Evidence> {
         let rose = |(counter, count): (&Counter, &u64)| {
             let (source, at, name) = counter.clone();
@@ -121,12 +164,14 @@ impl Witness {
 
 impl Look {
     fn take<E: std::fmt::Display>(&mut self, what: &str, found: Result<Vec<(Counter, u64)>, E>) {
-        match found {
-            Ok(found) => self.counters.extend(found),
-            Err(error) => {
-                self.failures.push(format!("{what} are not known: {}", Printable(&error.to_string())));
-            }
-        }
+        let found = self.known(what, found);
+        self.counters.extend(found.into_iter().flatten());
+    }
+
+    /// What was found; a failure is noted.
+    fn known<T, E: std::fmt::Display>(&mut self, what: &str, found: Result<T, E>) -> Option<T> {
+        let note = |error: E| format!("{what} are not known: {}", Printable(&error.to_string()));
+        found.map_err(|error| self.failures.push(note(error))).ok()
     }
 }
 
@@ -134,7 +179,7 @@ impl Look {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::ovs::DatapathPort;
+    use crate::{model::IfIndex, ovs::DatapathPort};
 
     fn witness() -> Witness {
         Witness {
@@ -142,6 +187,7 @@ mod tests {
             shared: [("qvo".to_owned(), false), ("ens3".to_owned(), true)].into(),
             kernel_datapath: true,
             user_datapath: false,
+            nics: vec![Interface { ifname: "ens3".to_owned(), ifindex: IfIndex(3) }],
             before: Look::default(),
         }
     }
@@ -167,6 +213,26 @@ mod tests {
         assert!(witness.compared(&look(&witness, 10, None, None)).is_empty());
         // A counter that began anew says nothing.
         assert!(witness.compared(&look(&witness, 2, Some(0), Some(5))).is_empty());
+    }
+
+    #[test]
+    fn what_may_have_died_at_the_nic_is_what_it_counts_of_packets_sent() {
+        let look = |queued, dropped: &[(&str, u64)]| {
+            let counter = |(name, count): &(&str, u64)| {
+                ((EvidenceSource::Interface, "ens3".to_owned(), (*name).to_owned()), *count)
+            };
+            Look { queues: queued, counters: dropped.iter().map(counter).collect(), ..Look::default() }
+        };
+        let queued = |drops, waiting| Some(QueueCounts::with(&[(1, drops)], waiting));
+        let mut witness = witness();
+        witness.before = look(queued(10, 4), &[("tx_dropped", 1), ("tx_errors", 0), ("rx_dropped", 7)]);
+        let now = |queued| look(queued, &[("tx_dropped", 3), ("tx_errors", 1), ("rx_dropped", 90)]);
+        assert_eq!(witness.nic_drops(&now(queued(15, 2))), Some(5 + 2 + 3));
+        // Nothing is known where one of them is not, or began anew.
+        assert_eq!(witness.nic_drops(&now(None)), None);
+        assert_eq!(witness.nic_drops(&now(queued(9, 0))), None);
+        assert_eq!(witness.nic_drops(&look(queued(10, 0), &[("rx_dropped", 7)])), None);
+        assert_eq!(witness.nic_drops(&look(queued(10, 0), &[("tx_dropped", 0)])), None);
     }
 
     #[test]

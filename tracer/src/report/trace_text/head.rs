@@ -40,6 +40,15 @@ impl Page<'_> {
             );
             lines.extend(self.flow(&[Piece::new(Ink::Warn, text)], " ", 2));
         }
+        let unseen = self.report.snapshot.directions.egress.ledger.unseen;
+        if unseen > 0 {
+            let packets = if unseen == 1 { "1 packet".to_owned() } else { format!("{unseen} packets") };
+            let text = format!(
+                "! egress: {packets} left the NIC's hook and did not show at the wire hook, though nothing counted a drop in \
+                 between: the kernel did not run the hook's program, or the packet left the host another way"
+            );
+            lines.extend(self.flow(&[Piece::new(Ink::Warn, text)], " ", 2));
+        }
         if !lines.is_empty() {
             lines.push(String::new());
         }

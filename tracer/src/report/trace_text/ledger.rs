@@ -21,9 +21,9 @@ impl Page<'_> {
         );
         let equals = if apart == 0 { "=" } else { "≠" };
         pieces.push(Piece::plain(format!("{equals} completed {}", ledger.completed)));
-        if ledger.elsewhere > 0 {
-            pieces.push(Piece::plain(format!("({} of them elsewhere)", ledger.elsewhere)));
-        }
+        let of_them = [("elsewhere", ledger.elsewhere), ("unseen", ledger.unseen)];
+        let of_them = of_them.into_iter().filter(|(_, count)| *count > 0);
+        pieces.extend(of_them.map(|(name, count)| Piece::plain(format!("({count} of them {name})"))));
         let out = [
             ("dropped", ledger.dropped, false),
             ("lost", ledger.lost, true),
