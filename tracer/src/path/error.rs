@@ -22,6 +22,12 @@ pub enum PathError {
         /// What it may have meant, best first.
         close: Vec<String>,
     },
+    /// An interface that belongs to the host.
+    #[error("{} is an interface of this host, but no known VM's; `hoptrace list` shows the VMs", Printable(.handle))]
+    OfTheHost {
+        /// What was asked for.
+        handle: String,
+    },
     /// A VM without any port.
     #[error("{} has no network interface to trace", Printable(.handle))]
     NoPort {

@@ -41,6 +41,8 @@ pub fn resolve(topology: &Topology, ports: &[VmPort], handle: &str) -> Result<Vm
         Err(PathError::NoPort { handle })
     } else if ports.is_empty() {
         Err(PathError::NothingKnown { handle })
+    } else if topology.link(&handle).is_some() {
+        Err(PathError::OfTheHost { handle })
     } else {
         Err(PathError::Unknown { close: close_matches(ports, &handle), handle })
     }
@@ -83,7 +85,7 @@ impl<'a> Handle<'a> {
     fn is_interface_of(&self, port: &VmPort) -> bool {
         let known = [port.tap.as_deref(), port.ovs_interface.as_deref()];
         let by_short_id = || {
-            let short = ["tap", "qvb", "qvo"].iter().find_map(|prefix| self.text.strip_prefix(prefix));
+            let short = ["tap", "qbr", "qvb", "qvo"].iter().find_map(|prefix| self.text.strip_prefix(prefix));
             let id = port.id.port_id.as_deref().map(short_id);
             id.is_some() && id == short
         };

@@ -45,6 +45,7 @@ fn every_kind_of_handle_names_the_port() {
         "tapc3d70d5c-a9",
         "qvbc3d70d5c-a9",
         "qvoc3d70d5c-a9",
+        "qbrc3d70d5c-a9",
         " yjwang-test-1\n",
         "9c45f",
         "c3d70d",
@@ -93,6 +94,7 @@ fn an_unknown_name_gets_close_matches() {
     let PathError::Unknown { close, .. } = &error else { panic!("{error}") };
     assert_eq!(close.first().map(String::as_str), Some("yjwang-test-1"));
     assert!(error.to_string().contains("did you mean yjwang-test-1"));
+    assert!(find("ens3").unwrap_err().to_string().contains("an interface of this host, but no known VM's"));
     assert!(find("zzz").unwrap_err().to_string().contains("hoptrace list"));
     assert!(matches!(find("9c4"), Err(PathError::Unknown { .. })), "too short for a prefix");
 }
