@@ -119,6 +119,17 @@ fn columns_line_up_over_all_tables() {
 }
 
 #[test]
+fn lost_packets_may_have_been_late_where_others_joined_midway() {
+    let mut snapshot = with_drops();
+    let late = "of the lost may only have been late";
+    assert!(!drawn(&path(), &snapshot, at(100)).contains(late));
+    snapshot.directions.egress.ledger.joined_midway = 3;
+    let text = drawn(&path(), &snapshot, at(100));
+    assert!(text.contains(&format!("up to 3 {late}")) && text.contains("(now 1000 ms)"), "{text}");
+    assert_eq!(text.matches(late).count(), 1, "{text}");
+}
+
+#[test]
 fn narrow_canvases_have_fewer_quantiles() {
     let text = drawn(&path(), &snapshot(1_000), at(60));
     assert_eq!(words(&text, "packets"), ["packets", "min", "p50", "p99", "max", "died"]);

@@ -17,7 +17,21 @@ impl Page<'_> {
         let lines: Vec<_> =
             figures.drops.iter().flat_map(|drop| self.drop(direction, drop, widest)).collect();
         let title = (!lines.is_empty()).then(|| "  drops".to_owned());
-        title.into_iter().chain(lines).collect()
+        title.into_iter().chain(lines).chain(self.late(&figures.ledger)).collect()
+    }
+
+    /// A packet that comes after the time-out is lost at one hook, and joins midway at the next.
+    fn late(&self, ledger: &Ledger) -> Vec<String> {
+        let maybe = ledger.lost.min(ledger.joined_midway);
+        if maybe == 0 {
+            return Vec::new();
+        }
+        let text = format!(
+            "    up to {maybe} of the lost may only have been late, or were changed on their way: as many packets joined \
+             midway; a longer --timeout (now {} ms) tells",
+            self.report.timeout_ms
+        );
+        self.flow(&[Piece::new(Ink::Warn, text)], " ", 6)
     }
 
     /// A direction as `drops` tells it.
