@@ -1,4 +1,4 @@
-//! A UDP port on the wire that counts what arrives.
+//! A UDP port that counts what arrives.
 
 use std::collections::HashSet;
 use std::io::ErrorKind;
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow};
 
-use crate::lab::Lab;
+use crate::lab::{Guest, Lab};
 use crate::payload;
 
 /// How often the receiving thread looks whether it is to stop: bounds how late it notices, not what it counts.
@@ -47,23 +47,37 @@ impl Lab {
     /// # Errors
     /// Where the port cannot be bound.
     pub fn wire_udp_sink(&self, port: u16) -> Result<UdpSink> {
-        let address = SocketAddr::from((Ipv6Addr::UNSPECIFIED, port));
-        let socket = self.in_wire(|| {
-            let socket =
-                UdpSocket::bind(address).with_context(|| format!("bind UDP port {port} on the wire"))?;
-            rustix::net::sockopt::set_socket_recv_buffer_size_force(&socket, 32 << 20)?;
-            socket.set_read_timeout(Some(STOP_CHECK))?;
-            Ok(socket)
-        })?;
-        let expected = Arc::new(Expectation::default());
-        let shared = Arc::clone(&expected);
-        // A socket belongs to the namespace it was made in, wherever the thread that reads it runs.
-        let thread = std::thread::spawn(move || receive(&socket, &shared));
-        Ok(UdpSink { thread: Some(thread), expected })
+        Ok(UdpSink::of(self.in_wire(|| bind(port))?))
     }
 }
 
+impl Guest {
+    /// As [`Lab::wire_udp_sink`], to `port` of the guest.
+    ///
+    /// # Errors
+    /// Where the guest is a VM, or the port cannot be bound.
+    pub fn udp_sink(&self, port: u16) -> Result<UdpSink> {
+        Ok(UdpSink::of(self.in_netns(|| bind(port))?))
+    }
+}
+
+fn bind(port: u16) -> Result<UdpSocket> {
+    let address = SocketAddr::from((Ipv6Addr::UNSPECIFIED, port));
+    let socket = UdpSocket::bind(address).with_context(|| format!("bind UDP port {port}"))?;
+    rustix::net::sockopt::set_socket_recv_buffer_size_force(&socket, 32 << 20)?;
+    socket.set_read_timeout(Some(STOP_CHECK))?;
+    Ok(socket)
+}
+
 impl UdpSink {
+    /// A socket belongs to the namespace it was made in, wherever the thread that reads it runs.
+    fn of(socket: UdpSocket) -> Self {
+        let expected = Arc::new(Expectation::default());
+        let shared = Arc::clone(&expected);
+        let thread = std::thread::spawn(move || receive(&socket, &shared));
+        Self { thread: Some(thread), expected }
+    }
+
     /// Waits until `count` datagrams have arrived or `timeout` has passed; returns how many have.
     ///
     /// # Errors
@@ -128,7 +142,7 @@ fn receive(socket: &UdpSocket, shared: &Expectation) -> Result<SinkReport> {
                     return Ok(report);
                 }
             }
-            Err(error) => return Err(error).context("receive on the wire"),
+            Err(error) => return Err(error).context("receive a datagram"),
         }
     }
 }
