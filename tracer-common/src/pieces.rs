@@ -1,19 +1,20 @@
-//! Large TCP packets that are cut into pieces on their way: software segmentation behind a hook, where the next
-//! interface cannot take them whole.
+//! Large packets that are cut into pieces on their way: software segmentation behind a hook, where the next interface
+//! cannot take them whole.
 //!
-//! The first piece has the large packet's identity. The others follow it one by one, each beginning where the one before
-//! ended: that is how they are told from packets that came by another way.
+//! The first piece has the large packet's identity. Those of TCP follow it one by one, each beginning where the one before
+//! ended: that is how they are told from packets that came by another way. Those of a datagram are told by their
+//! identities, which are known beforehand ([`crate::packet::Merged`]).
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Sets of places (a power of two).
-pub const SETS: u32 = 1024;
+pub const SETS: u32 = 4096;
 /// Pieces that can be expected at a time in a set: a cache line.
 pub const WAYS: usize = 4;
 /// Frames longer than this, in bytes, may be cut: more than Ethernet's usual 1500 bytes of payload, header and tag.
 pub const LARGE_ABOVE_BYTES: u32 = 1518;
 
-/// Where a flow's next piece begins.
+/// Where a flow's next piece begins; or the identity of a datagram's piece.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct Expected {
@@ -31,12 +32,22 @@ pub struct Expected {
 pub struct Set(pub [Expected; WAYS]);
 
 impl Set {
-    /// Whether `segment` is expected here.
+    /// The place where `segment` is expected.
     #[inline(always)]
     #[must_use]
-    pub const fn expects(&self, segment: &Segment) -> bool {
+    pub const fn place_of(&self, segment: &Segment) -> Option<usize> {
         let [a, b, c, d] = &self.0;
-        segment.follows(a) || segment.follows(b) || segment.follows(c) || segment.follows(d)
+        if segment.follows(a) {
+            Some(0)
+        } else if segment.follows(b) {
+            Some(1)
+        } else if segment.follows(c) {
+            Some(2)
+        } else if segment.follows(d) {
+            Some(3)
+        } else {
+            None
+        }
     }
 
     /// The place that was written longest ago: most large packets end and leave an expectation that nothing meets any more.
@@ -65,6 +76,13 @@ pub struct Segment {
 }
 
 impl Segment {
+    /// A datagram's piece: each is a flow of its own, which begins at 0.
+    #[inline(always)]
+    #[must_use]
+    pub const fn datagram(identity: u64) -> Self {
+        Self { flow: identity, sequence: 0, len_bytes: 1 }
+    }
+
     /// Where the flow's next segment begins.
     #[inline(always)]
     #[must_use]
@@ -120,9 +138,24 @@ mod tests {
             set.0[way] = Expected { flow: 1, sequence: left, written_us: now_us };
         }
         for sequence in 16..20 {
-            assert!(set.expects(&Segment { flow: 1, sequence, len_bytes: 1 }), "{sequence}: {set:?}");
+            assert!(
+                set.place_of(&Segment { flow: 1, sequence, len_bytes: 1 }).is_some(),
+                "{sequence}: {set:?}"
+            );
         }
-        assert!(!set.expects(&Segment { flow: 1, sequence: 15, len_bytes: 1 }));
+        assert!(set.place_of(&Segment { flow: 1, sequence: 15, len_bytes: 1 }).is_none());
+    }
+
+    #[test]
+    fn a_datagrams_piece_is_expected_once_for_each_time_that_it_was_noted() {
+        let piece = Segment::datagram(77);
+        let mut set = Set::default();
+        assert_eq!(set.place_of(&piece), None, "an empty place expects nothing");
+        set.0[2] = Expected { flow: piece.flow, sequence: piece.sequence, written_us: 1 };
+        assert_eq!(set.place_of(&piece), Some(2));
+        assert_eq!(set.place_of(&Segment::datagram(78)), None, "another identity");
+        set.0[2] = Expected::default();
+        assert_eq!(set.place_of(&piece), None);
     }
 
     #[test]

@@ -21,7 +21,7 @@ use crate::{
     merged,
     neighbour::{self, SIGHT_LAST},
     pieces,
-    quick::{self, CHECK, RARE},
+    quick::{self, CHECK, PARTS, RARE},
     reader::{Copied, SkbReader},
     tally, thorough,
 };
@@ -46,6 +46,9 @@ fn at(skb: *mut __sk_buff, hook: config::HookFacts, number: u32) {
     let left = quick::hop(skb, hook, number);
     if left == CHECK {
         rare::call(skb, rare::CHECKSUM);
+    }
+    if left == PARTS {
+        rare::call(skb, rare::MERGED);
     }
     if left == RARE {
         rare::call(skb, rare::THOROUGH);
@@ -129,7 +132,7 @@ fn handle<R: SkbReader>(reader: &R, skb: *mut __sk_buff, number: u32, note: rare
         now_ns = clock();
     }
     let admit = reader.opaque(u32::from(admit)) != 0;
-    let large = pieces::is_large(len_bytes(skb), packet.protocol);
+    let large = pieces::is_large(len_bytes(skb)) && merged::can_be(packet.protocol);
     let kind = thorough::thoroughly(number, packet.identity, now_ns, thorough::terms(admit, large, sight));
     // Read again rather than kept on the stack.
     let hook = config::hook(number);
@@ -144,9 +147,11 @@ fn handle<R: SkbReader>(reader: &R, skb: *mut __sk_buff, number: u32, note: rare
         return false;
     }
     let grown = matches!(outcome.kind, Kind::Passed) && outcome.grown;
-    let merges = grown || merged::is_possible(hook, skb, packet.protocol);
+    let sizes = (merged::part_bytes(skb), len_bytes(skb));
+    let merges =
+        merged::has_parts(number, packet.protocol, sizes, outcome.kind as u32 | u32::from(grown) << 8);
     if merges {
-        rare::leave(rare::Note::merged(number, 1));
+        rare::leave(rare::Note::merged(number, 0));
     }
     counted.seen += 1;
     neighbour::count(hook, outcome.kind, sight, skb);

@@ -1,35 +1,64 @@
-//! Packets that became part of another one before a hook saw that (GRO).
+//! Packets that became part of another one before a hook saw that (GRO), and datagrams that will be cut into pieces.
 //!
-//! The identities of the packets that a larger one was made of follow from its headers and its segments' size
-//! ([`hoptrace_common::packet::Merged`]). So each of them can be looked up, and counts as merged at the hook that sees the
-//! larger one: exactly those, and no other that may be lost nearby.
+//! The identities of the packets that a larger one was made of follow from its headers, its parts' size and, of datagrams,
+//! the first bytes of each ([`hoptrace_common::packet::Merged`]). So each of them can be looked up, and counts as merged at
+//! the hook that sees the larger one: exactly those, and no other that may be lost nearby. A datagram's pieces have the
+//! same identities, should it be cut behind the hook: they are noted, to be known when they come.
 
-use aya_ebpf::bindings::__sk_buff;
+use aya_ebpf::{bindings::__sk_buff, helpers::generated::bpf_skb_load_bytes};
 use hoptrace_common::{
     config::HookConfig,
-    inflight::merge,
-    packet::{IpIds, Merged, PROTOCOL_TCP, Reader as _, Window as _},
+    inflight::{Kind, merge},
+    packet::{Body, IpIds, Merged, PROTOCOL_TCP, PROTOCOL_UDP, Reader as _},
 };
 
 use crate::{
+    hop::len_bytes,
     maps::{
         config::{self, HookFacts},
         counters,
         inflight::Inflight,
         rare::{self, Note},
+        scratch,
     },
+    pieces,
     reader::{Copied, SkbReader as _},
 };
 
-/// Segments that one run of the program looks up; for more it calls itself, 33 times at most.
-const AT_ONCE: u32 = 64;
-const TCP_LEN: u32 = 20;
+/// Parts that one run of the program looks up; for more it calls itself, 33 times at most.
+const AT_ONCE: u32 = 32;
 
-/// Whether other packets may be part of this one, because the interface merges what it receives.
+/// Whether packets of this protocol can be merged, and cut.
 #[inline(always)]
-pub(crate) fn is_possible(hook: HookFacts, skb: *mut __sk_buff, protocol: u8) -> bool {
-    // SAFETY: the context of the running program.
-    hook.has(HookConfig::MERGES) && protocol == PROTOCOL_TCP && unsafe { (*skb).gso_size } != 0
+pub(crate) const fn can_be(protocol: u8) -> bool {
+    // Without a branch for each, all of which the verifier would follow.
+    (protocol == PROTOCOL_TCP) | (protocol == PROTOCOL_UDP)
+}
+
+/// Whether other packets may be part of this one, which can be merged, because the interface merges what it receives.
+#[inline(always)]
+pub(crate) fn is_possible(hook: HookFacts, skb: *mut __sk_buff) -> bool {
+    hook.has(HookConfig::MERGES) && part_bytes(skb) != 0
+}
+
+/// As [`is_possible`], for the program that knows all rules: also where the packet has `grown`, or its pieces are to be
+/// noted. A global function, so that the verifier looks at it once.
+#[inline(always)]
+pub(crate) fn has_parts(number: u32, protocol: u8, sizes: (u32, u32), outcome: u32) -> bool {
+    hop_has_parts(number | u32::from(protocol) << 8, sizes.0, sizes.1, outcome) != 0
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn hop_has_parts(hook: u32, part_bytes: u32, len_bytes: u32, outcome: u32) -> u32 {
+    let protocol = (hook >> 8) as u8;
+    if part_bytes == 0 || !can_be(protocol) {
+        return 0;
+    }
+    let grown = outcome >> 8 != 0;
+    let is_new = outcome & 0xff == Kind::New as u32;
+    let noted = is_new && protocol == PROTOCOL_UDP && pieces::is_large(len_bytes);
+    u32::from(grown || noted || config::hook(hook & 0xf).has(HookConfig::MERGES))
 }
 
 /// The program that follows them.
@@ -43,30 +72,89 @@ pub(crate) fn merged(skb: *mut __sk_buff) {
     let Some(frame) = copy.frame() else { return };
     let Ok(packet) = copy.packet(&frame, word) else { return };
     let Some(merged) = Merged::of(&copy, &packet) else { return };
-    let Some(tcp) = copy.window(packet.l4_offset, TCP_LEN) else { return };
-    // SAFETY: the context of the running program.
-    let (size_bytes, frame_len) = unsafe { ((*skb).gso_size, (*skb).len) };
-    let end = if packet.l3_end == u32::MAX { frame_len } else { packet.l3_end };
-    let payload_bytes = end.wrapping_sub(packet.l4_offset + u32::from(tcp.u8(12) >> 4) * 4);
-    if size_bytes == 0 || payload_bytes > frame_len {
+    let end = if packet.l3_end == u32::MAX { len_bytes(skb) } else { packet.l3_end };
+    let payload_bytes = end.wrapping_sub(merged.payload_offset);
+    if part_bytes(skb) == 0 || payload_bytes > len_bytes(skb) {
         return;
     }
-    let mut segment = note.next();
+    let written_us = pieces::now_us();
+    // The first part is the packet itself, unless more than its own bytes are part of the identity.
+    let first = u32::from(!merged.is_datagrams() || part_bytes(skb) >= Body::LEN);
+    let mut part = if note.next() < first { first } else { note.next() };
     let mut looked = 0;
     while looked < AT_ONCE {
         looked += 1;
-        let offset_bytes = segment.wrapping_mul(size_bytes);
+        // What the verifier knows of these from the last turn is of no use to it, and makes each turn another one.
+        part = copy.opaque(part);
+        let payload_bytes = copy.opaque(payload_bytes);
+        let size_bytes = part_bytes(skb);
+        let offset_bytes = part.wrapping_mul(size_bytes);
         if offset_bytes >= payload_bytes {
             return;
         }
-        let found = hop_merge(number, merged.segment(segment, offset_bytes, IpIds::Counting));
-        if found == 0 && merged.has_ip_ids() {
-            hop_merge(number, merged.segment(segment, offset_bytes, IpIds::Fixed));
+        if merged.is_datagrams() {
+            let left_bytes = payload_bytes - offset_bytes;
+            let len = copy.opaque(if left_bytes < size_bytes { left_bytes } else { size_bytes });
+            if !load(skb, &copy, merged.payload_offset + offset_bytes, len) {
+                return;
+            }
+            let body = Body::of(hop_body(len));
+            let counting = merged.datagram(part, body, IpIds::Counting);
+            pieces::hop_expect(counting, written_us);
+            hop_part(number, counting, merged.datagram(part, body, IpIds::Fixed));
+        } else {
+            let counting = merged.segment(part, offset_bytes, IpIds::Counting);
+            hop_part(number, counting, merged.segment(part, offset_bytes, IpIds::Fixed));
         }
-        segment = segment.wrapping_add(1);
+        part = part.wrapping_add(1);
     }
-    rare::leave(Note::merged(number, segment));
+    rare::leave(Note::merged(number, part));
     rare::call(skb, rare::MERGED);
+}
+
+/// Payload of each part but the last one, in bytes; 0: the packet has no parts.
+#[inline(always)]
+pub(crate) fn part_bytes(skb: *mut __sk_buff) -> u32 {
+    // SAFETY: the context of the running program.
+    unsafe { (&raw const (*skb).gso_size).read_volatile() }
+}
+
+/// Copies the first of the `len` bytes at `offset` to where `copy` has the headers, which nobody needs any more.
+#[inline(always)]
+fn load(skb: *mut __sk_buff, copy: &Copied, offset: u32, len: u32) -> bool {
+    let Some(target) = scratch::buffer() else { return false };
+    let last = if len < Body::LEN { len.wrapping_sub(1) } else { Body::LEN - 1 };
+    // Never 0, which the helper does not take.
+    let len = (copy.opaque(last) & (Body::LEN - 1)) + 1;
+    // SAFETY: the target has room for `Body::LEN` bytes behind others.
+    unsafe { bpf_skb_load_bytes(skb.cast(), offset, target.add(Body::BEHIND as usize).cast(), len) == 0 }
+}
+
+/// What of a payload of `len` bytes makes up a datagram's identity; [`load`] has copied it. A global function, so that the
+/// verifier looks at it once.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn hop_body(len: u32) -> u64 {
+    let Some(counted) = counters::of(counters::cpu(), 0) else { return 0 };
+    let Some(start) = scratch::buffer() else { return 0 };
+    // SAFETY: such a buffer, and a word of this CPU.
+    let copy = unsafe { Copied::of(start, Body::BEHIND + Body::LEN, counted.scratch.as_mut_ptr()) };
+    Body::read(&copy, if len < Body::LEN { len } else { Body::LEN }).map_or(0, Body::sum)
+}
+
+/// One part of the packet at hook `number`, by what it is called if IP-IDs count, and if they are fixed. Gives 1 if it was on its
+/// way. A global function likewise.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn hop_part(number: u32, counting: u64, fixed: u64) -> u32 {
+    // Nothing is on its way to the first hook.
+    if config::hook(number).has(HookConfig::ENTRY) {
+        return 0;
+    }
+    if hop_merge(number, counting) != 0 {
+        return 1;
+    }
+    if fixed == counting { 0 } else { hop_merge(number, fixed) }
 }
 
 /// Takes the packet `key` out of the table, if it is on its way to hook `number`, and counts it as merged. Gives 1 if it

@@ -1,34 +1,76 @@
-//! Pieces of large TCP packets.
+//! Pieces of large packets.
 
 use aya_ebpf::{bindings::__sk_buff, helpers::generated::bpf_skb_load_bytes};
 use hoptrace_common::{
-    packet::{ETHERTYPE_IPV4, PROTOCOL_TCP, Packet, Reader, Window as _},
+    packet::{ETHERTYPE_IPV4, PROTOCOL_TCP, PROTOCOL_UDP, Packet, Reader, Window as _},
     pieces::{Expected, LARGE_ABOVE_BYTES, Segment, WAYS, flow},
 };
 
-use crate::{hop::clock, maps::pieces};
+use crate::{
+    hop::{clock, len_bytes},
+    maps::pieces,
+    merged::part_bytes,
+};
 
 /// Bytes of a TCP header without options.
 const TCP_LEN: usize = 20;
 
-/// Whether the packet may be cut into pieces on its way.
+/// Whether the packet may be cut into pieces on its way, if it is one of those that can be merged ([`crate::merged::can_be`]).
 #[inline(always)]
-pub(crate) const fn is_large(frame_len: u32, protocol: u8) -> bool {
-    protocol == PROTOCOL_TCP && frame_len > LARGE_ABOVE_BYTES
+pub(crate) const fn is_large(frame_len: u32) -> bool {
+    frame_len > LARGE_ABOVE_BYTES
 }
 
-/// A large packet, or its first piece, came to `hook`: pieces may follow.
+/// Whether it is a large datagram that is made of several: what its pieces are called is known at its first hook.
+#[inline(always)]
+pub(crate) fn is_of_datagrams(skb: *mut __sk_buff, protocol: u8) -> bool {
+    is_large(len_bytes(skb)) && protocol == PROTOCOL_UDP && part_bytes(skb) != 0
+}
+
+/// A large packet, or its first piece, came to `hook`: pieces may follow. Those of a datagram are expected since its first
+/// hook ([`hop_expect`]).
 #[inline(always)]
 pub(crate) fn expect(skb: *mut __sk_buff, packet: &Packet, hook: u32) {
-    piece(skb, packet.l3_offset | (packet.l4_offset << 16), packet.l3_end, hook | expect_flag(packet));
+    if packet.protocol == PROTOCOL_TCP {
+        piece(skb, packet.l3_offset | (packet.l4_offset << 16), packet.l3_end, hook | expect_flag(packet));
+    }
 }
 
 /// Whether a packet that is new at `hook` is the piece that was expected there.
 #[inline(always)]
 pub(crate) fn is_expected(skb: *mut __sk_buff, packet: &Packet, hook: u32) -> bool {
+    if packet.fragment_tail != 0 {
+        return false;
+    }
+    if packet.protocol == PROTOCOL_UDP {
+        return datagram(packet.identity) != 0;
+    }
     packet.protocol == PROTOCOL_TCP
-        && packet.fragment_tail == 0
         && piece(skb, packet.l3_offset | (packet.l4_offset << 16), packet.l3_end, hook | ip_flag(packet)) != 0
+}
+
+/// The datagram `key` may come as a piece from now on. Gives 0. A global function, so that the verifier looks at it once.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn hop_expect(key: u64, written_us: u32) -> u32 {
+    let piece = Segment::datagram(key);
+    write(Expected { flow: piece.flow, sequence: piece.sequence, written_us });
+    0
+}
+
+/// Gives 1 if the datagram `key` was expected as a piece: once, and no more then. A function of its own: few packets come here.
+#[inline(never)]
+fn datagram(key: u64) -> u32 {
+    let piece = Segment::datagram(key);
+    let Some(set) = pieces::of(piece.flow, piece.sequence) else { return 0 };
+    // SAFETY: a map value; torn by another CPU it fits no piece, or a piece is taken for a packet that joined midway.
+    let Some(number) = (unsafe { &*set }).place_of(&piece) else { return 0 };
+    // SAFETY: likewise; the number of the place is below four.
+    unsafe {
+        let place: *mut Expected = (&raw mut (*set).0).cast();
+        place.add(number & (WAYS - 1)).write_volatile(Expected::default());
+    }
+    1
 }
 
 const HOOK: u32 = 0xf;
@@ -63,6 +105,9 @@ pub(crate) fn is_expected_in<R: Reader>(
     hook: u32,
     first: bool,
 ) -> bool {
+    if packet.protocol == PROTOCOL_UDP && packet.fragment_tail == 0 && !first {
+        return datagram(packet.identity) != 0;
+    }
     if packet.protocol != PROTOCOL_TCP || packet.fragment_tail != 0 {
         return false;
     }
@@ -84,17 +129,28 @@ fn follow(segment: &Segment, first: bool) -> bool {
     if !first {
         let Some(set) = pieces::of(segment.flow, segment.sequence) else { return false };
         // SAFETY: a map value; torn by another CPU it fits no segment, or a piece is taken for a packet that joined midway.
-        if !unsafe { &*set }.expects(segment) {
+        if unsafe { &*set }.place_of(segment).is_none() {
             return false;
         }
     }
-    let Some(next) = pieces::of(segment.flow, segment.end()) else { return false };
-    let written_us = (clock() >> 10) as u32;
-    // SAFETY: likewise; the number of the place is below four.
+    write(Expected { flow: segment.flow, sequence: segment.end(), written_us: now_us() })
+}
+
+/// The time, as [`Expected`] has it.
+#[inline(always)]
+pub(crate) fn now_us() -> u32 {
+    (clock() >> 10) as u32
+}
+
+/// Puts it where the oldest one of its set is.
+#[inline(always)]
+fn write(expected: Expected) -> bool {
+    let Some(set) = pieces::of(expected.flow, expected.sequence) else { return false };
+    // SAFETY: a map value, which may be torn by another CPU; the number of the place is below four.
     unsafe {
-        let place: *mut Expected = (&raw mut (*next).0).cast();
-        let place = place.add((*next).oldest(written_us) & (WAYS - 1));
-        place.write_volatile(Expected { flow: segment.flow, sequence: segment.end(), written_us });
+        let place: *mut Expected = (&raw mut (*set).0).cast();
+        let place = place.add((*set).oldest(expected.written_us) & (WAYS - 1));
+        place.write_volatile(expected);
     }
     true
 }

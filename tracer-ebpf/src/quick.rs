@@ -44,6 +44,8 @@ pub(crate) const DONE: u32 = 0;
 pub(crate) const RARE: u32 = 1;
 /// This is one for the program that looks at checksums.
 pub(crate) const CHECK: u32 = 2;
+/// This is one for the program that knows what a packet is made of; a note is left for it.
+pub(crate) const PARTS: u32 = 3;
 
 /// A packet at hook `number`, whose facts are `hook`: [`DONE`] or one of its siblings.
 #[inline(always)]
@@ -84,11 +86,12 @@ pub(crate) fn hop(skb: *mut __sk_buff, hook: HookFacts, number: u32) -> u32 {
         now_ns,
         admit: false,
         aside: neighbour::aside(sight),
-        large: pieces::is_large(len_bytes(skb), packet.protocol()),
+        // Usual packets are TCP or UDP.
+        large: pieces::is_large(len_bytes(skb)),
     };
     let control = slot.control();
     let at = At { skb, number, cpu, gate, hook, reader: &reader, packet, home, slot };
-    let is_simple = matches!(visit.aside, Aside::No) && !merged::is_possible(hook, skb, packet.protocol());
+    let is_simple = matches!(visit.aside, Aside::No) && !merged::is_possible(hook, skb);
     let mut kind = Kind::Passed;
     if !is_simple || !at.comes(counted, control, &visit) {
         // What leaves by a neighbour's port came by the path: a packet unknown there is none of ours.
@@ -111,6 +114,10 @@ pub(crate) fn hop(skb: *mut __sk_buff, hook: HookFacts, number: u32) -> u32 {
         if hook.direction() == 1 && followed && packet.identity < gate.checksum_below() {
             return CHECK;
         }
+    }
+    if matches!(kind, Kind::New) && pieces::is_of_datagrams(skb, packet.protocol()) {
+        rare::leave(Note::merged(number, 0));
+        return PARTS;
     }
     DONE
 }

@@ -24,6 +24,7 @@ use crate::{
     emit::emit_if_wanted,
     hop::clock,
     maps::{config, control, counters, inflight::Inflight, room},
+    merged,
     neighbour::SIGHT_ON_PATH,
     pieces,
     raw::{self, RawSkb},
@@ -74,7 +75,7 @@ fn hop(ctx: &RawTracePointContext) {
         return;
     }
     let admit = gate_state == GateState::OPEN && claim != CLAIM_IF_TRACKED;
-    let large = pieces::is_large(skb.len_bytes, packet.protocol);
+    let large = merged::can_be(packet.protocol) & pieces::is_large(skb.len_bytes);
     let now_ns = clock();
     let this = hook.for_rules(number, false);
     let visit = Visit { hook: this, key: packet.identity, now_ns, admit, aside: Aside::No, large };

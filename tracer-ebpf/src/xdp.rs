@@ -20,6 +20,7 @@ use crate::{
     claim::{CLAIM_GROUP, CLAIM_NONE, CLAIM_OWN, claim, concerns_guest},
     hop::clock,
     maps::{config, control, counters, inflight::Inflight},
+    merged,
     neighbour::SIGHT_ON_PATH,
     pieces,
     reader::{Copied, Direct, SkbReader},
@@ -107,7 +108,7 @@ fn handle<R: SkbReader>(reader: &R, ctx: *mut xdp_md, number: u32) -> u32 {
     let this = hook.for_rules(number, false);
     // SAFETY: the context of the running program.
     let frame_len = unsafe { bpf_xdp_get_buff_len(ctx) } as u32;
-    let large = pieces::is_large(frame_len, packet.protocol);
+    let large = merged::can_be(packet.protocol) & pieces::is_large(frame_len);
     let visit = Visit { hook: this, key: packet.identity, now_ns, admit, aside: Aside::No, large };
     let mut outcome = quickly(Inflight(counted.scratch.as_mut_ptr()), &visit);
     if matches!(outcome.kind, Kind::Retry) {

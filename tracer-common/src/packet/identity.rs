@@ -54,7 +54,13 @@ impl Identity {
     /// Adds the word at `position`; both the position and the number of words of a packet kind are constants.
     #[inline(always)]
     pub(super) const fn add(&mut self, position: usize, word: u64) {
-        self.sum = self.sum.wrapping_add(product(position, word));
+        self.sum = with(self.sum, position, word);
+    }
+
+    /// What the identity is mixed from.
+    #[inline(always)]
+    pub(super) const fn sum(self) -> u64 {
+        self.sum
     }
 
     /// The identity.
@@ -70,10 +76,16 @@ const fn product(position: usize, word: u64) -> u64 {
     (word ^ (word >> 32)).wrapping_mul(KEYS[position])
 }
 
-/// `sum` with `new` instead of `old` at `position`.
+/// `sum` with `word` at `position`, where there was none.
 #[inline(always)]
-pub(super) const fn replaced(sum: u64, position: usize, old: u64, new: u64) -> u64 {
-    sum.wrapping_sub(product(position, old)).wrapping_add(product(position, new))
+pub(super) const fn with(sum: u64, position: usize, word: u64) -> u64 {
+    sum.wrapping_add(product(position, word))
+}
+
+/// `sum` without the `word` that it had at `position`.
+#[inline(always)]
+pub(super) const fn without(sum: u64, position: usize, word: u64) -> u64 {
+    sum.wrapping_sub(product(position, word))
 }
 
 /// The finaliser of `SplitMix64`.

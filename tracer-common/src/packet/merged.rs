@@ -1,17 +1,19 @@
-//! The identities of the packets that a larger one was merged from.
+//! The identities of the packets that a larger one was merged from, or will be cut into.
 //!
-//! The kernel merges TCP segments (GRO) that follow each other and agree in everything the identity covers but two fields:
-//! the sequence number goes on by the segments' payload, which is the same for all but the last one, and IPv4's IP-ID goes
-//! on by one, or stays as it is. The merged packet has the headers of the first. So the identity of each of the others
-//! follows from the merged packet alone, exactly.
+//! The kernel merges packets (GRO) that follow each other and agree in everything the identity covers but a few fields: IPv4's
+//! IP-ID goes on by one, or stays as it is; TCP's sequence number goes on by the segments' payload, which is the same for
+//! all but the last one; datagrams have each their own payload, of the same length but for the last one's. The merged packet
+//! has the headers of the first, and their payloads one behind the other. So the identity of each of the others follows from
+//! the merged packet alone, exactly. A packet that is segmented is cut by the same rule; there the IP-ID counts.
 
 use super::{
-    ETHERTYPE_IPV4, PROTOCOL_TCP, Packet, Reader, Window,
-    identity::{self, position},
+    ETHERTYPE_IPV4, PROTOCOL_TCP, PROTOCOL_UDP, Packet, Reader, Window,
+    identity::{self, Identity, position},
     ipv4,
+    transport::{self, BODY_LEN, TCP_MIN_LEN, UDP_LEN},
 };
 
-/// How IPv4's IP-ID goes on from segment to segment. IPv6 has none.
+/// How IPv4's IP-ID goes on from packet to packet. IPv6 has none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum IpIds {
     /// One more in each.
@@ -20,11 +22,15 @@ pub enum IpIds {
     Fixed,
 }
 
-/// A TCP packet that may consist of several segments.
+/// A packet that may consist of several: TCP segments, or datagrams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Merged {
-    /// What the identity was mixed from.
-    sum: u64,
+    /// Where the payload begins, in bytes from the start of the Ethernet header.
+    pub payload_offset: u32,
+    /// 1 if it is made of datagrams, 0 if of TCP segments.
+    datagrams: u32,
+    /// What the identity was mixed from, but for the fields that differ from packet to packet.
+    common: u64,
     /// The word with the IP-ID; 0 for IPv6.
     head: u64,
     /// The word with the sequence number.
@@ -32,10 +38,11 @@ pub struct Merged {
 }
 
 impl Merged {
-    /// `packet`, which `reader` shows, if it is TCP.
+    /// `packet`, which `reader` shows, if it is TCP or UDP.
     #[inline(always)]
     pub fn of<R: Reader>(reader: &R, packet: &Packet) -> Option<Self> {
-        if packet.protocol != PROTOCOL_TCP || packet.fragment_tail != 0 {
+        let datagrams = packet.protocol == PROTOCOL_UDP;
+        if (!datagrams && packet.protocol != PROTOCOL_TCP) || packet.fragment_tail != 0 {
             return None;
         }
         let head = if packet.ether_type == ETHERTYPE_IPV4 {
@@ -43,32 +50,87 @@ impl Merged {
         } else {
             0
         };
-        let l4 = reader.window(packet.l4_offset, 8)?.u64(0);
-        Some(Self { sum: identity::unmixed(packet.identity), head, l4 })
+        let sum = identity::without(identity::unmixed(packet.identity), position::HEAD, head);
+        if datagrams {
+            let payload_offset = packet.l4_offset + UDP_LEN;
+            let mut body = Identity::new();
+            transport::body(reader, payload_offset, packet.l3_end, &mut body).ok()?;
+            let common = sum.wrapping_sub(body.sum());
+            return Some(Self { payload_offset, datagrams: 1, common, head, l4: 0 });
+        }
+        let tcp = reader.window(packet.l4_offset, TCP_MIN_LEN)?;
+        let l4 = tcp.u64(0);
+        let payload_offset = packet.l4_offset + u32::from(tcp.u8(12) >> 4) * 4;
+        let common = identity::without(sum, position::L4, l4);
+        Some(Self { payload_offset, datagrams: 0, common, head, l4 })
     }
 
-    /// Whether its segments could have IP-IDs that count.
+    /// Whether it is made of datagrams.
     #[inline(always)]
     #[must_use]
-    pub const fn has_ip_ids(&self) -> bool {
-        self.head != 0
+    pub const fn is_datagrams(&self) -> bool {
+        self.datagrams != 0
     }
 
-    /// The identity of segment number `number`, the first being 0, which begins `offset_bytes` into the payload.
+    /// The identity of TCP segment number `number`, the first being 0, which begins `offset_bytes` into the payload.
     #[inline(always)]
     #[must_use]
     pub const fn segment(&self, number: u32, offset_bytes: u32, ip_ids: IpIds) -> u64 {
-        let mut sum = self.sum;
-        if self.has_ip_ids() && matches!(ip_ids, IpIds::Counting) {
-            #[allow(clippy::cast_possible_truncation, reason = "it wraps in sixteen bits")]
-            let id =
-                ((self.head >> ipv4::ID_SHIFT) as u16).swap_bytes().wrapping_add(number as u16).swap_bytes();
-            let head = (self.head & !(0xffff << ipv4::ID_SHIFT)) | ((id as u64) << ipv4::ID_SHIFT);
-            sum = identity::replaced(sum, position::HEAD, self.head, head);
-        }
         #[allow(clippy::cast_possible_truncation, reason = "the upper half is meant")]
         let sequence = ((self.l4 >> 32) as u32).swap_bytes().wrapping_add(offset_bytes).swap_bytes();
         let l4 = (self.l4 & 0xffff_ffff) | ((sequence as u64) << 32);
-        identity::mixed(identity::replaced(sum, position::L4, self.l4, l4))
+        identity::mixed(identity::with(self.head_of(number, ip_ids), position::L4, l4))
+    }
+
+    /// The identity of datagram number `number`, the first being 0, whose payload begins with `body`.
+    #[inline(always)]
+    #[must_use]
+    pub const fn datagram(&self, number: u32, body: Body, ip_ids: IpIds) -> u64 {
+        identity::mixed(self.head_of(number, ip_ids).wrapping_add(body.0))
+    }
+
+    /// What is common to all, and the IP-ID of number `number`.
+    #[inline(always)]
+    const fn head_of(&self, number: u32, ip_ids: IpIds) -> u64 {
+        let mut head = self.head;
+        if self.head != 0 && matches!(ip_ids, IpIds::Counting) {
+            #[allow(clippy::cast_possible_truncation, reason = "it wraps in sixteen bits")]
+            let id = ((head >> ipv4::ID_SHIFT) as u16).swap_bytes().wrapping_add(number as u16).swap_bytes();
+            head = (head & !(0xffff << ipv4::ID_SHIFT)) | ((id as u64) << ipv4::ID_SHIFT);
+        }
+        identity::with(self.common, position::HEAD, head)
+    }
+}
+
+/// What of a datagram's payload makes up its identity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Body(u64);
+
+impl Body {
+    /// Bytes of payload that it is read from, where there are so many.
+    pub const LEN: u32 = BODY_LEN;
+    /// Bytes before them that the reader has to have: what is read may begin there.
+    pub const BEHIND: u32 = 2;
+
+    /// As a number, for [`Body::of`].
+    #[inline(always)]
+    #[must_use]
+    pub const fn sum(self) -> u64 {
+        self.0
+    }
+
+    /// What [`Body::sum`] gave.
+    #[inline(always)]
+    #[must_use]
+    pub const fn of(sum: u64) -> Self {
+        Self(sum)
+    }
+
+    /// The first `len` bytes of a payload, [`Body::LEN`] at most, which `reader` shows behind [`Body::BEHIND`] others.
+    #[inline(always)]
+    pub fn read<R: Reader>(reader: &R, len: u32) -> Option<Self> {
+        let mut body = Identity::new();
+        transport::body(reader, Self::BEHIND, Self::BEHIND + len, &mut body).ok()?;
+        Some(Self(body.sum()))
     }
 }

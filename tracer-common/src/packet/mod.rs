@@ -15,7 +15,7 @@ mod transport;
 mod usual;
 
 pub use ethernet::{Frame, parse};
-pub use merged::{IpIds, Merged};
+pub use merged::{Body, IpIds, Merged};
 pub use reader::{Reader, SliceReader, Window};
 pub use transport::hashed_end;
 pub use usual::parse_usual;

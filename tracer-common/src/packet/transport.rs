@@ -12,7 +12,7 @@ const ICMP_LEN: u32 = 8;
 const SCTP_LEN: u32 = 12;
 const ND_TARGET_LEN: u32 = 16;
 /// Bytes behind a header that belong to the identity.
-const BODY_LEN: u32 = 16;
+pub(super) const BODY_LEN: u32 = 16;
 
 const ICMPV6_ECHO_REQUEST: u8 = 128;
 const ICMPV6_ECHO_REPLY: u8 = 129;

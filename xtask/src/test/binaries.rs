@@ -7,8 +7,8 @@ use hoptrace_tests::lab::Folders;
 
 use crate::executables;
 
-/// Tests that run in the lab and in VMs alike.
-const EVERYWHERE: [&str; 5] = ["causes", "explain", "faults", "losses", "xdp"];
+/// Tests that run in the lab or on the kernel path, and in VMs alike.
+const EVERYWHERE: [&str; 6] = ["causes", "explain", "faults", "losses", "path_merging", "xdp"];
 
 /// A built file of `tests/tests`.
 #[derive(Debug)]
@@ -60,6 +60,7 @@ mod tests {
         let binary = Binary { name: "path_scale".into(), path: "x".into() };
         assert!(binary.is_for_kernel_path() && !binary.is_for_lab());
         assert_eq!(places("path_scale"), (false, false, false));
+        assert_eq!(places("path_merging"), (false, false, true));
         assert_eq!(places("counts"), (false, true, false));
         assert_eq!(places("vm_datapath"), (false, false, true));
         assert_eq!(places("losses"), (false, true, true));

@@ -1,0 +1,123 @@
+//! Datagrams that interfaces merge (GRO) on their way: what became part of a larger packet is
+//! merged, not lost.
+
+use anyhow::{Context as _, Result, ensure};
+use hoptrace_tests::lab::{Lab, Trap};
+
+use datagrams::{Bursts, count, cutting, ledger_of};
+
+mod datagrams;
+
+const GRO_WAITS_NS: u32 = 1_000_000;
+/// Datagrams merged into one packet, and each of them with the headers kept in a list.
+const WAYS: [&str; 2] = ["rx-udp-gro-forwarding", "rx-gro-list"];
+/// The last one of each is shorter, shorter than what makes up an identity.
+const BURSTS: Bursts = Bursts { count: 50, bytes: 29_007, datagram_bytes: 1_000 };
+/// So small that the merged packet is no larger than a frame.
+const SMALL: Bursts = Bursts { count: 50, bytes: 1_000, datagram_bytes: 100 };
+/// So small that the merged packet's identity is not that of the first one.
+const TINY: Bursts = Bursts { count: 50, bytes: 120, datagram_bytes: 12 };
+
+#[test]
+#[ignore = "needs the lab or a VM: cargo xtask test"]
+fn datagrams_that_xdp_saw_are_merged_before_the_nic_hook() -> Result<()> {
+    let lab = Lab::from_env()?;
+    let guest = lab.guests.first().context("the lab has no guest")?;
+    for way in WAYS {
+        let _merges = merging(&lab.nic, way)?;
+        for (bursts, v6) in [(BURSTS, false), (BURSTS, true), (SMALL, false), (SMALL, true)] {
+            let ledger = ledger_of(&lab, guest, &["--xdp", "native"], "ingress", bursts, v6)?;
+            let merged = count(&ledger, "merged")?;
+            ensure!(count(&ledger, "entered")? == bursts.datagrams(), "{way}: {ledger}");
+            ensure!(merged > bursts.datagrams() / 2, "{way}: {merged} merged: {ledger}");
+            ensure!(count(&ledger, "completed")? + merged == bursts.datagrams(), "{way}: {ledger}");
+            ensure!(
+                count(&ledger, "joined_midway")? == 0 && count(&ledger, "split")? == 0,
+                "{way}: {ledger}"
+            );
+        }
+    }
+    Ok(())
+}
+
+#[test]
+#[ignore = "needs the lab or a VM: cargo xtask test"]
+fn merged_datagrams_smaller_than_an_identity_are_another_packet() -> Result<()> {
+    let lab = Lab::from_env()?;
+    let guest = lab.guests.first().context("the lab has no guest")?;
+    let _merges = merging(&lab.nic, WAYS[0])?;
+    let ledger = ledger_of(&lab, guest, &["--xdp", "native"], "ingress", TINY, false)?;
+    let (merged, joined) = (count(&ledger, "merged")?, count(&ledger, "joined_midway")?);
+    ensure!(merged > TINY.datagrams() / 2, "{ledger}");
+    // The rest came alone.
+    ensure!(count(&ledger, "completed")? == TINY.datagrams() - merged + joined, "{ledger}");
+    Ok(())
+}
+
+#[test]
+#[ignore = "needs the lab or a VM: cargo xtask test"]
+fn merged_datagrams_are_cut_again() -> Result<()> {
+    let lab = Lab::from_env()?;
+    let guest = lab.guests.first().context("the lab has no guest")?;
+    for way in WAYS {
+        let (_merges, _cuts) = (merging(&lab.nic, way)?, cutting(&guest.qvo)?);
+        for v6 in [false, true] {
+            let ledger = ledger_of(&lab, guest, &["--xdp", "native"], "ingress", BURSTS, v6)?;
+            let merged = count(&ledger, "merged")?;
+            ensure!(merged > BURSTS.datagrams() / 2, "{way}: {merged} merged: {ledger}");
+            ensure!(
+                count(&ledger, "split")? == merged && count(&ledger, "joined_midway")? == 0,
+                "{way}: {ledger}"
+            );
+            ensure!(count(&ledger, "completed")? == BURSTS.datagrams(), "{way}: {ledger}");
+        }
+    }
+    Ok(())
+}
+
+#[test]
+#[ignore = "needs the lab or a VM: cargo xtask test"]
+fn datagrams_are_merged_between_the_veth_ends() -> Result<()> {
+    let lab = Lab::from_env()?;
+    let guest = lab.guests.first().context("the lab has no guest")?;
+    // The senders cut by themselves; a veth end merges only what comes from one that does not segment TCP.
+    let netns = guest.netns.as_deref().context("the guest is a VM")?;
+    let _senders = [cuts_by_itself(netns, "eth0")?, cuts_by_itself(&lab.wire.netns, &lab.wire.interface)?];
+    let _veth = [no_tso(&guest.qvb)?, no_tso(&guest.qvo)?];
+    for way in WAYS {
+        let _merges = [merging(&guest.qvb, way)?, merging(&guest.qvo, way)?];
+        for direction in ["egress", "ingress"] {
+            let ledger = ledger_of(&lab, guest, &[], direction, BURSTS, false)?;
+            let merged = count(&ledger, "merged")?;
+            ensure!(count(&ledger, "entered")? == BURSTS.datagrams(), "{way}, {direction}: {ledger}");
+            ensure!(merged > BURSTS.datagrams() / 4, "{way}, {direction}: {merged} merged: {ledger}");
+            ensure!(
+                count(&ledger, "completed")? + merged == BURSTS.datagrams(),
+                "{way}, {direction}: {ledger}"
+            );
+        }
+    }
+    Ok(())
+}
+
+/// Has an interface merge the datagrams that it receives, in the way of that name, and wait for more for a moment.
+fn merging(ifname: &str, way: &str) -> Result<[Trap; 2]> {
+    let wait = |nanoseconds: u32| format!("echo {nanoseconds} > /sys/class/net/{ifname}/gro_flush_timeout");
+    let set = |state| ["-K", ifname, "gro", state, way, state];
+    Ok([
+        Trap::set("sh", &["-c", &wait(GRO_WAITS_NS)], &["-c", &wait(0)])?,
+        Trap::set("ethtool", &set("on"), &set("off"))?,
+    ])
+}
+
+/// What an interface in another network namespace sends is cut there.
+fn cuts_by_itself(netns: &str, ifname: &str) -> Result<Trap> {
+    let set =
+        |state| ["netns", "exec", netns, "ethtool", "-K", ifname, "gso", state, "tx-udp-segmentation", state];
+    Trap::set("ip", &set("off"), &set("on"))
+}
+
+fn no_tso(ifname: &str) -> Result<Trap> {
+    let set = |state| ["-K", ifname, "tso", state];
+    Trap::set("ethtool", &set("off"), &set("on"))
+}
