@@ -14,14 +14,14 @@ use hoptrace_common::packet::{Frame, parse_usual};
 use crate::{atomic, reader::Direct};
 
 /// As many as the in-flight table has by default.
-const SLOTS: u32 = 65_536;
+pub(crate) const SLOTS: u32 = 65_536;
 
 /// A cache line.
 #[repr(C, align(64))]
-struct Slot {
-    control: u64,
-    key: u64,
-    now_ns: u64,
+pub(crate) struct Slot {
+    pub(crate) control: u64,
+    pub(crate) key: u64,
+    pub(crate) now_ns: u64,
     rest: [u64; 5],
 }
 

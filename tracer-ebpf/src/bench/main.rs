@@ -9,6 +9,7 @@
 #[allow(dead_code, reason = "a program here needs less of it than a hook's")]
 mod atomic;
 mod course;
+mod figures;
 mod floor;
 mod identity;
 mod maps;
@@ -17,6 +18,7 @@ mod plain;
 #[allow(dead_code, reason = "a program here needs less of it than a hook's")]
 mod reader;
 mod reference;
+mod told;
 
 /// Without it the kernel would not let the programs use GPL-only helpers.
 #[unsafe(link_section = "license")]

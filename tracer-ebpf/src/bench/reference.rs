@@ -5,29 +5,21 @@
 //! what it leaves out makes it faster.
 
 use aya_ebpf::{
-    Global,
     bindings::{__sk_buff, tcx_action_base::TCX_NEXT},
     helpers::generated::{bpf_get_smp_processor_id, bpf_ktime_get_ns},
     macros::{classifier, map},
-    maps::{Array, LruHashMap},
+    maps::LruHashMap,
     programs::TcContext,
 };
-use hoptrace_common::{
-    counters::SegmentStats,
-    histogram::{BUCKETS, bucket_of},
-    packet::{Frame, parse},
-};
+use hoptrace_common::packet::{Frame, parse};
 
-use crate::reader::Direct;
+use crate::{
+    figures::{self, HOOKS, record},
+    reader::Direct,
+};
 
 /// As many packets as the in-flight table holds by default.
 const FLOWS_MAX: u32 = 65_536;
-const HOOKS: u32 = 2;
-const CPUS_MAX: u32 = 64;
-
-/// The VM's MAC address, its six bytes read as a little-endian number; the loader sets it.
-#[unsafe(no_mangle)]
-static VM_MAC: Global<u64> = Global::new(0);
 
 /// A packet on its way.
 #[repr(C)]
@@ -39,28 +31,8 @@ struct Way {
     deltas_ns: [u32; 8],
 }
 
-/// Counters of one hook on one CPU.
-#[repr(C)]
-struct Counted {
-    seen: u64,
-    entered: u64,
-    passed: u64,
-    completed: u64,
-    untracked: u64,
-    scratch: [u64; 3],
-}
-
 #[map]
 static WAYS: LruHashMap<u64, Way> = LruHashMap::with_max_entries(FLOWS_MAX, 0);
-
-#[map]
-static COUNTED: Array<Counted> = Array::with_max_entries(CPUS_MAX * HOOKS, 0);
-
-#[map]
-static FIGURES: Array<SegmentStats> = Array::with_max_entries(CPUS_MAX * (HOOKS + 1), 0);
-
-#[map]
-static BINS: Array<u64> = Array::with_max_entries(CPUS_MAX * (HOOKS + 1) * BUCKETS, 0);
 
 macro_rules! hooks {
     ($($name:ident $number:literal)*) => {$(
@@ -79,13 +51,11 @@ hooks! { lru_first 0 lru_last 1 }
 fn visit(skb: *mut __sk_buff, hook: u32) {
     // SAFETY: takes nothing and always succeeds.
     let cpu = unsafe { bpf_get_smp_processor_id() };
-    let Some(counted) = COUNTED.get_ptr_mut(cpu * HOOKS + hook) else { return };
-    // SAFETY: a map value of this CPU.
-    let counted = unsafe { &mut *counted };
+    let Some(counted) = figures::of_hook(cpu, hook) else { return };
     // SAFETY: the context of the running program, and a map value of this CPU.
     let direct = unsafe { Direct::new(skb, counted.scratch.as_mut_ptr()) };
     let Some(frame) = Frame::read(&direct) else { return };
-    if frame.source != VM_MAC.load() {
+    if frame.source != figures::vm_mac() {
         return;
     }
     let Ok(packet) = parse(&direct, &frame) else { return };
@@ -117,18 +87,5 @@ fn visit(skb: *mut __sk_buff, hook: u32) {
                 counted.untracked += 1;
             }
         }
-    }
-}
-
-#[inline(always)]
-fn record(cpu: u32, segment: u32, latency_ns: u64) {
-    let block = cpu * (HOOKS + 1) + segment;
-    if let Some(figures) = FIGURES.get_ptr_mut(block) {
-        // SAFETY: a map value of this CPU.
-        unsafe { (*figures).record(latency_ns) };
-    }
-    if let Some(bin) = BINS.get_ptr_mut(block * BUCKETS + bucket_of(latency_ns)) {
-        // SAFETY: likewise.
-        unsafe { *bin += 1 };
     }
 }

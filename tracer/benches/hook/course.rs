@@ -4,7 +4,7 @@ use anyhow::{Context as _, Result};
 use aya::{
     Ebpf, Pod,
     maps::{Array, MapData, ProgramArray},
-    programs::{ProgramFd, SchedClassifier, TestRun as _, TestRunOptions},
+    programs::{ProgramFd, SchedClassifier, TestRun, TestRunOptions, TestRunResult, Xdp},
 };
 use rustix::time::{ClockId, clock_gettime};
 
@@ -43,6 +43,7 @@ pub(crate) struct Traffic {
 pub(crate) struct Course {
     settings: Array<MapData, Settings>,
     stations: ProgramArray<MapData>,
+    xdp_station: ProgramArray<MapData>,
     /// Where the numbers of fresh packets go on.
     next_run: u64,
 }
@@ -53,6 +54,7 @@ impl Course {
         Ok(Self {
             settings: Array::try_from(take("COURSE")?)?,
             stations: ProgramArray::try_from(take("STATIONS")?)?,
+            xdp_station: ProgramArray::try_from(take("XDP_STATION")?)?,
             next_run: 0,
         })
     }
@@ -70,6 +72,25 @@ impl Course {
         for (station, program) in (0..).zip(programs) {
             self.stations.set(station, program, 0)?;
         }
+        self.set(packet, traffic, runs)?;
+        ns_per_run(driver, packet, runs, || {})
+    }
+
+    /// The same of an XDP program, to which every packet is a new one; `between` is called after each slice.
+    pub(crate) fn ns_per_xdp_run(
+        &mut self,
+        driver: &Xdp,
+        program: &ProgramFd,
+        packet: &Packet,
+        runs: u32,
+        between: impl FnMut(),
+    ) -> Result<f64> {
+        self.xdp_station.set(0, program, 0)?;
+        self.set(packet, Traffic { window_bits: 0, fresh: true }, runs)?;
+        ns_per_run(driver, packet, runs, between)
+    }
+
+    fn set(&mut self, packet: &Packet, traffic: Traffic, runs: u32) -> Result<()> {
         let settings = Settings {
             run: if traffic.fresh { self.next_run } else { 0 },
             template: packet.template(),
@@ -83,12 +104,15 @@ impl Course {
             // On a boundary of the largest window in use.
             self.next_run += u64::from(runs).next_multiple_of(STATIONS << 12);
         }
-        ns_per_run(driver, packet, runs)
+        Ok(())
     }
 }
 
 /// Nanoseconds per run: the best of [`SLICES`] slices, because whatever comes between makes a slice slower only.
-pub(crate) fn ns_per_run(program: &SchedClassifier, packet: &Packet, runs: u32) -> Result<f64> {
+pub(crate) fn ns_per_run<P>(program: &P, packet: &Packet, runs: u32, mut between: impl FnMut()) -> Result<f64>
+where
+    P: for<'o> TestRun<Opts<'o> = TestRunOptions<'o>, Result = TestRunResult>,
+{
     let mut best = f64::INFINITY;
     for _ in 0..SLICES {
         let repeat = runs / SLICES;
@@ -96,6 +120,7 @@ pub(crate) fn ns_per_run(program: &SchedClassifier, packet: &Packet, runs: u32) 
         let options = TestRunOptions { data_in: Some(&packet.bytes), repeat, ..TestRunOptions::default() };
         program.test_run(options).context("run a program (BPF_PROG_TEST_RUN)")?;
         best = best.min((thread_cpu_ns() - before) / f64::from(repeat));
+        between();
     }
     Ok(best)
 }

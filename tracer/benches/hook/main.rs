@@ -22,6 +22,7 @@ mod rows;
 #[allow(dead_code, reason = "another benchmark needs the rest")]
 mod support;
 mod tracer;
+mod xdp;
 
 use anyhow::{Context as _, Result};
 use clap::Parser as _;
@@ -68,6 +69,7 @@ struct Results {
 struct Row {
     name: String,
     ns: f64,
+    /// To the program of the same kind, for TC or XDP, that only reads the clock.
     ratio_to_clock: f64,
     /// The best round: what is left where the machine is busy with other things.
     best_ns: f64,
@@ -91,12 +93,14 @@ fn main() -> Result<()> {
     }
     let packets = bench.check()?;
     let clock = bench.figures_of(rows::CLOCK).context("the clock was not measured")?.to_vec();
+    let xdp_clock = bench.figures_of(xdp::XDP_CLOCK).unwrap_or_default().to_vec();
+    let clock_of = |name: &str| if name.starts_with("xdp_") { &xdp_clock } else { &clock };
     let rows: Vec<Row> = bench
         .figures()
         .map(|(name, figures)| Row {
             name: name.to_owned(),
             ns: rounded(median(figures), 2),
-            ratio_to_clock: rounded(median_ratio(figures, &clock), 3),
+            ratio_to_clock: rounded(median_ratio(figures, clock_of(name)), 3),
             best_ns: rounded(figures.iter().copied().fold(f64::INFINITY, f64::min), 2),
             spread_pct: rounded(spread_pct(figures), 1),
         })

@@ -50,6 +50,8 @@ pub(crate) enum Kind {
     UdpV4QinQ,
     /// From another VM.
     Foreign,
+    /// To the VM.
+    UdpV4In,
 }
 
 /// A packet of 100 bytes or so, the sort a flood is made of, but for the large one.
@@ -62,8 +64,12 @@ pub(crate) fn packet(kind: Kind) -> Packet {
     let protocol = if matches!(kind, Kind::TcpV4 | Kind::TcpV4Large | Kind::TcpV6) { TCP } else { UDP };
     let payload_bytes = if kind == Kind::TcpV4Large { LARGE_BYTES } else { SMALL_BYTES };
     let segment = if protocol == TCP { tcp(payload_bytes) } else { udp(payload_bytes) };
-    let mut bytes = Vec::from(WIRE_MAC);
-    bytes.extend(if kind == Kind::Foreign { OTHER_MAC } else { VM_MAC });
+    let (to, from) = match kind {
+        Kind::Foreign => (WIRE_MAC, OTHER_MAC),
+        Kind::UdpV4In => (VM_MAC, WIRE_MAC),
+        _ => (WIRE_MAC, VM_MAC),
+    };
+    let mut bytes = Vec::from([to, from].as_flattened());
     bytes.extend(tags.iter().flatten());
     if matches!(kind, Kind::UdpV6 | Kind::TcpV6) {
         bytes.extend([0x86, 0xdd, 0x60, 0x0a, 0xbc, 0xde]);

@@ -12,6 +12,7 @@ use crate::{
         plan::{VM_MAC, mac_number},
     },
     tracer::Tracer,
+    xdp::XdpBench,
 };
 
 /// The row that others are divided by.
@@ -41,6 +42,8 @@ enum Contender {
     Lru,
     /// Clock, headers, and a slot taken by compare-exchange; nothing else.
     Floor,
+    /// That, and the figures that a report needs.
+    Told,
 }
 
 struct Row {
@@ -59,6 +62,8 @@ const ROWS: &[(&str, Contender, Kind, Traffic)] = &[
     ("filtered_mac", Contender::HopsBehindTap, Kind::Foreign, HOT),
     ("floor_hot", Contender::Floor, Kind::UdpV4, HOT),
     ("floor_distinct", Contender::Floor, Kind::UdpV4, DISTINCT),
+    ("told_hot", Contender::Told, Kind::UdpV4, HOT),
+    ("told_distinct", Contender::Told, Kind::UdpV4, DISTINCT),
     ("lru_hot", Contender::Lru, Kind::UdpV4, HOT),
     ("lru_distinct", Contender::Lru, Kind::UdpV4, DISTINCT),
     ("hop_hot_tcp_v4", Contender::Hops, Kind::TcpV4, HOT),
@@ -88,6 +93,7 @@ pub(crate) struct Bench {
     clock: Vec<ProgramFd>,
     lru: Vec<ProgramFd>,
     floor: Vec<ProgramFd>,
+    told: Vec<ProgramFd>,
     tracer: Tracer,
     for_tcp: Tracer,
     for_udp: Tracer,
@@ -95,23 +101,32 @@ pub(crate) struct Bench {
     spoilt: Tracer,
     empty: Vec<f64>,
     rows: Vec<Row>,
+    xdp: Option<XdpBench>,
 }
 
 impl Bench {
     pub(crate) fn new(only: Option<&str>) -> Result<Self> {
         let lru = ["lru_first", "lru_last"];
-        let names = [&["empty", "clock", "course", "floor"][..], &lru].concat();
+        let told = ["told_first", "told_last"];
+        let names = [&["empty", "clock", "course", "floor"][..], &lru, &told].concat();
         let mut others = object::load(mac_number(VM_MAC), &names)?;
         let wanted = |name: &str| name == CLOCK || only.is_none_or(|part| name.contains(part));
         let rows = ROWS.iter().filter(|(name, ..)| wanted(name)).map(|(name, contender, kind, traffic)| {
             Row { name, contender: *contender, kind: *kind, traffic: *traffic, figures: Vec::new() }
         });
+        let xdp = if only.is_none_or(|part| part.contains("xdp")) {
+            Some(XdpBench::new(&mut others)?)
+        } else {
+            None
+        };
         Ok(Self {
+            xdp,
             course: Course::new(&mut others)?,
             plain: programs(&others, &["empty"; 2])?,
             clock: programs(&others, &["clock"; 2])?,
             lru: programs(&others, &lru)?,
             floor: programs(&others, &["floor"; 2])?,
+            told: programs(&others, &told)?,
             others,
             tracer: Tracer::load(Filter::default())?,
             for_tcp: Tracer::load(Filter { protocol: Filter::PROTOCOL_TCP, ..Filter::default() })?,
@@ -126,7 +141,7 @@ impl Bench {
     pub(crate) fn round(&mut self, runs: u32) -> Result<()> {
         let driver = classifier(&self.others, "course")?;
         let plain = packet(Kind::UdpV4);
-        let alone = ns_per_run(classifier(&self.others, "empty")?, &plain, runs)?;
+        let alone = ns_per_run(classifier(&self.others, "empty")?, &plain, runs, || {})?;
         self.empty.push(alone);
         let mut bases = Vec::new();
         for traffic in TRAFFIC {
@@ -140,6 +155,7 @@ impl Bench {
                 Contender::Clock => &self.clock,
                 Contender::Lru => &self.lru,
                 Contender::Floor => &self.floor,
+                Contender::Told => &self.told,
                 Contender::Hops => &self.tracer.programs([0, 1])?,
                 Contender::HopsBehindTap => &self.tracer.programs([1, 1])?,
                 Contender::FirstHopOnly => &self.spoilt.programs([0, 0])?,
@@ -158,7 +174,7 @@ impl Bench {
             let (_, base) = base.context("traffic of its own")?;
             row.figures.push(ns - base + alone);
         }
-        Ok(())
+        self.xdp.as_mut().map_or(Ok(()), |xdp| xdp.round(&self.others, &mut self.course, runs))
     }
 
     /// Forgets the figures so far.
@@ -166,6 +182,9 @@ impl Bench {
         self.empty.clear();
         for row in &mut self.rows {
             row.figures.clear();
+        }
+        if let Some(xdp) = &mut self.xdp {
+            xdp.forget();
         }
     }
 
@@ -179,13 +198,17 @@ impl Bench {
              statistics, too; end what switched them on and measure again"
         );
         self.for_tcp.check()?;
+        if let Some(xdp) = &mut self.xdp {
+            xdp.check()?;
+        }
         Ok(self.tracer.check()? + self.for_udp.check()?)
     }
 
     /// The figures of every row, in the order of the table.
     pub(crate) fn figures(&self) -> impl Iterator<Item = (&str, &[f64])> {
         let rows = self.rows.iter().map(|row| (row.name, row.figures.as_slice()));
-        std::iter::once((EMPTY, self.empty.as_slice())).chain(rows)
+        let xdp = self.xdp.iter().flat_map(XdpBench::figures);
+        std::iter::once((EMPTY, self.empty.as_slice())).chain(rows).chain(xdp)
     }
 
     pub(crate) fn figures_of(&self, name: &str) -> Option<&[f64]> {

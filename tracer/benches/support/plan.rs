@@ -3,7 +3,7 @@
 use anyhow::Result;
 use hoptrace::{
     attach::{self, Extras, LoadOptions},
-    model::{Direction, Hop, IfIndex, Plan, Role},
+    model::{Direction, HookPlan, Hop, IfIndex, Plan, Role, Side, XdpMode},
 };
 use hoptrace_common::{config::TraceConfig, filter::Filter, skb::SkbLayout};
 
@@ -25,6 +25,15 @@ const ELSEWHERE: IfIndex = IfIndex(2);
 /// The first hook of the way out and its last one: hooks are found by their interface, which is the same one for all
 /// programs that a run goes through, and on one interface there is one hook on each side.
 pub(crate) fn plan() -> Result<Plan> {
+    plan_with(Extras::default())
+}
+
+/// Likewise, and XDP, the first hook of the way in, is here, too.
+pub(crate) fn xdp_plan() -> Result<Plan> {
+    plan_with(Extras { xdp: Some(XdpMode::Native), ..Extras::default() })
+}
+
+fn plan_with(extras: Extras<'_>) -> Result<Plan> {
     let hop = |(role, ifname): (Role, &str)| Hop {
         role,
         ifname: ifname.to_owned(),
@@ -33,8 +42,11 @@ pub(crate) fn plan() -> Result<Plan> {
         vlan_tag: None,
     };
     let hops = [(Role::Tap, "tap"), (Role::Nic, "nic")].map(hop);
-    let mut plan = attach::plan(&hops, Extras::default())?;
-    for hook in plan.hooks.iter_mut().filter(|hook| hook.direction == Direction::Ingress) {
+    let mut plan = attach::plan(&hops, extras)?;
+    let elsewhere = |hook: &&mut HookPlan| {
+        hook.direction == Direction::Ingress && matches!(hook.side, Side::Ingress | Side::Egress)
+    };
+    for hook in plan.hooks.iter_mut().filter(elsewhere) {
         for interface in &mut hook.interfaces {
             interface.ifindex = ELSEWHERE;
         }

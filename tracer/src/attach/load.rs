@@ -11,7 +11,7 @@ use std::{
 use aya::{
     Ebpf, EbpfLoader,
     maps::{MapData, PerCpuHashMap, PerCpuValues, ProgramArray},
-    programs::{Program, ProgramError, SchedClassifier},
+    programs::{Program, ProgramError, SchedClassifier, Xdp},
 };
 use hoptrace_common::{
     config::{HookConfig, MAX_HOOKS, MAX_XDP, TraceConfig, XdpPlace},
@@ -199,6 +199,12 @@ impl Attached {
     /// The program of the hook at `place` in the plan, if it is one for TC.
     #[must_use]
     pub fn program(&self, place: usize) -> Option<&SchedClassifier> {
+        self.ebpf.program(self.programs.get(place)?)?.try_into().ok()
+    }
+
+    /// The program of the hook at `place` in the plan, if it is one for XDP.
+    #[must_use]
+    pub fn xdp_program(&self, place: usize) -> Option<&Xdp> {
         self.ebpf.program(self.programs.get(place)?)?.try_into().ok()
     }
 
