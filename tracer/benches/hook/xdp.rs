@@ -5,7 +5,10 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use aya::{Ebpf, programs::ProgramFd};
+use aya::{
+    Ebpf,
+    programs::{ProgramFd, Xdp},
+};
 use hoptrace::{
     attach::Attached,
     collect::Collector,
@@ -16,10 +19,7 @@ use hoptrace_common::filter::Filter;
 use crate::{
     course::{Course, ns_per_run},
     packets::{Kind, packet},
-    support::{
-        object,
-        plan::{load_options, xdp_plan},
-    },
+    support::plan::{load_options, xdp_plan},
 };
 
 /// The row that others here are divided by.
@@ -79,8 +79,8 @@ fn empty_table(collector: &mut Collector) {
 
 impl XdpBench {
     pub(crate) fn new(others: &mut Ebpf) -> Result<Self> {
-        object::load_xdp(others, &["empty_xdp", "clock_xdp", "course_xdp"])?;
-        let fd = |name| anyhow::Ok(object::xdp(others, name)?.fd()?.try_clone()?);
+        load_xdp(others, &["empty_xdp", "clock_xdp", "course_xdp"])?;
+        let fd = |name| anyhow::Ok(xdp(others, name)?.fd()?.try_clone()?);
         Ok(Self {
             empty: fd("empty_xdp")?,
             clock: fd("clock_xdp")?,
@@ -93,8 +93,8 @@ impl XdpBench {
     /// Measures every row once.
     pub(crate) fn round(&mut self, others: &Ebpf, course: &mut Course, runs: u32) -> Result<()> {
         let packet = packet(Kind::UdpV4In);
-        let driver = object::xdp(others, "course_xdp")?;
-        let alone = ns_per_run(object::xdp(others, "empty_xdp")?, &packet, runs, || {})?;
+        let driver = xdp(others, "course_xdp")?;
+        let alone = ns_per_run(xdp(others, "empty_xdp")?, &packet, runs, || {})?;
         let base = course.ns_per_xdp_run(driver, &self.empty, &packet, runs, || {})?;
         let clock = course.ns_per_xdp_run(driver, &self.clock, &packet, runs, || {})?;
         let Tracer { program, collector, packets, .. } = &mut self.tracer;
@@ -121,4 +121,20 @@ impl XdpBench {
     pub(crate) fn figures(&self) -> impl Iterator<Item = (&str, &[f64])> {
         ROWS.into_iter().zip(self.figures.iter().map(Vec::as_slice))
     }
+}
+
+/// An XDP program of the object, loaded.
+fn xdp<'e>(ebpf: &'e Ebpf, name: &str) -> Result<&'e Xdp> {
+    let program = ebpf.program(name).with_context(|| format!("no program {name}"))?;
+    Ok(program.try_into()?)
+}
+
+/// Loads XDP programs of the object.
+fn load_xdp(ebpf: &mut Ebpf, names: &[&str]) -> Result<()> {
+    for name in names {
+        let program = ebpf.program_mut(name).with_context(|| format!("no program {name}"))?;
+        let program: &mut Xdp = program.try_into()?;
+        program.load().with_context(|| format!("load program {name}"))?;
+    }
+    Ok(())
 }

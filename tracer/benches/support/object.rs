@@ -1,10 +1,7 @@
 //! The object of programs to compare with.
 
 use anyhow::{Context as _, Result};
-use aya::{
-    Ebpf, EbpfLoader,
-    programs::{SchedClassifier, Xdp},
-};
+use aya::{Ebpf, EbpfLoader, programs::SchedClassifier};
 
 /// Built beside the one that `hoptrace` embeds.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/hoptrace-bench"));
@@ -29,20 +26,4 @@ pub(crate) fn classifier<'e>(ebpf: &'e Ebpf, name: &str) -> Result<&'e SchedClas
 pub(crate) fn classifier_mut<'e>(ebpf: &'e mut Ebpf, name: &str) -> Result<&'e mut SchedClassifier> {
     let program = ebpf.program_mut(name).with_context(|| format!("no program {name}"))?;
     Ok(program.try_into()?)
-}
-
-/// An XDP program of the object, loaded.
-pub(crate) fn xdp<'e>(ebpf: &'e Ebpf, name: &str) -> Result<&'e Xdp> {
-    let program = ebpf.program(name).with_context(|| format!("no program {name}"))?;
-    Ok(program.try_into()?)
-}
-
-/// Loads XDP programs of the object.
-pub(crate) fn load_xdp(ebpf: &mut Ebpf, names: &[&str]) -> Result<()> {
-    for name in names {
-        let program = ebpf.program_mut(name).with_context(|| format!("no program {name}"))?;
-        let program: &mut Xdp = program.try_into()?;
-        program.load().with_context(|| format!("load program {name}"))?;
-    }
-    Ok(())
 }

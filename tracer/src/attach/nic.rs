@@ -1,13 +1,12 @@
 //! Offloads of interfaces: which merge packets, and what attaching XDP changes at a NIC.
 
-use std::{ffi::c_void, fs, os::unix::net::UnixDatagram};
+use std::fs;
 
-use rustix::ioctl::{Opcode, Updater, ioctl};
+use crate::{
+    kernel::ethtool,
+    model::{HookPlan, Interface, Plan, XdpMode},
+};
 
-use crate::model::{HookPlan, Interface, Plan, XdpMode};
-
-const SIOCETHTOOL: Opcode = 0x8946;
-const ETHTOOL_GDRVINFO: u32 = 0x03;
 /// Merges received packets.
 const GRO: (&str, u32) = ("generic-receive-offload", 0x2b);
 /// What `ethtool -k` shows first, and the command that asks for it.
@@ -46,7 +45,7 @@ struct State {
 /// Whether the interface of `hook` merges packets before the hook sees them. Behind native XDP it is taken for granted:
 /// attaching may switch that on.
 pub(super) fn merges(hook: &HookPlan, plan: &Plan) -> bool {
-    let merges = |interface: &Interface| ask_value(&interface.ifname, GRO.1).is_some_and(|on| on != 0);
+    let merges = |interface: &Interface| ethtool::value(&interface.ifname, GRO.1).is_some_and(|on| on != 0);
     let mut native = plan.xdp_hooks().filter(|(_, mode, _)| *mode == XdpMode::Native);
     hook.interfaces.iter().any(|interface| merges(interface) || native.any(|(_, _, nic)| nic == interface))
 }
@@ -54,7 +53,7 @@ pub(super) fn merges(hook: &HookPlan, plan: &Plan) -> bool {
 impl Nic {
     /// Looks at it.
     pub(super) fn look(ifname: &str, mode: XdpMode) -> Self {
-        Self { ifname: ifname.to_owned(), mode, driver: driver(ifname), before: State::look(ifname) }
+        Self { ifname: ifname.to_owned(), mode, driver: ethtool::driver(ifname), before: State::look(ifname) }
     }
 
     /// What is different now, in one line.
@@ -99,7 +98,7 @@ impl Nic {
 impl State {
     fn look(ifname: &str) -> Self {
         let offload = |(name, command): &(&str, u32)| {
-            let value = ask_value(ifname, *command)?;
+            let value = ethtool::value(ifname, *command)?;
             Some(if *name == LRO { value & ETH_FLAG_LRO != 0 } else { value != 0 })
         };
         let losses = fs::read_to_string(format!("/sys/class/net/{ifname}/carrier_down_count"));
@@ -108,57 +107,6 @@ impl State {
             carrier_losses: losses.ok().and_then(|text| text.trim().parse().ok()),
         }
     }
-}
-
-/// `struct ethtool_value`.
-#[repr(C)]
-struct Value {
-    command: u32,
-    data: u32,
-}
-
-/// `struct ethtool_drvinfo`.
-#[repr(C)]
-struct DriverInfo {
-    command: u32,
-    driver: [u8; 32],
-    rest: [u8; 160],
-}
-
-/// `struct ifreq` with a pointer in its union.
-#[repr(C)]
-struct Request {
-    ifname: [u8; 16],
-    data: *mut c_void,
-    rest: [u64; 2],
-}
-
-const _: () = assert!(size_of::<Request>() == 40 && size_of::<DriverInfo>() == 196);
-
-fn ask_value(ifname: &str, command: u32) -> Option<u32> {
-    let mut value = Value { command, data: 0 };
-    ask(ifname, (&raw mut value).cast())?;
-    Some(value.data)
-}
-
-fn driver(ifname: &str) -> Option<String> {
-    let mut info = DriverInfo { command: ETHTOOL_GDRVINFO, driver: [0; 32], rest: [0; 160] };
-    ask(ifname, (&raw mut info).cast())?;
-    let name = info.driver.split(|byte| *byte == 0).next()?;
-    std::str::from_utf8(name).ok().filter(|name| !name.is_empty()).map(str::to_owned)
-}
-
-/// `data` is the structure of an ethtool command that only reads.
-fn ask(ifname: &str, data: *mut c_void) -> Option<()> {
-    let mut request = Request { ifname: [0; 16], data, rest: [0; 2] };
-    for (to, from) in request.ifname.iter_mut().zip(ifname.bytes().take(15)) {
-        *to = from;
-    }
-    // Any socket of the network namespace will do.
-    let socket = UnixDatagram::unbound().ok()?;
-    // SAFETY: `SIOCETHTOOL` takes a `struct ifreq`; its pointer leads to a structure of the command in it, and callers
-    // pass one that is as large as that command's.
-    unsafe { ioctl(socket, Updater::<SIOCETHTOOL, Request>::new(&mut request)) }.ok()
 }
 
 #[cfg(test)]

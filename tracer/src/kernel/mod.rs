@@ -3,6 +3,7 @@
 //! No stage: `attach` needs it before, and `collect` after a packet has come.
 
 mod btf;
+pub mod ethtool;
 mod reasons;
 mod symbols;
 mod upcalls;

@@ -9,6 +9,8 @@ use serde::Serialize;
 pub enum EvidenceSource {
     /// The kernel, for an interface of the path.
     Interface,
+    /// The driver of such an interface.
+    Driver,
     /// A datapath of Open vSwitch.
     Datapath,
     /// A port of such a datapath.

@@ -8,6 +8,10 @@ use crate::model::{Evidence, EvidenceSource, Hop, Path, Printable, Role};
 pub(super) fn meaning(path: &Path, evidence: &Evidence) -> String {
     let what = match evidence.source {
         EvidenceSource::Interface => interface(path, evidence),
+        EvidenceSource::Driver => format!(
+            "the driver of {name} counts them, under a name of its own (ethtool -S {name})",
+            name = Printable(&evidence.at)
+        ),
         EvidenceSource::Datapath => datapath(evidence),
         EvidenceSource::DatapathPort => format!(
             "upcalls for packets that came in at {} failed: nobody decided about them, and they died in Open vSwitch",
@@ -152,7 +156,7 @@ mod tests {
 
     #[test]
     fn each_kind_has_words_of_its_own() {
-        use EvidenceSource::{Datapath, DatapathPort, Interface, Tap, Vswitchd};
+        use EvidenceSource::{Datapath, DatapathPort, Driver, Interface, Tap, Vswitchd};
         says(Datapath, "ovs-system", "lost", "upcall queue overflow: ovs-system");
         says(Datapath, "netdev@ovs-netdev", "lost", "netdev@ovs-netdev could not look up");
         says(DatapathPort, "qvoc3d70d5c-a90", "failed upcalls", "came in at qvoc3d70d5c-a90");
@@ -162,6 +166,7 @@ mod tests {
         says(Interface, "ens3", "tx_dropped", "ens3 did not send");
         says(Interface, "ens3", "rx_missed_errors", "ethtool -g ens3");
         says(Interface, "ens3", "tx_something_new", "could not send");
+        says(Driver, "ens3", "rx_nodesc_drop_cnt", "ethtool -S ens3");
         says(Tap, "tapc3d70d5c-a90", "echo_unanswered", "the guest sent no reply");
         says(Tap, "tapc3d70d5c-a90", "connection_unanswered", "(SYN) passed tapc3d70d5c-a90");
         says(Tap, "tapc3d70d5c-a90", "arp_of_guest_unanswered", "no reply came back");

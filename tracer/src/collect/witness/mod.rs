@@ -2,6 +2,7 @@
 //!
 //! A file per source. A source that cannot be asked is noted, and the others go on.
 
+mod drivers;
 mod interfaces;
 mod queues;
 mod vswitchd;
@@ -90,6 +91,11 @@ impl Witness {
     async fn look(&self, limit: Duration) -> Look {
         let mut look = Look::default();
         look.take("the interfaces' counters", self.interfaces.look().await);
+        let ifnames = self.shared.keys().cloned().collect();
+        look.take(
+            "the drivers' counters",
+            drivers::look(ifnames, limit).await.map(|found| look.new_in(found)),
+        );
         if self.kernel_datapath {
             look.take("the datapath's counters", kernel_datapaths().map(|found| self.datapaths(&found)));
         }
@@ -166,6 +172,15 @@ impl Look {
     fn take<E: std::fmt::Display>(&mut self, what: &str, found: Result<Vec<(Counter, u64)>, E>) {
         let found = self.known(what, found);
         self.counters.extend(found.into_iter().flatten());
+    }
+
+    /// Of what drivers count those counters that the kernel does not show for the interface under the same name.
+    fn new_in(&self, found: Vec<(Counter, u64)>) -> Vec<(Counter, u64)> {
+        let is_new = |(counter, _): &(Counter, u64)| {
+            let (_, at, name) = counter;
+            !self.counters.contains_key(&(EvidenceSource::Interface, at.clone(), name.clone()))
+        };
+        found.into_iter().filter(is_new).collect()
     }
 
     /// What was found; a failure is noted.
