@@ -147,9 +147,8 @@ fn handle<R: SkbReader>(reader: &R, skb: *mut __sk_buff, number: u32, note: rare
         return false;
     }
     let grown = matches!(outcome.kind, Kind::Passed) && outcome.grown;
-    let sizes = (merged::part_bytes(skb), len_bytes(skb));
-    let merges =
-        merged::has_parts(number, packet.protocol, sizes, outcome.kind as u32 | u32::from(grown) << 8);
+    let terms = outcome.kind as u32 | u32::from(grown) << 8;
+    let merges = merged::has_parts(number, packet.protocol, merged::part_bytes(skb), terms);
     if merges {
         rare::leave(rare::Note::merged(number, 0));
     }

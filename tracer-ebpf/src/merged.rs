@@ -41,23 +41,22 @@ pub(crate) fn is_possible(hook: HookFacts, skb: *mut __sk_buff) -> bool {
     hook.has(HookConfig::MERGES) && part_bytes(skb) != 0
 }
 
-/// As [`is_possible`], for the program that knows all rules: also where the packet has `grown`, or its pieces are to be
-/// noted. A global function, so that the verifier looks at it once.
+/// As [`is_possible`], for the program that knows all rules, of a packet with parts of `part_bytes`: also where it has `grown`,
+/// or its pieces are to be noted. A global function, so that the verifier looks at it once.
 #[inline(always)]
-pub(crate) fn has_parts(number: u32, protocol: u8, sizes: (u32, u32), outcome: u32) -> bool {
-    hop_has_parts(number | u32::from(protocol) << 8, sizes.0, sizes.1, outcome) != 0
+pub(crate) fn has_parts(number: u32, protocol: u8, part_bytes: u32, outcome: u32) -> bool {
+    hop_has_parts(number | u32::from(protocol) << 8, part_bytes, outcome) != 0
 }
 
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub(crate) extern "C" fn hop_has_parts(hook: u32, part_bytes: u32, len_bytes: u32, outcome: u32) -> u32 {
+pub(crate) extern "C" fn hop_has_parts(hook: u32, part_bytes: u32, outcome: u32) -> u32 {
     let protocol = (hook >> 8) as u8;
     if part_bytes == 0 || !can_be(protocol) {
         return 0;
     }
     let grown = outcome >> 8 != 0;
-    let is_new = outcome & 0xff == Kind::New as u32;
-    let noted = is_new && protocol == PROTOCOL_UDP && pieces::is_large(len_bytes);
+    let noted = outcome & 0xff == Kind::New as u32 && protocol == PROTOCOL_UDP;
     u32::from(grown || noted || config::hook(hook & 0xf).has(HookConfig::MERGES))
 }
 

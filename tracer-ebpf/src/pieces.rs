@@ -6,11 +6,7 @@ use hoptrace_common::{
     pieces::{Expected, LARGE_ABOVE_BYTES, Segment, WAYS, flow},
 };
 
-use crate::{
-    hop::{clock, len_bytes},
-    maps::pieces,
-    merged::part_bytes,
-};
+use crate::{hop::clock, maps::pieces, merged::part_bytes};
 
 /// Bytes of a TCP header without options.
 const TCP_LEN: usize = 20;
@@ -21,10 +17,10 @@ pub(crate) const fn is_large(frame_len: u32) -> bool {
     frame_len > LARGE_ABOVE_BYTES
 }
 
-/// Whether it is a large datagram that is made of several: what its pieces are called is known at its first hook.
+/// Whether it is a datagram that is made of several: what its pieces are called is known at its first hook.
 #[inline(always)]
 pub(crate) fn is_of_datagrams(skb: *mut __sk_buff, protocol: u8) -> bool {
-    is_large(len_bytes(skb)) && protocol == PROTOCOL_UDP && part_bytes(skb) != 0
+    protocol == PROTOCOL_UDP && part_bytes(skb) != 0
 }
 
 /// A large packet, or its first piece, came to `hook`: pieces may follow. Those of a datagram are expected since its first
