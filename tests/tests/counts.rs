@@ -71,7 +71,7 @@ fn assert_exact(report: &Value, direction: &str, count: u64) -> Result<()> {
 fn a_thousand_pings_are_a_thousand_everywhere() -> Result<()> {
     let lab = Lab::from_env()?;
     let guest = lab.guest("yjwang-test-1")?;
-    let tracer = Tracer::start(&["trace", &guest.display_name, "icmp", "--wire", "--json"])?;
+    let tracer = Tracer::start(&["trace", &guest.port_id, "icmp", "--wire", "--json"])?;
     let ping = lab.wire("ping", ["-q", "-c", "1000", "-i", "0.002", &guest.ipv4.to_string()]).output()?;
     let report = tracer.finish()?;
     let said = String::from_utf8_lossy(&ping.stdout);
@@ -100,8 +100,7 @@ fn fifty_thousand_datagrams_match_interface_counters_and_tcpdump() -> Result<()>
     let folder = tempfile::tempdir()?;
     let captures = Captures::start(&interfaces, folder.path())?;
     let before = interfaces.iter().map(|it| interface_packets(it)).collect::<Result<Vec<_>>>()?;
-    let tracer =
-        Tracer::start(&["trace", &guest.display_name, "udp", "and", "port", "9", "--wire", "--json"])?;
+    let tracer = Tracer::start(&["trace", &guest.port_id, "udp", "and", "port", "9", "--wire", "--json"])?;
     lab.wire_udp_exact(guest, DATAGRAMS, 64)?;
     let report = tracer.finish()?;
     let after = interfaces.iter().map(|it| interface_packets(it)).collect::<Result<Vec<_>>>()?;
@@ -124,8 +123,7 @@ fn fifty_thousand_datagrams_match_interface_counters_and_tcpdump() -> Result<()>
 fn fifty_thousand_datagrams_of_the_guest_reach_the_wire() -> Result<()> {
     let lab = Lab::from_env()?;
     let guest = lab.guest("yjwang-test-1")?;
-    let tracer =
-        Tracer::start(&["trace", &guest.display_name, "udp", "and", "port", "5009", "--wire", "--json"])?;
+    let tracer = Tracer::start(&["trace", &guest.port_id, "udp", "and", "port", "5009", "--wire", "--json"])?;
     lab.guest_udp_exact(guest, 5009, DATAGRAMS, 64)?;
     let report = tracer.finish()?;
     assert_exact(&report, "egress", DATAGRAMS)?;
@@ -178,7 +176,7 @@ fn each_packets_latencies_agree_with_tcpdump() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let captures = Captures::start(&interfaces, folder.path())?;
     let count = (2 * WITNESSED).to_string();
-    let tracer = Tracer::start(&["packets", &guest.display_name, "udp", "--jsonl", "-c", &count])?;
+    let tracer = Tracer::start(&["packets", &guest.port_id, "udp", "--jsonl", "-c", &count])?;
     lab.wire_udp_exact(guest, WITNESSED, 64)?;
     lab.guest_udp_exact(guest, 5009, WITNESSED, 64)?;
     let ended = tracer.wait()?;

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::{Case, Direction, Outcome, Platform, Why, fault::Ran};
 
 /// Which of the ledger's entries must be nought, whatever the fault.
-const NEVER: [&str; 6] = ["in_flight", "evicted", "ambiguous", "untracked", "merged", "split"];
+const NEVER: [&str; 7] = ["in_flight", "unseen", "evicted", "ambiguous", "untracked", "merged", "split"];
 /// Hooks behind the place where packets are changed, in both directions: qvo and the NIC, or qvb and the tap.
 const HOOKS_BEHIND_CHANGE: u64 = 2;
 
@@ -121,7 +121,7 @@ mod tests {
     fn report(drops: &Value, completed: u64, ambiguous: u64) -> Value {
         json!({"directions": {"egress": {"drops": drops, "ledger": {
             "entered": 30, "completed": completed, "balanced": true, "ambiguous": ambiguous,
-            "joined_midway": 0, "in_flight": 0, "evicted": 0, "untracked": 0, "unparsed": 0, "merged": 0, "split": 0,
+            "joined_midway": 0, "unseen": 0, "in_flight": 0, "evicted": 0, "untracked": 0, "unparsed": 0, "merged": 0, "split": 0,
         }}}})
     }
 

@@ -20,6 +20,10 @@ pub fn packets_summary(snapshot: &Snapshot, printed: Option<u64>) -> Vec<String>
     if lost > 0 {
         lines.push(format!("{lost} packets are missing here: the ring buffer was full"));
     }
+    let unseen = sum(|figures| figures.ledger.unseen);
+    if unseen > 0 {
+        lines.push(format!("{unseen} packets are missing here: the wire hook was not shown them"));
+    }
     for direction in Direction::ALL {
         let troubles =
             troubles(&snapshot.directions.get(direction).hooks, |hook| Printable(hook).to_string());
@@ -43,7 +47,7 @@ mod tests {
             ["printed 20 of the 2000 packets that completed their way"]
         );
         let egress = &mut snapshot.directions.egress;
-        egress.ledger.ring_lost = 3;
+        (egress.ledger.ring_lost, egress.ledger.unseen) = (3, 1);
         for hook in egress.hooks.iter_mut().filter(|hook| hook.hook == "nic") {
             (hook.emitted, hook.ring_lost, hook.untracked) = (5, 3, 2);
         }
@@ -52,6 +56,7 @@ mod tests {
             [
                 "broken off while 5 of 2000 packets were being printed",
                 "3 packets are missing here: the ring buffer was full",
+                "1 packets are missing here: the wire hook was not shown them",
                 "egress: untracked at nic 2; ring lost at nic 3"
             ]
         );
