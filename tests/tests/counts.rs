@@ -6,10 +6,13 @@
     reason = "a panic is a failed test; a JSON value that is missing reads as null"
 )]
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
-use hoptrace_tests::{Capture, Captures, Tracer, lab::Lab};
+use hoptrace_tests::{
+    Capture, Captures, Tracer,
+    lab::{Lab, Trap},
+};
 use serde_json::Value;
 
 const PINGS: u64 = 1_000;
@@ -200,5 +203,32 @@ fn each_packets_latencies_agree_with_tcpdump() -> Result<()> {
         medians.iter().all(|(_, median)| *median < MEDIAN_DIFFERENCE_NS),
         "median differences in ns: {medians:?}"
     );
+    Ok(())
+}
+
+/// ARP asks again after a second, with the same packet; one that died must be settled by then, or neither would count.
+#[test]
+#[ignore = "needs the lab: cargo xtask test"]
+fn requests_that_die_and_are_sent_again_count_one_by_one() -> Result<()> {
+    const NOBODY: &str = "10.99.99.200";
+    let lab = Lab::from_env()?;
+    let guest = lab.guest("yjwang-test-1")?;
+    let flow = format!("priority=1000,arp,arp_tpa={NOBODY}");
+    let rule = format!("{flow},actions=drop");
+    let _trap =
+        Trap::set("ovs-ofctl", &["add-flow", "br-int", &rule], &["--strict", "del-flows", "br-int", &flow])?;
+    let tracer = Tracer::start(&["trace", &guest.port_id, "arp", "and", "host", NOBODY, "--json"])?;
+    let ping = guest.ping(NOBODY.parse()?, 6, Duration::from_secs(1))?;
+    ensure!(ping.received == 0, "{NOBODY} is somebody: {ping:?}");
+    let report = tracer.finish()?;
+    let ledger = &report["directions"]["egress"]["ledger"];
+    let asked = ledger["entered"].as_u64().context("no ledger")?;
+    // Open vSwitch's kernel datapath says that it drops them, from the second one on.
+    let died = ["lost", "dropped"].iter().filter_map(|how| ledger[how].as_u64()).sum::<u64>();
+    ensure!(asked >= 5 && died == asked, "{ledger}");
+    ensure!(ledger["ambiguous"] == 0 && ledger["balanced"] == true, "{ledger}");
+    let unanswered = report["evidence"].as_array().context("no evidence")?.iter();
+    let unanswered: Vec<_> = unanswered.filter(|it| it["counter"] == "arp_of_guest_unanswered").collect();
+    ensure!(unanswered.len() == 1 && unanswered[0]["count"] == asked, "{}", report["evidence"]);
     Ok(())
 }

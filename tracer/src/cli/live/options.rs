@@ -32,7 +32,9 @@ pub(in crate::cli) struct LiveArgs {
     #[arg(long, value_name = "CMD")]
     cmd: Option<String>,
     /// A packet not seen again for so long is lost
-    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = parse_timeout)]
+    // Less than a second by more than the sweeper's period: requests (ARP, neighbour discovery, SYN) are sent again after a
+    // second, look the same, and would be ambiguous where the first is not settled yet.
+    #[arg(long, value_name = "TIME", default_value = "900ms", value_parser = parse_timeout)]
     timeout: Duration,
     /// Packets that can be on their way at a time; 64 bytes of kernel memory each
     #[arg(long, value_name = "PACKETS", default_value_t = 65_536,
