@@ -48,6 +48,8 @@ fn errors_are_one_line_and_the_contracts_exit_code() {
     assert_eq!(run(&["path", ""]).0, 2);
     assert_eq!(run(&["path"]).0, 2);
     assert_eq!(run(&["path", "test", "--format", "png"]).0, 2);
+    let (code, _, stderr) = run(&["trace", "test", "-d", "-1"]);
+    assert!(code == 2 && stderr.contains("must be 0 or more") && !stderr.contains("-- -1"), "{stderr}");
     assert_eq!(run(&["--help"]).0, 0);
     let nothing = Command::new(env!("CARGO_BIN_EXE_hoptrace"))
         .args([

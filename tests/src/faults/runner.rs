@@ -156,13 +156,14 @@ pub(super) fn prepare(scene: &Scene<'_>) -> Result<Vec<Trap>> {
     for guest in [scene.guest, scene.other] {
         let (ipv4, mac) = (guest.ipv4, &guest.mac);
         let (netns, interface) = (&wire.netns, &wire.interface);
-        scene.shell(&format!(
-            "ip -n {netns} neigh replace {ipv4} lladdr {mac} dev {interface} nud permanent"
-        ))?;
+        let known =
+            |state| format!("ip -n {netns} neigh replace {ipv4} lladdr {mac} dev {interface} nud {state}");
+        traps.push(scene.trap(&known("permanent"), &known("stale"))?);
         if let Some(netns) = guest.netns.as_deref() {
             let (ipv4, mac) = (wire.ipv4, &wire.mac);
-            scene
-                .shell(&format!("ip -n {netns} neigh replace {ipv4} lladdr {mac} dev eth0 nud permanent"))?;
+            let known =
+                |state| format!("ip -n {netns} neigh replace {ipv4} lladdr {mac} dev eth0 nud {state}");
+            traps.push(scene.trap(&known("permanent"), &known("stale"))?);
         }
     }
     if scene.platform.has_kernel_datapath {

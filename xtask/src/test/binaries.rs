@@ -43,7 +43,10 @@ impl Binary {
 pub(super) fn build(folders: &Folders) -> Result<Vec<Binary>> {
     let built = executables::build(folders, &["test", "--package", "hoptrace-tests", "--test", "*"], "test");
     let built = built.context("build the end-to-end tests")?;
-    Ok(built.into_iter().map(|(name, path)| Binary { name, path }).collect())
+    let mut binaries: Vec<_> = built.into_iter().map(|(name, path)| Binary { name, path }).collect();
+    // cargo names them as they are done; what runs after what must not depend on that.
+    binaries.sort_by(|one, other| one.name.cmp(&other.name));
+    Ok(binaries)
 }
 
 #[cfg(test)]

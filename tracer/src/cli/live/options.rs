@@ -19,14 +19,15 @@ use crate::{
 pub(in crate::cli) struct LiveArgs {
     /// Instance name, display name, UUID, MAC, fixed IP, Neutron port id or interface name
     pub(in crate::cli) vm: String,
-    /// Which packets: icmp, tcp, udp or arp; host ADDRESS; port NUMBER; joined with `and`
+    /// Which packets: icmp, icmp6, tcp, udp or arp; host ADDRESS; port NUMBER; joined with `and`
     #[arg(value_name = "FILTER")]
     filter: Vec<String>,
     /// End after so many seconds; `500ms`, `2m` and `1h` work too
-    #[arg(short, long, value_name = "TIME", value_parser = parse_time)]
+    #[arg(short, long, value_name = "TIME", value_parser = parse_time, allow_negative_numbers = true)]
     duration: Option<Duration>,
     /// End after so many packets have entered the path, both directions together
-    #[arg(short, long, value_name = "PACKETS", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(short, long, value_name = "PACKETS", value_parser = clap::value_parser!(u64).range(1..),
+          allow_negative_numbers = true)]
     count: Option<u64>,
     /// Go on while this shell command runs; what it prints goes to stderr
     #[arg(long, value_name = "CMD")]
