@@ -103,6 +103,11 @@ fn turns(fault: &Fault) -> u64 {
 fn trace(scene: &Scene<'_>, fault: &Fault) -> Result<(Value, Toll)> {
     let is_before = fault.moment == Moment::BeforeTrace;
     let mut traps = Traps(Vec::new());
+    if scene.guest.netns.is_none() {
+        // A VM's neighbours are its own affair. What it learns anew is fresh for 15 seconds at least: it does not ask for the wire
+        // in the middle of a fault, where nobody could answer.
+        scene.guest.control("neighbours-flush")?;
+    }
     if is_before {
         // The bridges learn where everybody is, or what follows floods.
         scene.innocent(scene.guest, INNOCENT).context("before the fault")?;
