@@ -80,7 +80,6 @@ fn handle<R: SkbReader>(reader: &R, ctx: *mut xdp_md, number: u32) -> u32 {
     if claim == CLAIM_NONE {
         return DONE;
     }
-    let now_ns = clock();
     let cpu = counters::cpu();
     let Some(counted) = counters::of(cpu, number) else { return DONE };
     let packet = match reader.packet(&frame, counted.scratch.as_mut_ptr()) {
@@ -101,6 +100,7 @@ fn handle<R: SkbReader>(reader: &R, ctx: *mut xdp_md, number: u32) -> u32 {
     if config::is_filtering() && !config::filter().matches(reader, &packet) {
         return DONE;
     }
+    let now_ns = clock();
     let mut admit = gate_state == GateState::OPEN;
     if admit && config::budgeted() != 0 {
         admit = gate.take();
