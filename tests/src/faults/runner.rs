@@ -1,6 +1,7 @@
 //! Fault, tracer and traffic together.
 
 use std::any::Any;
+use std::net::Ipv4Addr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use anyhow::{Context as _, Result, anyhow};
@@ -154,21 +155,20 @@ impl Drop for Traps {
     }
 }
 
+/// A neighbour that `interface` in `netns` needs not ask for; afterwards one like others.
+fn known(scene: &Scene<'_>, (netns, interface): (&str, &str), ipv4: Ipv4Addr, mac: &str) -> Result<Trap> {
+    let set = |state| format!("ip -n {netns} neigh replace {ipv4} lladdr {mac} dev {interface} nud {state}");
+    scene.trap(&set("permanent"), &set("stale"))
+}
+
 /// What all faults want: neighbours that need no ARP, datapath flows that stay, and a bridge that asks iptables.
 pub(super) fn prepare(scene: &Scene<'_>) -> Result<Vec<Trap>> {
     let mut traps = Vec::new();
     let wire = &scene.lab.wire;
     for guest in [scene.guest, scene.other] {
-        let (ipv4, mac) = (guest.ipv4, &guest.mac);
-        let (netns, interface) = (&wire.netns, &wire.interface);
-        let known =
-            |state| format!("ip -n {netns} neigh replace {ipv4} lladdr {mac} dev {interface} nud {state}");
-        traps.push(scene.trap(&known("permanent"), &known("stale"))?);
+        traps.push(known(scene, (&wire.netns, &wire.interface), guest.ipv4, &guest.mac)?);
         if let Some(netns) = guest.netns.as_deref() {
-            let (ipv4, mac) = (wire.ipv4, &wire.mac);
-            let known =
-                |state| format!("ip -n {netns} neigh replace {ipv4} lladdr {mac} dev eth0 nud {state}");
-            traps.push(scene.trap(&known("permanent"), &known("stale"))?);
+            traps.push(known(scene, (netns, "eth0"), wire.ipv4, &wire.mac)?);
         }
     }
     if scene.platform.has_kernel_datapath {
