@@ -77,8 +77,8 @@ pub(crate) fn merged(skb: *mut __sk_buff) {
         return;
     }
     let written_us = pieces::now_us();
-    // The first part is the packet itself, unless more than its own bytes are part of the identity.
-    let first = u32::from(!merged.is_datagrams() || part_bytes(skb) >= Body::LEN);
+    // The first segment is the packet itself; so is the first datagram, unless more than its own bytes are part of the identity.
+    let first = u32::from(!merged.is_datagrams());
     let mut part = if note.next() < first { first } else { note.next() };
     let mut looked = 0;
     while looked < AT_ONCE {
@@ -97,10 +97,13 @@ pub(crate) fn merged(skb: *mut __sk_buff) {
             if !load(skb, &copy, merged.payload_offset + offset_bytes, len) {
                 return;
             }
-            let body = Body::of(hop_body(len));
+            let short = hop_body(number, len);
+            let body = Body::from_numbers([short, counted.word]);
             let counting = merged.datagram(part, body, IpIds::Counting);
-            pieces::hop_expect(counting, written_us);
-            hop_part(number, counting, merged.datagram(part, body, IpIds::Fixed));
+            if counting != packet.identity {
+                pieces::hop_expect(counting, written_us);
+                hop_part(number, counting, merged.datagram(part, body, IpIds::Fixed));
+            }
         } else {
             let counting = merged.segment(part, offset_bytes, IpIds::Counting);
             hop_part(number, counting, merged.segment(part, offset_bytes, IpIds::Fixed));
@@ -124,21 +127,24 @@ fn load(skb: *mut __sk_buff, copy: &Copied, offset: u32, len: u32) -> bool {
     let Some(target) = scratch::buffer() else { return false };
     let last = if len < Body::LEN { len.wrapping_sub(1) } else { Body::LEN - 1 };
     // Never 0, which the helper does not take.
-    let len = (copy.opaque(last) & (Body::LEN - 1)) + 1;
-    // SAFETY: the target has room for `Body::LEN` bytes behind others.
+    let len = (copy.opaque(last) & (scratch::LEN - 1)) + 1;
+    // SAFETY: the target has room for `scratch::LEN` bytes behind others.
     unsafe { bpf_skb_load_bytes(skb.cast(), offset, target.add(Body::BEHIND as usize).cast(), len) == 0 }
 }
 
-/// What of a payload of `len` bytes makes up a datagram's identity; [`load`] has copied it. A global function, so that the
-/// verifier looks at it once.
+/// What of a payload of `len` bytes makes up a datagram's identity; [`load`] has copied it. The second number is in the
+/// scratch word of hook `number`. A global function, so that the verifier looks at it once.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub(crate) extern "C" fn hop_body(len: u32) -> u64 {
-    let Some(counted) = counters::of(counters::cpu(), 0) else { return 0 };
+pub(crate) extern "C" fn hop_body(number: u32, len: u32) -> u64 {
+    let Some(counted) = counters::of(counters::cpu(), number & 0xf) else { return 0 };
     let Some(start) = scratch::buffer() else { return 0 };
     // SAFETY: such a buffer, and a word of this CPU.
     let copy = unsafe { Copied::of(start, Body::BEHIND + Body::LEN, counted.scratch.as_mut_ptr()) };
-    Body::read(&copy, if len < Body::LEN { len } else { Body::LEN }).map_or(0, Body::sum)
+    let len = if len < Body::LEN { len } else { Body::LEN };
+    let [short, deep] = Body::read(&copy, len).map_or([0; 2], Body::numbers);
+    counted.word = deep;
+    short
 }
 
 /// One part of the packet at hook `number`, by what it is called if IP-IDs count, and if they are fixed. Gives 1 if it was on its

@@ -5,7 +5,7 @@ use aya_ebpf::{
     helpers::generated::{bpf_skb_load_bytes, bpf_xdp_load_bytes},
 };
 use hoptrace_common::packet::{
-    ETHERTYPE_IPV4, ETHERTYPE_IPV6, Frame, Packet, ParseError, Reader, Window, parse, parse_usual,
+    self, ETHERTYPE_IPV4, ETHERTYPE_IPV6, Frame, Packet, ParseError, Reader, Window, parse, parse_usual,
 };
 
 use crate::maps::scratch;
@@ -74,6 +74,30 @@ impl Reader for Direct {
     fn opaque(&self, value: u32) -> u32 {
         scratch::through(self.scratch, value)
     }
+
+    #[inline(always)]
+    fn deep_sum(&self, start: u32, end: u32) -> Option<u64> {
+        some(deep_in_place(self.start, self.end, start, end))
+    }
+}
+
+/// [`packet::deep_sum`] of the linear part between `data` and `data_end`; 0: it is not all there. One text for all shapes of
+/// packets: it is long, and few packets need it.
+#[inline(never)]
+fn deep_in_place(data: usize, data_end: usize, start: u32, end: u32) -> u64 {
+    let reader = Direct { start: data, end: data_end, scratch: core::ptr::null_mut() };
+    packet::deep_sum(&reader, start, end).unwrap_or(0)
+}
+
+/// The same of a copy of `len` bytes.
+#[inline(never)]
+fn deep_in_copy(copy: *const u8, len: u32, word: *mut u64, start: u32, end: u32) -> u64 {
+    packet::deep_sum(&Copied { start: copy, len, scratch: word }, start, end).unwrap_or(0)
+}
+
+#[inline(always)]
+const fn some(sum: u64) -> Option<u64> {
+    if sum == 0 { None } else { Some(sum) }
 }
 
 impl DirectWindow {
@@ -176,6 +200,11 @@ impl Reader for Copied {
     #[inline(always)]
     fn opaque(&self, value: u32) -> u32 {
         scratch::through(self.scratch, value)
+    }
+
+    #[inline(always)]
+    fn deep_sum(&self, start: u32, end: u32) -> Option<u64> {
+        some(deep_in_copy(self.start, self.len, self.scratch, start, end))
     }
 }
 

@@ -57,6 +57,12 @@ impl Identity {
         self.sum = with(self.sum, position, word);
     }
 
+    /// Adds what [`super::deep_sum`] gave.
+    #[inline(always)]
+    pub(super) const fn extend(&mut self, sum: u64) {
+        self.sum = self.sum.wrapping_add(sum);
+    }
+
     /// What the identity is mixed from.
     #[inline(always)]
     pub(super) const fn sum(self) -> u64 {
@@ -73,7 +79,14 @@ impl Identity {
 #[inline(always)]
 #[allow(clippy::indexing_slicing, reason = "positions are constants below the number of keys")]
 const fn product(position: usize, word: u64) -> u64 {
-    (word ^ (word >> 32)).wrapping_mul(KEYS[position])
+    multiplied(word, 32, KEYS[position])
+}
+
+/// `word`, folded by `shift` bits so that its upper bits reach lower ones, times `key`, an odd number. Where the same bytes are
+/// read twice, the two shifts must differ, or the upper bits of both products can cancel out.
+#[inline(always)]
+pub(super) const fn multiplied(word: u64, shift: u32, key: u64) -> u64 {
+    (word ^ (word >> shift)).wrapping_mul(key)
 }
 
 /// `sum` with `word` at `position`, where there was none.

@@ -32,10 +32,16 @@ pub(super) fn parse<R: Reader>(reader: &R, l3_offset: u32) -> Result<Packet, Par
         l3_end: end(&window, l3_offset),
     };
     if packet.fragment_tail == 0 {
-        transport::add(reader, &packet, &mut identity)?;
+        transport::add(reader, &packet, is_weak(&window), &mut identity)?;
     }
     packet.identity = identity.finish();
     Ok(packet)
+}
+
+/// Whether the header has no number that tells packets apart: the IP-ID is 0.
+#[inline(always)]
+pub(super) fn is_weak<W: Window>(window: &W) -> bool {
+    window.u16(4) == 0
 }
 
 #[inline(always)]

@@ -47,9 +47,9 @@ pub(super) fn parse<R: Reader>(reader: &R, l3_offset: u32) -> Result<Packet, Par
     // Nothing for what is no fragment's tail.
     identity.add(position::FRAGMENT, chain.fragment);
     if packet.fragment_tail == 0 {
-        transport::add(reader, &packet, &mut identity)?;
+        transport::add(reader, &packet, true, &mut identity)?;
     } else {
-        transport::body(reader, packet.l4_offset, packet.l3_end, &mut identity)?;
+        transport::payload(reader, packet.l4_offset, packet.l3_end, true, &mut identity)?;
     }
     packet.identity = identity.finish();
     Ok(packet)

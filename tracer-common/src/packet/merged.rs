@@ -8,9 +8,10 @@
 
 use super::{
     ETHERTYPE_IPV4, PROTOCOL_TCP, PROTOCOL_UDP, Packet, Reader, Window,
+    deep::DEEP_LEN,
     identity::{self, Identity, position},
     ipv4,
-    transport::{self, BODY_LEN, TCP_MIN_LEN, UDP_LEN},
+    transport::{self, TCP_MIN_LEN, UDP_LEN},
 };
 
 /// How IPv4's IP-ID goes on from packet to packet. IPv6 has none.
@@ -53,9 +54,8 @@ impl Merged {
         let sum = identity::without(identity::unmixed(packet.identity), position::HEAD, head);
         if datagrams {
             let payload_offset = packet.l4_offset + UDP_LEN;
-            let mut body = Identity::new();
-            transport::body(reader, payload_offset, packet.l3_end, &mut body).ok()?;
-            let common = sum.wrapping_sub(body.sum());
+            let body = Body::of(reader, payload_offset, packet.l3_end)?;
+            let common = sum.wrapping_sub(body.sum(is_weak(head)));
             return Some(Self { payload_offset, datagrams: 1, common, head, l4: 0 });
         }
         let tcp = reader.window(packet.l4_offset, TCP_MIN_LEN)?;
@@ -86,51 +86,80 @@ impl Merged {
     #[inline(always)]
     #[must_use]
     pub const fn datagram(&self, number: u32, body: Body, ip_ids: IpIds) -> u64 {
-        identity::mixed(self.head_of(number, ip_ids).wrapping_add(body.0))
+        let head = self.head_word(number, ip_ids);
+        let sum = identity::with(self.common, position::HEAD, head);
+        identity::mixed(sum.wrapping_add(body.sum(is_weak(head))))
     }
 
     /// What is common to all, and the IP-ID of number `number`.
     #[inline(always)]
     const fn head_of(&self, number: u32, ip_ids: IpIds) -> u64 {
+        identity::with(self.common, position::HEAD, self.head_word(number, ip_ids))
+    }
+
+    /// The word with the IP-ID of number `number`.
+    #[inline(always)]
+    const fn head_word(&self, number: u32, ip_ids: IpIds) -> u64 {
         let mut head = self.head;
         if self.head != 0 && matches!(ip_ids, IpIds::Counting) {
             #[allow(clippy::cast_possible_truncation, reason = "it wraps in sixteen bits")]
             let id = ((head >> ipv4::ID_SHIFT) as u16).swap_bytes().wrapping_add(number as u16).swap_bytes();
             head = (head & !(0xffff << ipv4::ID_SHIFT)) | ((id as u64) << ipv4::ID_SHIFT);
         }
-        identity::with(self.common, position::HEAD, head)
+        head
     }
+}
+
+/// Whether the header with this word tells packets from few others: it has no IP-ID, or that is 0.
+#[inline(always)]
+const fn is_weak(head: u64) -> bool {
+    (head >> ipv4::ID_SHIFT) & 0xffff == 0
 }
 
 /// What of a datagram's payload makes up its identity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Body(u64);
+pub struct Body {
+    /// Of its first bytes.
+    short: u64,
+    /// Of those behind them, for a header that tells the packet from few others.
+    deep: u64,
+}
 
 impl Body {
     /// Bytes of payload that it is read from, where there are so many.
-    pub const LEN: u32 = BODY_LEN;
+    pub const LEN: u32 = DEEP_LEN;
     /// Bytes before them that the reader has to have: what is read may begin there.
     pub const BEHIND: u32 = 2;
 
-    /// As a number, for [`Body::of`].
+    /// As numbers, for [`Body::from_numbers`].
     #[inline(always)]
     #[must_use]
-    pub const fn sum(self) -> u64 {
-        self.0
+    pub const fn numbers(self) -> [u64; 2] {
+        [self.short, self.deep]
     }
 
-    /// What [`Body::sum`] gave.
+    /// What [`Body::numbers`] gave.
     #[inline(always)]
     #[must_use]
-    pub const fn of(sum: u64) -> Self {
-        Self(sum)
+    pub const fn from_numbers([short, deep]: [u64; 2]) -> Self {
+        Self { short, deep }
+    }
+
+    #[inline(always)]
+    const fn sum(self, is_weak: bool) -> u64 {
+        if is_weak { self.short.wrapping_add(self.deep) } else { self.short }
+    }
+
+    #[inline(always)]
+    fn of<R: Reader>(reader: &R, start: u32, end: u32) -> Option<Self> {
+        let mut body = Identity::new();
+        transport::body(reader, start, end, &mut body).ok()?;
+        Some(Self { short: body.sum(), deep: reader.deep_sum(start, end)? })
     }
 
     /// The first `len` bytes of a payload, [`Body::LEN`] at most, which `reader` shows behind [`Body::BEHIND`] others.
     #[inline(always)]
     pub fn read<R: Reader>(reader: &R, len: u32) -> Option<Self> {
-        let mut body = Identity::new();
-        transport::body(reader, Self::BEHIND, Self::BEHIND + len, &mut body).ok()?;
-        Some(Self(body.sum()))
+        Self::of(reader, Self::BEHIND, Self::BEHIND + len)
     }
 }

@@ -5,6 +5,7 @@
 //! hook and on every host.
 
 mod arp;
+mod deep;
 mod ethernet;
 mod identity;
 mod ipv4;
@@ -14,6 +15,7 @@ mod reader;
 mod transport;
 mod usual;
 
+pub use deep::deep_sum;
 pub use ethernet::{Frame, parse};
 pub use merged::{Body, IpIds, Merged};
 pub use reader::{Reader, SliceReader, Window};

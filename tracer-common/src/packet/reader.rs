@@ -18,6 +18,12 @@ pub trait Reader: Copy {
     fn opaque(&self, value: u32) -> u32 {
         value
     }
+
+    /// [`super::deep_sum`]; a method so that the eBPF side can make it a function of its own: few packets need it.
+    #[inline(always)]
+    fn deep_sum(&self, start: u32, end: u32) -> Option<u64> {
+        super::deep_sum(self, start, end)
+    }
 }
 
 /// A piece of a packet of known length. Reads beyond that length give 0.

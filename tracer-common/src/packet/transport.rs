@@ -3,37 +3,66 @@
 use super::{
     ETHERTYPE_ARP, ETHERTYPE_IPV4, PROTOCOL_ICMP, PROTOCOL_ICMPV6, PROTOCOL_SCTP, PROTOCOL_TCP, PROTOCOL_UDP,
     Packet, ParseError, Reader, Window,
+    deep::DEEP_LEN,
     identity::{Identity, position},
+    ipv4::{self, IPV4_MIN_LEN},
 };
 
 pub(super) const UDP_LEN: u32 = 8;
 pub(super) const TCP_MIN_LEN: u32 = 20;
 const ICMP_LEN: u32 = 8;
 const SCTP_LEN: u32 = 12;
-const ND_TARGET_LEN: u32 = 16;
 /// Bytes behind a header that belong to the identity.
 pub(super) const BODY_LEN: u32 = 16;
 
-const ICMPV6_ECHO_REQUEST: u8 = 128;
-const ICMPV6_ECHO_REPLY: u8 = 129;
-
 pub(super) const TCP_SYN: u8 = 0x02;
+/// Of the second eight bytes of a TCP header, as the CPU reads them: what no hop changes of a segment with data. The
+/// acknowledgement number, and the flags but for CWR, PSH and FIN, which come and go as segments are merged and cut.
+const TCP_WITH_DATA: u64 = 0xffff_ffff | 0x76 << 40;
+/// The same of a segment without data, which is never merged: all flags, and the window.
+const TCP_WITHOUT_DATA: u64 = 0xffff_ffff | 0xff << 40 | 0xffff << 48;
+/// Says that there is no data; among the bits that are left out.
+const TCP_EMPTY: u64 = 1 << 32;
 /// `NOP NOP TIMESTAMP`.
 pub(super) const TIMESTAMP_LEN: u32 = 12;
 /// The header length field leaves 40 bytes for options.
 const MAX_OPTION_WORDS: u32 = 5;
 
-/// Adds the fields of the transport header that no hop changes.
+/// Adds the fields of the transport header that no hop changes, and some of the payload: more of it where the network header
+/// `is_weak`, because it has no number that tells packets apart.
 #[inline(always)]
-pub(super) fn add<R: Reader>(reader: &R, packet: &Packet, identity: &mut Identity) -> Result<(), ParseError> {
-    match packet.protocol {
-        PROTOCOL_UDP => udp(reader, packet, identity),
-        PROTOCOL_TCP => tcp(reader, packet, identity),
-        PROTOCOL_ICMP => icmp(reader, packet, identity),
-        PROTOCOL_ICMPV6 => icmpv6(reader, packet, identity),
-        PROTOCOL_SCTP => sctp(reader, packet, identity),
-        _ => body(reader, packet.l4_offset, packet.l3_end, identity),
+pub(super) fn add<R: Reader>(
+    reader: &R,
+    packet: &Packet,
+    is_weak: bool,
+    identity: &mut Identity,
+) -> Result<(), ParseError> {
+    if packet.protocol == PROTOCOL_TCP {
+        return tcp(reader, packet, identity);
     }
+    let header_len = match packet.protocol {
+        PROTOCOL_UDP => udp(reader, packet, identity)?,
+        PROTOCOL_ICMP | PROTOCOL_ICMPV6 => icmp(reader, packet, identity)?,
+        PROTOCOL_SCTP => sctp(reader, packet, identity)?,
+        _ => 0,
+    };
+    payload(reader, packet.l4_offset + header_len, packet.l3_end, is_weak, identity)
+}
+
+/// Adds what counts of the payload from `start` to `end`.
+#[inline(always)]
+pub(super) fn payload<R: Reader>(
+    reader: &R,
+    start: u32,
+    end: u32,
+    is_weak: bool,
+    identity: &mut Identity,
+) -> Result<(), ParseError> {
+    body(reader, start, end, identity)?;
+    if is_weak {
+        identity.extend(reader.deep_sum(start, end).ok_or(ParseError::Truncated)?);
+    }
+    Ok(())
 }
 
 /// Where the last byte ends that makes up the identity, from the start of the Ethernet header on, or shortly behind.
@@ -42,73 +71,76 @@ pub fn hashed_end<R: Reader>(reader: &R, packet: &Packet) -> u32 {
     if packet.ether_type == ETHERTYPE_ARP {
         return packet.l3_end;
     }
+    let is_weak = packet.ether_type != ETHERTYPE_IPV4
+        || reader.window(packet.l3_offset, IPV4_MIN_LEN).is_some_and(|window| ipv4::is_weak(&window));
+    let body_len = if is_weak { DEEP_LEN } else { BODY_LEN };
     let len = match packet.protocol {
         _ if packet.fragment_tail != 0 && packet.ether_type == ETHERTYPE_IPV4 => 0,
-        _ if packet.fragment_tail != 0 => BODY_LEN,
+        _ if packet.fragment_tail != 0 => body_len,
         PROTOCOL_TCP => {
             reader.window(packet.l4_offset, TCP_MIN_LEN).map_or(0, |window| u32::from(window.u8(12) >> 4) * 4)
         }
-        PROTOCOL_UDP => UDP_LEN + BODY_LEN,
-        PROTOCOL_ICMP => ICMP_LEN,
-        PROTOCOL_ICMPV6 => ICMP_LEN + ND_TARGET_LEN,
-        PROTOCOL_SCTP => SCTP_LEN + BODY_LEN,
-        _ => BODY_LEN,
+        PROTOCOL_UDP => UDP_LEN + body_len,
+        PROTOCOL_ICMP | PROTOCOL_ICMPV6 => ICMP_LEN + body_len,
+        PROTOCOL_SCTP => SCTP_LEN + body_len,
+        _ => body_len,
     };
     let end = packet.l4_offset + len;
     if end < packet.l3_end { end } else { packet.l3_end }
 }
 
-/// Ports, first 16 bytes of the payload. Not the length: the first piece of a datagram that segmentation cuts has another
-/// one.
+/// Ports. Not the length: the first piece of a datagram that segmentation cuts has another one. Gives the header's length.
 #[inline(always)]
-fn udp<R: Reader>(reader: &R, packet: &Packet, identity: &mut Identity) -> Result<(), ParseError> {
+fn udp<R: Reader>(reader: &R, packet: &Packet, identity: &mut Identity) -> Result<u32, ParseError> {
     let window = reader.window(packet.l4_offset, UDP_LEN).ok_or(ParseError::Truncated)?;
     identity.add(position::L4, u64::from(window.u32(0)));
-    body(reader, packet.l4_offset + UDP_LEN, packet.l3_end, identity)
+    Ok(UDP_LEN)
 }
 
-/// Type, code, id and sequence number: everything but the checksum.
+/// Type, code, id and sequence number: everything but the checksum. Behind them are the target of neighbour discovery, or the
+/// packet that an error is about.
 #[inline(always)]
-fn icmp<R: Reader>(reader: &R, packet: &Packet, identity: &mut Identity) -> Result<(), ParseError> {
+fn icmp<R: Reader>(reader: &R, packet: &Packet, identity: &mut Identity) -> Result<u32, ParseError> {
     let window = reader.window(packet.l4_offset, ICMP_LEN).ok_or(ParseError::Truncated)?;
     identity.add(position::L4, window.u64(0) & !0xffff_0000);
-    Ok(())
+    Ok(ICMP_LEN)
 }
 
-/// As ICMP, and behind it the target address of neighbour discovery or the first group of MLD.
+/// Ports and verification tag; not the CRC at offset 8, which offload leaves open. Behind it is the first chunk's head.
 #[inline(always)]
-fn icmpv6<R: Reader>(reader: &R, packet: &Packet, identity: &mut Identity) -> Result<(), ParseError> {
-    let window = reader.window(packet.l4_offset, ICMP_LEN).ok_or(ParseError::Truncated)?;
-    identity.add(position::L4, window.u64(0) & !0xffff_0000);
-    let kind = window.u8(0);
-    if kind != ICMPV6_ECHO_REQUEST
-        && kind != ICMPV6_ECHO_REPLY
-        && packet.l4_offset + ICMP_LEN + ND_TARGET_LEN <= packet.l3_end
-    {
-        body(reader, packet.l4_offset + ICMP_LEN, packet.l3_end, identity)?;
-    }
-    Ok(())
-}
-
-/// Ports, verification tag and the first chunk's head; not the CRC at offset 8, which offload leaves open.
-#[inline(always)]
-fn sctp<R: Reader>(reader: &R, packet: &Packet, identity: &mut Identity) -> Result<(), ParseError> {
+fn sctp<R: Reader>(reader: &R, packet: &Packet, identity: &mut Identity) -> Result<u32, ParseError> {
     let window = reader.window(packet.l4_offset, SCTP_LEN).ok_or(ParseError::Truncated)?;
     identity.add(position::L4, window.u64(0));
-    body(reader, packet.l4_offset + SCTP_LEN, packet.l3_end, identity)
+    Ok(SCTP_LEN)
 }
 
-/// Ports, sequence and acknowledgement numbers, and the options as they stand (`TSval`, SACK blocks), but none of a
-/// SYN, whose MSS firewalls clamp. Not the flags (GRO merges FIN and PSH in) and not the window.
+/// The second eight bytes of the TCP header at `l4`, which has `words` words and belongs to a packet that ends at `l3_end`, as
+/// far as no hop changes them. A handshake's last acknowledgement, the first data behind it and a reset have the same numbers:
+/// flags and the lack of data tell them apart; the window tells repeated acknowledgements apart.
+#[inline(always)]
+pub(super) fn tcp_next<W: Window>(window: &W, l4: u32, words: u32, l3_end: u32) -> u64 {
+    let next = window.u64(8);
+    if l4 + words * 4 < l3_end {
+        next & TCP_WITH_DATA
+    } else if window.u8(13) & TCP_SYN != 0 {
+        (next & TCP_WITH_DATA) | TCP_EMPTY
+    } else {
+        (next & TCP_WITHOUT_DATA) | TCP_EMPTY
+    }
+}
+
+/// Ports, sequence and acknowledgement numbers, flags as far as they stay (see [`tcp_next`]), and the options as they stand
+/// (`TSval`, SACK blocks), but none of a SYN, whose MSS firewalls clamp.
 #[inline(always)]
 fn tcp<R: Reader>(reader: &R, packet: &Packet, identity: &mut Identity) -> Result<(), ParseError> {
     let window = reader.window(packet.l4_offset, TCP_MIN_LEN).ok_or(ParseError::Truncated)?;
-    let header_len = u32::from(window.u8(12) >> 4) * 4;
+    let words = u32::from(window.u8(12) >> 4);
+    let header_len = words * 4;
     if header_len < TCP_MIN_LEN {
         return Err(ParseError::Malformed);
     }
     identity.add(position::L4, window.u64(0));
-    identity.add(position::L4_NEXT, u64::from(window.u32(8)));
+    identity.add(position::L4_NEXT, tcp_next(&window, packet.l4_offset, words, packet.l3_end));
     if window.u8(13) & TCP_SYN != 0 {
         return Ok(());
     }

@@ -9,7 +9,7 @@ use super::{
     identity::{Identity, position},
     ipv4::{self, IPV4_MIN_LEN},
     ipv6::{self, IPV6_LEN},
-    transport::{TCP_MIN_LEN, TCP_SYN, TIMESTAMP_LEN, UDP_LEN},
+    transport::{self, TCP_MIN_LEN, TCP_SYN, TIMESTAMP_LEN, UDP_LEN},
 };
 
 /// Version 4, five words of header.
@@ -38,12 +38,14 @@ pub fn parse_usual<R: Reader>(reader: &R, frame: &Frame) -> Option<Packet> {
 #[inline(always)]
 fn parse_at<R: Reader>(reader: &R, ether_type: u16, l3: u32) -> Option<Packet> {
     let mut identity = Identity::new();
+    let mut is_weak = true;
     let mut packet = if ether_type == ETHERTYPE_IPV4 {
         let window = reader.window(l3, IPV4_MIN_LEN)?;
         if window.u8(0) != IPV4_PLAIN || window.u16(6) & FRAGMENT_OFFSET_LE != 0 {
             return None;
         }
         ipv4::add_header(&window, &mut identity);
+        is_weak = ipv4::is_weak(&window);
         Packet {
             identity: 0,
             ether_type: ETHERTYPE_IPV4,
@@ -73,7 +75,7 @@ fn parse_at<R: Reader>(reader: &R, ether_type: u16, l3: u32) -> Option<Packet> {
         return None;
     };
     match packet.protocol {
-        PROTOCOL_UDP => udp(reader, &packet, &mut identity)?,
+        PROTOCOL_UDP => udp(reader, &packet, is_weak, &mut identity)?,
         PROTOCOL_TCP => tcp(reader, &packet, &mut identity)?,
         _ => return None,
     }
@@ -82,7 +84,7 @@ fn parse_at<R: Reader>(reader: &R, ether_type: u16, l3: u32) -> Option<Packet> {
 }
 
 #[inline(always)]
-fn udp<R: Reader>(reader: &R, packet: &Packet, identity: &mut Identity) -> Option<()> {
+fn udp<R: Reader>(reader: &R, packet: &Packet, is_weak: bool, identity: &mut Identity) -> Option<()> {
     if packet.l4_offset + UDP_LEN + UDP_BODY > packet.l3_end {
         return None;
     }
@@ -90,6 +92,9 @@ fn udp<R: Reader>(reader: &R, packet: &Packet, identity: &mut Identity) -> Optio
     identity.add(position::L4, u64::from(window.u32(0)));
     identity.add(position::BODY, window.u64(UDP_LEN));
     identity.add(position::BODY + 1, window.u64(UDP_LEN + 8));
+    if is_weak {
+        identity.extend(reader.deep_sum(packet.l4_offset + UDP_LEN, packet.l3_end)?);
+    }
     Some(())
 }
 
@@ -97,8 +102,9 @@ fn udp<R: Reader>(reader: &R, packet: &Packet, identity: &mut Identity) -> Optio
 fn tcp<R: Reader>(reader: &R, packet: &Packet, identity: &mut Identity) -> Option<()> {
     let window = reader.window(packet.l4_offset, TCP_MIN_LEN)?;
     identity.add(position::L4, window.u64(0));
-    identity.add(position::L4_NEXT, u64::from(window.u32(8)));
     let words = window.u8(12) >> 4;
+    let next = transport::tcp_next(&window, packet.l4_offset, u32::from(words), packet.l3_end);
+    identity.add(position::L4_NEXT, next);
     if window.u8(13) & TCP_SYN != 0 || words == TCP_WORDS_PLAIN {
         return if words < TCP_WORDS_PLAIN { None } else { Some(()) };
     }

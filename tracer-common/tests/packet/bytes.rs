@@ -19,7 +19,12 @@ pub(crate) struct Bytes {
     pub(crate) bytes: Vec<u8>,
     pub(crate) hashed: Vec<u8>,
     pub(crate) free: Vec<u8>,
+    /// Where a payload begins of which more is hashed below a weak header.
+    deep_from: Option<usize>,
 }
+
+/// So much of it.
+const DEEP_LEN: usize = 160;
 
 impl Bytes {
     pub(crate) fn len(&self) -> usize {
@@ -46,6 +51,21 @@ impl Bytes {
     pub(crate) fn put_head(&mut self, bytes: &[u8], hashed_len: usize) -> &mut Self {
         let (head, rest) = bytes.split_at(hashed_len.min(bytes.len()));
         self.put(head, Hashed).put(rest, Structure)
+    }
+
+    /// A payload of which the first 16 bytes are hashed, and more below a weak header.
+    pub(crate) fn put_payload(&mut self, bytes: &[u8]) -> &mut Self {
+        self.deep_from = Some(self.len());
+        self.put_head(bytes, 16)
+    }
+
+    /// The same bytes below a header that has no number to tell packets apart.
+    pub(crate) fn below_weak(mut self) -> Self {
+        if let Some(from) = self.deep_from {
+            let to = (from + DEEP_LEN).min(self.len());
+            self.hashed[from..to].fill(0xff);
+        }
+        self
     }
 
     pub(crate) fn append(&mut self, other: &Self) -> &mut Self {

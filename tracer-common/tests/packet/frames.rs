@@ -21,6 +21,9 @@ pub(crate) const SYN: u8 = 0x02;
 pub(crate) const RST: u8 = 0x04;
 pub(crate) const PSH: u8 = 0x08;
 pub(crate) const ACK: u8 = 0x10;
+pub(crate) const URG: u8 = 0x20;
+pub(crate) const ECE: u8 = 0x40;
+pub(crate) const CWR: u8 = 0x80;
 
 pub(crate) const HOST_V4: [u8; 4] = [198, 51, 100, 7];
 pub(crate) const GUEST_V4: [u8; 4] = [10, 0, 0, 9];
@@ -44,7 +47,7 @@ pub(crate) fn udp(source: u16, destination: u16, payload: &[u8]) -> Segment {
     bytes.put(&source.to_be_bytes(), Hashed).put(&destination.to_be_bytes(), Hashed);
     // The length: that of the first piece of a datagram is another one.
     bytes.put(&u16::try_from(8 + payload.len()).unwrap().to_be_bytes(), Free);
-    bytes.put(&[0xbe, 0xef], Free).put_head(payload, 16);
+    bytes.put(&[0xbe, 0xef], Free).put_payload(payload);
     Segment { protocol: UDP, bytes }
 }
 
@@ -81,9 +84,14 @@ impl Tcp {
         bytes.put(&self.source.to_be_bytes(), Hashed).put(&self.destination.to_be_bytes(), Hashed);
         bytes.put(&self.seq.to_be_bytes(), Hashed).put(&self.ack.to_be_bytes(), Hashed);
         bytes.put(&[u8::try_from(20 + self.options.len()).unwrap() << 2], Structure);
-        bytes.put_bits(self.flags, 0, FIN | PSH);
+        // A SYN's options are not hashed, so its flag says how to read the rest.
+        let stay = RST | ACK | URG | ECE;
+        let is_bare = self.payload.is_empty() && self.flags & SYN == 0;
+        let (hashed, free) = if is_bare { (!SYN, 0) } else { (stay, FIN | PSH | CWR) };
+        bytes.put_bits(self.flags, hashed, free);
         // Window, checksum, urgent pointer.
-        bytes.put(&[0x72, 0x10], Free).put(&[0xab, 0xcd], Free).put(&[0, 0], Structure);
+        bytes.put(&[0x72, 0x10], if is_bare { Hashed } else { Free });
+        bytes.put(&[0xab, 0xcd], Free).put(&[0, 0], Structure);
         // Firewalls clamp the MSS of a SYN.
         bytes.put(&self.options, if self.flags & SYN == 0 { Hashed } else { Free });
         bytes.put(&self.payload, Structure);
@@ -104,10 +112,11 @@ pub(crate) fn sack(blocks: u8) -> Vec<u8> {
     options
 }
 
-/// An ICMP or `ICMPv6` message with `rest` behind the checksum, of which `hashed_len` bytes are hashed.
-pub(crate) fn icmp(protocol: u8, kind: u8, code: u8, rest: &[u8], hashed_len: usize) -> Segment {
+/// An ICMP or `ICMPv6` message with `rest` behind the checksum.
+pub(crate) fn icmp(protocol: u8, kind: u8, code: u8, rest: &[u8]) -> Segment {
     let mut bytes = Bytes::default();
-    bytes.put(&[kind, code], Hashed).put(&[0x12, 0x34], Free).put_head(rest, hashed_len);
+    let (head, payload) = rest.split_at(4);
+    bytes.put(&[kind, code], Hashed).put(&[0x12, 0x34], Free).put(head, Hashed).put_payload(payload);
     Segment { protocol, bytes }
 }
 
@@ -116,7 +125,7 @@ pub(crate) fn echo(protocol: u8, kind: u8, id: u16, seq: u16) -> Segment {
     let mut rest = Vec::from(id.to_be_bytes());
     rest.extend(seq.to_be_bytes());
     rest.extend(payload(48));
-    icmp(protocol, kind, 0, &rest, 4)
+    icmp(protocol, kind, 0, &rest)
 }
 
 /// A neighbour solicitation (135) or advertisement (136) with a link-layer address option.
@@ -124,20 +133,20 @@ pub(crate) fn neighbour(kind: u8, target: [u8; 16]) -> Segment {
     let mut rest = vec![0; 4];
     rest.extend(target);
     rest.extend([1, 1, 0xfa, 0x16, 0x3e, 1, 2, 3]);
-    icmp(ICMPV6, kind, 0, &rest, 20)
+    icmp(ICMPV6, kind, 0, &rest)
 }
 
 /// An SCTP packet: both ports, the verification tag, and chunks.
 pub(crate) fn sctp(ports: [u8; 4], tag: [u8; 4], chunks: &[u8]) -> Segment {
     let mut bytes = Bytes::default();
-    bytes.put(&ports, Hashed).put(&tag, Hashed).put(&[0xcc; 4], Free).put_head(chunks, 16);
+    bytes.put(&ports, Hashed).put(&tag, Hashed).put(&[0xcc; 4], Free).put_payload(chunks);
     Segment { protocol: SCTP, bytes }
 }
 
 /// Something the parser has no name for.
 pub(crate) fn other(payload: &[u8]) -> Segment {
     let mut bytes = Bytes::default();
-    bytes.put_head(payload, 16);
+    bytes.put_payload(payload);
     Segment { protocol: GRE, bytes }
 }
 
@@ -179,7 +188,8 @@ impl Ipv4 {
         bytes.put(&[64], Free).put(&[segment.protocol], Hashed).put(&[0x11, 0x22], Free);
         bytes.put(&self.source, Hashed).put(&self.destination, Hashed).put(&self.options, Structure);
         if self.fragment_offset == 0 {
-            bytes.append(&segment.bytes);
+            let below = segment.bytes.clone();
+            bytes.append(&if self.id == 0 { below.below_weak() } else { below });
         } else {
             bytes.append(&segment.bytes.clone().not_covered());
         }
@@ -219,9 +229,9 @@ impl Ipv6 {
             self.put_extension(&mut behind, *kind, *len, next);
         }
         if self.fragment_offset == 0 {
-            behind.append(&segment.bytes);
+            behind.append(&segment.bytes.clone().below_weak());
         } else {
-            behind.put_head(&segment.bytes.bytes, 16);
+            behind.put_head(&segment.bytes.bytes, 160);
         }
 
         let mut bytes = Bytes::default();
@@ -287,6 +297,7 @@ pub(crate) fn untagged(l3: &L3) -> Bytes {
 pub(crate) fn every_kind() -> Vec<(String, L3)> {
     let mut kinds = Vec::new();
     let v4 = Ipv4::default();
+    let v4_weak = Ipv4 { id: 0, ..Ipv4::default() };
     let v4_options = Ipv4 { options: vec![0x94, 4, 0, 0, 1, 1, 1, 0], ..Ipv4::default() };
     let v6 = Ipv6::default();
     let v6_extensions =
@@ -295,6 +306,7 @@ pub(crate) fn every_kind() -> Vec<(String, L3)> {
     for (name, segment) in segments() {
         for (version, l3) in [
             ("IPv4", v4.packet(&segment)),
+            ("IPv4 without IP-ID", v4_weak.packet(&segment)),
             ("IPv4 with options", v4_options.packet(&segment)),
             ("IPv6", v6.packet(&segment)),
             ("IPv6 with extension headers", v6_extensions.packet(&segment)),
@@ -320,7 +332,7 @@ pub(crate) fn every_kind() -> Vec<(String, L3)> {
 
 fn segments() -> Vec<(String, Segment)> {
     let mut segments: Vec<(String, Segment)> =
-        (0..=40).map(|len| (format!("UDP with {len} bytes"), udp(5000, 53, &payload(len)))).collect();
+        (0..=40).chain([144, 159, 160, 161, 200]).map(|len| (format!("UDP with {len} bytes"), udp(5000, 53, &payload(len)))).collect();
     segments.extend((0..=20).map(|len| (format!("GRE with {len} bytes"), other(&payload(len)))));
     let options = [
         ("no options", Vec::new()),
@@ -336,18 +348,22 @@ fn segments() -> Vec<(String, Segment)> {
         segments.push((format!("TCP, {name}"), Tcp { options, ..Tcp::default() }.segment()));
     }
     let syn_options = [&MSS[..], &SACK_PERMITTED_AND_TIMESTAMP].concat();
+    for (name, flags) in [("acknowledgement", ACK), ("FIN", ACK | FIN), ("reset", RST)] {
+        let bare = Tcp { flags, payload: Vec::new(), ..Tcp::default() };
+        segments.push((format!("TCP {name}"), bare.segment()));
+    }
     for (name, flags) in [("SYN", SYN), ("SYN-ACK", SYN | ACK)] {
         let syn = Tcp { flags, options: syn_options.clone(), payload: Vec::new(), ..Tcp::default() };
         segments.push((format!("TCP {name}"), syn.segment()));
     }
     segments.push(("ICMP echo request".to_owned(), echo(ICMP, 8, 0x1122, 7)));
     segments.push(("ICMP echo reply".to_owned(), echo(ICMP, 0, 0x1122, 7)));
-    segments.push(("ICMP unreachable".to_owned(), icmp(ICMP, 3, 4, &payload(32), 4)));
+    segments.push(("ICMP unreachable".to_owned(), icmp(ICMP, 3, 4, &payload(32))));
     segments.push(("ICMPv6 echo request".to_owned(), echo(ICMPV6, 128, 0x1122, 7)));
     segments.push(("ICMPv6 echo reply".to_owned(), echo(ICMPV6, 129, 0x1122, 7)));
     segments.push(("neighbour solicitation".to_owned(), neighbour(135, GUEST_V6)));
     segments.push(("neighbour advertisement".to_owned(), neighbour(136, GUEST_V6)));
-    segments.push(("router solicitation".to_owned(), icmp(ICMPV6, 133, 0, &payload(12), 4)));
+    segments.push(("router solicitation".to_owned(), icmp(ICMPV6, 133, 0, &payload(12))));
     segments.push(("SCTP".to_owned(), sctp([0x0b, 0x59, 0x9c, 0x40], [9, 8, 7, 6], &payload(28))));
     segments
 }

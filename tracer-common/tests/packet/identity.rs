@@ -5,7 +5,7 @@ use proptest::{collection::vec, prelude::*};
 use crate::{
     bytes::Bytes,
     frames::{
-        ACK, Ipv4, Ipv6, L3, MSS, RST, SACK_PERMITTED_AND_TIMESTAMP, SYN, Segment, TIMESTAMP, Tcp, arp, echo,
+        ACK, FIN, Ipv4, Ipv6, L3, MSS, PSH, RST, SACK_PERMITTED_AND_TIMESTAMP, SYN, Segment, TIMESTAMP, Tcp, arp, echo,
         every_kind, frame, neighbour, other, payload, sack, sctp, udp, untagged,
     },
     strict::{identity_of, parsed},
@@ -128,9 +128,56 @@ fn segments_of_one_flow_differ() {
     for (at, identity) in identities.iter().enumerate() {
         assert!(!identities[..at].contains(identity), "variant {at}: {:?}", variants[at]);
     }
-    // A reset is told from data by nothing but its numbers: flags do not count.
-    let reset = Tcp { flags: ACK | RST, ..base.clone() };
-    assert_eq!(identity_of(&untagged(&ipv4.packet(&reset.segment())).bytes), Ok(identities[0]));
+}
+
+#[test]
+fn a_handshake_s_end_the_first_data_and_a_reset_differ_though_their_numbers_do_not() {
+    let data = Tcp::default();
+    let bare = |flags| Tcp { flags, payload: Vec::new(), ..data.clone() };
+    let ipv6 = Ipv6::default();
+    let identity = |tcp: &Tcp| identity_of(&untagged(&ipv6.packet(&tcp.segment())).bytes).unwrap();
+    let all = [data.clone(), bare(ACK), bare(RST), bare(ACK | RST), bare(ACK | FIN)].map(|tcp| identity(&tcp));
+    for (at, one) in all.iter().enumerate() {
+        assert!(!all[..at].contains(one), "{at}");
+    }
+    // What is merged into data: its flags come and go.
+    assert_eq!(identity(&Tcp { flags: ACK | PSH | FIN, ..data.clone() }), all[0]);
+}
+
+#[test]
+fn payloads_that_begin_alike_differ_where_nothing_else_tells_packets_apart() {
+    let syslog = b"<134>Nov 24 16:40:41 compute-17 app[1234]: request 0001 done in 17 ms";
+    let sip = b"INVITE sip:bob@example.org SIP/2.0\r\nVia: SIP/2.0/UDP a.example.org:5060;branch=z9hG4bK0001\r\n";
+    let sflow = [&[0, 0, 0, 5, 0, 0, 0, 1, 10, 0, 0, 1, 0, 0, 0, 0][..], &[0; 4]].concat();
+    let vxlan = [0x5a; 8 + 14 + 20 + 20];
+    for (name, message, at) in [
+        ("syslog", &syslog[..], 54),
+        ("SIP", &sip[..], sip.len() - 3),
+        ("sFlow", &sflow[..], 19),
+        ("TCP in VXLAN", &vxlan[..], 8 + 14 + 20 + 7),
+    ] {
+        let other = {
+            let mut other = message.to_vec();
+            other[at] ^= 1;
+            other
+        };
+        for l3 in [Ipv4 { id: 0, ..Ipv4::default() }.packet(&udp(1, 2, message)), Ipv6::default().packet(&udp(1, 2, message))] {
+            let is_v4 = l3.ether_type == 0x0800;
+            let segment = udp(1, 2, &other);
+            let changed = if is_v4 { Ipv4 { id: 0, ..Ipv4::default() }.packet(&segment) } else { Ipv6::default().packet(&segment) };
+            assert_ne!(identity_of(&untagged(&l3).bytes), identity_of(&untagged(&changed).bytes), "{name}");
+        }
+    }
+}
+
+#[test]
+fn zeros_of_different_lengths_differ() {
+    let of = |len| identity_of(&untagged(&Ipv6::default().packet(&udp(1, 2, &vec![0; len]))).bytes).unwrap();
+    let mut all: Vec<u64> = (0..=160).map(of).collect();
+    all.sort_unstable();
+    all.dedup();
+    assert_eq!(all.len(), 161);
+    assert_eq!(of(160), of(1400), "as the first piece of a datagram that is cut");
 }
 
 #[test]

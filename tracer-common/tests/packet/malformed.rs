@@ -197,7 +197,7 @@ fn a_protocol_without_payload_ends_at_the_header() {
 fn ipv6_without_payload_is_taken_for_a_jumbogram() {
     let bytes = untagged(&Ipv6::default().packet(&other(&[]))).bytes;
     assert_eq!(identity_of(&bytes), Err(ParseError::Truncated));
-    let jumbogram = [&bytes[..], &payload(16)].concat();
+    let jumbogram = [&bytes[..], &payload(160)].concat();
     assert_eq!(parsed(&jumbogram).unwrap().l3_end, u32::MAX);
 }
 
