@@ -38,12 +38,14 @@ pub const fn place_of(ifindex: u32, spread: u32) -> usize {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct TraceConfig {
-    /// Sets of the in-flight table less one.
-    pub set_mask: u32,
+    /// 64 less the number of bits of an index into the in-flight table.
+    pub slot_shift: u32,
     /// Segments with figures of their own: the stride of the per-CPU arrays.
     pub segments: u32,
     /// How long a packet may stay away before it is lost, in nanoseconds.
     pub timeout_ns: u64,
+    /// Decides where in the table an identity has its home; odd, and another one for each trace.
+    pub seed: u64,
     /// The VM's MAC address, its six bytes read as a little-endian number.
     pub mac: u64,
     /// Packets whose identity is below this go to the ring buffer; 0: none.

@@ -4,7 +4,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Counters of one hook on one CPU. Only that CPU writes them, with bottom halves off; user space adds them up.
 ///
-/// At every hook `seen = entered + joined + passed + ambiguous + copies + overtaken + untracked`.
+/// At every hook `seen = entered + joined + passed + copies + overtaken + untracked`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct HookCounters {
@@ -24,12 +24,14 @@ pub struct HookCounters {
     pub split: u64,
     /// A scratch word, in the cache line of the counters of usual packets.
     pub word: u64,
-    /// Had the identity of another live packet.
-    pub ambiguous: u64,
-    /// At the first hook of a direction: packets that entered and turned out to be ambiguous, wherever that was.
-    pub withdrawn_entered: u64,
-    /// At the first hook of a direction: packets that joined and turned out to be ambiguous.
-    pub withdrawn_joined: u64,
+    /// Of those that entered, joined or passed: they had the identity of another packet on its way, so they are not timed.
+    pub grouped: u64,
+    /// Packets that looked like another one on its way from here on, and are not timed any more.
+    pub untold: u64,
+    /// Packets whose last hook was this one, that were not seen again in time, and whose slot was needed.
+    pub lost: u64,
+    /// Likewise those that had entered in the other direction.
+    pub lost_crossed: u64,
     /// Further copies of a packet that had already passed this hook.
     pub copies: u64,
     /// Seen here after a later hook had already seen them.
@@ -38,8 +40,6 @@ pub struct HookCounters {
     pub clock_skew: u64,
     /// No slot was free, or another CPU was busy with it.
     pub untracked: u64,
-    /// Packets whose last hook was this one and whose slot was taken from them.
-    pub evicted: u64,
     /// The VM's packets that have no identity: not IP or ARP, truncated, malformed.
     pub unparsed: u64,
     /// Records the ring buffer had no room for.

@@ -101,14 +101,16 @@ pub struct DropSite {
     pub reason: u32,
     /// Zero.
     pub reserved: u32,
-    /// When the first packet was dropped behind its last hook, by the direction it entered in; 0: none was.
+    /// When the first packet died, by the direction it entered in; 0: none did. On its way: when it was seen last.
     pub first_ns: [u64; 2],
-    /// When the last one was.
+    /// When the last one did.
     pub last_ns: [u64; 2],
     /// Zero: whole cache lines.
     pub padding: u64,
-    /// Packets dropped behind their last hook, by the direction they entered in and that hook.
+    /// Packets dropped behind the last hook of their way, by the direction they entered in and that hook.
     pub dropped: [[u64; MAX_HOOKS]; 2],
+    /// Packets dropped on their way, by the direction they entered in and the hook that saw them last.
+    pub settled: [[u64; MAX_HOOKS]; 2],
     /// A packet of each direction.
     pub examples: [Example; 2],
 }
@@ -148,7 +150,7 @@ pub struct FreeCounters {
 const _: () = assert!(size_of::<Device>() == 8);
 const _: () = assert!(size_of::<DropConfig>() == 16);
 const _: () = assert!(size_of::<Example>() == 64);
-const _: () = assert!(size_of::<DropSite>() == 448);
+const _: () = assert!(size_of::<DropSite>() == 704);
 const _: () = assert!(size_of::<FreeCounters>() == 64);
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use hoptrace_common::{
     config::Control as GateState,
     drops::Example,
     filter::addresses,
-    inflight::{self, Control, Marked, Reach, Table as _},
+    inflight::{self, Marked, Reach},
     packet::{ETHERTYPE_ARP, Packet, Reader as _, Window as _},
 };
 
@@ -93,25 +93,29 @@ pub(crate) extern "C" fn freed_identified(skb: u64, location: u64, reason: u32, 
     } else {
         counted.freed[1] += 1;
     }
-    if !reach(dev, reason).covers(control) {
+    let reach = reach(dev, reason);
+    if !reach.covers(control) {
         return 0;
     }
     let Some(site) = drops::site(location, reason) else {
         counted.no_site += 1;
         return 0;
     };
-    let Some(slot) = Inflight(word).slot(tracked.index) else { return 0 };
     // SAFETY: takes nothing and always succeeds.
     let now_ns = unsafe { bpf_ktime_get_ns() };
-    let state = match inflight::mark(slot, control, site.index) {
-        Marked::Provisional => Example::PROVISIONAL,
-        Marked::Dropped => {
-            site.dropped(control.direction(), control.last(), now_ns);
-            Example::CERTAIN
+    let (state, after) = match inflight::mark(Inflight(word), tracked, reach, site.index) {
+        Marked::Provisional => (Example::PROVISIONAL, control.last()),
+        Marked::Dropped(hook) => {
+            site.dropped(control.direction(), hook, now_ns);
+            (Example::CERTAIN, hook)
+        }
+        Marked::DroppedOfGroup(hook) => {
+            site.settled(control.direction(), hook, now_ns, identity);
+            (Example::CERTAIN, hook)
         }
         Marked::Copy => return 0,
     };
-    remember(site, state, control, room, identity, now_ns);
+    remember(site, state, (control.direction(), after), room, identity, now_ns);
     0
 }
 
@@ -129,8 +133,15 @@ fn reach(dev: *const c_void, reason: u32) -> Reach {
 
 /// Keeps the packet as the site's example, if it has none.
 #[inline(always)]
-fn remember(site: Site, state: u32, control: Control, room: *mut Room, identity: u64, now_ns: u64) {
-    site.example(control.direction(), state, |example| {
+fn remember(
+    site: Site,
+    state: u32,
+    (direction, after): (u8, u8),
+    room: *mut Room,
+    identity: u64,
+    now_ns: u64,
+) {
+    site.example(direction, state, |example| {
         // SAFETY: map values of this program and CPU; [`freed`] wrote both.
         let (freed, head) = unsafe {
             let freed = &raw const (*room).freed;
@@ -162,7 +173,7 @@ fn remember(site: Site, state: u32, control: Control, room: *mut Room, identity:
             (*example).destination_port = destination_port;
             (*example).ether_type = packet.ether_type;
             (*example).protocol = packet.protocol;
-            (*example).after = control.last();
+            (*example).after = after;
         }
     });
 }

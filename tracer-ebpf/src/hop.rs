@@ -199,10 +199,12 @@ fn strange(kind: u32, counted: &mut HookCounters, skb: *mut __sk_buff, number: u
     let hook = config::hook(number);
     if matches!(outcome.kind, Kind::Overtaken) {
         tally::overtaken(cpu, counted, outcome, &hook.for_rules(number, false), hook);
+    } else if matches!(outcome.kind, Kind::Grouped) {
+        tally::grouped(cpu, counted, outcome, &hook.for_rules(number, false), hook);
     } else if matches!(outcome.kind, Kind::Aside) {
         tally::aside(cpu, counted, outcome, hook);
     } else {
-        tally::strange(cpu, counted, outcome);
+        tally::strange(counted, outcome);
     }
     debug!(&TcContext::new(skb), "hook {}: identity {:x} {}", number, identity, tally::name(outcome.kind));
 }

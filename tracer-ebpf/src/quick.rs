@@ -14,8 +14,7 @@ use hoptrace_common::{
     config::{Control as GateState, HookConfig},
     counters::HookCounters,
     inflight::{
-        Aside, Control, Hook, Kind, Outcome, Pass, SlotCell as _, Table as _, Visit, Withdrawn, arrive,
-        home_of,
+        Aside, Control, Hook, Kind, Outcome, Pass, SlotCell as _, Table as _, Visit, arrive,
     },
     packet::{ETHERTYPE_IPV4, ETHERTYPE_IPV6},
 };
@@ -75,7 +74,7 @@ pub(crate) fn hop(skb: *mut __sk_buff, hook: HookFacts, number: u32) -> u32 {
         return DONE;
     }
     let table = Inflight(core::ptr::null_mut());
-    let home = home_of(packet.identity, table.set_mask());
+    let home = table.home(packet.identity);
     let Some(slot) = table.slot(home) else { return DONE };
     let now_ns = clock();
     let hook = hook.again();
@@ -105,13 +104,12 @@ pub(crate) fn hop(skb: *mut __sk_buff, hook: HookFacts, number: u32) -> u32 {
         }
     }
     neighbour::count(hook, kind, sight, skb);
-    if heads::are_kept(hook) && !matches!(kind, Kind::Ambiguous) {
+    if heads::are_kept(hook) {
         heads::keep(skb, packet.identity, number);
     }
     if hook.has(HookConfig::GUEST) {
-        let followed = !matches!(kind, Kind::Ambiguous);
-        guest::passes(&reader, &packet.packet(), &visit.hook, now_ns, cpu, followed);
-        if hook.direction() == 1 && followed && packet.identity < gate.checksum_below() {
+        guest::passes(&reader, &packet.packet(), &visit.hook, now_ns, cpu, true);
+        if hook.direction() == 1 && packet.identity < gate.checksum_below() {
             return CHECK;
         }
     }
@@ -184,16 +182,12 @@ impl At<'_> {
     fn is_new(&self, counted: &mut HookCounters, control: Control, visit: &Visit) -> Kind {
         let table = Inflight(core::ptr::null_mut());
         let outcome = arrive(table, self.home, self.slot, control, visit);
-        match outcome.kind {
-            Kind::New => tally::arrived(self.cpu, counted, &outcome, &visit.hook),
-            Kind::Ambiguous => {
-                twins(counted, u32::from(outcome.withdrawn.number()), u32::from(outcome.hook));
-            }
-            _ => return Kind::Retry,
+        if !matches!(outcome.kind, Kind::New) {
+            return Kind::Retry;
         }
+        tally::arrived(self.cpu, counted, &outcome, &visit.hook);
         counted.seen += 1;
         if !visit.hook.entry
-            && matches!(outcome.kind, Kind::New)
             && pieces::is_expected(self.skb, &self.packet.packet(), self.number)
         {
             counted.split += 1;
@@ -213,15 +207,4 @@ impl At<'_> {
             counted,
         );
     }
-}
-
-/// The newcomer has a twin. A function of its own: it almost never happens.
-#[inline(never)]
-fn twins(counted: &mut HookCounters, withdrawn: u32, evicted: u32) {
-    let outcome = Outcome {
-        hook: evicted as u8,
-        withdrawn: Withdrawn::from_number(withdrawn as u8),
-        ..Outcome::of(Kind::Ambiguous)
-    };
-    tally::strange(counters::cpu(), counted, &outcome);
 }

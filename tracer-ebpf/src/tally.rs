@@ -3,12 +3,12 @@
 use hoptrace_common::{
     config::OFF_PATH_SEGMENT,
     counters::HookCounters,
-    inflight::{Control, Hook, Kind, Outcome, State, Withdrawn},
+    inflight::{Control, Fate, Gone, Hook, Kind, Outcome, State},
 };
 
 use crate::maps::{
     config::{self, HookFacts},
-    counters, latency, upcalls,
+    counters, drops, latency, upcalls,
 };
 
 /// Whether the packet was seen from the first hook of this hook's direction on.
@@ -37,16 +37,39 @@ pub(crate) fn arrived(cpu: u32, counted: &mut HookCounters, outcome: &Outcome, h
     if hook.terminal {
         counted.completed += 1;
     }
-    evicted(cpu, outcome);
+    if !outcome.gone.is_none() {
+        gone(cpu, outcome.gone.number(), outcome.latency_ns, outcome.total_ns);
+    }
 }
 
-/// Counts the packet whose slot was taken for this one, at its last hook.
-#[inline(always)]
-fn evicted(cpu: u32, outcome: &Outcome) {
-    if outcome.hook != 0
-        && let Some(of_evicted) = counters::of(cpu, u32::from((outcome.hook - 1) & 0xf))
-    {
-        of_evicted.evicted += 1;
+/// Counts what became of the packet `key` that had the slot before, seen last at `seen_ns`. A function of its own: it rarely
+/// happens.
+#[inline(never)]
+fn gone(cpu: u32, number: u32, seen_ns: u64, key: u64) {
+    let gone = Gone::from_number(number);
+    let (direction, last) = (gone.direction(), gone.last());
+    match gone.fate() {
+        Fate::Lost => {
+            let crossed = direction != config::hook(u32::from(last)).direction();
+            if let Some(counted) = counters::of(cpu, u32::from(last)) {
+                if crossed {
+                    counted.lost_crossed += 1;
+                } else {
+                    counted.lost += 1;
+                }
+            }
+        }
+        Fate::Dropped(site) => {
+            if let Some(site) = drops::site_at(site) {
+                site.settled(direction, last, seen_ns, key);
+            }
+        }
+        Fate::Revived(site) => {
+            if let Some(site) = drops::site_at(site) {
+                site.revived(direction, last);
+            }
+        }
+        Fate::None => {}
     }
 }
 
@@ -60,6 +83,9 @@ pub(crate) fn passed(
     facts: HookFacts,
 ) -> u64 {
     counted.passed += 1;
+    if !outcome.gone.is_none() {
+        gone(cpu, outcome.gone.number(), 0, 0);
+    }
     let skewed = outcome.latency_ns == Outcome::SKEWED;
     let segment = segment(facts, outcome.hook, outcome.control);
     if skewed {
@@ -129,15 +155,42 @@ pub(crate) fn aside(cpu: u32, counted: &mut HookCounters, outcome: &Outcome, fac
     }
 }
 
-/// Everything that must not be averaged.
+/// One of several packets that look the same: counted as any other, and not timed.
 #[inline(always)]
-pub(crate) fn strange(cpu: u32, counted: &mut HookCounters, outcome: &Outcome) {
-    match outcome.kind {
-        Kind::Ambiguous => {
-            counted.ambiguous += 1;
-            withdraw(cpu, outcome.withdrawn);
-            evicted(cpu, outcome);
+pub(crate) fn grouped(
+    cpu: u32,
+    counted: &mut HookCounters,
+    outcome: &Outcome,
+    hook: &Hook,
+    facts: HookFacts,
+) {
+    counted.grouped += 1;
+    if outcome.hook == Outcome::NO_HOOK {
+        counted.untold += if outcome.begins { 2 } else { 1 };
+        if hook.entry {
+            counted.entered += 1;
+        } else {
+            counted.joined += 1;
         }
+        return;
+    }
+    counted.passed += 1;
+    latency::record_untimed(cpu, facts.segment_from(outcome.hook));
+    if !outcome.ends {
+        return;
+    }
+    if outcome.control.direction() == hook.direction {
+        counted.completed += 1;
+        latency::record_untimed(cpu, facts.total_segment(0));
+    } else {
+        counted.completed_crossed += 1;
+    }
+}
+
+/// Everything that is counted at this hook alone.
+#[inline(always)]
+pub(crate) fn strange(counted: &mut HookCounters, outcome: &Outcome) {
+    match outcome.kind {
         Kind::Copy => counted.copies += 1,
         _ => counted.untracked += 1,
     }
@@ -146,27 +199,10 @@ pub(crate) fn strange(cpu: u32, counted: &mut HookCounters, outcome: &Outcome) {
 /// For the diagnostics.
 pub(crate) const fn name(kind: Kind) -> &'static str {
     match kind {
-        Kind::Ambiguous => "is ambiguous",
+        Kind::Grouped => "looks like another one on its way",
         Kind::Copy => "is a copy",
         Kind::Overtaken => "was overtaken",
         Kind::Aside => "went beside the path, too",
         _ => "found no slot",
-    }
-}
-
-/// Takes back what was counted for a packet that turned out to be ambiguous, in the direction it was counted in.
-#[inline(always)]
-fn withdraw(cpu: u32, withdrawn: Withdrawn) {
-    if !withdrawn.any() {
-        return;
-    }
-    let [egress, ingress] = config::entries();
-    let first = if withdrawn.direction() == 0 { egress } else { ingress };
-    if let Some(counted) = counters::of(cpu, u32::from(first & 0xf)) {
-        if withdrawn.joined() {
-            counted.withdrawn_joined += 1;
-        } else {
-            counted.withdrawn_entered += 1;
-        }
     }
 }

@@ -6,7 +6,7 @@
 
 use hoptrace_common::{
     counters::HookCounters,
-    inflight::{ATTEMPTS, Control, Kind, Outcome, Visit, Withdrawn, attempt_once, place},
+    inflight::{self, ATTEMPTS, Control, Gone, Kind, Outcome, Visit, attempt_once, place},
 };
 
 use crate::{
@@ -37,7 +37,10 @@ pub(crate) fn thoroughly(number: u32, key: u64, now_ns: u64, terms: u32) -> u32 
     let mut attempt = 0;
     while attempt < ATTEMPTS {
         attempt += 1;
-        let kind = hop_thoroughly(number, key, now_ns, terms);
+        let mut kind = hop_thoroughly(number, key, now_ns, terms);
+        if kind == Kind::Deferred as u32 {
+            kind = hop_deferred(number, key, now_ns, terms);
+        }
         if kind != Kind::Retry as u32 {
             return kind;
         }
@@ -50,20 +53,49 @@ pub(crate) fn thoroughly(number: u32, key: u64, now_ns: u64, terms: u32) -> u32 
 #[inline(never)]
 pub(crate) extern "C" fn hop_thoroughly(number: u32, key: u64, now_ns: u64, terms: u32) -> u32 {
     let Some(counted) = counters::of(counters::cpu(), number) else { return Kind::Untracked as u32 };
-    let sight = terms >> TERMS_SIGHT_SHIFT;
-    let hook = config::hook(number).for_rules(number, neighbour::ends_here(sight));
     let table = Inflight(counted.scratch.as_mut_ptr());
-    let admit = terms & TERMS_ADMIT != 0;
-    let large = terms & TERMS_LARGE != 0;
-    let aside = neighbour::aside(sight);
-    let outcome = attempt_once(table, &Visit { hook, key, now_ns, admit, aside, large });
-    let [_, index, control, latency_ns, total_ns, hook, withdrawn, _] = &mut counted.scratch;
+    let outcome = attempt_once(table, &visit(number, key, now_ns, terms));
+    leave(counted, &outcome)
+}
+
+/// [`inflight::deferred`], of the slot that [`hop_thoroughly`] has left the index of.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn hop_deferred(number: u32, key: u64, now_ns: u64, terms: u32) -> u32 {
+    let Some(counted) = counters::of(counters::cpu(), number) else { return Kind::Untracked as u32 };
+    let [_, index, ..] = counted.scratch;
+    let table = Inflight(counted.scratch.as_mut_ptr());
+    let outcome = inflight::deferred(table, index as u32, &visit(number, key, now_ns, terms));
+    leave(counted, &outcome)
+}
+
+#[inline(always)]
+fn visit(number: u32, key: u64, now_ns: u64, terms: u32) -> Visit {
+    let sight = terms >> TERMS_SIGHT_SHIFT;
+    Visit {
+        hook: config::hook(number).for_rules(number, neighbour::ends_here(sight)),
+        key,
+        now_ns,
+        admit: terms & TERMS_ADMIT != 0,
+        aside: neighbour::aside(sight),
+        large: terms & TERMS_LARGE != 0,
+    }
+}
+
+/// Leaves for [`outcome`] what a function can not return.
+#[inline(always)]
+fn leave(counted: &mut HookCounters, outcome: &Outcome) -> u32 {
+    let [_, index, control, latency_ns, total_ns, hook, gone, _] = &mut counted.scratch;
     *index = u64::from(outcome.index);
     *control = outcome.control.0;
     *latency_ns = outcome.latency_ns;
     *total_ns = outcome.total_ns;
-    *hook = u64::from(outcome.hook) | (u64::from(outcome.before) << 8) | (u64::from(outcome.grown) << 16);
-    *withdrawn = u64::from(outcome.withdrawn.number());
+    *hook = u64::from(outcome.hook)
+        | (u64::from(outcome.before) << 8)
+        | (u64::from(outcome.grown) << 16)
+        | (u64::from(outcome.begins) << 17)
+        | (u64::from(outcome.ends) << 18);
+    *gone = u64::from(outcome.gone.number());
     outcome.kind as u32
 }
 
@@ -87,16 +119,18 @@ pub(crate) extern "C" fn hop_twin(key: u64, own: u32) -> u32 {
 /// What [`thoroughly`] found, given the number it returned.
 #[inline(always)]
 pub(crate) fn outcome(kind: u32, counted: &HookCounters) -> Outcome {
-    let [_, index, control, latency_ns, total_ns, hook, withdrawn, _] = counted.scratch;
+    let [_, index, control, latency_ns, total_ns, hook, gone, _] = counted.scratch;
     Outcome {
         kind: Kind::from_number(kind),
         hook: hook as u8,
         before: (hook >> 8) as u8,
-        withdrawn: Withdrawn::from_number(withdrawn as u8),
+        gone: Gone::from_number(gone as u32),
         index: index as u32,
         control: Control(control),
         latency_ns,
         total_ns,
         grown: (hook >> 16) & 1 != 0,
+        begins: (hook >> 17) & 1 != 0,
+        ends: (hook >> 18) & 1 != 0,
     }
 }

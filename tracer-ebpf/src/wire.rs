@@ -110,7 +110,12 @@ fn hop(ctx: &RawTracePointContext) {
 #[inline(never)]
 fn strange(kind: u32, counted: &mut HookCounters, ctx: *mut c_void, number: u32, identity: u64) {
     let outcome = &thorough::outcome(kind, counted);
-    tally::strange(counters::cpu(), counted, outcome);
+    if matches!(outcome.kind, Kind::Grouped) {
+        let hook = config::hook(number);
+        tally::grouped(counters::cpu(), counted, outcome, &hook.for_rules(number, false), hook);
+    } else {
+        tally::strange(counted, outcome);
+    }
     let name = tally::name(outcome.kind);
     debug!(&RawTracePointContext::new(ctx), "hook {}: identity {:x} {}", number, identity, name);
 }

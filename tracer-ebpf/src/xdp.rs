@@ -135,8 +135,10 @@ fn strange(kind: u32, counted: &mut HookCounters, ctx: *mut xdp_md, number: u32,
     let hook = config::hook(number);
     if matches!(outcome.kind, Kind::Overtaken) {
         tally::overtaken(cpu, counted, outcome, &hook.for_rules(number, false), hook);
+    } else if matches!(outcome.kind, Kind::Grouped) {
+        tally::grouped(cpu, counted, outcome, &hook.for_rules(number, false), hook);
     } else {
-        tally::strange(cpu, counted, outcome);
+        tally::strange(counted, outcome);
     }
     debug!(&XdpContext::new(ctx), "hook {}: identity {:x} {}", number, identity, tally::name(outcome.kind));
 }

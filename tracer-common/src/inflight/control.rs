@@ -11,13 +11,14 @@ pub enum State {
     Live,
     /// A packet that passed its terminal hook: the first to be reused.
     Done,
-    /// Two or more live packets with one identity.
-    Ambiguous,
+    /// Packets with one identity, more than one of them on their way at some time: counted by hook, not told apart.
+    Group,
 }
 
 /// Bits: 0..3 state · 3 joined · 4 direction · 5 crossed · 6 overtaken · 7 elsewhere ·
-/// 8..12 count · 12..16 last hook · 16..32 hooks passed · 32 large · 33 upcalled · 34 slow ·
-/// 35..64 generation. In state `Ambiguous` the count is that of the packets.
+/// 8..12 count · 12..16 last hook · 16..32 hooks passed · 32 large · 33 upcalled · 34 slow · 35 dead ·
+/// 36..64 generation. In state `Group` bits 8..16 change with each change of the group, and the hooks are those behind which
+/// its packets are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Control(pub u64);
 
@@ -35,6 +36,9 @@ const MASK_SHIFT: u32 = 16;
 const LARGE: u64 = 1 << 32;
 const UPCALLED: u64 = 1 << 33;
 const SLOW: u64 = 1 << 34;
+const DEAD: u64 = 1 << 35;
+const TURN: u64 = COUNT | LAST;
+const TURN_ONE: u64 = 1 << COUNT_SHIFT;
 const GENERATION_SHIFT: u32 = Control::GENERATION_SHIFT;
 const GENERATION: u64 = u64::MAX << GENERATION_SHIFT;
 
@@ -42,13 +46,13 @@ const FREE: u64 = 0;
 const BUSY: u64 = 1;
 const LIVE: u64 = 2;
 const DONE: u64 = 3;
-const AMBIGUOUS: u64 = 4;
+const GROUP: u64 = 4;
 
 impl Control {
     /// The bits that say which path through a switch the packet took.
     pub const PATH_BITS: u64 = UPCALLED | SLOW;
     /// Where the generation begins; it goes on to the word's end.
-    pub const GENERATION_SHIFT: u32 = 35;
+    pub const GENERATION_SHIFT: u32 = 36;
 
     /// The word of a packet seen at its first hook, generation 0.
     #[inline(always)]
@@ -68,7 +72,7 @@ impl Control {
             BUSY => State::Busy,
             LIVE => State::Live,
             DONE => State::Done,
-            AMBIGUOUS => State::Ambiguous,
+            GROUP => State::Group,
             _ => State::Free,
         }
     }
@@ -129,7 +133,15 @@ impl Control {
         self.0 & ELSEWHERE != 0
     }
 
-    /// How many hooks the packet passed; at most [`super::DELTAS`]. In state `Ambiguous`: how many packets.
+    /// Whether this is a done packet that did not reach its end: it was dropped, and that is counted. A hook that sees it all
+    /// the same takes that back.
+    #[inline(always)]
+    #[must_use]
+    pub const fn dead(self) -> bool {
+        self.0 & DEAD != 0
+    }
+
+    /// How many hooks the packet passed; at most [`super::DELTAS`].
     #[inline(always)]
     #[must_use]
     #[allow(clippy::cast_possible_truncation, reason = "four bits")]
@@ -145,7 +157,7 @@ impl Control {
         ((self.0 & LAST) >> LAST_SHIFT) as u8
     }
 
-    /// The hooks the packet passed, a bit each.
+    /// The hooks the packet passed, a bit each. In state `Group`: those that some of its packets passed last.
     #[inline(always)]
     #[must_use]
     pub const fn passed(self) -> u16 {
@@ -154,7 +166,7 @@ impl Control {
 
     /// The low bits of the generation.
     #[inline(always)]
-    #[allow(clippy::cast_possible_truncation, reason = "29 bits")]
+    #[allow(clippy::cast_possible_truncation, reason = "28 bits")]
     pub(super) const fn generation(self) -> u32 {
         (self.0 >> GENERATION_SHIFT) as u32
     }
@@ -244,9 +256,30 @@ impl Control {
         self.with_state(DONE)
     }
 
+    /// A dropped packet whose drop is counted.
     #[inline(always)]
-    pub(super) const fn ambiguous(self, packets: u32) -> Self {
-        self.with_state(AMBIGUOUS).with_count(packets)
+    pub(super) const fn died(self) -> Self {
+        Self(self.0 | DEAD).with_state(DONE)
+    }
+
+    /// A dropped packet that goes on all the same.
+    #[inline(always)]
+    pub(super) const fn revived(self) -> Self {
+        Self(self.0 & !DEAD).with_state(LIVE)
+    }
+
+    /// A group of packets, the hooks that they passed last being `hooks`, a bit each.
+    #[inline(always)]
+    pub(super) const fn group(self, hooks: u16) -> Self {
+        let kept = (self.0 & (DIRECTION | GENERATION)) | (self.0 & TURN).wrapping_add(TURN_ONE) & TURN;
+        Self(kept | GROUP | (hooks as u64) << MASK_SHIFT)
+    }
+
+    /// The last packet of a group, which ended at `hook`. What comes late at an earlier hook puts nothing right.
+    #[inline(always)]
+    pub(super) const fn last_of_group(self, hook: u8) -> Self {
+        let kept = self.0 & (DIRECTION | GENERATION);
+        Self(kept | DONE | OVERTAKEN | (1 << COUNT_SHIFT)).with_last(hook).with_passed(hook)
     }
 
     /// Nobody's any more; the generation stays, so that an old value can not come back.

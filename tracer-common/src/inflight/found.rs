@@ -1,8 +1,8 @@
 //! The packet's identity is in the table already.
 
 use super::{
-    Aside, Control, DELTAS, Hook, Kind, Outcome, SlotCell, State, Table, Visit, Withdrawn, home_of, place,
-    set_of, slot::last_seen_ns,
+    Aside, Control, DELTAS, Gone, Hook, Kind, Outcome, SlotCell, State, Table, Visit, group, place,
+    slot::{is_over, last_seen_ns},
 };
 
 /// Whether `hook` has seen the packet of `control`.
@@ -23,44 +23,100 @@ pub(super) fn step<T: Table>(
     if !matches!(visit.aside, Aside::No) {
         return aside(slot, control, visit);
     }
+    // One way to each of these, which the eBPF verifier follows once.
+    match meaning(table, slot, control, visit) {
+        Meaning::Pass => pass(slot, index, control, visit),
+        Meaning::Again => place::renew(slot, index, control, visit),
+        Meaning::Alike | Meaning::Late => Outcome { index, ..Outcome::of(Kind::Deferred) },
+        Meaning::Copy if slot.control() == control => Outcome::of(Kind::Copy),
+        Meaning::Copy | Meaning::Unclear => Outcome::retry(),
+    }
+}
+
+/// The rest of [`step`], for what happens seldom: the slot at `index` holds a packet that nothing tells from this one, or that was
+/// seen by a later hook before. [`Kind::Retry`]: that has changed meanwhile.
+#[inline(always)]
+pub fn deferred<T: Table>(table: T, index: u32, visit: &Visit) -> Outcome {
+    let Some(slot) = table.slot(index) else { return Outcome::of(Kind::Untracked) };
+    let control = slot.control();
+    if slot.key() != visit.key {
+        return Outcome::retry();
+    }
+    match meaning(table, slot, control, visit) {
+        Meaning::Alike if control.state() == State::Group => group::seen(slot, control, visit),
+        Meaning::Alike => group::begin(slot, control, visit),
+        Meaning::Late => late(slot, control, visit),
+        _ => Outcome::retry(),
+    }
+}
+
+/// What the sight of a packet means whose identity is in the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Meaning {
+    /// It comes from the hook before.
+    Pass,
+    /// The one in the table has ended, or is given up: this is a new one.
+    Again,
+    /// Nothing tells it from the one in the table.
+    Alike,
+    /// A later hook has seen it before.
+    Late,
+    /// It is a further copy.
+    Copy,
+    /// The slot is being changed.
+    Unclear,
+}
+
+#[inline(always)]
+fn meaning<T: Table>(table: T, slot: T::Slot, control: Control, visit: &Visit) -> Meaning {
     let same_direction = control.direction() == visit.hook.direction;
     let passed_here = has_passed(control, &visit.hook);
     // A live packet's sights beside the path are those of copies; where one ended beside it, it is done.
     let done = matches!(control.state(), State::Done);
     let later = if done { visit.hook.later | visit.hook.beside } else { visit.hook.later };
     let overtaken = !passed_here && same_direction && control.passed() & later != 0;
+    let age_ns = visit.now_ns.wrapping_sub(last_seen_ns(slot, control));
+    let is_old = is_over(age_ns, table.timeout_ns());
     match control.state() {
-        State::Live if passed_here => become_ambiguous(slot, control),
-        State::Live if overtaken => late(slot, control, visit),
-        State::Live => pass(slot, index, control, visit),
+        // It comes again from where it came before: the first one has died, or another one looks like it.
+        State::Live if passed_here || (overtaken && visit.hook.entry) => {
+            if is_old || slot.mark().site(control).is_some() {
+                Meaning::Again
+            } else if passed_here {
+                Meaning::Alike
+            } else {
+                Meaning::Late
+            }
+        }
+        State::Live if overtaken => Meaning::Late,
+        State::Live => Meaning::Pass,
+        State::Done if control.dead() => dead(slot, control, visit, passed_here, overtaken),
         State::Done => {
             // With the userspace datapath a frame reaches `ovs-vswitchd` through `AF_PACKET` a moment before TC ingress
             // sees it, and the CPU may be taken away in that moment: a hook can come late by tens of milliseconds.
-            let age_ns = visit.now_ns.wrapping_sub(last_seen_ns(slot, control));
-            #[allow(clippy::manual_range_contains, reason = "two comparisons, as the verifier likes them")]
-            let fresh = age_ns < table.timeout_ns() || age_ns > u64::MAX / 2;
-            if overtaken && fresh && (control.joined() || !visit.hook.entry) {
-                late(slot, control, visit)
-            } else if visit.hook.entry || !fresh {
-                place::renew(slot, index, control, visit)
-            } else if slot.control() == control {
-                Outcome::of(Kind::Copy)
+            if overtaken && !is_old && (control.joined() || !visit.hook.entry) {
+                Meaning::Late
+            } else if visit.hook.entry || is_old {
+                Meaning::Again
             } else {
-                Outcome::retry()
+                Meaning::Copy
             }
         }
-        State::Ambiguous => another(table, index, slot, control, visit),
-        State::Free | State::Busy => Outcome::retry(),
+        State::Group => Meaning::Alike,
+        State::Free | State::Busy => Meaning::Unclear,
     }
 }
 
-/// A second packet with this identity while the first is on its way: from here on neither counts.
+/// The same where the packet was counted as dropped. A later hook that sees it takes that back; but a mark that came late may have
+/// taken away the one that says where it was counted: then it stays dead.
 #[inline(always)]
-fn become_ambiguous<S: SlotCell>(slot: S, control: Control) -> Outcome {
-    if slot.exchange(control, control.ambiguous(2)) {
-        Outcome::ambiguous(Withdrawn::of(control))
+fn dead<S: SlotCell>(slot: S, control: Control, visit: &Visit, passed_here: bool, overtaken: bool) -> Meaning {
+    if passed_here || visit.hook.entry {
+        Meaning::Again
+    } else if !overtaken && slot.mark().site(control).is_some() {
+        Meaning::Pass
     } else {
-        Outcome::retry()
+        Meaning::Copy
     }
 }
 
@@ -140,7 +196,16 @@ pub(super) fn pass<S: SlotCell>(slot: S, index: u32, control: Control, visit: &V
     let position = (if count < DELTAS { count } else { DELTAS - 1 }) & (DELTAS - 1);
     let shift = position * 4;
     let hooks = (hooks_before & !(0xf << shift)) | (u32::from(visit.hook.id) << shift);
-    let mut after = control.with_last(visit.hook.id).with_passed(visit.hook.id).with_count(position + 1);
+    let mut gone = Gone::NONE;
+    let mut before = control;
+    if control.dead() {
+        gone = Gone::revived(slot, control);
+        before = control.revived();
+        if gone.is_none() {
+            return Outcome::retry();
+        }
+    }
+    let mut after = before.with_last(visit.hook.id).with_passed(visit.hook.id).with_count(position + 1);
     after = after.back_from_upcall();
     if control.direction() != visit.hook.direction {
         after = after.with_crossed();
@@ -165,31 +230,7 @@ pub(super) fn pass<S: SlotCell>(slot: S, index: u32, control: Control, visit: &V
         latency_ns: if skewed { Outcome::SKEWED } else { u64::from(delta_ns - before_ns) },
         total_ns,
         grown,
+        gone,
         ..Outcome::of(Kind::Passed)
     }
-}
-
-/// One more sight of packets that share an identity. The slot is free again when as many left as came.
-#[inline(always)]
-fn another<T: Table>(table: T, index: u32, slot: T::Slot, control: Control, visit: &Visit) -> Outcome {
-    let packets = control.count();
-    let next = if visit.hook.entry {
-        control.ambiguous(if packets < 15 { packets + 1 } else { packets })
-    } else if visit.hook.terminal && packets < 15 {
-        if packets <= 1 { control.free() } else { control.ambiguous(packets - 1) }
-    } else {
-        control
-    };
-    if !slot.exchange(control, control.busy()) {
-        return Outcome::retry();
-    }
-    // The sweeper counts its time-out from here. A CPU whose clock is behind sees it at 0, not in an age.
-    let age_ns = visit.now_ns.wrapping_sub(slot.first_ns());
-    let age_ns = if age_ns > u64::MAX / 2 { 0 } else { age_ns };
-    slot.set_delta_ns(0, u32::try_from(age_ns).unwrap_or(u32::MAX));
-    slot.publish(next);
-    if next.state() == State::Free && home_of(visit.key, table.set_mask()) != index {
-        table.add_spilled(set_of(visit.key, table.set_mask()), u32::MAX);
-    }
-    Outcome::ambiguous(Withdrawn::NONE)
 }

@@ -8,14 +8,14 @@
 //! interrupted at any instruction by a hook's program on the same CPU, which must not find the slot `BUSY`. The generation in the mark is
 //! what keeps it from the next packet in the slot.
 
-use super::{Control, Mark, SlotCell, State, Table, WAYS, home_of, set_of, visit::base_of};
+use super::{Control, Mark, Outcome, SlotCell, State, Table, WAYS, group, set_of, visit::base_of};
 
 /// A packet in the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tracked {
     /// Its slot.
     pub index: u32,
-    /// The slot's control word: live or done.
+    /// The slot's control word: live, done, or of a group.
     pub control: Control,
 }
 
@@ -33,8 +33,13 @@ impl Reach {
     #[inline(always)]
     #[must_use]
     pub const fn covers(&self, control: Control) -> bool {
-        let hooks = if matches!(control.state(), State::Done) { self.done_after } else { self.live_after };
-        hooks & (1 << (control.last() & 0xf)) != 0
+        let last = 1 << (control.last() & 0xf);
+        match control.state() {
+            State::Done if !control.dead() => self.done_after & last != 0,
+            // Of a group some have passed their last hook already.
+            State::Group => control.passed() & self.live_after != 0 || self.done_after != 0,
+            _ => self.live_after & last != 0,
+        }
     }
 }
 
@@ -43,24 +48,25 @@ impl Reach {
 pub enum Marked {
     /// The packet is lost to this cause, unless a hook sees it again.
     Provisional,
-    /// The packet had passed its last hook and counted as completed: it is dropped. Said once for each packet.
-    Dropped,
+    /// The packet had passed this hook as its last one, and counted as completed: it is dropped. Said once for each packet.
+    Dropped(u8),
+    /// One of several packets that look the same: dropped behind this hook.
+    DroppedOfGroup(u8),
     /// A copy: the packet went on meanwhile, or was dropped already.
     Copy,
 }
 
-/// Looks for the packet with this identity; ambiguous ones are left out.
+/// Looks for the packet with this identity.
 #[inline(always)]
 pub fn find<T: Table>(table: T, key: u64) -> Option<Tracked> {
-    let mask = table.set_mask();
-    let home = home_of(key, mask);
+    let home = table.home(key);
     if let Some(control) = holds(table, home, key) {
         return Some(Tracked { index: home, control });
     }
-    if table.spilled(set_of(key, mask)) == 0 {
+    if table.spilled(set_of(home)) == 0 {
         return None;
     }
-    let base = base_of(key, mask);
+    let base = base_of(home);
     let mut way = 0;
     while way < WAYS {
         let index = table.opaque(base + way);
@@ -72,23 +78,32 @@ pub fn find<T: Table>(table: T, key: u64) -> Option<Tracked> {
     None
 }
 
-/// The control word of the slot at `index` if a live or done packet with this identity is in it.
+/// The control word of the slot at `index` if a packet with this identity is in it.
 #[inline(always)]
 fn holds<T: Table>(table: T, index: u32, key: u64) -> Option<Control> {
     let slot = table.slot(index)?;
     // Before the key: a slot that changes in between has another generation, and the mark is void.
     let control = slot.control();
-    (matches!(control.state(), State::Live | State::Done) && slot.key() == key).then_some(control)
+    (matches!(control.state(), State::Live | State::Done | State::Group) && slot.key() == key).then_some(control)
 }
 
 /// Tries before a mark is given up: another CPU frees copies of the same packet.
 const ATTEMPTS: u32 = 3;
 
-/// Marks a packet that [`find`] found. Of several marks the last one stays: it is that of the last living copy.
+/// Marks a packet that [`find`] found, freed at an interface with this `reach`. Of several marks the last one stays: it is that of
+/// the last living copy.
 #[inline(always)]
-pub fn mark<S: SlotCell>(slot: S, control: Control, site: u32) -> Marked {
+pub fn mark<T: Table>(table: T, tracked: Tracked, reach: Reach, site: u32) -> Marked {
+    let control = tracked.control;
+    let Some(slot) = table.slot(tracked.index).filter(|_| reach.covers(control)) else { return Marked::Copy };
+    if control.state() == State::Group {
+        return of_group(table, tracked, reach);
+    }
+    let done = control.state() == State::Done;
+    if control.dead() {
+        return Marked::Copy;
+    }
     let new = Mark::new(site, control);
-    let done = matches!(control.state(), State::Done);
     let mut attempt = 0;
     while attempt < ATTEMPTS {
         attempt += 1;
@@ -97,8 +112,22 @@ pub fn mark<S: SlotCell>(slot: S, control: Control, site: u32) -> Marked {
             return Marked::Copy;
         }
         if slot.exchange_mark(old, new) {
-            return if done { Marked::Dropped } else { Marked::Provisional };
+            return if done { Marked::Dropped(control.last()) } else { Marked::Provisional };
         }
     }
     Marked::Copy
+}
+
+/// One packet of a group is freed: the one that came farthest of those that can be here. Where none can, one that has passed its
+/// last hook.
+#[inline(always)]
+fn of_group<T: Table>(table: T, tracked: Tracked, reach: Reach) -> Marked {
+    match group::freed(table, tracked.index, tracked.control, reach.live_after) {
+        Some(Outcome::NO_HOOK) => match group::last_of(reach.done_after) {
+            Outcome::NO_HOOK => Marked::Copy,
+            hook => Marked::Dropped(hook),
+        },
+        Some(hook) => Marked::DroppedOfGroup(hook),
+        None => Marked::Copy,
+    }
 }

@@ -39,7 +39,7 @@ impl Mark {
     #[inline(always)]
     const fn upper(control: Control) -> u32 {
         let count = (control.count().wrapping_sub(1) & 7) << COUNT_SHIFT;
-        let done = if matches!(control.state(), State::Done) { DONE } else { 0 };
+        let done = if matches!(control.state(), State::Done) && !control.dead() { DONE } else { 0 };
         count | done | (control.generation() << GENERATION_SHIFT)
     }
 }

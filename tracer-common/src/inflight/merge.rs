@@ -1,6 +1,6 @@
 //! A packet became part of another one.
 
-use super::{Control, Hook, SlotCell, State, Table, find, home_of, set_of};
+use super::{Control, Hook, SlotCell, State, Table, find, slot::left};
 
 /// Tries before it is given up: others change the slot, too.
 const ATTEMPTS: u32 = 3;
@@ -21,10 +21,7 @@ pub fn merge<T: Table>(table: T, key: u64, hook: &Hook) -> Option<Control> {
         }
         let slot = table.slot(tracked.index)?;
         if slot.exchange(control, control.free()) {
-            let mask = table.set_mask();
-            if home_of(key, mask) != tracked.index {
-                table.add_spilled(set_of(key, mask), u32::MAX);
-            }
+            left(table, key, tracked.index);
             return Some(control);
         }
     }

@@ -13,6 +13,8 @@
 mod control;
 mod found;
 mod freed;
+mod gone;
+mod group;
 mod mark;
 mod merge;
 pub mod place;
@@ -23,11 +25,13 @@ mod upcall;
 mod visit;
 
 pub use control::{Control, State};
+pub use found::deferred;
 pub use freed::{Marked, Reach, Tracked, find, mark};
+pub use gone::{Fate, Gone};
 pub use mark::{MAX_SITES, Mark};
 pub use merge::merge;
 pub use quick::{Pass, arrive, quickly};
-pub use settle::{End, Ended, Settled, settle};
+pub use settle::{End, Ended, EndedGroup, SETTLED_NS, Settled, settle};
 pub use slot::{DELTAS, Slot, SlotCell, Table, WAYS, home_of, set_of};
 pub use upcall::{Upcalled, upcalled};
-pub use visit::{ATTEMPTS, Aside, Hook, Kind, Outcome, Visit, Withdrawn, attempt_once, thoroughly, visit};
+pub use visit::{ATTEMPTS, Aside, Hook, Kind, Outcome, Visit, attempt_once, thoroughly, visit};

@@ -1,8 +1,11 @@
 //! A place for a packet that is not in the table.
 
 use super::{
-    Control, Kind, Outcome, SlotCell, State, Table, Visit, WAYS, Withdrawn, home_of, set_of,
-    slot::last_seen_ns, visit::base_of,
+    Control, Kind, Outcome, SlotCell, State, Table, Visit, WAYS,
+    gone::GivenUp,
+    set_of,
+    slot::{is_over, last_seen_ns, left},
+    visit::base_of,
 };
 
 /// No slot.
@@ -27,18 +30,25 @@ fn fill<S: SlotCell>(slot: S, key: u64, now_ns: u64, word: Control) {
     slot.publish(word);
 }
 
-/// Takes over the slot of an earlier packet with the same identity.
+/// Takes over the slot of an earlier packet with the same identity: one that has ended, or is given up now.
 #[inline(always)]
 pub(super) fn renew<S: SlotCell>(slot: S, index: u32, control: Control, visit: &Visit) -> Outcome {
     if !visit.admit {
         return Outcome::of(Kind::Missing);
     }
     let word = first_word(visit).generation_after(control);
+    let before = given_up(slot, control);
     if !slot.exchange(control, word.busy()) {
         return Outcome::retry();
     }
     fill(slot, visit.key, visit.now_ns, word);
-    Outcome::new(index, 0)
+    Outcome::new(index, before)
+}
+
+/// What becomes of the packet of `control`, if it has not ended before. Valid if the control word is still the same later.
+#[inline(always)]
+fn given_up<S: SlotCell>(slot: S, control: Control) -> GivenUp {
+    if control.state() == State::Live { GivenUp::of(slot, control) } else { GivenUp::NOBODY }
 }
 
 /// The common case: the home slot is free or done, and no packet of the set had to move over. [`Kind::Retry`]: it is
@@ -51,7 +61,7 @@ pub(super) fn at_home<T: Table>(
     control: Control,
     visit: &Visit,
 ) -> Outcome {
-    let set = set_of(visit.key, table.set_mask());
+    let set = set_of(index);
     // With no slot of the set spilled, the packet that leaves was at its home too.
     if table.spilled(set) != 0 {
         return Outcome::retry();
@@ -61,7 +71,7 @@ pub(super) fn at_home<T: Table>(
         return Outcome::retry();
     }
     fill(slot, visit.key, visit.now_ns, word);
-    let new = Outcome::new(index, 0);
+    let new = Outcome::new(index, GivenUp::NOBODY);
     // Another CPU may have placed a packet of the same identity elsewhere in the set meanwhile.
     if table.spilled(set) == 0 { new } else { settle_twins(table, slot, word, visit.key, new) }
 }
@@ -71,16 +81,16 @@ pub(super) fn at_home<T: Table>(
 pub struct Look {
     /// The slot that holds the key, or [`NONE`], or [`BUSY`]: a slot is being written, so nothing is certain.
     pub found: u32,
-    /// A slot that can be taken, or [`NONE`]: home before others, and one of a packet that timed out only if there is no other.
+    /// A slot that can be taken, or [`NONE`]: home before others, and one of a packet that is known to be dead or timed out only if
+    /// there is no other.
     pub vacant: u32,
 }
 
 /// Looks through the set of `key`.
 #[inline(always)]
 pub fn look<T: Table>(table: T, key: u64, now_ns: u64) -> Look {
-    let mask = table.set_mask();
-    let base = base_of(key, mask);
-    let home = home_of(key, mask);
+    let home = table.home(key);
+    let base = base_of(home);
     let mut look = Look { found: NONE, vacant: NONE };
     let mut timed_out = NONE;
     let mut probe = 0;
@@ -96,7 +106,10 @@ pub fn look<T: Table>(table: T, key: u64, now_ns: u64) -> Look {
                 look.found = table.opaque(BUSY);
             }
         } else if state != State::Free && slot.key() == key {
-            look.found = table.opaque(index);
+            // One that is done hides none that is on its way: another CPU may have had them both at the same time.
+            if look.found == NONE || look.found == BUSY || state != State::Done {
+                look.found = table.opaque(index);
+            }
         } else if matches!(state, State::Free | State::Done) {
             look.vacant = table.opaque(index);
         } else if is_vacant(table, slot, control, now_ns) {
@@ -110,14 +123,15 @@ pub fn look<T: Table>(table: T, key: u64, now_ns: u64) -> Look {
     look
 }
 
-/// Free, done, or kept by a packet that timed out and was not swept yet.
+/// Free, done, or kept by a packet that is known to be dead, or timed out, and was not swept yet.
 #[inline(always)]
 fn is_vacant<T: Table>(table: T, slot: T::Slot, control: Control, now_ns: u64) -> bool {
     match control.state() {
         State::Free | State::Done => true,
-        State::Live if !control.crossed() => {
+        State::Live => {
             let age_ns = now_ns.wrapping_sub(last_seen_ns(slot, control));
-            age_ns > table.timeout_ns() && age_ns < u64::MAX / 2
+            let is_marked = slot.mark().site(control).is_some();
+            is_over(age_ns, if is_marked { table.settled_ns() } else { table.timeout_ns() })
         }
         _ => false,
     }
@@ -126,40 +140,39 @@ fn is_vacant<T: Table>(table: T, slot: T::Slot, control: Control, now_ns: u64) -
 /// Takes the vacant slot at `index` for a new packet. [`Kind::Retry`]: it is not vacant any more.
 #[inline(always)]
 pub(super) fn take<T: Table>(table: T, index: u32, visit: &Visit) -> Outcome {
-    let mask = table.set_mask();
-    let set = set_of(visit.key, mask);
+    let set = set_of(index);
     let Some(slot) = table.slot(index) else { return Outcome::of(Kind::Untracked) };
     let control = slot.control();
     if !is_vacant(table, slot, control, visit.now_ns) {
         return Outcome::retry();
     }
     let word = first_word(visit).generation_after(control);
-    let moved = index != home_of(visit.key, mask);
+    let moved = index != table.home(visit.key);
     // Told to the others before the slot shows it, so that who misses the slot sees the count.
     if moved {
         table.add_spilled(set, 1);
     }
     let old_key = slot.key();
+    let before = given_up(slot, control);
     if !slot.exchange(control, word.busy()) {
         if moved {
             table.add_spilled(set, u32::MAX);
         }
         return Outcome::retry();
     }
-    if control.state() != State::Free && home_of(old_key, mask) != index {
-        table.add_spilled(set, u32::MAX);
+    if control.state() != State::Free {
+        left(table, old_key, index);
     }
     fill(slot, visit.key, visit.now_ns, word);
-    let evicted = if control.state() == State::Live { control.last() + 1 } else { 0 };
-    settle_twins(table, slot, word, visit.key, Outcome::new(index, evicted))
+    settle_twins(table, slot, word, visit.key, Outcome::new(index, before))
 }
 
 /// Another slot of the set that holds a live `key`, or [`NONE`], or [`BUSY`]: the home slot is being written, perhaps
 /// with `key` (see [`at_home`], which looks for others without a barrier).
 #[inline(always)]
 pub fn twin<T: Table>(table: T, key: u64, own: u32) -> u32 {
-    let base = base_of(key, table.set_mask());
-    let home = home_of(key, table.set_mask());
+    let home = table.home(key);
+    let base = base_of(home);
     let mut twin = NONE;
     let mut busy = 0;
     let mut way = 0;
@@ -172,7 +185,7 @@ pub fn twin<T: Table>(table: T, key: u64, own: u32) -> u32 {
         }
         // Before the key: it may be the one of the packet before.
         let state = slot.control().state();
-        if matches!(state, State::Live | State::Ambiguous) && slot.key() == key {
+        if matches!(state, State::Live | State::Group) && slot.key() == key {
             twin = table.opaque(index);
         } else if state == State::Busy && index == home {
             busy = table.opaque(1);
@@ -185,11 +198,12 @@ pub fn twin<T: Table>(table: T, key: u64, own: u32) -> u32 {
 }
 
 /// The packet has its slot. Did another CPU place one with the same identity elsewhere in the set at the same time?
-/// Each of the two shows its slot before it looks at the other's, so at least one of them notices; each marks its own
-/// before the other's, so every packet is taken back exactly once.
+/// Each of the two shows its slot before it looks at the other's, so at least one of them notices: that one gives its slot back and
+/// comes again ([`Kind::Retry`]), to find the other's.
 #[inline(always)]
 fn settle_twins<T: Table>(table: T, slot: T::Slot, word: Control, key: u64, new: Outcome) -> Outcome {
-    if word.state() != State::Live {
+    // What became of the packet that had the slot before can be told once only.
+    if word.state() != State::Live || !new.gone.is_none() {
         return new;
     }
     // A full barrier: the slot is shown to the others, not only on its way to be.
@@ -200,17 +214,9 @@ fn settle_twins<T: Table>(table: T, slot: T::Slot, word: Control, key: u64, new:
     if twin == BUSY {
         twin = table.twin(key, new.index);
     }
-    // Still `BUSY` (it was interrupted there): nobody can say, so ours counts as ambiguous.
-    if twin == NONE || !slot.exchange(word, word.ambiguous(1)) {
-        // There is none; or the other CPU was faster and has taken ours back.
+    if twin == NONE || twin == BUSY || !slot.exchange(word, word.free()) {
         return new;
     }
-    // Whatever becomes of the newcomer, the packet it evicted is to be counted.
-    let mut ambiguous = Outcome { hook: new.hook, ..Outcome::ambiguous(Withdrawn::NONE) };
-    let Some(other) = table.slot(twin) else { return ambiguous };
-    let control = other.control();
-    if control.state() == State::Live && other.key() == key && other.exchange(control, control.ambiguous(1)) {
-        ambiguous.withdrawn = Withdrawn::of(control);
-    }
-    ambiguous
+    left(table, key, new.index);
+    Outcome::retry()
 }

@@ -4,7 +4,7 @@
 //! it is done and holds up everything behind it. So what can be known without it is read and computed before it
 //! ([`Pass::plan`]), and nothing but stores is left for after it.
 
-use super::{Aside, Control, DELTAS, Outcome, SlotCell, State, Table, Visit, found, home_of, place};
+use super::{Aside, Control, DELTAS, Outcome, SlotCell, State, Table, Visit, found, place};
 
 /// What becomes of the slot of a packet that comes from the hook before to this one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,7 +103,7 @@ pub fn quickly<T: Table>(table: T, visit: &Visit) -> Outcome {
     if !matches!(visit.aside, Aside::No) {
         return Outcome::retry();
     }
-    let home = home_of(visit.key, table.set_mask());
+    let home = table.home(visit.key);
     let Some(slot) = table.slot(home) else { return Outcome::retry() };
     let control = slot.control();
     let Some(pass) = Pass::plan(slot, control, visit) else {

@@ -1,6 +1,13 @@
 //! What the sweeper in user space does with one slot.
 
-use super::{Control, SlotCell, State, Table, home_of, set_of, slot::last_seen_ns};
+use super::{
+    Control, SlotCell, State, Table, group,
+    slot::{is_over, last_seen_ns, left},
+};
+
+/// A packet that the kernel freed and that no hook has seen for so long is dead: in nanoseconds. A hook that sees it later all the
+/// same takes that back.
+pub const SETTLED_NS: u64 = 5_000_000;
 
 /// What became of a slot that was swept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -9,10 +16,29 @@ pub enum Settled {
     Idle,
     /// A packet on its way; nothing to do yet. It may have changed while it was read.
     InFlight(Ended),
+    /// So many packets of one group on their way, likewise.
+    InFlightGroup(Control, u32),
+    /// A packet that the kernel freed; its slot is free for the next one.
+    Dropped(Ended, u32),
     /// A packet that was not seen again in time.
     Ended(Ended),
-    /// Reused later: a packet that ended well, or ambiguous ones.
+    /// Packets of one group that were not seen again in time.
+    EndedGroup(EndedGroup),
+    /// Reused later: a packet that ended well, or whose end was told before.
     Freed,
+}
+
+/// What is left of a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EndedGroup {
+    /// The slot's control word: direction.
+    pub control: Control,
+    /// The packets' identity.
+    pub key: u64,
+    /// When any of them was seen last, in nanoseconds of `CLOCK_MONOTONIC`.
+    pub seen_ns: u64,
+    /// How many of them each hook saw last.
+    pub behind: [u32; 16],
 }
 
 /// A live packet, or what is left of it.
@@ -28,11 +54,9 @@ pub struct Ended {
     pub site: Option<u32>,
 }
 
-/// How a packet ended that no hook saw again.
+/// How a packet ended that no hook saw again, and that the kernel is not known to have freed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
-    /// Freed by the kernel, at this drop site.
-    Dropped(u32),
     /// Copies beside the path were seen, and the kernel freed nothing on it.
     Elsewhere,
     /// Nothing was seen.
@@ -43,32 +67,59 @@ impl Ended {
     /// How it ended, if it does not go on.
     #[must_use]
     pub const fn end(&self) -> End {
-        match self.site {
-            Some(site) => End::Dropped(site),
-            None if self.control.elsewhere() => End::Elsewhere,
-            None => End::Lost,
-        }
+        if self.control.elsewhere() { End::Elsewhere } else { End::Lost }
     }
 }
 
-/// Settles the slot at `index`: frees it when its packet was not seen for longer than the table's time-out.
+/// Settles the slot at `index`: tells whether its packet is dead, and frees it when that was not seen for longer than the
+/// table's time-out.
 pub fn settle<T: Table>(table: T, index: u32, now_ns: u64) -> Settled {
     let Some(slot) = table.slot(index) else { return Settled::Idle };
     let control = slot.control();
-    let seen_ns = match control.state() {
-        State::Free | State::Busy => return Settled::Idle,
-        State::Live | State::Done => last_seen_ns(slot, control),
-        State::Ambiguous => slot.first_ns().wrapping_add(u64::from(slot.delta_ns(0))),
-    };
+    match control.state() {
+        State::Free | State::Busy => Settled::Idle,
+        State::Live => live(table, slot, index, control, now_ns),
+        State::Done => {
+            let age_ns = now_ns.wrapping_sub(last_seen_ns(slot, control));
+            let key = slot.key();
+            if !is_over(age_ns, table.timeout_ns()) || !slot.exchange(control, control.free()) {
+                return Settled::Idle;
+            }
+            left(table, key, index);
+            Settled::Freed
+        }
+        State::Group => of_group(table, slot, index, control, now_ns),
+    }
+}
+
+fn live<T: Table>(table: T, slot: T::Slot, index: u32, control: Control, now_ns: u64) -> Settled {
+    let seen_ns = last_seen_ns(slot, control);
     let age_ns = now_ns.wrapping_sub(seen_ns);
-    let timed_out = age_ns > table.timeout_ns() && age_ns < u64::MAX / 2;
     let key = slot.key();
     let packet = Ended { control, key, seen_ns, site: slot.mark().site(control) };
-    if !timed_out || !slot.exchange(control, control.free()) {
-        return if control.state() == State::Live { Settled::InFlight(packet) } else { Settled::Idle };
+    if let Some(site) = packet.site {
+        // The slot stays what it is, so that a hook that sees the packet after all knows it.
+        let is_dead = is_over(age_ns, table.settled_ns()) && slot.exchange(control, control.died());
+        return if is_dead { Settled::Dropped(packet, site) } else { Settled::InFlight(packet) };
     }
-    if home_of(key, table.set_mask()) != index {
-        table.add_spilled(set_of(key, table.set_mask()), u32::MAX);
+    if !is_over(age_ns, table.timeout_ns()) || !slot.exchange(control, control.free()) {
+        return Settled::InFlight(packet);
     }
-    if control.state() == State::Live { Settled::Ended(packet) } else { Settled::Freed }
+    left(table, key, index);
+    Settled::Ended(packet)
+}
+
+fn of_group<T: Table>(table: T, slot: T::Slot, index: u32, control: Control, now_ns: u64) -> Settled {
+    let seen_ns = slot.first_ns();
+    let age_ns = now_ns.wrapping_sub(seen_ns);
+    let key = slot.key();
+    let mut behind = [0; 16];
+    for (hook, count) in (0..).zip(&mut behind) {
+        *count = group::behind(slot, hook);
+    }
+    if !is_over(age_ns, table.timeout_ns()) || !slot.exchange(control, control.free()) {
+        return Settled::InFlightGroup(control, behind.iter().sum());
+    }
+    left(table, key, index);
+    Settled::EndedGroup(EndedGroup { control, key, seen_ns, behind })
 }

@@ -3,7 +3,7 @@
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use super::{
-    Control, Mark,
+    Control, Mark, SETTLED_NS,
     place::{self, Look},
 };
 
@@ -20,13 +20,13 @@ pub struct Slot {
     pub control: u64,
     /// The packet's identity.
     pub key: u64,
-    /// When the first hook saw it, in nanoseconds of `CLOCK_MONOTONIC`.
+    /// When the first hook saw it, in nanoseconds of `CLOCK_MONOTONIC`. Of a group: when any hook saw any of its packets last.
     pub first_ns: u64,
     /// The hooks passed, four bits each, the first in the lowest.
     pub hooks: u32,
     /// [`Mark`].
     pub mark: u32,
-    /// Nanoseconds from the first hook to each hook passed; the first is 0.
+    /// Nanoseconds from the first hook to each hook passed; the first is 0. Of a group: see [`super::group`].
     pub deltas_ns: [u32; DELTAS as usize],
 }
 
@@ -72,14 +72,19 @@ pub trait Table: Copy {
     type Slot: SlotCell;
     /// The slot at `index`; `None` beyond the end.
     fn slot(self, index: u32) -> Option<Self::Slot>;
-    /// Number of sets less one; the number is a power of two.
-    fn set_mask(self) -> u32;
+    /// The index of an identity's home slot.
+    fn home(self, key: u64) -> u32;
     /// How many slots of `set` hold a packet whose home is another slot.
     fn spilled(self, set: u32) -> u32;
     /// Adds to that number (wrapping); a full barrier.
     fn add_spilled(self, set: u32, change: u32);
     /// How long a packet may stay away before its slot can be taken, in nanoseconds.
     fn timeout_ns(self) -> u64;
+    /// How long a packet may stay away that the kernel is known to have freed, in nanoseconds.
+    #[inline(always)]
+    fn settled_ns(self) -> u64 {
+        SETTLED_NS
+    }
     /// [`place::look`]; a method so that the eBPF side can make it a function of its own to the verifier.
     #[inline(always)]
     fn look(self, key: u64, now_ns: u64) -> Look {
@@ -97,20 +102,34 @@ pub trait Table: Copy {
     }
 }
 
-/// The set of an identity.
+/// The set of the slot at `index`.
 #[inline(always)]
 #[must_use]
-#[allow(clippy::cast_possible_truncation, reason = "the low half is meant")]
-pub const fn set_of(key: u64, set_mask: u32) -> u32 {
-    key as u32 & set_mask
+pub const fn set_of(index: u32) -> u32 {
+    index / WAYS
 }
 
-/// The index of an identity's home slot.
+/// The index of an identity's home slot. `seed` is an odd number that nobody knows beforehand, so that nobody can send packets
+/// that all have their home in one set; `shift` is 64 less the number of bits of an index.
 #[inline(always)]
 #[must_use]
-#[allow(clippy::cast_possible_truncation, reason = "the upper half is meant")]
-pub const fn home_of(key: u64, set_mask: u32) -> u32 {
-    set_of(key, set_mask) * WAYS + ((key >> 32) as u32 & (WAYS - 1))
+#[allow(clippy::cast_possible_truncation, reason = "the upper bits are meant")]
+pub const fn home_of(key: u64, seed: u64, shift: u32) -> u32 {
+    (key.wrapping_mul(seed) >> (shift & 63)) as u32
+}
+
+/// The slot at `index`, which held `key`, is nobody's any more: tells the others if it was not at its home.
+#[inline(always)]
+pub(super) fn left<T: Table>(table: T, key: u64, index: u32) {
+    if table.home(key) != index {
+        table.add_spilled(set_of(index), u32::MAX);
+    }
+}
+
+/// Whether `age_ns` is long ago: a time before the packet's own is no age.
+#[inline(always)]
+pub(super) const fn is_over(age_ns: u64, limit_ns: u64) -> bool {
+    age_ns > limit_ns && age_ns < u64::MAX / 2
 }
 
 /// When the packet in `slot` was seen last, read without protection.

@@ -1,6 +1,8 @@
 //! One packet at one hook.
 
-use super::{Control, Pass, Table, WAYS, found, place, quickly, set_of, slot::SlotCell as _};
+use super::{
+    Control, Gone, Pass, Table, WAYS, found, found::deferred, gone::GivenUp, place, quickly, slot::SlotCell as _,
+};
 
 /// What the rules need to know about the hook.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,56 +49,6 @@ pub struct Visit {
     pub large: bool,
 }
 
-/// How an earlier count must be taken back because the packet turned out to be ambiguous.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Withdrawn(pub(super) u8);
-
-impl Withdrawn {
-    /// What [`Withdrawn::number`] gave a number for.
-    #[inline(always)]
-    #[must_use]
-    pub const fn from_number(number: u8) -> Self {
-        Self(number)
-    }
-
-    /// As a number.
-    #[inline(always)]
-    #[must_use]
-    pub const fn number(self) -> u8 {
-        self.0
-    }
-
-    /// Nothing was counted, or it was taken back already.
-    pub const NONE: Self = Self(0);
-
-    /// What was counted for the packet of `control`.
-    #[inline(always)]
-    pub(super) const fn of(control: Control) -> Self {
-        Self(1 + control.direction() + if control.joined() { 2 } else { 0 })
-    }
-
-    /// Whether anything is to be taken back.
-    #[inline(always)]
-    #[must_use]
-    pub const fn any(self) -> bool {
-        self.0 != 0
-    }
-
-    /// The direction it was counted in: 0 egress, 1 ingress.
-    #[inline(always)]
-    #[must_use]
-    pub const fn direction(self) -> u8 {
-        self.0.wrapping_sub(1) & 1
-    }
-
-    /// Whether it was counted as joined, not as entered.
-    #[inline(always)]
-    #[must_use]
-    pub const fn joined(self) -> bool {
-        self.0 > 2
-    }
-}
-
 /// What a visit did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -106,8 +58,9 @@ pub enum Kind {
     New,
     /// Came from another hook.
     Passed,
-    /// Shares its identity with another live packet; nothing of it may be averaged.
-    Ambiguous,
+    /// Entered beside a live packet of the same identity, or came from another hook as one of several such packets: it is
+    /// counted, and not timed.
+    Grouped,
     /// A further copy of a packet that passed here already.
     Copy,
     /// Seen here after a later hook had seen it.
@@ -116,6 +69,8 @@ pub enum Kind {
     Aside,
     /// No slot, or another CPU kept it busy.
     Untracked,
+    /// It is one for [`deferred`], because of the packet in the slot at [`Outcome::index`].
+    Deferred,
     /// The slot changed meanwhile: look again. [`quickly`]: not as simple as that.
     Retry,
 }
@@ -129,11 +84,12 @@ impl Kind {
             0 => Self::Missing,
             1 => Self::New,
             2 => Self::Passed,
-            3 => Self::Ambiguous,
+            3 => Self::Grouped,
             4 => Self::Copy,
             5 => Self::Overtaken,
             6 => Self::Aside,
             7 => Self::Untracked,
+            8 => Self::Deferred,
             _ => Self::Retry,
         }
     }
@@ -145,25 +101,28 @@ impl Kind {
 pub struct Outcome {
     /// What it did.
     pub kind: Kind,
-    /// [`Kind::New`], [`Kind::Ambiguous`]: 1 + the last hook of a packet that was evicted for it, or 0.
-    /// [`Kind::Passed`], [`Kind::Aside`]: the hook before. [`Kind::Overtaken`]: the later hook that saw the packet first, or
-    /// [`Outcome::NO_HOOK`] when nothing is to be put right.
+    /// [`Kind::Passed`], [`Kind::Aside`]: the hook before. [`Kind::Grouped`]: likewise, or [`Outcome::NO_HOOK`] when it entered here.
+    /// [`Kind::Overtaken`]: the later hook that saw the packet first, or [`Outcome::NO_HOOK`] when nothing is to be put right.
     pub hook: u8,
     /// [`Kind::Overtaken`]: the hook that the slot has before that one, or [`Outcome::NO_HOOK`].
     pub before: u8,
-    /// [`Kind::Ambiguous`]: what is to be taken back.
-    pub withdrawn: Withdrawn,
-    /// [`Kind::New`], [`Kind::Passed`]: the slot.
+    /// [`Kind::New`]: what became of the packet that had the slot before. [`Kind::Passed`]: whether it was counted as dropped.
+    pub gone: Gone,
+    /// [`Kind::New`], [`Kind::Passed`], [`Kind::Deferred`]: the slot.
     pub index: u32,
-    /// [`Kind::Passed`], [`Kind::Overtaken`], [`Kind::Aside`]: the slot's control word as published.
+    /// [`Kind::Passed`], [`Kind::Overtaken`], [`Kind::Aside`], [`Kind::Grouped`]: the slot's control word as published.
     pub control: Control,
     /// [`Kind::Passed`], [`Kind::Aside`]: nanoseconds since the hook before, or [`Outcome::SKEWED`].
-    /// [`Kind::Overtaken`]: what was recorded between `before` and `hook`.
+    /// [`Kind::Overtaken`]: what was recorded between `before` and `hook`. Else: when the packet that is gone was seen last.
     pub latency_ns: u64,
-    /// [`Kind::Passed`]: nanoseconds since the first hook.
+    /// [`Kind::Passed`]: nanoseconds since the first hook. Else: the identity of the packet that is gone.
     pub total_ns: u64,
     /// [`Kind::Passed`]: whether the packet became larger than a frame since the hook before.
     pub grown: bool,
+    /// [`Kind::Grouped`]: whether the other packet is in a group from here on, too.
+    pub begins: bool,
+    /// [`Kind::Grouped`]: whether the packet's way ends here.
+    pub ends: bool,
 }
 
 impl Outcome {
@@ -180,12 +139,14 @@ impl Outcome {
             kind,
             hook: 0,
             before: 0,
-            withdrawn: Withdrawn::NONE,
+            gone: Gone::NONE,
             index: 0,
             control: Control(0),
             latency_ns: 0,
             total_ns: 0,
             grown: false,
+            begins: false,
+            ends: false,
         }
     }
 
@@ -204,13 +165,14 @@ impl Outcome {
     }
 
     #[inline(always)]
-    pub(super) const fn new(index: u32, evicted: u8) -> Self {
-        Self { index, hook: evicted, ..Self::of(Kind::New) }
-    }
-
-    #[inline(always)]
-    pub(super) const fn ambiguous(withdrawn: Withdrawn) -> Self {
-        Self { withdrawn, ..Self::of(Kind::Ambiguous) }
+    pub(super) const fn new(index: u32, before: GivenUp) -> Self {
+        Self {
+            index,
+            gone: before.gone,
+            latency_ns: before.seen_ns,
+            total_ns: before.key,
+            ..Self::of(Kind::New)
+        }
     }
 
     #[inline(always)]
@@ -220,7 +182,7 @@ impl Outcome {
 }
 
 /// Looks before a visit gives up. Whoever keeps a slot busy needs a few instructions, unless it was interrupted.
-pub const ATTEMPTS: u32 = 3;
+pub const ATTEMPTS: u32 = 32;
 
 /// Applies the rules of the table to one packet at one hook.
 #[inline(always)]
@@ -235,7 +197,10 @@ pub fn thoroughly<T: Table>(table: T, visit: &Visit) -> Outcome {
     let mut attempt = 0;
     while attempt < ATTEMPTS {
         attempt += 1;
-        let outcome = attempt_once(table, visit);
+        let mut outcome = attempt_once(table, visit);
+        if matches!(outcome.kind, Kind::Deferred) {
+            outcome = deferred(table, outcome.index, visit);
+        }
         if !matches!(outcome.kind, Kind::Retry) {
             return outcome;
         }
@@ -243,7 +208,7 @@ pub fn thoroughly<T: Table>(table: T, visit: &Visit) -> Outcome {
     Outcome::of(Kind::Untracked)
 }
 
-/// One attempt of [`thoroughly`]. [`Kind::Retry`]: the slot was busy, or changed meanwhile.
+/// One attempt of [`thoroughly`]. [`Kind::Retry`]: the slot was busy, or changed meanwhile. [`Kind::Deferred`]: [`deferred`] goes on.
 #[inline(always)]
 pub fn attempt_once<T: Table>(table: T, visit: &Visit) -> Outcome {
     let look = table.look(visit.key, visit.now_ns);
@@ -266,8 +231,8 @@ pub fn attempt_once<T: Table>(table: T, visit: &Visit) -> Outcome {
     }
 }
 
-/// Index of the first slot of a key's set.
+/// Index of the first slot of the set that the slot at `index` is in.
 #[inline(always)]
-pub(super) const fn base_of(key: u64, set_mask: u32) -> u32 {
-    set_of(key, set_mask) * WAYS
+pub(super) const fn base_of(index: u32) -> u32 {
+    index & !(WAYS - 1)
 }

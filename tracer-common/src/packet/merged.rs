@@ -152,6 +152,7 @@ impl Body {
 
     #[inline(always)]
     fn of<R: Reader>(reader: &R, start: u32, end: u32) -> Option<Self> {
+        let (start, end) = (reader.opaque(start), reader.opaque(end));
         let mut body = Identity::new();
         transport::body(reader, start, end, &mut body).ok()?;
         Some(Self { short: body.sum(), deep: reader.deep_sum(start, end)? })

@@ -58,6 +58,8 @@ pub(super) fn payload<R: Reader>(
     is_weak: bool,
     identity: &mut Identity,
 ) -> Result<(), ParseError> {
+    // All protocols meet here.
+    let (start, end) = (reader.opaque(start), reader.opaque(end));
     body(reader, start, end, identity)?;
     if is_weak {
         identity.extend(reader.deep_sum(start, end).ok_or(ParseError::Truncated)?);

@@ -1,7 +1,8 @@
 //! Packets that the kernel frees.
 
 use hoptrace_common::inflight::{
-    Aside, Control, End, Kind, Mark, Marked, Outcome, Reach, Settled, SlotCell as _, State, Visit, WAYS,
+    Aside, Control, End, Fate, Kind, Mark, Marked, Outcome, Reach, SETTLED_NS, Settled, SlotCell as _, State,
+    Visit, WAYS,
 };
 
 use crate::traced::{KEY, TIMEOUT_NS, Traced, hook, key};
@@ -13,6 +14,13 @@ const LAST: Reach = Reach { live_after: 1 << 7, done_after: 1 << 7 };
 /// The interface of the last hook of the way out, 3.
 const WIRE: Reach = Reach { live_after: 1 << 3, done_after: 1 << 3 };
 
+/// How a sweep found that a packet ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Found {
+    Dropped(u32),
+    Gone(End),
+}
+
 impl Traced {
     fn walk(&mut self, hooks: std::ops::Range<u8>) {
         for id in hooks {
@@ -21,11 +29,15 @@ impl Traced {
     }
 
     /// The one packet that ended by a sweep after the time-out, its last hook and its end.
-    fn end(&mut self) -> (u8, End) {
+    fn end(&mut self) -> (u8, Found) {
         let settled = self.sweep(10_000 + TIMEOUT_NS);
-        let [Settled::Ended(packet)] = settled[..] else { panic!("{settled:?}") };
+        let (packet, end) = match settled[..] {
+            [Settled::Ended(packet)] => (packet, Found::Gone(packet.end())),
+            [Settled::Dropped(packet, site)] => (packet, Found::Dropped(site)),
+            _ => panic!("{settled:?}"),
+        };
         assert_eq!((packet.key, packet.seen_ns), (KEY, u64::from(packet.control.last()) * 100));
-        (packet.control.last(), packet.end())
+        (packet.control.last(), end)
     }
 }
 
@@ -35,7 +47,7 @@ fn a_packet_freed_behind_a_hook_is_dropped_there() {
         let mut traced = Traced::new(16);
         traced.walk(hooks);
         assert_eq!(traced.freed(KEY, 7, ON_THE_WAY), Some(Marked::Provisional));
-        assert_eq!(traced.end(), (last, End::Dropped(7)));
+        assert_eq!(traced.end(), (last, Found::Dropped(7)));
         let ledger = traced.finish(10_000);
         assert_eq!((ledger.entered, ledger.dropped, ledger.lost, ledger.copies_freed()), (1, 1, 0, 0));
     }
@@ -45,7 +57,7 @@ fn a_packet_freed_behind_a_hook_is_dropped_there() {
 fn a_packet_that_nobody_freed_is_lost() {
     let mut traced = Traced::new(16);
     traced.walk(0..2);
-    assert_eq!(traced.end(), (1, End::Lost));
+    assert_eq!(traced.end(), (1, Found::Gone(End::Lost)));
     assert_eq!(traced.finish(10_000).dropped, 0);
 }
 
@@ -77,7 +89,7 @@ fn a_copys_mark_is_not_blamed_for_what_happens_later() {
     traced.walk(0..1);
     traced.freed(KEY, 1, ON_THE_WAY);
     traced.walk(1..2);
-    assert_eq!(traced.end(), (1, End::Lost), "the copy died behind hook 0");
+    assert_eq!(traced.end(), (1, Found::Gone(End::Lost)), "the copy died behind hook 0");
     assert_eq!(traced.finish(10_000).copies_freed(), 1);
 }
 
@@ -88,7 +100,7 @@ fn of_a_flooded_packet_the_last_living_copy_tells() {
     for site in [3, 4, 5] {
         assert_eq!(traced.freed(KEY, site, ON_THE_WAY), Some(Marked::Provisional));
     }
-    assert_eq!(traced.end(), (0, End::Dropped(5)));
+    assert_eq!(traced.end(), (0, Found::Dropped(5)));
     assert_eq!(traced.finish(10_000).copies_freed(), 2);
 }
 
@@ -99,7 +111,7 @@ fn where_the_packet_cannot_be_a_copy_dies() {
     let mut traced = Traced::new(16);
     traced.walk(0..3);
     assert_eq!(traced.freed(KEY, 1, elsewhere), Some(Marked::Copy));
-    assert_eq!(traced.end(), (2, End::Lost));
+    assert_eq!(traced.end(), (2, Found::Gone(End::Lost)));
     let ledger = traced.finish(10_000);
     assert_eq!((ledger.lost, ledger.dropped, ledger.copies_freed()), (1, 0, 1));
 }
@@ -110,16 +122,16 @@ fn a_copy_elsewhere_does_not_hide_where_the_packet_died() {
     traced.walk(0..3);
     traced.freed(KEY, 9, ON_THE_WAY);
     traced.freed(KEY, 1, Reach { live_after: 0, done_after: 0 });
-    assert_eq!(traced.end(), (2, End::Dropped(9)));
+    assert_eq!(traced.end(), (2, Found::Dropped(9)));
     assert_eq!(traced.finish(10_000).copies_freed(), 1);
 }
 
 #[test]
 fn the_queue_behind_the_last_hook_turns_completed_into_dropped_once() {
-    for (hooks, reach) in [(0..4, WIRE), (4..8, LAST)] {
+    for (hooks, reach, last) in [(0..4, WIRE, 3), (4..8, LAST, 7)] {
         let mut traced = Traced::new(16);
         traced.walk(hooks);
-        assert_eq!(traced.freed(KEY, 2, reach), Some(Marked::Dropped));
+        assert_eq!(traced.freed(KEY, 2, reach), Some(Marked::Dropped(last)));
         assert_eq!(traced.freed(KEY, 2, reach), Some(Marked::Copy));
         assert_eq!(traced.freed(KEY, 3, reach), Some(Marked::Copy));
         let ledger = traced.finish(1_000);
@@ -133,7 +145,7 @@ fn a_mark_from_before_the_last_hook_does_not_hide_the_drop_behind_it() {
     traced.walk(0..3);
     assert_eq!(traced.freed(KEY, 2, ON_THE_WAY), Some(Marked::Provisional));
     traced.walk(3..4);
-    assert_eq!(traced.freed(KEY, 2, WIRE), Some(Marked::Dropped));
+    assert_eq!(traced.freed(KEY, 2, WIRE), Some(Marked::Dropped(3)));
     let ledger = traced.finish(1_000);
     assert_eq!((ledger.completed, ledger.dropped, ledger.copies_freed()), (0, 1, 1));
 }
@@ -154,7 +166,7 @@ fn a_live_packet_dies_in_the_queue_of_a_hook_that_is_not_the_last() {
     let mut traced = Traced::new(16);
     traced.walk(0..3);
     assert_eq!(traced.freed(KEY, 6, Reach { live_after: 1 << 2, done_after: 0 }), Some(Marked::Provisional));
-    assert_eq!(traced.end(), (2, End::Dropped(6)));
+    assert_eq!(traced.end(), (2, Found::Dropped(6)));
     assert_eq!(traced.finish(10_000).dropped, 1);
 }
 
@@ -187,7 +199,7 @@ fn a_mark_that_comes_late_lands_on_nobody() {
     // The packet went on meanwhile.
     traced.walk(2..3);
     mark_late(&traced, before);
-    assert_eq!(traced.end(), (2, End::Lost));
+    assert_eq!(traced.end(), (2, Found::Gone(End::Lost)));
     // The slot is another packet's, as far on its way.
     traced.at(0, KEY, 2 * TIMEOUT_NS);
     traced.at(1, KEY, 2 * TIMEOUT_NS);
@@ -213,24 +225,147 @@ fn a_mark_is_of_one_packet_at_one_point_of_its_way() {
 }
 
 #[test]
-fn ambiguous_packets_are_left_out() {
+fn one_of_several_that_look_alike_dies() {
     let mut traced = Traced::new(16);
-    traced.walk(0..1);
-    assert_eq!(traced.kind(0, KEY, 5), Kind::Ambiguous);
-    assert_eq!(traced.freed(KEY, 1, ON_THE_WAY), None);
+    for _ in 0..3 {
+        traced.at(0, KEY, 0);
+    }
+    traced.at(1, KEY, 1);
+    // One behind hook 1, two behind hook 0.
+    assert_eq!(traced.freed(KEY, 1, Reach { live_after: 0b11, done_after: 0 }), Some(Marked::DroppedOfGroup(1)));
+    assert_eq!(traced.freed(KEY, 1, Reach { live_after: 0b10, done_after: 0 }), Some(Marked::Copy));
+    assert_eq!(traced.freed(KEY, 1, ON_THE_WAY), Some(Marked::DroppedOfGroup(0)));
+    for id in 1..4 {
+        assert_eq!(traced.kind(id, KEY, 5), Kind::Grouped);
+    }
     let ledger = traced.finish(10_000);
-    assert_eq!((ledger.dropped, ledger.lost, ledger.freed), (0, 0, 0));
+    assert_eq!((ledger.entered, ledger.completed, ledger.dropped, ledger.lost), (3, 1, 2, 0));
 }
 
 #[test]
-fn a_marked_packet_with_a_twin_is_withdrawn_like_any_other() {
+fn the_last_of_those_that_look_alike_dies() {
     let mut traced = Traced::new(16);
-    traced.walk(0..1);
-    traced.freed(KEY, 1, ON_THE_WAY);
-    // A retransmission that looks the same, before the first one timed out.
-    assert_eq!(traced.kind(0, KEY, 5), Kind::Ambiguous);
+    traced.at(0, KEY, 0);
+    traced.at(0, KEY, 0);
+    for _ in 0..2 {
+        assert_eq!(traced.freed(KEY, 1, ON_THE_WAY), Some(Marked::DroppedOfGroup(0)));
+    }
+    assert_eq!(traced.table.count(State::Free), 128);
+    assert_eq!(traced.kind(0, KEY, 9), Kind::New, "nothing is left of the two");
     let ledger = traced.finish(10_000);
-    assert_eq!((ledger.net_entered(), ledger.dropped, ledger.lost), (0, 0, 0));
+    assert_eq!((ledger.dropped, ledger.lost), (2, 1));
+}
+
+#[test]
+fn one_of_several_that_look_alike_dies_behind_its_last_hook() {
+    let mut traced = Traced::new(16);
+    traced.at(4, KEY, 0);
+    traced.at(4, KEY, 0);
+    for id in 5..8 {
+        traced.at(id, KEY, 1);
+    }
+    assert_eq!(traced.freed(KEY, 2, LAST), Some(Marked::Dropped(7)));
+    for id in 5..8 {
+        traced.at(id, KEY, 2);
+    }
+    assert_eq!(traced.freed(KEY, 2, LAST), Some(Marked::Dropped(7)));
+    let ledger = traced.finish(1_000);
+    assert_eq!((ledger.completed, ledger.dropped), (0, 2));
+}
+
+#[test]
+fn a_repetition_of_a_dead_packet_is_a_new_packet() {
+    // A retransmission, long before the time-out; it dies, too, and the third comes through.
+    let mut traced = Traced::new(16);
+    for (attempt, now_ns) in [(0, 0), (1, 50_000), (2, 100_000)] {
+        let outcome = traced.at(0, KEY, now_ns);
+        assert_eq!((outcome.kind, outcome.gone.is_none()), (Kind::New, attempt == 0));
+        traced.at(1, KEY, now_ns + 10);
+        if attempt < 2 {
+            assert_eq!(traced.freed(KEY, 7, ON_THE_WAY), Some(Marked::Provisional));
+        }
+    }
+    for id in 2..4 {
+        let outcome = traced.at(id, KEY, 100_000 + u64::from(id) * 10);
+        assert_eq!((outcome.kind, outcome.total_ns), (Kind::Passed, u64::from(id) * 10));
+    }
+    let ledger = traced.finish(200_000);
+    assert_eq!((ledger.entered, ledger.completed, ledger.dropped), (3, 1, 2));
+    assert_eq!((ledger.given_up, ledger.untold, ledger.copies_freed()), (2, 0, 0));
+}
+
+#[test]
+fn a_packet_that_nobody_freed_and_its_repetition_after_the_time_out() {
+    // However late the sweeper is.
+    let mut traced = Traced::new(16);
+    traced.walk(0..2);
+    let outcome = traced.at(0, KEY, TIMEOUT_NS + 200);
+    assert_eq!((outcome.kind, outcome.gone.fate(), outcome.gone.last()), (Kind::New, Fate::Lost, 1));
+    assert_eq!((outcome.latency_ns, outcome.total_ns), (100, KEY), "when it was seen last, and who it was");
+    let ledger = traced.finish(TIMEOUT_NS + 200);
+    assert_eq!((ledger.entered, ledger.lost, ledger.untold), (2, 2, 0));
+}
+
+#[test]
+fn a_dead_packet_is_told_after_a_few_milliseconds_and_does_not_keep_its_slot() {
+    let mut traced = Traced::new(16);
+    traced.walk(0..2);
+    traced.freed(KEY, 7, ON_THE_WAY);
+    let settled = traced.sweep(100 + SETTLED_NS);
+    assert!(matches!(settled[..], [Settled::InFlight(_)]), "{settled:?}");
+    traced.ledger.in_flight = 0;
+    let settled = traced.sweep(101 + SETTLED_NS);
+    assert!(matches!(settled[..], [Settled::Dropped(packet, 7)] if packet.key == KEY), "{settled:?}");
+    assert_eq!(traced.sweep(101 + SETTLED_NS), [], "once");
+    assert_eq!(traced.freed(KEY, 7, ON_THE_WAY), Some(Marked::Copy), "it is dead already");
+    let other = KEY ^ 1 << 63;
+    let outcome = traced.at(0, other, 200 + SETTLED_NS);
+    assert_eq!((outcome.kind, outcome.index), (Kind::New, traced.slot(KEY)));
+    assert!(outcome.gone.is_none());
+    let ledger = traced.finish(10_000 + SETTLED_NS);
+    assert_eq!((ledger.dropped, ledger.lost), (1, 1));
+}
+
+#[test]
+fn a_flood_that_dies_does_not_fill_the_table() {
+    let mut traced = Traced::new(1);
+    for number in 0..1_000_u64 {
+        let now_ns = number * SETTLED_NS / 4;
+        assert_eq!(traced.kind(0, key(0, number % 8, number), now_ns), Kind::New, "{number}");
+        assert_eq!(traced.freed(key(0, number % 8, number), 3, ON_THE_WAY), Some(Marked::Provisional));
+    }
+    let ledger = traced.finish(1_000 * SETTLED_NS);
+    assert_eq!((ledger.entered, ledger.dropped, ledger.lost, ledger.untracked), (1_000, 1_000, 0, 0));
+}
+
+#[test]
+fn a_packet_that_was_counted_as_dropped_and_goes_on_is_taken_back() {
+    // What was freed was a copy after all, and the packet waited in a queue.
+    let mut traced = Traced::new(16);
+    traced.walk(0..2);
+    traced.freed(KEY, 7, ON_THE_WAY);
+    traced.sweep(200 + SETTLED_NS);
+    assert_eq!(traced.ledger.dropped, 1);
+    let outcome = traced.at(2, KEY, 300 + SETTLED_NS);
+    assert_eq!((outcome.kind, outcome.hook, outcome.latency_ns), (Kind::Passed, 1, 200 + SETTLED_NS));
+    assert_eq!((outcome.gone.fate(), outcome.gone.last()), (Fate::Revived(7), 1));
+    assert_eq!(traced.kind(3, KEY, 400 + SETTLED_NS), Kind::Passed);
+    let ledger = traced.finish(SETTLED_NS);
+    assert_eq!((ledger.completed, ledger.dropped, ledger.revived, ledger.copies_freed()), (1, 0, 1, 1));
+}
+
+#[test]
+fn a_repetition_of_a_packet_that_was_told_dead_is_a_new_one() {
+    let mut traced = Traced::new(16);
+    traced.walk(0..2);
+    traced.freed(KEY, 7, ON_THE_WAY);
+    traced.sweep(200 + SETTLED_NS);
+    for id in 0..4 {
+        let kind = traced.kind(id, KEY, 300 + SETTLED_NS + u64::from(id));
+        assert_eq!(kind, if id == 0 { Kind::New } else { Kind::Passed });
+    }
+    let ledger = traced.finish(SETTLED_NS);
+    assert_eq!((ledger.completed, ledger.dropped, ledger.revived), (1, 1, 0));
 }
 
 #[test]
@@ -245,8 +380,8 @@ fn packets_that_are_not_at_their_home_are_found() {
     }
     assert_eq!(traced.freed(key(3, 5, 99), 1, ON_THE_WAY), None);
     for settled in traced.sweep(1_000 + TIMEOUT_NS) {
-        let Settled::Ended(packet) = settled else { panic!("{settled:?}") };
-        assert_eq!(packet.end(), End::Dropped(u32::try_from(packet.key >> 40).unwrap()));
+        let Settled::Dropped(packet, site) = settled else { panic!("{settled:?}") };
+        assert_eq!(site, u32::try_from(packet.key >> 40).unwrap());
     }
     assert_eq!(traced.finish(10_000).dropped, i64::from(WAYS));
 }
@@ -281,7 +416,7 @@ fn copies_beside_the_path_say_nothing_of_how_the_packet_ended() {
         let first: Outcome = traced.sight(neighbour(aside));
         assert_eq!(first.kind, Kind::Aside);
         traced.freed(KEY, 4, ON_THE_WAY);
-        assert_eq!(traced.end(), (2, End::Dropped(4)));
+        assert_eq!(traced.end(), (2, Found::Dropped(4)));
         assert_eq!(traced.finish(10_000).dropped, 1);
     }
     // It was the neighbour's own copy that was freed.
@@ -289,7 +424,7 @@ fn copies_beside_the_path_say_nothing_of_how_the_packet_ended() {
     traced.walk(0..3);
     traced.sight(neighbour(Aside::Copy));
     traced.freed(KEY, 4, Reach { live_after: 0, done_after: 0 });
-    assert_eq!(traced.end(), (2, End::Elsewhere));
+    assert_eq!(traced.end(), (2, Found::Gone(End::Elsewhere)));
     let ledger = traced.finish(10_000);
     assert_eq!((ledger.elsewhere, ledger.copies_freed()), (1, 1));
 }
@@ -302,7 +437,6 @@ fn a_packet_seen_late_at_an_earlier_hook_keeps_its_mark() {
     traced.at(6, KEY, 600);
     traced.freed(KEY, 3, Reach { live_after: 1 << 6, done_after: 0 });
     assert_eq!(traced.kind(5, KEY, 610), Kind::Overtaken);
-    assert_eq!(traced.end(), (6, End::Dropped(3)));
-    assert_eq!(traced.table.count(State::Free), 128);
+    assert_eq!(traced.end(), (6, Found::Dropped(3)));
     assert_eq!(traced.finish(10_000).dropped, 1);
 }

@@ -1,7 +1,7 @@
 //! The drop program beside hooks and the sweeper, on the simulated machine: a mark never lands on another packet.
 
 use hoptrace_common::inflight::{
-    Aside, End, Hook, Mark, Settled, SlotCell as _, State, Table as _, Tracked, Visit, find, mark, settle,
+    Aside, Hook, Mark, Reach, Settled, SlotCell as _, State, Table as _, Tracked, Visit, find, mark, settle,
     visit,
 };
 
@@ -41,8 +41,8 @@ fn free(processor: Processor<'_>, ledger: &mut Ledger, key: u64, site: u32) {
 
 /// The packet was found before; much can have happened since.
 fn free_found(processor: Processor<'_>, ledger: &mut Ledger, tracked: Tracked, site: u32) {
-    let slot = processor.slot(tracked.index).unwrap();
-    ledger.free(mark(slot, tracked.control, site));
+    let reach = Reach { live_after: 0xffff, done_after: 1 << 3 };
+    ledger.free(mark(processor, tracked, reach, site));
 }
 
 /// A packet that all processors can see.
@@ -53,14 +53,16 @@ fn found(machine: &Machine, key: u64) -> Tracked {
     tracked
 }
 
-/// Sweeps at the end and gives how each packet ended, by its key.
-fn finish(machine: &Machine, ledger: &mut Ledger, now_ns: u64) -> Vec<(u64, End)> {
+/// Sweeps at the end and gives how each packet ended, by its key: where it was dropped, or nothing.
+fn finish(machine: &Machine, ledger: &mut Ledger, now_ns: u64) -> Vec<(u64, Option<u32>)> {
     let mut ends = Vec::new();
-    for index in 0..machine.slots() {
+    for index in (0..machine.slots()).chain(0..machine.slots()) {
         let settled = settle(machine.alone(), index, now_ns);
         ledger.settle(settled);
-        if let Settled::Ended(packet) = settled {
-            ends.push((packet.key, packet.end()));
+        match settled {
+            Settled::Ended(packet) => ends.push((packet.key, None)),
+            Settled::Dropped(packet, site) => ends.push((packet.key, Some(site))),
+            _ => {}
         }
     }
     assert!(machine.states().iter().all(|&state| state == State::Free));
@@ -109,7 +111,7 @@ fn a_mark_never_lands_on_the_packet_that_took_the_slot() {
             stays += 1;
         }
         let ends = finish(&machine, &mut ledger, 2 * TIMEOUT_NS);
-        assert_eq!(ends, [(key(2), End::Lost)], "seed {seed}: {ledger:?}");
+        assert_eq!(ends, [(key(2), None)], "seed {seed}: {ledger:?}");
     }
     assert!(stays > 300 && went > 300, "met too seldom: {stays} {went}");
 }
@@ -140,8 +142,8 @@ fn each_packet_keeps_its_own_mark() {
         assert_eq!(ledger.freed, 2, "seed {seed}");
         // A mark of the first packet that comes late may take the second's away, which is then lost, not misnamed.
         match finish(&machine, &mut ledger, 2 * TIMEOUT_NS)[..] {
-            [(second, End::Dropped(OTHER_SITE))] if second == key(2) => own += 1,
-            [(second, End::Lost)] if second == key(2) => taken_away += 1,
+            [(second, Some(OTHER_SITE))] if second == key(2) => own += 1,
+            [(second, None)] if second == key(2) => taken_away += 1,
             ref ends => panic!("seed {seed}: {ends:?}"),
         }
     }

@@ -2,19 +2,23 @@
 
 use std::ops::AddAssign;
 
-use hoptrace_common::inflight::{End, Hook, Kind, Marked, Outcome, Settled};
+use hoptrace_common::inflight::{End, Fate, Hook, Kind, Marked, Outcome, Settled};
 
 /// Counts of both directions together: a packet that crosses stays in one balance.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Ledger {
     pub(crate) entered: i64,
     pub(crate) joined: i64,
-    pub(crate) withdrawn_entered: i64,
-    pub(crate) withdrawn_joined: i64,
     pub(crate) passed: i64,
     pub(crate) completed: i64,
-    pub(crate) evicted: i64,
-    pub(crate) ambiguous: i64,
+    /// Sights of packets that look like another one: each counts as entered, joined or passed, too.
+    pub(crate) grouped: i64,
+    /// Packets that looked like another one.
+    pub(crate) untold: i64,
+    /// Given up by a hook, which needed the slot.
+    pub(crate) given_up: i64,
+    /// Counted as dropped, and seen again.
+    pub(crate) revived: i64,
     pub(crate) copies: i64,
     /// Overtaken at the first hook: joined before, entered after all.
     pub(crate) overtaken_at_entry: i64,
@@ -39,19 +43,23 @@ impl Ledger {
                     self.joined += 1;
                 }
                 self.completed += i64::from(hook.terminal);
-                self.evicted += i64::from(outcome.hook != 0);
             }
             Kind::Passed => {
                 self.passed += 1;
                 self.completed += i64::from(hook.terminal);
             }
-            Kind::Ambiguous => {
-                self.ambiguous += 1;
-                self.evicted += i64::from(outcome.hook != 0);
-                if outcome.withdrawn.any() && outcome.withdrawn.joined() {
-                    self.withdrawn_joined += 1;
-                } else if outcome.withdrawn.any() {
-                    self.withdrawn_entered += 1;
+            Kind::Grouped => {
+                self.grouped += 1;
+                self.completed += i64::from(outcome.ends);
+                if outcome.hook != Outcome::NO_HOOK {
+                    self.passed += 1;
+                } else if hook.entry {
+                    self.entered += 1;
+                } else {
+                    self.joined += 1;
+                }
+                if outcome.hook == Outcome::NO_HOOK {
+                    self.untold += if outcome.begins { 2 } else { 1 };
                 }
             }
             Kind::Copy | Kind::Aside => self.copies += 1,
@@ -59,7 +67,22 @@ impl Ledger {
             Kind::Overtaken => self.overtaken += 1,
             Kind::Untracked => self.untracked += 1,
             Kind::Missing => {}
-            Kind::Retry => panic!("a visit never ends with a retry"),
+            Kind::Retry | Kind::Deferred => panic!("a visit never ends with {:?}", outcome.kind),
+        }
+        match outcome.gone.fate() {
+            Fate::None => {}
+            Fate::Lost => {
+                self.lost += 1;
+                self.given_up += 1;
+            }
+            Fate::Dropped(_) => {
+                self.dropped += 1;
+                self.given_up += 1;
+            }
+            Fate::Revived(_) => {
+                self.dropped -= 1;
+                self.revived += 1;
+            }
         }
     }
 
@@ -68,18 +91,24 @@ impl Ledger {
             Settled::Ended(packet) => match packet.end() {
                 End::Lost => self.lost += 1,
                 End::Elsewhere => self.elsewhere += 1,
-                End::Dropped(_) => self.dropped += 1,
             },
+            Settled::Dropped(..) => self.dropped += 1,
+            Settled::EndedGroup(group) => self.lost += i64::from(group.behind.iter().sum::<u32>()),
             Settled::InFlight(_) => self.in_flight += 1,
+            Settled::InFlightGroup(_, packets) => self.in_flight += i64::from(packets),
             Settled::Idle | Settled::Freed => {}
         }
     }
 
     pub(crate) fn free(&mut self, marked: Marked) {
         self.freed += 1;
-        if marked == Marked::Dropped {
-            self.completed -= 1;
-            self.dropped += 1;
+        match marked {
+            Marked::Dropped(_) => {
+                self.completed -= 1;
+                self.dropped += 1;
+            }
+            Marked::DroppedOfGroup(_) => self.dropped += 1,
+            Marked::Provisional | Marked::Copy => {}
         }
     }
 
@@ -88,14 +117,14 @@ impl Ledger {
         self.freed - self.dropped
     }
 
-    /// Packets counted as entered that were not taken back.
+    /// Packets that entered, be it after all.
     pub(crate) fn net_entered(&self) -> i64 {
-        self.entered + self.overtaken_at_entry - self.withdrawn_entered
+        self.entered + self.overtaken_at_entry
     }
 
-    /// Packets counted as joined midway that were not taken back and have not entered after all.
+    /// Packets that joined midway and have not entered after all.
     pub(crate) fn net_joined(&self) -> i64 {
-        self.joined - self.overtaken_at_entry - self.withdrawn_joined
+        self.joined - self.overtaken_at_entry
     }
 
     pub(crate) fn assert_balanced(&self) {
@@ -106,7 +135,6 @@ impl Ledger {
                 + self.dropped
                 + self.elsewhere
                 + self.merged
-                + self.evicted
                 + self.in_flight,
             "{self:?}"
         );
@@ -118,12 +146,12 @@ impl AddAssign for Ledger {
     fn add_assign(&mut self, other: Self) {
         self.entered += other.entered;
         self.joined += other.joined;
-        self.withdrawn_entered += other.withdrawn_entered;
-        self.withdrawn_joined += other.withdrawn_joined;
         self.passed += other.passed;
         self.completed += other.completed;
-        self.evicted += other.evicted;
-        self.ambiguous += other.ambiguous;
+        self.grouped += other.grouped;
+        self.untold += other.untold;
+        self.given_up += other.given_up;
+        self.revived += other.revived;
         self.copies += other.copies;
         self.overtaken_at_entry += other.overtaken_at_entry;
         self.overtaken += other.overtaken;

@@ -10,7 +10,7 @@ use std::{
 
 use hoptrace_common::inflight::{Control, Mark, SlotCell, State, Table, WAYS};
 
-use crate::table::{lower, upper};
+use crate::table::{lower, plain_home, upper};
 
 /// Words of one slot: control, key, first time, hooks with the mark in the upper half, and eight deltas.
 const SLOT_WORDS: usize = 12;
@@ -204,8 +204,8 @@ impl<'a> Table for Processor<'a> {
         (index < self.machine.slots()).then_some(Cell { processor: self, word: index as usize * SLOT_WORDS })
     }
 
-    fn set_mask(self) -> u32 {
-        self.machine.sets - 1
+    fn home(self, key: u64) -> u32 {
+        plain_home(key, self.machine.sets)
     }
 
     fn spilled(self, set: u32) -> u32 {

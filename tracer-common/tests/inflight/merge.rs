@@ -36,10 +36,10 @@ fn only_a_packet_on_its_way_to_the_hook_is_merged_there() {
     }
     assert!(!traced.merged(7, KEY + 1), "done");
     traced.at(4, KEY + 2, 40);
-    assert_eq!(traced.kind(4, KEY + 2, 41), Kind::Ambiguous);
+    assert_eq!(traced.kind(4, KEY + 2, 41), Kind::Grouped);
     assert!(!traced.merged(5, KEY + 2), "there are two of them");
     let ledger = traced.finish(50);
-    assert_eq!((ledger.merged, ledger.completed, ledger.lost), (1, 1, 0));
+    assert_eq!((ledger.merged, ledger.completed, ledger.lost), (1, 1, 2));
 }
 
 #[test]

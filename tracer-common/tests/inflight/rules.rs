@@ -1,7 +1,7 @@
 //! Each rule by itself, in one thread.
 
 use hoptrace_common::inflight::{
-    Aside, Control, End, Hook, Kind, Outcome, Settled, SlotCell as _, State, Visit, WAYS, settle, visit,
+    Aside, Control, End, Fate, Hook, Kind, Outcome, Settled, SlotCell as _, State, Visit, WAYS, settle, visit,
 };
 
 use crate::traced::{KEY, TIMEOUT_NS, Traced, hook, key};
@@ -92,7 +92,7 @@ fn a_done_slot_is_reused_first() {
     }
     let before = traced.table.at(traced.slot(first)).control();
     let outcome = traced.at(0, second, 20);
-    assert_eq!((outcome.kind, outcome.hook, outcome.index), (Kind::New, 0, traced.slot(first)));
+    assert_eq!((outcome.kind, outcome.gone.is_none(), outcome.index), (Kind::New, true, traced.slot(first)));
     let after = traced.table.at(outcome.index).control();
     assert_eq!(
         after.0 >> Control::GENERATION_SHIFT,
@@ -102,7 +102,7 @@ fn a_done_slot_is_reused_first() {
     assert_eq!((after.passed(), after.count()), (1, 1));
     assert_eq!(traced.table.spilled_of_all_sets()[3], 0);
     let ledger = traced.finish(20);
-    assert_eq!((ledger.entered, ledger.completed, ledger.lost, ledger.evicted), (2, 1, 1, 0));
+    assert_eq!((ledger.entered, ledger.completed, ledger.lost, ledger.given_up), (2, 1, 1, 0));
 }
 
 #[test]
@@ -123,70 +123,114 @@ fn the_same_identity_again_after_completion_is_a_new_packet() {
         }
     }
     let ledger = traced.finish(400);
-    assert_eq!((ledger.entered, ledger.completed, ledger.ambiguous), (3, 3, 0));
+    assert_eq!((ledger.entered, ledger.completed, ledger.untold), (3, 3, 0));
 }
 
 #[test]
-fn twins_are_withdrawn_once_and_leave_with_the_last_of_them() {
+fn packets_that_look_alike_are_counted_and_not_timed_until_the_last_has_left() {
     let mut traced = Traced::new(16);
     assert_eq!(traced.kind(0, KEY, 0), Kind::New);
     assert_eq!(traced.kind(1, KEY, 1), Kind::Passed);
     let outcome = traced.at(0, KEY, 2);
-    assert_eq!(outcome.kind, Kind::Ambiguous);
-    assert!(outcome.withdrawn.any() && !outcome.withdrawn.joined());
-    assert_eq!(outcome.withdrawn.direction(), 0);
-    // A third; and from here on nothing is withdrawn any more.
+    assert_eq!((outcome.kind, outcome.hook, outcome.begins), (Kind::Grouped, Outcome::NO_HOOK, true));
     let outcome = traced.at(0, KEY, 3);
-    assert_eq!((outcome.kind, outcome.withdrawn.any()), (Kind::Ambiguous, false));
-    let slot = traced.slot(KEY);
-    for left in [2, 1, 0] {
-        for id in [1, 2, 3] {
-            assert_eq!(traced.kind(id, KEY, 4), Kind::Ambiguous);
-        }
-        let control = traced.table.at(slot).control();
-        let expected = if left == 0 { (State::Free, 0) } else { (State::Ambiguous, left) };
-        assert_eq!((control.state(), control.count()), expected);
+    assert_eq!((outcome.kind, outcome.hook, outcome.begins), (Kind::Grouped, Outcome::NO_HOOK, false));
+    // The first is behind hook 1 already; who comes next is one of the other two.
+    for (id, from) in [(2, 1), (1, 0), (3, 2), (2, 1), (3, 2), (1, 0), (2, 1)] {
+        let outcome = traced.at(id, KEY, 4);
+        assert_eq!((outcome.kind, outcome.hook, outcome.ends), (Kind::Grouped, from, id == 3), "hook {id}");
     }
-    assert_eq!(traced.kind(0, KEY, 5), Kind::New);
+    assert_eq!(traced.table.count(State::Group), 1);
+    assert_eq!(traced.kind(3, KEY, 4), Kind::Grouped);
+    assert_eq!(traced.table.count(State::Done), 1);
+    for id in 0..4 {
+        let kind = if id == 0 { Kind::New } else { Kind::Passed };
+        assert_eq!(traced.kind(id, KEY, 5), kind, "the next one is alone again");
+    }
     let ledger = traced.finish(5);
-    assert_eq!((ledger.entered, ledger.withdrawn_entered, ledger.ambiguous), (2, 1, 11));
-    assert_eq!((ledger.completed, ledger.lost), (0, 1));
+    assert_eq!((ledger.entered, ledger.completed, ledger.lost), (4, 4, 0));
+    assert_eq!((ledger.untold, ledger.grouped), (3, 10));
 }
 
 #[test]
-fn a_twin_of_a_packet_that_joined_is_withdrawn_as_joined() {
+fn packets_that_join_and_look_alike_are_counted_as_joined() {
     let mut traced = Traced::new(16);
     assert_eq!(traced.kind(5, KEY, 0), Kind::New);
-    let outcome = traced.at(5, KEY, 1);
-    assert!(outcome.withdrawn.joined());
-    assert_eq!(outcome.withdrawn.direction(), 1);
+    assert_eq!(traced.kind(5, KEY, 1), Kind::Grouped);
     let ledger = traced.finish(1);
-    assert_eq!((ledger.withdrawn_joined, ledger.net_joined(), ledger.lost), (1, 0, 0));
+    assert_eq!((ledger.net_entered(), ledger.net_joined(), ledger.lost), (0, 2, 2));
 }
 
 #[test]
-fn more_twins_than_can_be_counted_stay_until_swept() {
+fn a_crowd_that_looks_alike_is_counted_to_the_last() {
     let mut traced = Traced::new(16);
-    for _ in 0..20 {
+    for _ in 0..1_000 {
         traced.at(0, KEY, 0);
     }
-    for _ in 0..20 {
-        assert_eq!(traced.kind(3, KEY, 1), Kind::Ambiguous);
+    for id in 1..4 {
+        for _ in 0..1_000 - u32::from(id) * 10 {
+            assert_eq!(traced.kind(id, KEY, 1), Kind::Grouped);
+        }
     }
-    assert_eq!(traced.table.count(State::Ambiguous), 1);
-    assert_eq!(traced.finish(1).net_entered(), 0);
+    let settled = traced.sweep(2 * TIMEOUT_NS);
+    let [Settled::EndedGroup(group)] = settled[..] else { panic!("{settled:?}") };
+    assert_eq!((group.key, group.seen_ns, group.behind[..4].to_vec()), (KEY, 1, vec![10, 10, 10, 0]));
+    let ledger = traced.finish(1);
+    assert_eq!((ledger.entered, ledger.completed, ledger.lost), (1_000, 970, 30));
 }
 
 #[test]
-fn ambiguous_ones_are_freed_when_the_last_sight_is_too_old() {
+fn there_is_an_end_to_what_can_be_counted() {
+    let mut traced = Traced::new(16);
+    for _ in 0..0x1_0000 {
+        traced.at(0, KEY, 0);
+    }
+    assert_eq!(traced.ledger.untracked, 1);
+    assert_eq!(traced.kind(1, KEY, 0), Kind::Grouped);
+    assert_eq!(traced.kind(0, KEY, 0), Kind::Grouped, "there is room again");
+    assert_eq!(traced.finish(1).lost, 0x1_0000);
+}
+
+#[test]
+fn those_that_look_alike_are_lost_when_the_last_sight_of_any_is_too_old() {
     let mut traced = Traced::new(16);
     traced.at(0, KEY, 0);
     traced.at(0, KEY, 1);
     traced.at(1, KEY, TIMEOUT_NS);
-    assert_eq!(traced.sweep(TIMEOUT_NS + 2), []);
-    assert_eq!(traced.sweep(2 * TIMEOUT_NS), []);
-    assert_eq!(traced.sweep(2 * TIMEOUT_NS + 1), [Settled::Freed]);
-    assert_eq!(traced.finish(0).lost, 0);
+    for now_ns in [TIMEOUT_NS + 2, 2 * TIMEOUT_NS] {
+        let settled = traced.sweep(now_ns);
+        assert!(matches!(settled[..], [Settled::InFlightGroup(_, 2)]), "{settled:?}");
+        traced.ledger.in_flight = 0;
+    }
+    let settled = traced.sweep(2 * TIMEOUT_NS + 1);
+    assert!(matches!(settled[..], [Settled::EndedGroup(_)]), "{settled:?}");
+    assert_eq!(traced.finish(0).lost, 2);
+}
+
+#[test]
+fn packets_that_look_alike_and_go_astray() {
+    let mut traced = Traced::new(16);
+    traced.at(0, KEY, 0);
+    traced.at(0, KEY, 0);
+    // In again by the other side, past a hook; and a copy for which none is left.
+    for (id, kind) in [(1, Kind::Grouped), (6, Kind::Grouped), (7, Kind::Grouped), (2, Kind::Grouped)] {
+        assert_eq!(traced.kind(id, KEY, 1), kind, "hook {id}");
+    }
+    assert_eq!(traced.kind(2, KEY, 1), Kind::Copy);
+    assert_eq!(traced.kind(3, KEY, 1), Kind::Grouped);
+    let ledger = traced.finish(1);
+    assert_eq!((ledger.entered, ledger.completed, ledger.copies), (2, 2, 1));
+}
+
+#[test]
+fn nobody_is_admitted_to_those_that_look_alike_when_nobody_is_admitted() {
+    let mut traced = Traced::new(16);
+    traced.at(0, KEY, 0);
+    let stranger = Visit { hook: hook(0), key: KEY, now_ns: 5, admit: false, aside: Aside::No, large: false };
+    assert_eq!(visit(&traced.table, &stranger).kind, Kind::Missing);
+    traced.at(0, KEY, 0);
+    assert_eq!(visit(&traced.table, &stranger).kind, Kind::Missing);
+    assert_eq!(traced.finish(5).lost, 2);
 }
 
 #[test]
@@ -208,9 +252,9 @@ fn long_after_the_end_it_is_another_packet() {
     for id in 0..4 {
         traced.at(id, KEY, 0);
     }
-    assert_eq!(traced.kind(2, KEY, TIMEOUT_NS - 1), Kind::Copy);
-    assert_eq!(traced.kind(2, KEY, TIMEOUT_NS), Kind::New);
-    let ledger = traced.finish(TIMEOUT_NS);
+    assert_eq!(traced.kind(2, KEY, TIMEOUT_NS), Kind::Copy);
+    assert_eq!(traced.kind(2, KEY, TIMEOUT_NS + 1), Kind::New);
+    let ledger = traced.finish(TIMEOUT_NS + 1);
     assert_eq!((ledger.entered, ledger.joined, ledger.completed, ledger.lost), (1, 1, 1, 1));
 }
 
@@ -233,8 +277,8 @@ fn overtaken_twice_at_one_hook_is_a_twin_while_live() {
     traced.at(0, KEY, 0);
     traced.at(2, KEY, 20);
     assert_eq!(traced.kind(1, KEY, 25), Kind::Overtaken);
-    assert_eq!(traced.kind(1, KEY, 26), Kind::Ambiguous);
-    assert_eq!(traced.finish(30).net_entered(), 0);
+    assert_eq!(traced.kind(1, KEY, 26), Kind::Grouped);
+    assert_eq!(traced.finish(30).lost, 2);
 }
 
 #[test]
@@ -388,17 +432,16 @@ fn the_home_of_one_packet_in_the_place_of_another() {
 }
 
 #[test]
-fn ambiguous_packets_that_moved_over_give_their_place_back() {
+fn packets_that_look_alike_and_moved_over_give_their_place_back() {
     let mut traced = Traced::new(16);
     let (first, second) = (key(4, 1, 1), key(4, 1, 2));
     traced.at(0, first, 0);
     traced.at(0, second, 0);
-    assert_eq!(traced.kind(0, second, 1), Kind::Ambiguous);
+    assert_eq!(traced.kind(0, second, 1), Kind::Grouped);
     assert_eq!(traced.table.spilled_of_all_sets()[4], 1);
-    traced.at(3, second, 2);
-    traced.at(3, second, 2);
+    traced.sweep(TIMEOUT_NS + 2);
     assert_eq!(traced.table.spilled_of_all_sets()[4], 0);
-    assert_eq!(traced.finish(2).lost, 1);
+    assert_eq!(traced.finish(2).lost, 3);
 }
 
 #[test]
@@ -414,7 +457,7 @@ fn a_full_set_leaves_packets_untracked_and_loses_none() {
     }
     assert_eq!(traced.kind(1, key(9, 0, 77), 20), Kind::New);
     let ledger = traced.finish(20);
-    assert_eq!((ledger.untracked, ledger.evicted, ledger.completed), (1, 0, 8));
+    assert_eq!((ledger.untracked, ledger.given_up, ledger.completed), (1, 0, 8));
 }
 
 #[test]
@@ -427,12 +470,12 @@ fn the_slot_of_one_that_timed_out_is_taken_over() {
     let newcomer = key(9, 3, 77);
     assert_eq!(traced.kind(0, newcomer, TIMEOUT_NS), Kind::Untracked, "not yet");
     let outcome = traced.at(0, newcomer, TIMEOUT_NS + 2);
-    assert_eq!((outcome.kind, outcome.hook, outcome.index), (Kind::New, 1 + 1, traced.slot(newcomer)));
+    assert_eq!((outcome.kind, outcome.gone.last(), outcome.index), (Kind::New, 1, traced.slot(newcomer)));
     let outcome = traced.at(0, key(9, 3, 78), TIMEOUT_NS + 2);
-    assert_eq!((outcome.kind, outcome.hook), (Kind::New, 1));
+    assert_eq!((outcome.kind, outcome.gone.fate(), outcome.gone.last()), (Kind::New, Fate::Lost, 0));
     assert_eq!(traced.table.spilled_of_all_sets()[9], 1);
     let ledger = traced.finish(TIMEOUT_NS + 2);
-    assert_eq!((ledger.evicted, ledger.lost, ledger.entered), (2, 8, 10));
+    assert_eq!((ledger.given_up, ledger.lost, ledger.entered), (2, 10, 10));
 }
 
 #[test]
@@ -441,23 +484,23 @@ fn who_timed_out_is_left_to_the_sweeper_while_another_slot_is_free() {
     let (late, newcomer) = (key(9, 3, 1), key(9, 3, 2));
     traced.at(0, late, 0);
     let outcome = traced.at(0, newcomer, TIMEOUT_NS + 2);
-    assert_eq!((outcome.kind, outcome.hook), (Kind::New, 0));
+    assert_eq!((outcome.kind, outcome.gone.is_none()), (Kind::New, true));
     assert_ne!(outcome.index, traced.slot(late));
     assert_eq!(traced.at(3, newcomer, TIMEOUT_NS + 3).kind, Kind::Passed);
     let ledger = traced.finish(TIMEOUT_NS + 3);
-    assert_eq!((ledger.evicted, ledger.lost, ledger.completed), (0, 1, 1));
+    assert_eq!((ledger.given_up, ledger.lost, ledger.completed), (0, 1, 1));
 }
 
 #[test]
-fn a_packet_that_crossed_is_not_taken_over() {
-    // Its last hook counts for the other direction: only the sweeper knows whose loss it is.
+fn a_packet_that_crossed_is_given_up_in_the_direction_it_entered_in() {
     let mut traced = Traced::new(16);
     for number in 0..u64::from(WAYS) {
         traced.at(0, key(9, number, 0), 0);
         traced.at(5, key(9, number, 0), 1);
     }
-    assert_eq!(traced.kind(0, key(9, 0, 1), TIMEOUT_NS + 100), Kind::Untracked);
-    assert_eq!(traced.finish(TIMEOUT_NS).lost, 8);
+    let outcome = traced.at(4, key(9, 0, 1), TIMEOUT_NS + 100);
+    assert_eq!((outcome.gone.fate(), outcome.gone.direction(), outcome.gone.last()), (Fate::Lost, 0, 5));
+    assert_eq!(traced.finish(TIMEOUT_NS).lost, 9);
 }
 
 #[test]

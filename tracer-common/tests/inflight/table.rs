@@ -9,7 +9,7 @@ use std::{
     thread,
 };
 
-use hoptrace_common::inflight::{Control, DELTAS, Mark, SlotCell, State, Table, WAYS};
+use hoptrace_common::inflight::{Control, DELTAS, Mark, SETTLED_NS, SlotCell, State, Table, WAYS};
 
 #[derive(Debug, Default)]
 pub(crate) struct Cell {
@@ -26,6 +26,8 @@ pub(crate) struct HostTable {
     slots: Vec<Cell>,
     spilled: Vec<AtomicU32>,
     timeout_ns: u64,
+    /// See [`Table::settled_ns`].
+    settled_ns: u64,
 }
 
 impl HostTable {
@@ -35,7 +37,13 @@ impl HostTable {
             slots: (0..sets * WAYS).map(|_| Cell::default()).collect(),
             spilled: (0..sets).map(|_| AtomicU32::new(0)).collect(),
             timeout_ns,
+            settled_ns: SETTLED_NS,
         }
+    }
+
+    /// The same; what the kernel freed is dead after this time.
+    pub(crate) fn settling_after(self, settled_ns: u64) -> Self {
+        Self { settled_ns, ..self }
     }
 
     pub(crate) fn len(&self) -> u32 {
@@ -57,6 +65,11 @@ impl HostTable {
     }
 }
 
+/// Where a key has its home in a table of `sets`: not as scattered as in the kernel, so that tests can choose.
+pub(crate) fn plain_home(key: u64, sets: u32) -> u32 {
+    (lower(key) & (sets - 1)) * WAYS + (upper(key) & (WAYS - 1))
+}
+
 impl<'a> Table for &'a HostTable {
     type Slot = &'a Cell;
 
@@ -64,8 +77,8 @@ impl<'a> Table for &'a HostTable {
         self.slots.get(index as usize)
     }
 
-    fn set_mask(self) -> u32 {
-        u32::try_from(self.spilled.len()).unwrap() - 1
+    fn home(self, key: u64) -> u32 {
+        plain_home(key, u32::try_from(self.spilled.len()).unwrap())
     }
 
     fn spilled(self, set: u32) -> u32 {
@@ -78,6 +91,10 @@ impl<'a> Table for &'a HostTable {
 
     fn timeout_ns(self) -> u64 {
         self.timeout_ns
+    }
+
+    fn settled_ns(self) -> u64 {
+        self.settled_ns
     }
 }
 

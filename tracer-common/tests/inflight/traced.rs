@@ -1,7 +1,7 @@
 //! A table with its books, on a path of four hooks each way.
 
 use hoptrace_common::inflight::{
-    Aside, Hook, Kind, Marked, Outcome, Reach, Settled, State, Table as _, Visit, WAYS, find, home_of, mark,
+    Aside, Hook, Kind, Marked, Outcome, Reach, Settled, State, Table as _, Visit, WAYS, find, mark,
     merge, settle, visit,
 };
 
@@ -48,11 +48,7 @@ impl Traced {
     /// The kernel frees a packet at `site`, on an interface with that reach. `None`: it is not in the table.
     pub(crate) fn freed(&mut self, key: u64, site: u32, reach: Reach) -> Option<Marked> {
         let tracked = find(&self.table, key)?;
-        let marked = if reach.covers(tracked.control) {
-            mark(self.table.at(tracked.index), tracked.control, site)
-        } else {
-            Marked::Copy
-        };
+        let marked = mark(&self.table, tracked, reach, site);
         self.ledger.free(marked);
         Some(marked)
     }
@@ -73,9 +69,12 @@ impl Traced {
         settled.into_iter().filter(|settled| *settled != Settled::Idle).collect()
     }
 
-    /// What a sweep at `now_ns` leaves: nothing in flight, nothing counted twice.
+    /// What sweeps at `now_ns` leave: nothing in flight, nothing counted twice.
     pub(crate) fn finish(mut self, now_ns: u64) -> Ledger {
-        self.sweep(now_ns + 2 * TIMEOUT_NS);
+        // What the first one finds dead stays for the second.
+        for _ in 0..2 {
+            self.sweep(now_ns + 2 * TIMEOUT_NS);
+        }
         self.ledger.assert_balanced();
         assert_eq!(self.ledger.in_flight, 0);
         assert_eq!(self.table.count(State::Free), self.table.len() as usize);
@@ -84,7 +83,7 @@ impl Traced {
     }
 
     pub(crate) fn slot(&self, key: u64) -> u32 {
-        home_of(key, (&self.table).set_mask())
+        (&self.table).home(key)
     }
 }
 

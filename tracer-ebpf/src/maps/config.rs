@@ -12,9 +12,10 @@ use hoptrace_common::{
 /// Facts about the trace.
 #[unsafe(no_mangle)]
 static TRACE: Global<TraceConfig> = Global::new(TraceConfig {
-    set_mask: 0,
+    slot_shift: 0,
     segments: 1,
     timeout_ns: 0,
+    seed: 1,
     mac: 0,
     sample_below: 0,
     budgeted: 0,
@@ -104,7 +105,8 @@ macro_rules! trace_fields {
 }
 
 trace_fields! {
-    set_mask: u32
+    slot_shift: u32
+    seed: u64
     segments: u32
     timeout_ns: u64
     mac: u64

@@ -1,5 +1,7 @@
 //! Where packets are freed, at which interfaces they can die, and how many were.
 
+use core::hint::black_box;
+
 use aya_ebpf::{
     Global,
     macros::map,
@@ -98,6 +100,18 @@ pub(crate) fn site(location: u64, reason: u32) -> Option<Site> {
     None
 }
 
+/// The site with this index, which a mark names.
+#[inline(always)]
+pub(crate) fn site_at(index: u32) -> Option<Site> {
+    Some(Site { index, place: SITES.get_ptr_mut(index)? })
+}
+
+/// The place of `hook` among 16, in a way that the verifier sees, whatever the compiler knows of it.
+#[inline(always)]
+fn place(hook: u8) -> usize {
+    usize::from(black_box(hook) & 0xf)
+}
+
 impl Site {
     /// Counts a packet of `direction` dropped behind its last hook, `hook`.
     #[inline(always)]
@@ -106,14 +120,57 @@ impl Site {
         // SAFETY: a map value; the indices are below 2 and 16.
         unsafe {
             let dropped: *mut u64 = (&raw mut (*self.place).dropped).cast();
-            atomic::fetch_add_u64(dropped.add(direction * 16 + usize::from(hook & 0xf)), 1);
+            atomic::fetch_add_u64(dropped.add(direction * 16 + place(hook)), 1);
+        }
+        self.happened(direction, now_ns);
+    }
+
+    /// Counts a packet of `direction` dropped on its way, behind `hook`, where it was seen at `seen_ns`. If the packet, whose identity
+    /// is `key`, is the example, that is certain now.
+    #[inline(always)]
+    pub(crate) fn settled(self, direction: u8, hook: u8, seen_ns: u64, key: u64) {
+        let direction = usize::from(direction & 1);
+        self.add_settled(direction, hook, 1);
+        self.happened(direction, seen_ns);
+        // SAFETY: a map value; the index is below 2.
+        unsafe {
+            let examples: *mut Example = (&raw mut (*self.place).examples).cast();
+            let example = examples.add(direction);
+            if atomic::load(&raw const (*example).state) == Example::PROVISIONAL
+                && atomic::load(&raw const (*example).key) == key
+            {
+                let state = &raw mut (*example).state;
+                atomic::compare_exchange_u32(state, Example::PROVISIONAL, Example::CERTAIN);
+            }
+        }
+    }
+
+    /// Takes a packet back that [`Site::settled`] has counted.
+    #[inline(always)]
+    pub(crate) fn revived(self, direction: u8, hook: u8) {
+        self.add_settled(usize::from(direction & 1), hook, u64::MAX);
+    }
+
+    #[inline(always)]
+    fn add_settled(self, direction: usize, hook: u8, change: u64) {
+        // SAFETY: a map value; the indices are below 2 and 16.
+        unsafe {
+            let settled: *mut u64 = (&raw mut (*self.place).settled).cast();
+            atomic::fetch_add_u64(settled.add(direction * 16 + place(hook)), change);
+        }
+    }
+
+    #[inline(always)]
+    fn happened(self, direction: usize, time_ns: u64) {
+        // SAFETY: a map value; the index is below 2.
+        unsafe {
             let first: *mut u64 = (&raw mut (*self.place).first_ns).cast();
             let first = first.add(direction);
             if atomic::load(first) == 0 {
-                atomic::compare_exchange(first, 0, now_ns);
+                atomic::compare_exchange(first, 0, time_ns);
             }
             let last: *mut u64 = (&raw mut (*self.place).last_ns).cast();
-            atomic::store(last.add(direction), now_ns);
+            atomic::store(last.add(direction), time_ns);
         }
     }
 

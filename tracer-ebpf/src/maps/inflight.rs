@@ -1,7 +1,7 @@
 //! The in-flight table's memory.
 
 use aya_ebpf::{macros::map, maps::Array};
-use hoptrace_common::inflight::{Control, Mark, Slot, SlotCell, Table, place::Look};
+use hoptrace_common::inflight::{Control, Mark, Slot, SlotCell, Table, home_of, place::Look};
 
 use super::{MMAPABLE, config, scratch};
 use crate::{
@@ -34,8 +34,8 @@ impl Table for Inflight {
     }
 
     #[inline(always)]
-    fn set_mask(self) -> u32 {
-        config::set_mask()
+    fn home(self, key: u64) -> u32 {
+        home_of(key, config::seed(), config::slot_shift())
     }
 
     #[inline(always)]

@@ -26,7 +26,7 @@ impl Tracer {
         let plan = plan()?;
         let mut attached = Attached::load(&plan, &load_options(filter, 0))?;
         let (mut collector, _) =
-            Collector::new(plan, attached.take_maps()?, Duration::from_nanos(TIMEOUT_NS), Tail::None)?;
+            Collector::new(plan, attached.take_maps()?, Duration::from_nanos(TIMEOUT_NS), Tail::None, 1)?;
         collector.open(None);
         Ok(Self { attached, collector, packets: 0 })
     }

@@ -55,7 +55,7 @@ impl Tracer {
         options.trace.timeout_ns = TIMEOUT.as_nanos().try_into()?;
         let mut attached = Attached::load(&plan, &options)?;
         let program = attached.xdp_program(place).context("no XDP program")?.fd()?.try_clone()?;
-        let (mut collector, _) = Collector::new(plan, attached.take_maps()?, TIMEOUT, Tail::None)?;
+        let (mut collector, _) = Collector::new(plan, attached.take_maps()?, TIMEOUT, Tail::None, 1)?;
         collector.open(None);
         Ok(Self { program, collector, _attached: attached, packets: 0 })
     }
@@ -66,7 +66,7 @@ impl Tracer {
         let snapshot = self.collector.snapshot(TracerCost::default());
         let ledger = &snapshot.directions.get(Direction::Ingress).ledger;
         let packets = self.packets;
-        let ended = ledger.lost + ledger.evicted;
+        let ended = ledger.lost;
         let is_right = ledger.balanced && ledger.entered == packets && ended == packets;
         ensure!(is_right, "{packets} packets came by XDP, but the ledger says {ledger:?}");
         Ok(())

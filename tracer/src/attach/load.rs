@@ -52,7 +52,7 @@ pub struct LoadOptions {
     pub inflight_slots: u32,
     /// Bytes of the record ring; rounded up to a power of two of whole pages. 0: as small as can be.
     pub ring_bytes: u32,
-    /// The rest; `set_mask`, `segments`, `guest_segment`, `entries`, `neighbour_entries`, `spread`, `beside`, `filtering` and
+    /// The rest; `slot_shift`, `segments`, `guest_segment`, `entries`, `neighbour_entries`, `spread`, `beside`, `filtering` and
     /// `keeping_heads` are overwritten.
     pub trace: TraceConfig,
     /// For the program that tells where packets are dropped; without it they are lost.
@@ -111,7 +111,8 @@ impl Attached {
         let trace = TraceConfig {
             spread,
             beside: placed::beside(plan),
-            set_mask: slots / WAYS - 1,
+            slot_shift: 64 - slots.trailing_zeros(),
+            seed: options.trace.seed | 1,
             segments: plan.segment_count,
             guest_segment: u16::from(plan.guest),
             entries: plan.entries,

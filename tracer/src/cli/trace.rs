@@ -19,7 +19,7 @@ const SWEEP_EVERY: Duration = Duration::from_millis(100);
 const RING_BYTES: u32 = 4 << 20;
 /// How often the report on a terminal is drawn anew, in sweeps.
 const DRAW_EVERY: u32 = 5;
-/// Packets out of all that may be ambiguous or untracked before the result is inconclusive: one in so many.
+/// Packets out of all that may be untracked before the result is inconclusive: one in so many.
 const DOUBTFUL_SHARE: u64 = 100;
 
 /// Options of `trace`.
@@ -136,7 +136,7 @@ pub(super) fn conclude(ending: &Ending, snapshot: &Snapshot) -> Result<Exit, Cli
     if missed
         || ledgers.iter().any(|ledger| !ledger.balanced || doubtful(ledger) > seen(ledger) / DOUBTFUL_SHARE)
     {
-        let what = "too many packets were ambiguous or untracked, or a ledger does not balance";
+        let what = "too many packets were untracked, or a ledger does not balance";
         return Err(CliError::with_exit(
             Exit::Inconclusive,
             format!("inconclusive: {what}; see the report's ledger"),
@@ -146,9 +146,9 @@ pub(super) fn conclude(ending: &Ending, snapshot: &Snapshot) -> Result<Exit, Cli
 }
 
 const fn seen(ledger: &Ledger) -> u64 {
-    ledger.entered + ledger.joined_midway + ledger.ambiguous + ledger.untracked + ledger.unparsed
+    ledger.entered + ledger.joined_midway + ledger.untracked + ledger.unparsed
 }
 
 const fn doubtful(ledger: &Ledger) -> u64 {
-    ledger.ambiguous + ledger.untracked + ledger.evicted
+    ledger.untracked
 }

@@ -62,7 +62,8 @@ pub struct Progress {
 
 impl Collector {
     /// Maps everything into memory; the records go elsewhere. `timeout` is how long a packet may stay away, `tail` which
-    /// packets are to be sent because they are slow (if the programs were loaded for that).
+    /// packets are to be sent because they are slow (if the programs were loaded for that), `seed` what decides where in the table
+    /// packets have their home.
     ///
     /// # Errors
     /// When a map can not be mapped.
@@ -71,6 +72,7 @@ impl Collector {
         maps: KernelMaps,
         timeout: Duration,
         tail: Tail,
+        seed: u64,
     ) -> Result<(Self, Records), CollectError> {
         let timeout_ns = u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX);
         let gate = Gate::new(&maps.control)?;
@@ -78,7 +80,7 @@ impl Collector {
         let collector = Self {
             thresholds: Thresholds::new(tail, &gate),
             top: Top::new(if let Tail::Top(size) = tail { size } else { 0 }),
-            table: SharedTable::new(&maps.slots, &maps.spilled, timeout_ns)?,
+            table: SharedTable::new(&maps.slots, &maps.spilled, timeout_ns, seed | 1)?,
             counters: Counters::new(&maps.counters)?,
             latencies: LatencyMaps::new(&maps.segments, &maps.latencies, plan.segment_count)?,
             drops: Drops::new(&maps.sites, &maps.frees, timeout_ns)?,
@@ -121,6 +123,7 @@ impl Collector {
         let now_ns = monotonic_ns();
         let sweep = self.table.sweep(now_ns);
         self.drops.take(&sweep, &self.heads, now_ns);
+        self.drops.given_up(self.lost_at_hooks(), now_ns);
         for (sum, more) in self.elsewhere.iter_mut().zip(sweep.elsewhere) {
             *sum += more;
         }
@@ -179,6 +182,17 @@ impl Collector {
             drops_without_site: self.drops.without_site(),
             tracer: TracerCost { hooks: self.plan.hooks.len(), ..tracer },
         }
+    }
+
+    /// Packets that hooks had to give up, because their slots were needed before a sweep: direction, last hook, how many.
+    fn lost_at_hooks(&self) -> Vec<(u8, u8, u64)> {
+        let of_hook = |(number, hook): (u8, &HookPlan)| {
+            let counted = self.counters.of(number.into());
+            let direction = hook.direction.index();
+            [(direction, number, counted.lost), (1 - direction, number, counted.lost_crossed)]
+        };
+        let all = (0_u8..).zip(&self.plan.hooks).flat_map(of_hook);
+        all.filter(|(.., count)| *count > 0).collect()
     }
 
     /// A packet that went through the switch; `None` where no heads are kept.
@@ -245,8 +259,8 @@ impl Collector {
                 .map(|(hook, counted)| HookReport {
                     hook: hook.label.clone(),
                     seen: counted.seen,
-                    ambiguous: counted.ambiguous,
-                    evicted: counted.evicted,
+                    ambiguous: counted.grouped,
+                    evicted: 0,
                     untracked: counted.untracked,
                     emitted: counted.emitted,
                     ring_lost: counted.ring_lost,

@@ -6,7 +6,11 @@ mod sites;
 use std::{cell::RefCell, collections::BTreeMap};
 
 use aya::maps::MapData;
-use hoptrace_common::{drops::Example, heads::Head, inflight::Ended};
+use hoptrace_common::{
+    drops::Example,
+    heads::Head,
+    inflight::{Ended, EndedGroup},
+};
 
 use super::{
     CollectError,
@@ -25,12 +29,25 @@ type Kind = (u8, u8, Option<Cause>);
 /// The packets of one kind.
 #[derive(Debug, Clone, Copy)]
 struct Row {
+    /// Those that sweeps found lost; drop sites count their own.
     count: u64,
+    /// Those that hooks had to give up.
+    given_up: u64,
     first_ns: u64,
     last_ns: u64,
     example: Option<Example>,
     /// One that died behind the hook which kept its head.
     head: Option<Head>,
+}
+
+impl Row {
+    const fn new(first_ns: u64, last_ns: u64) -> Self {
+        Self { count: 0, given_up: 0, first_ns, last_ns, example: None, head: None }
+    }
+
+    const fn lost(&self) -> u64 {
+        self.count + self.given_up
+    }
 }
 
 /// Everything that died so far.
@@ -40,7 +57,7 @@ pub(super) struct Drops {
     names: RefCell<Names>,
     clock: WallClock,
     timeout_ns: u64,
-    /// Packets that were not seen again; those dropped behind their last hook the kernel's side counts.
+    /// Those with a cause are counted where drop sites are.
     rows: BTreeMap<Kind, Row>,
     /// Packets of which a copy was freed, and that may come again.
     marked: [u64; 2],
@@ -73,12 +90,18 @@ impl Drops {
     /// Takes what a sweep at `now_ns` found.
     pub(super) fn take(&mut self, sweep: &Sweep, heads: &Heads, now_ns: u64) {
         for packet in &sweep.ended {
-            self.ended(packet, heads.take(packet.key));
+            self.ended(packet, None, heads.take(packet.key));
+        }
+        for (packet, site) in &sweep.dropped {
+            self.sites.add_settled(*site, packet);
+            self.ended(packet, Some(*site), heads.take(packet.key));
+        }
+        for group in &sweep.groups {
+            self.ended_group(group, heads.take(group.key));
         }
         self.marked = sweep.marked;
-        for done in self.sites.done() {
-            let row =
-                Row { count: 0, first_ns: done.first_ns, last_ns: done.last_ns, example: None, head: None };
+        for done in self.sites.counted() {
+            let row = Row::new(done.first_ns, done.last_ns);
             let row = self.rows.entry((done.direction, done.hook, Some(done.cause))).or_insert(row);
             row.first_ns = row.first_ns.min(done.first_ns);
             row.last_ns = row.last_ns.max(done.last_ns);
@@ -101,25 +124,47 @@ impl Drops {
         if matches!(direction, Direction::Egress) { self.unseen } else { 0 }
     }
 
-    fn ended(&mut self, packet: &Ended, head: Option<Head>) {
-        let cause = packet.site.and_then(|site| self.sites.cause(site));
-        let kind = (packet.control.direction(), packet.control.last(), cause);
-        let seen_ns = packet.seen_ns;
-        let row = self.rows.entry(kind).or_insert(Row {
-            count: 0,
-            first_ns: seen_ns,
-            last_ns: seen_ns,
-            example: None,
-            head: None,
-        });
-        row.head = row.head.or(head.filter(|head| head.hook == packet.control.last()));
-        row.count += 1;
+    /// A packet that was not seen again: lost, or dropped at a site, which counts it.
+    fn ended(&mut self, packet: &Ended, site: Option<u32>, head: Option<Head>) {
+        let cause = site.and_then(|site| self.sites.cause(site));
+        let hook = packet.control.last();
+        let row = self.row((packet.control.direction(), hook, cause), packet.seen_ns);
+        row.head = row.head.or(head.filter(|head| head.hook == hook));
+        let wants_example = row.example.is_none();
+        if cause.is_none() {
+            row.count += 1;
+        }
+        if let Some(site) = site.filter(|_| wants_example) {
+            let example = self.sites.confirm(site, packet);
+            self.row((packet.control.direction(), hook, cause), packet.seen_ns).example = example;
+        }
+    }
+
+    /// Packets that look the same and were not seen again.
+    fn ended_group(&mut self, group: &EndedGroup, head: Option<Head>) {
+        for (hook, count) in (0..).zip(group.behind).filter(|(_, count)| *count > 0) {
+            let row = self.row((group.control.direction(), hook, None), group.seen_ns);
+            row.count += u64::from(count);
+            row.head = row.head.or(head.filter(|head| head.hook == hook));
+        }
+    }
+
+    /// The row of a kind, widened to `seen_ns`.
+    fn row(&mut self, kind: Kind, seen_ns: u64) -> &mut Row {
+        let row = self.rows.entry(kind).or_insert(Row::new(seen_ns, seen_ns));
         row.first_ns = row.first_ns.min(seen_ns);
         row.last_ns = row.last_ns.max(seen_ns);
-        if let Some(site) = packet.site
-            && row.example.is_none()
-        {
-            row.example = self.sites.confirm(site, packet);
+        row
+    }
+
+    /// Packets that hooks gave up so far, as of `now_ns`: direction, last hook, how many. They were seen at least a time-out ago.
+    pub(super) fn given_up(&mut self, lost: Vec<(u8, u8, u64)>, now_ns: u64) {
+        let seen_ns = now_ns.saturating_sub(self.timeout_ns);
+        for (direction, hook, count) in lost {
+            let kind = (direction, hook, None);
+            if self.rows.get(&kind).is_none_or(|row| row.given_up < count) {
+                self.row(kind, seen_ns).given_up = count;
+            }
         }
     }
 
@@ -131,14 +176,14 @@ impl Drops {
         let own = self.rows.iter().filter(|((of, ..), _)| *of == direction.index());
         let mut drops: Vec<_> = own
             .map(|((of, hook, cause), row)| {
-                let done = cause.map_or(0, |cause| self.sites.done_of(*of, *hook, cause));
+                let at_sites = cause.map_or(0, |cause| self.sites.counted_of(*of, *hook, cause));
                 let name = cause.map(|cause| names.of(cause));
                 let drop = Drop {
                     after: label(usize::from(*hook)),
                     reason: name.as_ref().and_then(|name| name.reason.clone()),
                     subsystem: name.as_ref().and_then(|name| name.subsystem.clone()),
                     location: name.map(|name| name.location),
-                    count: row.count + done,
+                    count: row.lost() + at_sites,
                     first_ns: self.clock.at(row.first_ns),
                     last_ns: self.clock.at(row.last_ns),
                     example: self.example_of(row),
@@ -182,16 +227,11 @@ impl Drops {
     /// The sums of a direction.
     pub(super) fn sums(&self, direction: Direction) -> DropSums {
         let mut sums = DropSums::default();
-        for ((_, _, cause), row) in self.rows.iter().filter(|((of, ..), _)| *of == direction.index()) {
-            if cause.is_some() {
-                sums.dropped += row.count;
-            } else {
-                sums.lost += row.count;
-            }
-        }
+        let own = self.rows.iter().filter(|((of, ..), _)| *of == direction.index());
+        sums.lost = own.map(|(_, row)| row.lost()).sum();
         let index = usize::from(direction.index());
         sums.dropped_done = self.sites.all_done(direction.index());
-        sums.dropped += sums.dropped_done;
+        sums.dropped = self.sites.all_settled(direction.index()) + sums.dropped_done;
         // What was freed of packets in the table, and was neither their end nor may still turn out to be.
         let pending = self.marked.get(index).copied().unwrap_or(0);
         sums.copy_dropped = self.sites.freed(index).saturating_sub(sums.dropped + pending);
@@ -211,10 +251,10 @@ fn acquitted(rows: &mut BTreeMap<Kind, Row>, hooks: u16, most: u64) -> u64 {
     });
     let (mut left, mut unseen) = (most, 0);
     for (_, row) in lost {
-        let dead = row.count.min(left);
+        let dead = row.lost().min(left);
         left -= dead;
-        unseen += row.count - dead;
-        row.count = dead;
+        unseen += row.lost() - dead;
+        (row.count, row.given_up) = (dead, 0);
     }
     unseen
 }
@@ -225,7 +265,7 @@ mod tests {
 
     #[test]
     fn only_what_is_lost_behind_the_nic_s_hook_and_counted_by_nobody_is_acquitted() {
-        let row = |count| Row { count, first_ns: 0, last_ns: 0, example: None, head: None };
+        let row = |count| Row { count, ..Row::new(0, 0) };
         let cause = Some(Cause { location: 1, reason: 2 });
         let kinds = [(0, 2, None), (0, 3, None), (0, 3, cause), (1, 3, None), (0, 5, None)];
         let after = |most| {

@@ -45,37 +45,24 @@ pub(super) fn ledger(direction: Direction, hooks: &[(&HookPlan, HookCounters)], 
         if plan.is_neighbour() {
             ledger.elsewhere += counters.completed;
         }
-        ledger.evicted += counters.evicted;
+        ledger.ambiguous += counters.untold;
         ledger.copies += counters.copies;
         ledger.untracked += counters.untracked;
         ledger.unparsed += counters.unparsed;
         ledger.clock_skew += counters.clock_skew + counters.overtaken;
         ledger.ring_lost += counters.ring_lost;
-        // Ambiguous packets leave the balance: the first of each identity was counted and is taken back, the later
-        // ones show at the first hook.
-        let withdrawn = counters.withdrawn_entered + counters.withdrawn_joined;
-        ledger.ambiguous += withdrawn;
-        let mut entered = counters.entered;
-        // Pieces of large packets have a place of their own in the balance.
-        let mut gone = counters.withdrawn_joined + counters.split;
         ledger.split += counters.split;
         ledger.merged += counters.merged;
+        ledger.entered += counters.entered;
+        // Pieces of large packets have a place of their own in the balance.
+        ledger.joined_midway = ledger.joined_midway.wrapping_add(counters.joined).wrapping_sub(counters.split);
         if plan.config.flags & HookConfig::ENTRY != 0 {
-            ledger.ambiguous += counters.ambiguous;
             // Overtaken at the first hook: it joined before, and has entered after all.
-            entered += counters.overtaken;
-            gone += counters.overtaken;
+            ledger.entered += counters.overtaken;
+            ledger.joined_midway = ledger.joined_midway.wrapping_sub(counters.overtaken);
         }
-        ledger.entered = (ledger.entered + entered).saturating_sub(counters.withdrawn_entered);
-        ledger.joined_midway = ledger.joined_midway.wrapping_add(counters.joined).wrapping_sub(gone);
     }
     ledger.completed = ledger.completed.saturating_sub(swept.dropped_done);
-    // A piece that turned out to be ambiguous was withdrawn as one that joined.
-    let pieces_withdrawn = 0_u64.wrapping_sub(ledger.joined_midway);
-    if pieces_withdrawn <= ledger.split {
-        ledger.split -= pieces_withdrawn;
-        ledger.joined_midway = 0;
-    }
     ledger.settled()
 }
 
@@ -95,18 +82,13 @@ mod tests {
     }
 
     #[test]
-    fn ambiguous_and_overtaken_packets_keep_the_balance() {
+    fn packets_that_look_alike_and_overtaken_ones_keep_the_balance() {
         let first = hook(Direction::Egress, HookConfig::ENTRY);
         let last = hook(Direction::Egress, HookConfig::TERMINAL);
         let other = hook(Direction::Ingress, HookConfig::TERMINAL);
-        // Ten come in, one of them with a twin; one more overtook its first hook; one goes astray to the other side.
-        let at_first = HookCounters {
-            entered: 13,
-            ambiguous: 1,
-            withdrawn_entered: 1,
-            overtaken: 1,
-            ..HookCounters::default()
-        };
+        // Twelve come in, two of which look alike; one more overtook its first hook; one goes astray to the other side.
+        let at_first =
+            HookCounters { entered: 12, grouped: 1, untold: 2, overtaken: 1, ..HookCounters::default() };
         let at_last = HookCounters { joined: 1, completed: 8, ..HookCounters::default() };
         let at_other = HookCounters { completed_crossed: 1, ..HookCounters::default() };
         // One more is for a neighbour; of two others only copies were seen there.

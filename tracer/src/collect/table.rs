@@ -3,7 +3,9 @@
 use std::sync::atomic::Ordering;
 
 use aya::maps::MapData;
-use hoptrace_common::inflight::{Control, End, Ended, Mark, Settled, Slot, SlotCell, Table, WAYS, settle};
+use hoptrace_common::inflight::{
+    Control, End, Ended, EndedGroup, Mark, Settled, Slot, SlotCell, Table, home_of, settle,
+};
 
 use super::{
     CollectError,
@@ -16,6 +18,7 @@ pub(super) struct SharedTable {
     slots: Mapped<Slot>,
     spilled: Mapped<u32>,
     timeout_ns: u64,
+    seed: u64,
 }
 
 /// What a sweep found.
@@ -23,6 +26,10 @@ pub(super) struct SharedTable {
 pub(super) struct Sweep {
     /// Packets that were not seen again in time, and did not go elsewhere.
     pub(super) ended: Vec<Ended>,
+    /// Packets that the kernel freed at a drop site, and that no hook has seen since.
+    pub(super) dropped: Vec<(Ended, u32)>,
+    /// Groups of packets that were not seen again in time.
+    pub(super) groups: Vec<EndedGroup>,
     /// Packets of which only copies beside the path were seen again, by the direction they entered in.
     pub(super) elsewhere: [u64; 2],
     /// Packets on their way, by the direction they entered in.
@@ -32,28 +39,39 @@ pub(super) struct Sweep {
 }
 
 impl SharedTable {
-    pub(super) fn new(slots: &MapData, spilled: &MapData, timeout_ns: u64) -> Result<Self, CollectError> {
+    pub(super) fn new(
+        slots: &MapData,
+        spilled: &MapData,
+        timeout_ns: u64,
+        seed: u64,
+    ) -> Result<Self, CollectError> {
         Ok(Self {
             slots: Mapped::new(slots, "SLOTS")?,
             spilled: Mapped::new(spilled, "SPILLED")?,
             timeout_ns,
+            seed,
         })
     }
 
-    /// Settles every slot whose packet was not seen for longer than the time-out.
+    /// Settles every slot: see [`settle`].
     pub(super) fn sweep(&self, now_ns: u64) -> Sweep {
         let mut sweep = Sweep::default();
         for index in 0..self.slots.len() {
             match settle(self, index, now_ns) {
                 Settled::Ended(packet) if packet.end() == End::Elsewhere => {
-                    count(&mut sweep.elsewhere, packet.control);
+                    count(&mut sweep.elsewhere, packet.control, 1);
                 }
                 Settled::Ended(packet) => sweep.ended.push(packet),
+                Settled::Dropped(packet, site) => sweep.dropped.push((packet, site)),
+                Settled::EndedGroup(group) => sweep.groups.push(group),
                 Settled::InFlight(packet) => {
-                    count(&mut sweep.in_flight, packet.control);
+                    count(&mut sweep.in_flight, packet.control, 1);
                     if packet.site.is_some() {
-                        count(&mut sweep.marked, packet.control);
+                        count(&mut sweep.marked, packet.control, 1);
                     }
+                }
+                Settled::InFlightGroup(control, packets) => {
+                    count(&mut sweep.in_flight, control, packets.into());
                 }
                 Settled::Idle | Settled::Freed => {}
             }
@@ -62,9 +80,9 @@ impl SharedTable {
     }
 }
 
-fn count(counts: &mut [u64; 2], control: Control) {
+fn count(counts: &mut [u64; 2], control: Control, packets: u64) {
     if let Some(count) = counts.get_mut(usize::from(control.direction())) {
-        *count += 1;
+        *count += packets;
     }
 }
 
@@ -79,8 +97,8 @@ impl Table for &SharedTable {
         self.slots.at(index).map(SharedSlot)
     }
 
-    fn set_mask(self) -> u32 {
-        (self.slots.len() / WAYS).saturating_sub(1)
+    fn home(self, key: u64) -> u32 {
+        home_of(key, self.seed, 64 - self.slots.len().trailing_zeros())
     }
 
     fn spilled(self, set: u32) -> u32 {

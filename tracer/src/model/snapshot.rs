@@ -129,9 +129,9 @@ pub struct HookReport {
     pub hook: String,
     /// Sights of packets that matched the filter and have an identity.
     pub seen: u64,
-    /// Sights that shared their identity with another live packet.
+    /// Sights of packets that looked like another one on its way: counted, and not timed.
     pub ambiguous: u64,
-    /// Packets that this hook saw last and that had to leave the table for others.
+    /// No packet has to leave the table for others before it has timed out: 0.
     pub evicted: u64,
     /// Sights that found no slot in the table.
     pub untracked: u64,
@@ -165,9 +165,10 @@ pub struct Ledger {
     pub split: u64,
     /// On their way when the figures were read.
     pub in_flight: u64,
-    /// Had to leave the table for others.
+    /// No packet has to leave the table for others before it has timed out: 0.
     pub evicted: u64,
-    /// Beside the balance: shared their identity with another live packet.
+    /// Beside the balance: packets that looked like another one on its way at some time. Each of them is in the balance, too; none is
+    /// timed from then on.
     pub ambiguous: u64,
     /// Beside the balance: sights of further copies of a packet.
     pub copies: u64,

@@ -186,20 +186,20 @@ fn what_makes_the_figures_doubtful_comes_first() {
         text.starts_with("✘ egress: the ledger DOES NOT BALANCE: 3 packets went in and did not"),
         "{text}"
     );
-    assert_order(&text, &["! ingress: 50 ambiguous", "! ingress: 11 untracked", "vm\\u{1b}[2J-1"]);
+    assert_order(&text, &["! ingress: 50 packets looked like another", "! ingress: 11 untracked", "vm\\u{1b}[2J-1"]);
     assert_order(&text, &["entered 1000 ≠ completed 991", "DOES NOT BALANCE by 3"]);
     assert_order(
         &text,
-        &["= completed 1000", "· balanced", "beside  ambiguous 50 · untracked 11 · clock skew 4"],
+        &["= completed 1000", "· balanced", "beside  look alike 50 · untracked 11 · clock skew 4"],
     );
     for hook in snapshot.directions.ingress.hooks.iter_mut().filter(|hook| hook.hook == "qvo") {
-        (hook.ambiguous, hook.evicted) = (60, 7);
+        (hook.ambiguous, hook.untracked) = (60, 7);
     }
     assert_order(
         &drawn(&path(), &snapshot, at(100)),
         &[
-            "beside  ambiguous 50",
-            "where   ambiguous at qvo qvoc3d70d5c-a90 60 · evicted after qvo qvoc3d70d5c-a90 7",
+            "beside  look alike 50",
+            "where   look alike at qvo qvoc3d70d5c-a90 60 · untracked at qvo qvoc3d70d5c-a90 7",
         ],
     );
     // Four of a thousand are not much.

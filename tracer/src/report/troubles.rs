@@ -6,9 +6,8 @@ type Count = fn(&HookReport) -> u64;
 
 /// One phrase for each kind of trouble that there was: `untracked at tap 3, nic 8`. Hooks are named by `name`.
 pub(super) fn troubles(hooks: &[HookReport], name: impl Fn(&str) -> String) -> Vec<String> {
-    let kinds: [(&str, Count); 4] = [
-        ("ambiguous at", |hook| hook.ambiguous),
-        ("evicted after", |hook| hook.evicted),
+    let kinds: [(&str, Count); 3] = [
+        ("look alike at", |hook| hook.ambiguous),
         ("untracked at", |hook| hook.untracked),
         ("ring lost at", |hook| hook.ring_lost),
     ];
@@ -29,16 +28,16 @@ mod tests {
 
     #[test]
     fn only_what_happened_is_told_and_where() {
-        let hook = |hook: &str, ambiguous, evicted| HookReport {
+        let hook = |hook: &str, ambiguous, untracked| HookReport {
             hook: hook.to_owned(),
             ambiguous,
-            evicted,
+            untracked,
             ..HookReport::default()
         };
         assert!(troubles(&[hook("tap", 0, 0)], str::to_owned).is_empty());
         assert_eq!(
             troubles(&[hook("tap", 4, 0), hook("qvb", 2, 7), hook("nic", 0, 0)], str::to_owned),
-            ["ambiguous at tap 4, qvb 2", "evicted after qvb 7"]
+            ["look alike at tap 4, qvb 2", "untracked at qvb 7"]
         );
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeSet,
+    hash::{BuildHasher as _, RandomState},
     net::IpAddr,
     time::{Duration, Instant},
 };
@@ -106,6 +107,8 @@ impl Session {
                 .inspect_err(|error| output::note(&format!("losses will have no reason: {error}")))
                 .ok()
         });
+        // Nobody who sends packets shall know where they come to lie.
+        let seed = RandomState::new().hash_one(0);
         let load = LoadOptions {
             drops,
             upcalls,
@@ -117,6 +120,7 @@ impl Session {
                 mac: path.mac.as_number(),
                 sample_below: options.emission.sample_below,
                 tail: u32::from(options.emission.tail != Tail::None),
+                seed,
                 budgeted: u32::from(options.budget.is_some()),
                 filter: options.filter,
                 ipv4: ipv4_numbers(&path.instance.ips),
@@ -127,6 +131,8 @@ impl Session {
         };
         let loading = Instant::now();
         let mut attached = Attached::new(&plan, &load, preflight.mechanism)
+            // The verifier's own words fill pages.
+            .inspect_err(|error| log::debug!("{error}"))
             .map_err(|error| CliError::new(Printable(&error.to_string()).to_string()))?;
         log::info!(
             "loading and attaching ({}) took {:.1} ms, the verifier followed {} instructions",
@@ -136,7 +142,7 @@ impl Session {
         );
         let diagnostics = if options.debug { diagnostics(&mut attached) } else { None };
         let maps = attached.take_maps().map_err(|error| CliError::new(error.to_string()))?;
-        let (collector, records) = Collector::new(plan.clone(), maps, options.timeout, options.emission.tail)
+        let (collector, records) = Collector::new(plan.clone(), maps, options.timeout, options.emission.tail, seed)
             .map_err(|error| CliError::new(error.to_string()))?;
         Ok(Self {
             plan,

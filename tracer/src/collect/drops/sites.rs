@@ -4,13 +4,14 @@ use std::sync::atomic::Ordering;
 
 use aya::maps::MapData;
 use hoptrace_common::{
+    config::MAX_HOOKS,
     drops::{DropSite, Example, FreeCounters},
     inflight::Ended,
 };
 
 use crate::collect::{
     CollectError,
-    mapped::{ACQUIRE, Mapped, atomic_u32},
+    mapped::{ACQUIRE, Mapped, atomic_u32, atomic_u64},
 };
 
 /// Why packets died: where the kernel freed them, and its reason as a number.
@@ -20,9 +21,9 @@ pub(super) struct Cause {
     pub(super) reason: u32,
 }
 
-/// Packets dropped behind their last hook.
+/// Packets of one kind that a drop site counts.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Done {
+pub(super) struct Counted {
     pub(super) direction: u8,
     pub(super) hook: u8,
     pub(super) cause: Cause,
@@ -60,28 +61,57 @@ impl Sites {
         self.ready(index).map(|site| cause_of(&site))
     }
 
-    /// What was dropped behind a last hook so far.
-    pub(super) fn done(&self) -> Vec<Done> {
+    /// What was dropped so far.
+    pub(super) fn counted(&self) -> Vec<Counted> {
         let of_site = |(_, site): (u32, DropSite)| {
             let cause = cause_of(&site);
             let times = site.first_ns.into_iter().zip(site.last_ns);
-            let directions = (0..).zip(site.dropped.into_iter().zip(times));
-            directions.flat_map(move |(direction, (counts, (first_ns, last_ns)))| {
-                let hooks = (0..).zip(counts).filter(|(_, count)| *count > 0);
-                hooks.map(move |(hook, _)| Done { direction, hook, cause, first_ns, last_ns })
+            let directions = (0..).zip(site.dropped.into_iter().zip(site.settled).zip(times));
+            directions.flat_map(move |(direction, ((done, settled), (first_ns, last_ns)))| {
+                let hooks = (0..).zip(done.into_iter().zip(settled)).filter(|(_, counts)| *counts != (0, 0));
+                hooks.map(move |(hook, _)| Counted { direction, hook, cause, first_ns, last_ns })
             })
         };
         self.used().flat_map(of_site).collect()
     }
 
     /// How many of one kind.
-    pub(super) fn done_of(&self, direction: u8, hook: u8, cause: Cause) -> u64 {
+    pub(super) fn counted_of(&self, direction: u8, hook: u8, cause: Cause) -> u64 {
         let same = self.used().filter(|(_, site)| cause_of(site) == cause);
-        same.filter_map(|(_, site)| site.dropped.get(usize::from(direction))?.get(usize::from(hook)).copied())
-            .sum()
+        let of = |counts: &[[u64; MAX_HOOKS]; 2]| {
+            counts.get(usize::from(direction)).and_then(|counts| counts.get(usize::from(hook))).copied()
+        };
+        same.filter_map(|(_, site)| Some(of(&site.dropped)?.wrapping_add(of(&site.settled)?))).sum()
     }
 
-    /// How many of a direction.
+    /// Counts a packet that died on its way, as the hooks' programs do.
+    pub(super) fn add_settled(&self, index: u32, packet: &Ended) {
+        let Some(site) = self.sites.at(index) else { return };
+        let direction = usize::from(packet.control.direction() & 1);
+        let hook = usize::from(packet.control.last()) & (MAX_HOOKS - 1);
+        // SAFETY: inside the mapping and aligned to eight bytes; the indices are below 2 and 16.
+        let (count, first, last) = unsafe {
+            let settled: *mut u64 = (&raw mut (*site).settled).cast();
+            let first: *mut u64 = (&raw mut (*site).first_ns).cast();
+            let last: *mut u64 = (&raw mut (*site).last_ns).cast();
+            (
+                atomic_u64(settled.add(direction * MAX_HOOKS + hook)),
+                atomic_u64(first.add(direction)),
+                atomic_u64(last.add(direction)),
+            )
+        };
+        count.fetch_add(1, Ordering::SeqCst);
+        let _ = first.compare_exchange(0, packet.seen_ns, Ordering::SeqCst, ACQUIRE);
+        last.fetch_max(packet.seen_ns, Ordering::SeqCst);
+    }
+
+    /// How many of a direction that died on their way.
+    pub(super) fn all_settled(&self, direction: u8) -> u64 {
+        let counts = self.used().filter_map(|(_, site)| site.settled.get(usize::from(direction)).copied());
+        counts.flatten().fold(0, u64::wrapping_add)
+    }
+
+    /// How many of a direction that had completed before.
     pub(super) fn all_done(&self, direction: u8) -> u64 {
         let counts = self.used().filter_map(|(_, site)| site.dropped.get(usize::from(direction)).copied());
         counts.flatten().sum()

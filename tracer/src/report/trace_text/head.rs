@@ -107,10 +107,9 @@ fn doubts(ledger: &Ledger) -> Vec<String> {
     [
         (
             ledger.ambiguous,
-            "ambiguous: packets that looked the same at the same time, left out of all figures",
+            "packets looked like another one on its way at the time: they are counted, and not timed",
         ),
         (ledger.untracked, "untracked: sights of packets that found no room in the table"),
-        (ledger.evicted, "evicted: packets that had to make room for others in the table"),
         (
             ledger.clock_skew,
             "skewed: sights in the wrong order or with contradicting clocks, without latency",
@@ -123,6 +122,6 @@ fn doubts(ledger: &Ledger) -> Vec<String> {
 }
 
 fn is_much(count: u128, ledger: &Ledger) -> bool {
-    let seen = u128::from(ledger.entered) + u128::from(ledger.joined_midway) + u128::from(ledger.ambiguous);
+    let seen = u128::from(ledger.entered) + u128::from(ledger.joined_midway);
     count > 0 && count * 100 > seen * MUCH_PCT
 }

@@ -29,7 +29,6 @@ impl Page<'_> {
             ("lost", ledger.lost, true),
             ("merged", ledger.merged, false),
             ("in flight", ledger.in_flight, true),
-            ("evicted", ledger.evicted, false),
         ];
         pieces.extend(
             out.into_iter()
@@ -64,7 +63,7 @@ fn plus(name: &str, count: u64) -> Piece {
 
 fn beside(ledger: &Ledger) -> Vec<Piece> {
     let counts = [
-        ("ambiguous", ledger.ambiguous),
+        ("look alike", ledger.ambiguous),
         ("untracked", ledger.untracked),
         ("unparsed", ledger.unparsed),
         ("clock skew", ledger.clock_skew),

@@ -1,0 +1,221 @@
+//! Packets that look alike: repetitions of what died, bursts of equal ones, and protocols whose packets differ late in their
+//! payload. Each is counted as what it is, and what can be told apart is timed.
+
+#![allow(
+    clippy::indexing_slicing,
+    clippy::expect_used,
+    reason = "a panic is a failed test; a JSON value that is missing reads as null"
+)]
+
+use std::{
+    net::{SocketAddr, UdpSocket},
+    thread,
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result, ensure};
+use hoptrace_tests::{
+    Tracer,
+    lab::{Guest, Lab, Trap},
+};
+use serde_json::Value;
+
+const PORT: u16 = 4444;
+
+/// What a rule on the bridge drops while it is set: datagrams to [`PORT`].
+fn trap(family: &str) -> Result<Trap> {
+    let port = PORT.to_string();
+    let protocol = if family == "IPv6" { "--ip6-proto" } else { "--ip-proto" };
+    let to = if family == "IPv6" { "--ip6-dport" } else { "--ip-dport" };
+    let rule = ["FORWARD", "-p", family, protocol, "udp", to, &port, "-j", "DROP"];
+    let words = |action: &'static str| [&[action][..], &rule].concat();
+    Trap::set("ebtables-nft", &words("-A"), &words("-D"))
+}
+
+/// A socket on the wire that is not connected: IPv4's IP-ID stays 0, so that equal datagrams are equal packets.
+fn send_from_wire(lab: &Lab, to: SocketAddr, pace: Duration, messages: &[Vec<u8>]) -> Result<()> {
+    lab.in_wire(|| {
+        let any = if to.is_ipv4() { "0.0.0.0:5555" } else { "[::]:5555" };
+        let socket = UdpSocket::bind(any).context("bind")?;
+        for message in messages {
+            socket.send_to(message, to).context("send")?;
+            if !pace.is_zero() {
+                thread::sleep(pace);
+            }
+        }
+        Ok(())
+    })
+}
+
+/// A trace with the wire and the guest knowing each other: a question for an address would hold packets up.
+fn start(lab: &Lab, guest: &Guest, filter: &[&str]) -> Result<Tracer> {
+    for address in [guest.ipv4.to_string(), guest.ipv6.to_string()] {
+        let ping = lab.wire("ping", ["-q", "-c", "1", "-W", "5", &address]).output()?;
+        ensure!(ping.status.success(), "{address} does not answer");
+    }
+    Tracer::start(&[&["trace", &guest.port_id, "--json"], filter].concat())
+}
+
+/// The ledger balances, says `counts`, and nothing else but copies and packets that look alike.
+fn ledger_is(ledger: &Value, counts: &[(&str, u64)]) -> Result<()> {
+    ensure!(ledger["balanced"] == true, "{ledger}");
+    for name in
+        ["entered", "joined_midway", "completed", "dropped", "lost", "in_flight", "evicted", "untracked"]
+    {
+        let expected = counts.iter().find(|(of, _)| *of == name).map_or(0, |(_, count)| *count);
+        ensure!(ledger[name] == expected, "{name} is not {expected}: {ledger}");
+    }
+    Ok(())
+}
+
+fn ingress(report: &Value) -> &Value {
+    &report["directions"]["ingress"]
+}
+
+/// Nothing is unclear about `messages` that came in, all timed.
+fn all_timed(report: &Value, messages: u64) -> Result<()> {
+    let found = ingress(report);
+    ledger_is(&found["ledger"], &[("entered", messages), ("completed", messages)])?;
+    ensure!(found["ledger"]["ambiguous"] == 0, "{found}");
+    ensure!(found["total"]["count"] == messages && !found["total"]["latency_ns"].is_null(), "{found}");
+    Ok(())
+}
+
+#[test]
+#[ignore = "needs the lab: cargo xtask test"]
+fn what_died_and_is_sent_again_died_and_came() -> Result<()> {
+    let lab = Lab::from_env()?;
+    let guest = lab.guests.first().context("no guest")?;
+    let messages: Vec<Vec<u8>> = (0..21_u8).map(|number| vec![number; 40]).collect();
+    for (family, to) in
+        [("IPv4", SocketAddr::from((guest.ipv4, PORT))), ("IPv6", SocketAddr::from((guest.ipv6, PORT)))]
+    {
+        let tracer = start(&lab, guest, &["udp", "port", "4444"])?;
+        let trap = trap(family)?;
+        send_from_wire(&lab, to, Duration::ZERO, &messages)?;
+        trap.take_away()?;
+        // Long before the time-out.
+        send_from_wire(&lab, to, Duration::ZERO, &messages)?;
+        let report = tracer.finish()?;
+        let found = ingress(&report);
+        ledger_is(&found["ledger"], &[("entered", 42), ("completed", 21), ("dropped", 21)])?;
+        ensure!(found["ledger"]["ambiguous"] == 0, "{family}: {found}");
+        let drops = found["drops"].as_array().context("no drops")?;
+        ensure!(
+            drops.len() == 1 && drops[0]["count"] == 21 && drops[0]["after"] == "qvb",
+            "{family}: {found}"
+        );
+        ensure!(
+            drops[0]["reason"] == "NETFILTER_DROP" && !drops[0]["example"].is_null(),
+            "{family}: {found}"
+        );
+        ensure!(found["total"]["count"] == 21, "{family}: {found}");
+    }
+    Ok(())
+}
+
+#[test]
+#[ignore = "needs the lab: cargo xtask test"]
+fn a_periodic_message_of_which_one_dies() -> Result<()> {
+    let lab = Lab::from_env()?;
+    let guest = lab.guests.first().context("no guest")?;
+    let to = SocketAddr::from((guest.ipv4, PORT));
+    let equal = |count: usize| vec![b"the same every time, as BFD is".to_vec(); count];
+    let tracer = start(&lab, guest, &["udp", "port", "4444"])?;
+    send_from_wire(&lab, to, Duration::from_millis(20), &equal(20))?;
+    let trap = trap("IPv4")?;
+    send_from_wire(&lab, to, Duration::from_millis(20), &equal(1))?;
+    trap.take_away()?;
+    send_from_wire(&lab, to, Duration::from_millis(20), &equal(40))?;
+    let report = tracer.finish()?;
+    let found = ingress(&report);
+    ledger_is(&found["ledger"], &[("entered", 61), ("completed", 60), ("dropped", 1)])?;
+    ensure!(found["ledger"]["ambiguous"] == 0 && found["total"]["count"] == 60, "{found}");
+    Ok(())
+}
+
+#[test]
+#[ignore = "needs the lab: cargo xtask test"]
+fn equal_ones_at_once_are_counted_and_those_behind_them_are_timed() -> Result<()> {
+    let lab = Lab::from_env()?;
+    let guest = lab.guests.first().context("no guest")?;
+    let to = SocketAddr::from((guest.ipv4, PORT));
+    let equal = |count: usize| vec![b"equal".repeat(10); count];
+    let tracer = start(&lab, guest, &["udp", "port", "4444"])?;
+    send_from_wire(&lab, to, Duration::ZERO, &equal(32))?;
+    thread::sleep(Duration::from_millis(100));
+    send_from_wire(&lab, to, Duration::from_millis(20), &equal(50))?;
+    let report = tracer.finish()?;
+    let found = ingress(&report);
+    ledger_is(&found["ledger"], &[("entered", 82), ("completed", 82)])?;
+    let ambiguous = found["ledger"]["ambiguous"].as_u64().context("no count")?;
+    ensure!(ambiguous <= 32, "{found}");
+    for segment in found["segments"].as_array().context("no segments")? {
+        ensure!(segment["off_path"] == true || segment["count"] == 82, "{segment}");
+    }
+    Ok(())
+}
+
+#[test]
+#[ignore = "needs the lab: cargo xtask test"]
+fn bursts_of_ordinary_protocols_are_told_apart() -> Result<()> {
+    let lab = Lab::from_env()?;
+    let guest = lab.guests.first().context("no guest")?;
+    let message = |what: &str, number: u32| match what {
+        "syslog" => format!("<134>Nov 24 16:40:41 compute-17 app[1234]: request {number} done"),
+        "SIP" => format!(
+            "OPTIONS sip:bob@biloxi.example.com SIP/2.0\r\nVia: SIP/2.0/UDP \
+             client.atlanta.example.com:5060;branch=z9hG4bK74b43-{number}\r\nMax-Forwards: 70\r\n"
+        ),
+        "zeros" => "\0".repeat(number as usize + 1),
+        _ => format!("{:08}{:08}{:04}", 5, 1, number),
+    };
+    for what in ["syslog", "SIP", "sFlow", "zeros"] {
+        for to in [SocketAddr::from((guest.ipv4, PORT)), SocketAddr::from((guest.ipv6, PORT))] {
+            let tracer = start(&lab, guest, &["udp", "port", "4444"])?;
+            let messages: Vec<_> = (0..96).map(|number| message(what, number).into_bytes()).collect();
+            for burst in messages.chunks(32) {
+                send_from_wire(&lab, to, Duration::ZERO, burst)?;
+            }
+            let report = tracer.finish().with_context(|| format!("{what} to {to}"))?;
+            all_timed(&report, 96).with_context(|| format!("{what} to {to}"))?;
+        }
+    }
+    Ok(())
+}
+
+#[test]
+#[ignore = "needs the lab: cargo xtask test"]
+fn equal_ones_once_a_second_into_a_drop_rule() -> Result<()> {
+    let lab = Lab::from_env()?;
+    let guest = lab.guests.first().context("no guest")?;
+    let to = SocketAddr::from((guest.ipv4, PORT));
+    let tracer = start(&lab, guest, &["udp", "port", "4444"])?;
+    let _trap = trap("IPv4")?;
+    send_from_wire(&lab, to, Duration::from_millis(950), &vec![b"once a second".repeat(3); 4])?;
+    let report = tracer.finish()?;
+    let found = ingress(&report);
+    ledger_is(&found["ledger"], &[("entered", 4), ("dropped", 4)])?;
+    ensure!(found["ledger"]["ambiguous"] == 0, "{found}");
+    Ok(())
+}
+
+#[test]
+#[ignore = "needs the lab: cargo xtask test"]
+fn a_flood_into_a_drop_rule_is_told_to_the_last() -> Result<()> {
+    let lab = Lab::from_env()?;
+    let guest = lab.guests.first().context("no guest")?;
+    let _trap = trap("IPv4")?;
+    // A table with room for a twentieth of them.
+    let tracer = start(&lab, guest, &["--inflight", "2048", "udp", "port", "4444"])?;
+    let sent = lab.wire_udp_flood((guest.ipv4, PORT).into(), 40_000, 64, Duration::from_micros(20))?;
+    let report = tracer.finish()?;
+    let found = ingress(&report);
+    let ledger = &found["ledger"];
+    let count = |name: &str| ledger[name].as_u64().unwrap_or(u64::MAX);
+    // What the switch's socket had no room for is lost before the bridge, and nothing else is.
+    ensure!(count("entered") == sent.sent, "{ledger}");
+    ensure!(count("dropped") + count("lost") == sent.sent && count("dropped") > sent.sent / 2, "{ledger}");
+    ensure!(count("untracked") == 0 && count("ambiguous") == 0 && ledger["balanced"] == true, "{ledger}");
+    Ok(())
+}
