@@ -219,3 +219,35 @@ fn a_flood_into_a_drop_rule_is_told_to_the_last() -> Result<()> {
     ensure!(count("untracked") == 0 && count("ambiguous") == 0 && ledger["balanced"] == true, "{ledger}");
     Ok(())
 }
+
+/// TCP without timestamps while it lives: nothing but the numbers tells segments apart.
+fn without_timestamps(lab: &Lab) -> Result<Trap> {
+    let netns = format!("--net=/run/netns/{}", lab.wire.netns);
+    let words = |value: &'static str| [netns.as_str(), "sysctl", "-qw", value].map(str::to_owned);
+    let (off, on) = (words("net.ipv4.tcp_timestamps=0"), words("net.ipv4.tcp_timestamps=1"));
+    Trap::set("nsenter", &off.each_ref().map(String::as_str), &on.each_ref().map(String::as_str))
+}
+
+#[test]
+#[ignore = "needs the lab: cargo xtask test"]
+fn short_connections_have_no_two_segments_that_look_alike() -> Result<()> {
+    let lab = Lab::from_env()?;
+    let guest = lab.guests.first().context("no guest")?;
+    let _plain = without_timestamps(&lab)?;
+    for to in [SocketAddr::from((guest.ipv4, 7)), SocketAddr::from((guest.ipv6, 7))] {
+        let tracer = start(&lab, guest, &["tcp"])?;
+        for _ in 0..100 {
+            let echoed = lab.wire_tcp_echo(to, 300)?;
+            ensure!(echoed == 300, "{echoed} of 300 bytes came back");
+        }
+        let report = tracer.finish()?;
+        for direction in ["egress", "ingress"] {
+            let found = &report["directions"][direction];
+            let entered = found["ledger"]["entered"].as_u64().unwrap_or(0);
+            ensure!(entered >= 400, "{to} {direction}: {found}");
+            ledger_is(&found["ledger"], &[("entered", entered), ("completed", entered)])?;
+            ensure!(found["ledger"]["ambiguous"] == 0, "{to} {direction}: {found}");
+        }
+    }
+    Ok(())
+}
