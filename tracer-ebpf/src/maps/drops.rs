@@ -106,10 +106,10 @@ pub(crate) fn site_at(index: u32) -> Option<Site> {
     Some(Site { index, place: SITES.get_ptr_mut(index)? })
 }
 
-/// The place of `hook` among 16, in a way that the verifier sees, whatever the compiler knows of it.
+/// The place of `hook` and `direction` among 32, in a way that every kernel's verifier sees, whatever the compiler knows of it.
 #[inline(always)]
-fn place(hook: u8) -> usize {
-    usize::from(black_box(hook) & 0xf)
+fn place(direction: usize, hook: u8) -> usize {
+    black_box(direction * 16 + usize::from(hook)) & 31
 }
 
 impl Site {
@@ -120,7 +120,7 @@ impl Site {
         // SAFETY: a map value; the indices are below 2 and 16.
         unsafe {
             let dropped: *mut u64 = (&raw mut (*self.place).dropped).cast();
-            atomic::fetch_add_u64(dropped.add(direction * 16 + place(hook)), 1);
+            atomic::fetch_add_u64(dropped.add(place(direction, hook)), 1);
         }
         self.happened(direction, now_ns);
     }
@@ -156,7 +156,7 @@ impl Site {
         // SAFETY: a map value; the indices are below 2 and 16.
         unsafe {
             let settled: *mut u64 = (&raw mut (*self.place).settled).cast();
-            atomic::fetch_add_u64(settled.add(direction * 16 + place(hook)), change);
+            atomic::fetch_add_u64(settled.add(place(direction, hook)), change);
         }
     }
 
