@@ -1,5 +1,9 @@
 //! Where the kernel frees packets, and which interfaces they can die at.
 
+mod free;
+
+pub use free::{Free, MEANINGS, Meaning, Stands, Verdict, verdict};
+
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use crate::{config::MAX_HOOKS, inflight::Reach};
@@ -7,18 +11,29 @@ use crate::{config::MAX_HOOKS, inflight::Reach};
 /// Interfaces that packets can die at, at most.
 pub const MAX_DEVICES: u32 = 64;
 
+/// Prefixes of addresses in the kernel that the drop program can know, at most.
+pub const MAX_PLACES: u32 = 1 << 14;
+
 /// Facts about the drop program and the running kernel, patched in by the loader.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct DropConfig {
     /// 1 if the tracepoint gives a reason.
     pub has_reason: u32,
-    /// The number of the reason that netfilter's verdicts have; 0: not known.
-    pub netfilter_reason: u32,
+    /// 1 if it gives the socket that was to receive the packet.
+    pub has_socket: u32,
     /// Hooks behind which a packet without an interface can have died, a bit each.
     pub nowhere_after: u32,
     /// Zero.
     pub reserved: u32,
+    /// What the core's reasons can mean ([`Meaning`]), by their numbers.
+    pub meanings: [u8; MEANINGS],
+}
+
+impl Default for DropConfig {
+    fn default() -> Self {
+        Self { has_reason: 0, has_socket: 0, nowhere_after: 0, reserved: 0, meanings: [0; MEANINGS] }
+    }
 }
 
 /// An interface that packets of the trace can die at.
@@ -29,24 +44,53 @@ pub struct Device {
     pub live_after: u16,
     /// Last hooks of a direction behind which the packet still is at this interface, a bit each.
     pub done_after: u16,
-    /// [`Device::FILTER_ONLY`], or 0.
-    pub flags: u32,
+    /// [`Device::FILTER_ONLY`] and its siblings.
+    pub flags: u16,
+    /// The first hook of a direction, plus 1, if it is where this interface receives; else 0.
+    pub entry: u8,
+    /// That direction.
+    pub direction: u8,
 }
 
 impl Device {
     /// A bridge: its firewall works under its name, but so does the host's own stack, for copies.
-    pub const FILTER_ONLY: u32 = 1;
+    pub const FILTER_ONLY: u16 = 1;
+    /// The last hook here is where the interface receives: behind it packets are not sent but go on in a switch.
+    pub const RECEIVED: u16 = 1 << 1;
+    /// No interface at all: packets that Open vSwitch got back from user space, and those in the queues of sockets.
+    pub const NOWHERE: u16 = 1 << 2;
+    /// Sockets take the path's packets here; what the host does with them behind that are copies.
+    pub const TAPPED: u16 = 1 << 3;
 
-    /// Where a packet that is freed here for `reason` may have ended.
+    /// Whether `flag` is set.
     #[inline(always)]
     #[must_use]
-    pub const fn reach(&self, reason: u32, netfilter_reason: u32) -> Reach {
-        let covers = self.flags & Self::FILTER_ONLY == 0 || (reason == netfilter_reason && reason != 0);
-        if covers {
-            Reach { live_after: self.live_after, done_after: self.done_after }
-        } else {
-            Reach { live_after: 0, done_after: 0 }
-        }
+    pub const fn has(&self, flag: u16) -> bool {
+        self.flags & flag != 0
+    }
+
+    /// Where a packet that is freed here may have ended.
+    #[inline(always)]
+    #[must_use]
+    pub const fn reach(&self) -> Reach {
+        Reach { live_after: self.live_after, done_after: self.done_after }
+    }
+
+    /// The same where the reason can mean this: behind the last hook packets end only by what can mean it.
+    #[inline(always)]
+    #[must_use]
+    pub const fn reach_of(&self, meaning: Meaning) -> Reach {
+        let done = self.has(Self::RECEIVED) || meaning.is(Meaning::SENDING | Meaning::PURGE);
+        Reach { live_after: self.live_after, done_after: if done { self.done_after } else { 0 } }
+    }
+
+    /// Whether packets that are freed here for a reason that can mean this died before the path's first hook.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_before(&self, meaning: Meaning) -> bool {
+        let before =
+            meaning.is(Meaning::RECEIVING) || (meaning.is(Meaning::TAPPED) && !self.has(Self::TAPPED));
+        self.entry != 0 && before
     }
 }
 
@@ -99,8 +143,8 @@ pub struct DropSite {
     pub location: u64,
     /// The kernel's reason, a number of its own.
     pub reason: u32,
-    /// Zero.
-    pub reserved: u32,
+    /// The hook, plus 1, that would have been the first to see the packets of this site; 0: they were seen.
+    pub before: u32,
     /// When the first packet died, by the direction it entered in; 0: none did. On its way: when it was seen last.
     pub first_ns: [u64; 2],
     /// When the last one did.
@@ -129,8 +173,9 @@ impl DropSite {
     #[inline(always)]
     #[must_use]
     #[allow(clippy::cast_possible_truncation, reason = "the upper bits of the product are meant")]
-    pub const fn home(location: u64, reason: u32, sites: u32) -> u32 {
-        let mixed = (location ^ ((reason as u64) << 40)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    pub const fn home(location: u64, reason: u32, before: u32, sites: u32) -> u32 {
+        let mixed = (location ^ ((reason as u64) << 40) ^ ((before as u64) << 32))
+            .wrapping_mul(0x9e37_79b9_7f4a_7c15);
         (mixed >> 40) as u32 & (sites - 1)
     }
 }
@@ -139,8 +184,8 @@ impl DropSite {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct FreeCounters {
-    /// Packets and copies of packets in the table that were freed, by the direction they entered in.
-    pub freed: [u64; 2],
+    /// Copies of packets in the table that were freed, by the direction the packets entered in.
+    pub copies: [u64; 2],
     /// Those that found no drop site: they are lost without a reason.
     pub no_site: u64,
     /// Zero: one cache line.
@@ -148,7 +193,7 @@ pub struct FreeCounters {
 }
 
 const _: () = assert!(size_of::<Device>() == 8);
-const _: () = assert!(size_of::<DropConfig>() == 16);
+const _: () = assert!(size_of::<DropConfig>() == 16 + MEANINGS);
 const _: () = assert!(size_of::<Example>() == 64);
 const _: () = assert!(size_of::<DropSite>() == 704);
 const _: () = assert!(size_of::<FreeCounters>() == 64);
@@ -156,26 +201,12 @@ const _: () = assert!(size_of::<FreeCounters>() == 64);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::inflight::Control;
-
-    #[test]
-    fn at_a_bridge_only_the_firewall_drops() {
-        let live = Control::first(3, 0, false, false);
-        let bridge = Device { live_after: 1 << 3, done_after: 0, flags: Device::FILTER_ONLY };
-        assert!(bridge.reach(9, 9).covers(live));
-        assert!(!bridge.reach(8, 9).covers(live));
-        assert!(!bridge.reach(0, 0).covers(live), "a kernel without reasons");
-        let port = Device { flags: 0, ..bridge };
-        assert!(port.reach(8, 9).covers(live) && port.reach(0, 0).covers(live));
-        assert!(!port.reach(8, 9).covers(Control::first(2, 0, false, false)), "behind another hook");
-        assert!(!port.reach(8, 9).covers(Control::first(3, 0, false, true)), "done");
-    }
 
     #[test]
     fn neighbouring_places_have_homes_of_their_own() {
         let homes: std::collections::HashSet<u32> = (0..64)
             .flat_map(|place| (2..6).map(move |reason| (0xffff_ffff_8123_4000 + place * 0x1a0, reason)))
-            .map(|(location, reason)| DropSite::home(location, reason, 512))
+            .map(|(location, reason)| DropSite::home(location, reason, 0, 512))
             .collect();
         assert!(homes.len() > 180, "{}", homes.len());
         assert!(homes.iter().all(|home| *home < 512));

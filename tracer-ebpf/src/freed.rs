@@ -1,22 +1,23 @@
 //! The program at the tracepoint `kfree_skb`: the kernel frees a packet without delivering it.
 //!
-//! Most of what the kernel frees is none of ours, and costs a look at its headers and one into the in-flight table.
-//! For a packet in the table the interface tells whether it may be the packet itself or only a copy.
+//! Most of what the kernel frees is none of ours, and costs a look at the interface it is at. For a packet at an interface of
+//! the path, the rules of [`hoptrace_common::drops`] tell whether it may be the packet itself or only a copy.
 
 use core::ffi::c_void;
 
 use aya_ebpf::{helpers::generated::bpf_ktime_get_ns, programs::RawTracePointContext};
 use hoptrace_common::{
     config::Control as GateState,
-    drops::Example,
+    drops::{Device, Example, Free, Meaning, Stands, Verdict, verdict},
     filter::addresses,
-    inflight::{self, Marked, Reach},
-    packet::{ETHERTYPE_ARP, Packet, Reader as _, Window as _},
+    inflight::{self, Control, Marked, Reach, State, Tracked},
+    packet::{ETHERTYPE_ARP, Frame, Packet, Reader as _, Window as _},
 };
 
 use crate::{
+    claim::concerns_guest,
     maps::{
-        control,
+        config, control,
         drops::{self, Site},
         inflight::Inflight,
         room::{self, Owner, Room},
@@ -25,24 +26,76 @@ use crate::{
     reader::{Copied, SkbReader as _},
 };
 
-/// A packet is freed. The tracepoint's arguments are the packet, the place, and from kernel 5.17 on the reason.
+/// A packet is freed. The tracepoint's arguments are the packet, the place, from kernel 5.17 on the reason, and from 6.11
+/// on the socket that was to receive it.
 #[inline(always)]
 pub(crate) fn freed(context: &RawTracePointContext) {
     let Some(gate) = control::gate() else { return };
-    if gate.state() == GateState::CLOSED {
+    let gate_state = gate.state();
+    if gate_state == GateState::CLOSED {
         return;
     }
     let skb: *const c_void = context.arg(0);
+    let Some(device) = device_of(skb) else { return };
     let Some(room) = room::of(Owner::Drops) else { return };
     let Some(raw) = RawSkb::read(skb, room) else { return };
     let Some(frame) = raw.head.frame() else { return };
     // SAFETY: a map value of this program and CPU.
     let word = unsafe { &raw mut (*room).word };
     let Ok(packet) = raw.head.packet(&frame, word) else { return };
-    // SAFETY: likewise.
-    unsafe { (&raw mut (*room).freed).write(Freed::of(&raw, &packet)) };
+    let location: u64 = context.arg(1);
     let reason: u32 = if drops::has_reason() == 0 { 0 } else { context.arg(2) };
-    freed_identified(skb as u64, context.arg(1), reason, packet.identity);
+    let free = free_of(context, location, reason);
+    let early = gate_state == GateState::OPEN
+        && device.is_before(free.meaning)
+        && is_own(&raw, &frame, &packet, device);
+    let facts = Freed::of(&raw, &packet, free, device, early);
+    // SAFETY: likewise.
+    unsafe { (&raw mut (*room).freed).write(facts) };
+    freed_identified(location, reason, packet.identity);
+}
+
+/// What is known of the interface that `skb` is at. `None`: no packet of the path can be there, or it is beyond the path,
+/// behind a veth pair or a tunnel into another network namespace.
+#[inline(always)]
+fn device_of(skb: *const c_void) -> Option<Device> {
+    let dev = raw::device(skb)?;
+    if dev.is_null() {
+        let live_after = drops::nowhere_after() as u16;
+        return if live_after == 0 {
+            None
+        } else {
+            Some(Device { live_after, done_after: 0, flags: Device::NOWHERE, entry: 0, direction: 0 })
+        };
+    }
+    let device = drops::device(raw::ifindex(dev))?;
+    if raw::is_here(dev) { Some(device) } else { None }
+}
+
+/// What the kernel tells of the packet that is freed.
+#[inline(always)]
+fn free_of(context: &RawTracePointContext, location: u64, reason: u32) -> Free {
+    let meaning = drops::meaning_of(reason);
+    let meaning = if meaning.is(Meaning::UNTOLD) {
+        Meaning(meaning.0 | drops::meaning_at(location).0)
+    } else {
+        meaning
+    };
+    let socket = drops::has_socket() != 0 && context.arg::<u64>(3) != 0;
+    Free { meaning, socket }
+}
+
+/// Whether a packet that no hook has seen is one of the VM's and wanted.
+#[inline(always)]
+fn is_own(raw: &RawSkb, frame: &Frame, packet: &Packet, device: Device) -> bool {
+    let mac = config::mac();
+    let own = if device.direction == 0 {
+        frame.source == mac
+    } else {
+        frame.destination == mac
+            || (frame.is_group() && frame.source != mac && concerns_guest(&raw.head, packet))
+    };
+    own && (!config::is_filtering() || config::filter().matches(&raw.head, packet))
 }
 
 /// What is known of the packet, from one function to the next.
@@ -55,11 +108,22 @@ pub(crate) struct Freed {
     ether_type: u16,
     protocol: u8,
     fragment_tail: u8,
+    /// As in [`Free`].
+    meaning: u8,
+    socket: u8,
+    /// As in [`Device`].
+    flags: u16,
+    live_after: u16,
+    done_after: u16,
+    entry: u8,
+    direction: u8,
+    /// Whether it is one of the VM's where no hook has seen it.
+    early: u8,
 }
 
 impl Freed {
     #[inline(always)]
-    const fn of(raw: &RawSkb, packet: &Packet) -> Self {
+    const fn of(raw: &RawSkb, packet: &Packet, free: Free, device: Device, early: bool) -> Self {
         Self {
             len_bytes: raw.len_bytes,
             readable_bytes: raw.linear_bytes,
@@ -68,41 +132,94 @@ impl Freed {
             ether_type: packet.ether_type,
             protocol: packet.protocol,
             fragment_tail: packet.fragment_tail,
+            meaning: free.meaning.0,
+            socket: free.socket as u8,
+            flags: device.flags,
+            live_after: device.live_after,
+            done_after: device.done_after,
+            entry: device.entry,
+            direction: device.direction,
+            early: early as u8,
+        }
+    }
+
+    const fn free(&self) -> Free {
+        Free { meaning: Meaning(self.meaning), socket: self.socket != 0 }
+    }
+
+    const fn device(&self) -> Device {
+        Device {
+            live_after: self.live_after,
+            done_after: self.done_after,
+            flags: self.flags,
+            entry: self.entry,
+            direction: self.direction,
         }
     }
 }
 
-/// The packet `skb` with this identity is freed. A global function: the verifier looks at it once, not for each shape a
-/// packet can have.
+/// A packet with this identity is freed; the rest is in the program's room. A global function: the verifier looks at it once,
+/// not for each shape a packet can have.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub(crate) extern "C" fn freed_identified(skb: u64, location: u64, reason: u32, identity: u64) -> u32 {
+pub(crate) extern "C" fn freed_identified(location: u64, reason: u32, identity: u64) -> u32 {
     let Some(room) = room::of(Owner::Drops) else { return 0 };
-    // SAFETY: a map value of this program and CPU.
-    let word: *mut u64 = unsafe { &raw mut (*room).word };
-    let Some(tracked) = inflight::find(Inflight(word), identity) else { return 0 };
-    let Some(dev) = raw::device(skb as *const c_void) else { return 0 };
-    // Behind a veth pair or a tunnel into another network namespace: beyond the path.
-    if !dev.is_null() && !raw::is_here(dev) {
-        return 0;
+    // SAFETY: map values of this program and CPU; [`freed`] wrote the facts.
+    let (word, facts): (*mut u64, &Freed) = unsafe { (&raw mut (*room).word, &*(&raw const (*room).freed)) };
+    let device = facts.device();
+    let tracked = inflight::find(Inflight(word), identity);
+    let free = facts.free();
+    match verdict(free, &device, stands(device, tracked.map(|tracked| tracked.control))) {
+        Verdict::Drop => {
+            if let Some(tracked) = tracked {
+                dropped(location, reason, identity, tracked, device.reach_of(free.meaning), room);
+            }
+        }
+        Verdict::Copy => {
+            if let Some(tracked) = tracked {
+                copied(tracked.control);
+            }
+        }
+        Verdict::Early if facts.early != 0 => early(location, reason, identity, device, room),
+        Verdict::Early | Verdict::Completion | Verdict::NotOurs => {}
     }
-    let Some(counted) = drops::frees() else { return 0 };
-    let control = tracked.control;
+    0
+}
+
+/// Where the packet of `control` stands as seen from `device`.
+#[inline(always)]
+fn stands(device: Device, control: Option<Control>) -> Stands {
+    let Some(control) = control else { return Stands::Unknown };
+    let here = device.reach().covers(control);
+    match control.state() {
+        State::Group if control.passed() & device.live_after == 0 && here => Stands::Done,
+        State::Group if device.done_after != 0 && here => Stands::Several,
+        State::Done if !control.dead() && here => Stands::Done,
+        State::Done if !control.dead() => Stands::DoneAway,
+        _ if here => Stands::Here,
+        _ => Stands::Away,
+    }
+}
+
+/// A copy of the packet of `control` is gone.
+#[inline(always)]
+fn copied(control: Control) {
+    let Some(counted) = drops::frees() else { return };
     if control.direction() == 0 {
-        counted.freed[0] += 1;
+        counted.copies[0] += 1;
     } else {
-        counted.freed[1] += 1;
+        counted.copies[1] += 1;
     }
-    let reach = reach(dev, reason);
-    if !reach.covers(control) {
-        return 0;
-    }
-    let Some(site) = drops::site(location, reason) else {
-        counted.no_site += 1;
-        return 0;
-    };
-    // SAFETY: takes nothing and always succeeds.
-    let now_ns = unsafe { bpf_ktime_get_ns() };
+}
+
+/// The packet is gone, unless it turns out that another copy of it goes on. `reach` says which hooks may have seen it last.
+#[inline(always)]
+fn dropped(location: u64, reason: u32, identity: u64, tracked: Tracked, reach: Reach, room: *mut Room) {
+    let control = tracked.control;
+    let Some(site) = drops::site(location, reason, 0) else { return without_site() };
+    // SAFETY: a map value of this program and CPU.
+    let word = unsafe { &raw mut (*room).word };
+    let now_ns = clock();
     let (state, after) = match inflight::mark(Inflight(word), tracked, reach, site.index) {
         Marked::Provisional => (Example::PROVISIONAL, control.last()),
         Marked::Dropped(hook) => {
@@ -113,30 +230,39 @@ pub(crate) extern "C" fn freed_identified(skb: u64, location: u64, reason: u32, 
             site.settled(control.direction(), hook, now_ns, identity);
             (Example::CERTAIN, hook)
         }
-        Marked::Copy => return 0,
+        Marked::Copy => return copied(control),
     };
     remember(site, state, (control.direction(), after), room, identity, now_ns);
-    0
 }
 
-/// Where a packet may have ended that is freed at `dev`.
+/// A packet is gone before the path's first hook.
 #[inline(always)]
-fn reach(dev: *const c_void, reason: u32) -> Reach {
-    if dev.is_null() {
-        return Reach { live_after: drops::nowhere_after() as u16, done_after: 0 };
-    }
-    match drops::device(raw::ifindex(dev)) {
-        Some(device) => device.reach(reason, drops::netfilter_reason()),
-        None => Reach { live_after: 0, done_after: 0 },
+fn early(location: u64, reason: u32, identity: u64, device: Device, room: *mut Room) {
+    let Some(site) = drops::site(location, reason, device.entry.into()) else { return without_site() };
+    let (entry, now_ns) = (device.entry.wrapping_sub(1), clock());
+    site.dropped(device.direction, entry, now_ns);
+    remember(site, Example::CERTAIN, (device.direction, entry), room, identity, now_ns);
+}
+
+#[inline(always)]
+fn without_site() {
+    if let Some(counted) = drops::frees() {
+        counted.no_site += 1;
     }
 }
 
-/// Keeps the packet as the site's example, if it has none.
+#[inline(always)]
+fn clock() -> u64 {
+    // SAFETY: takes nothing and always succeeds.
+    unsafe { bpf_ktime_get_ns() }
+}
+
+/// Keeps the packet as the site's example of a direction, if it has none. `hook` saw it last, or would have been the first.
 #[inline(always)]
 fn remember(
     site: Site,
     state: u32,
-    (direction, after): (u8, u8),
+    (direction, hook): (u8, u8),
     room: *mut Room,
     identity: u64,
     now_ns: u64,
@@ -173,7 +299,7 @@ fn remember(
             (*example).destination_port = destination_port;
             (*example).ether_type = packet.ether_type;
             (*example).protocol = packet.protocol;
-            (*example).after = after;
+            (*example).after = hook;
         }
     });
 }

@@ -5,10 +5,12 @@ use core::hint::black_box;
 use aya_ebpf::{
     Global,
     macros::map,
-    maps::{Array, HashMap},
+    maps::{Array, HashMap, LpmTrie, lpm_trie::Key},
 };
 use hoptrace_common::{
-    drops::{Device, DropConfig, DropSite, Example, FreeCounters, MAX_DEVICES},
+    drops::{
+        Device, DropConfig, DropSite, Example, FreeCounters, MAX_DEVICES, MAX_PLACES, MEANINGS, Meaning,
+    },
     inflight::MAX_SITES,
 };
 
@@ -17,8 +19,13 @@ use crate::atomic;
 
 /// Patched in by the loader.
 #[unsafe(no_mangle)]
-static DROPS: Global<DropConfig> =
-    Global::new(DropConfig { has_reason: 0, netfilter_reason: 0, nowhere_after: 0, reserved: 0 });
+static DROPS: Global<DropConfig> = Global::new(DropConfig {
+    has_reason: 0,
+    has_socket: 0,
+    nowhere_after: 0,
+    reserved: 0,
+    meanings: [0; MEANINGS],
+});
 
 macro_rules! facts {
     ($($name:ident)*) => {$(
@@ -32,7 +39,32 @@ macro_rules! facts {
     )*};
 }
 
-facts! { has_reason netfilter_reason nowhere_after }
+facts! { has_reason has_socket nowhere_after }
+
+/// What `reason` can mean.
+#[inline(always)]
+pub(crate) fn meaning_of(reason: u32) -> Meaning {
+    if reason >= MEANINGS as u32 {
+        return Meaning(0);
+    }
+    let drops: *const DropConfig = (&raw const DROPS).cast();
+    // SAFETY: as above; the index is below the array's length.
+    Meaning(unsafe { (&raw const (*drops).meanings).cast::<u8>().add(reason as usize).read_volatile() })
+}
+
+/// What places in the kernel mean where the reason tells nothing, by prefixes of their addresses; user space fills it
+/// before the program is attached.
+#[map]
+static CODE: LpmTrie<[u32; 2], u32> = LpmTrie::with_max_entries(MAX_PLACES, 0);
+
+/// What it means that a packet is freed at `location`, without a reason.
+#[inline(always)]
+pub(crate) fn meaning_at(location: u64) -> Meaning {
+    // In two halves, because the key is not aligned to eight bytes.
+    let bytes = location.to_be();
+    let key = Key::new(u64::BITS, [bytes as u32, (bytes >> 32) as u32]);
+    CODE.get(key).map_or(Meaning(0), |meaning| Meaning(*meaning as u8))
+}
 
 /// By the index of the interface; user space fills it before the program is attached.
 #[map]
@@ -68,10 +100,11 @@ pub(crate) struct Site {
     place: *mut DropSite,
 }
 
-/// The site of `location` and `reason`; a new one where there is none yet. `None`: no room.
+/// The site of `location` and `reason`; a new one where there is none yet. `before` is 0 for packets that a hook has seen, as
+/// in [`DropSite::before`]. `None`: no room.
 #[inline(always)]
-pub(crate) fn site(location: u64, reason: u32) -> Option<Site> {
-    let home = DropSite::home(location, reason, MAX_SITES);
+pub(crate) fn site(location: u64, reason: u32, before: u32) -> Option<Site> {
+    let home = DropSite::home(location, reason, before, MAX_SITES);
     let mut probe = 0;
     while probe < DropSite::PROBES {
         let index = (home + probe) & (MAX_SITES - 1);
@@ -85,6 +118,7 @@ pub(crate) fn site(location: u64, reason: u32) -> Option<Site> {
             {
                 atomic::store(&raw mut (*place).location, location);
                 atomic::store(&raw mut (*place).reason, reason);
+                atomic::store(&raw mut (*place).before, before);
                 atomic::store(state, DropSite::READY);
                 return Some(Site { index, place });
             }
@@ -92,6 +126,7 @@ pub(crate) fn site(location: u64, reason: u32) -> Option<Site> {
             if atomic::load(state) == DropSite::READY
                 && atomic::load(&raw const (*place).location) == location
                 && atomic::load(&raw const (*place).reason) == reason
+                && atomic::load(&raw const (*place).before) == before
             {
                 return Some(Site { index, place });
             }

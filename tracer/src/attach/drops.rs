@@ -1,14 +1,21 @@
 //! The program where the kernel frees packets.
 
-use std::{fs, path::Path as FilePath};
+use std::{
+    fs, io,
+    path::Path as FilePath,
+    thread::{self, JoinHandle},
+};
 
-use aya::{Ebpf, maps::HashMap};
+use aya::{
+    Ebpf,
+    maps::{HashMap, LpmTrie, lpm_trie::Key},
+};
 use btf_rs::Btf;
 use hoptrace_common::drops::{Device, DropConfig, MAX_DEVICES};
 
 use super::{AttachError, plan::devices, tracepoint};
 use crate::{
-    kernel::{BtfError, drop_config},
+    kernel::{BtfError, CodePlaces, drop_config},
     model::{IfIndex, Path, Plan},
 };
 
@@ -16,6 +23,7 @@ use crate::{
 pub(super) const PROGRAM: &str = "hop_freed";
 const TRACEPOINT: &str = "kfree_skb";
 const DEVICES: &str = "DEVICES";
+const CODE: &str = "CODE";
 
 /// What the program needs to know.
 #[derive(Debug, Clone)]
@@ -24,6 +32,15 @@ pub struct DropOptions {
     pub config: DropConfig,
     /// Interfaces that packets can die at, by their index.
     pub devices: Vec<(u32, Device)>,
+}
+
+/// What places in the kernel mean, read while the programs are loaded.
+pub(super) struct Reading(JoinHandle<io::Result<CodePlaces>>);
+
+impl Reading {
+    pub(super) fn start() -> Self {
+        Self(thread::spawn(CodePlaces::read))
+    }
 }
 
 /// Everything about the running kernel and the path.
@@ -52,6 +69,24 @@ pub(super) fn introduce(ebpf: &mut Ebpf, options: &DropOptions) -> Result<(), At
     for (index, device) in options.devices.iter().take(MAX_DEVICES as usize) {
         let value: [u32; 2] = zerocopy::transmute!(*device);
         known.insert(index, value, 0).map_err(failed)?;
+    }
+    Ok(())
+}
+
+/// Tells the program what places in the kernel mean. Without that, a packet that was sent and is freed without a reason has
+/// completed, and a capture socket's clone is taken for the packet as long as that is on its way.
+pub(super) fn teach(ebpf: &mut Ebpf, reading: Reading) -> Result<(), AttachError> {
+    let read = reading.0.join().unwrap_or_else(|_| Err(io::Error::other("the reader panicked")));
+    let places = read.unwrap_or_else(|error| {
+        log::warn!("drops without a reason are told by their interface alone: /proc/kallsyms: {error}");
+        CodePlaces::default()
+    });
+    let map = ebpf.map_mut(CODE).ok_or_else(|| AttachError::Missing(format!("map {CODE}")))?;
+    let failed = |source| AttachError::Map { map: CODE, source: Box::new(source) };
+    let mut code: LpmTrie<_, [u8; 8], u32> = map.try_into().map_err(failed)?;
+    for (prefix, meaning) in places.iter() {
+        let key = Key::new(prefix.bits, prefix.start.to_be_bytes());
+        code.insert(&key, u32::from(meaning.0), 0).map_err(failed)?;
     }
     Ok(())
 }

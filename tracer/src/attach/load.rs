@@ -106,6 +106,7 @@ impl Attached {
     /// When the kernel refuses.
     pub fn load(plan: &Plan, options: &LoadOptions) -> Result<Self, AttachError> {
         let cpus = cpus()?;
+        let reading = options.drops.as_ref().map(|_| drops::Reading::start());
         let slots = options.inflight_slots.next_power_of_two().clamp(WAYS * 8, 1 << 24);
         let spread = placed::spread(plan).ok_or(AttachError::NoPlaces)?;
         let trace = TraceConfig {
@@ -167,6 +168,9 @@ impl Attached {
         let at_tracepoints =
             [drops.map(|_| drops::PROGRAM), options.upcalls.as_ref().map(|_| upcalls::PROGRAM)];
         load_programs(&mut ebpf, &programs, at_tracepoints.into_iter().flatten())?;
+        if let Some(reading) = reading {
+            drops::teach(&mut ebpf, reading)?;
+        }
         let rare = connect_rare_programs(&mut ebpf)?;
         introduce_neighbours(&mut ebpf, &plan.neighbours, cpus)?;
         Ok(Self {

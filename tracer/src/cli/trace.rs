@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     explain,
-    model::{Ledger, Snapshot, Tail, TraceReport},
+    model::{Direction, Ledger, Snapshot, Tail, TraceReport},
     report::{self, Canvas},
 };
 
@@ -127,7 +127,8 @@ pub(super) fn conclude(ending: &Ending, snapshot: &Snapshot) -> Result<Exit, Cli
              report covers the time before"
         )));
     }
-    if ledgers.iter().all(|ledger| seen(ledger) == 0) {
+    let early = Direction::ALL.iter().any(|way| !snapshot.directions.get(*way).early_drops.is_empty());
+    if !early && ledgers.iter().all(|ledger| seen(ledger) == 0) {
         let advice = "check the filter, and that the VM has traffic";
         return Err(CliError::with_exit(Exit::NoTraffic, format!("no matching packet was seen; {advice}")));
     }

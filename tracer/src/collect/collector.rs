@@ -253,6 +253,7 @@ impl Collector {
             total: total(self.plan.totals),
             neighbour_total: total(self.plan.neighbour_totals),
             drops: self.drops.of(direction, label),
+            early_drops: self.drops.early(direction, label),
             hooks: hooks
                 .iter()
                 .filter(|(hook, _)| hook.direction == direction)

@@ -1,5 +1,6 @@
 //! Packets that died: counted by direction, by the hook that saw them last, and by cause.
 
+mod early;
 mod names;
 mod sites;
 
@@ -59,8 +60,6 @@ pub(super) struct Drops {
     timeout_ns: u64,
     /// Those with a cause are counted where drop sites are.
     rows: BTreeMap<Kind, Row>,
-    /// Packets of which a copy was freed, and that may come again.
-    marked: [u64; 2],
     /// Packets on their way out that looked lost, and were not.
     unseen: u64,
 }
@@ -82,7 +81,6 @@ impl Drops {
             clock: WallClock::new(),
             timeout_ns,
             rows: BTreeMap::new(),
-            marked: [0; 2],
             unseen: 0,
         })
     }
@@ -99,7 +97,6 @@ impl Drops {
         for group in &sweep.groups {
             self.ended_group(group, heads.take(group.key));
         }
-        self.marked = sweep.marked;
         for done in self.sites.counted() {
             let row = Row::new(done.first_ns, done.last_ns);
             let row = self.rows.entry((done.direction, done.hook, Some(done.cause))).or_insert(row);
@@ -232,9 +229,7 @@ impl Drops {
         let index = usize::from(direction.index());
         sums.dropped_done = self.sites.all_done(direction.index());
         sums.dropped = self.sites.all_settled(direction.index()) + sums.dropped_done;
-        // What was freed of packets in the table, and was neither their end nor may still turn out to be.
-        let pending = self.marked.get(index).copied().unwrap_or(0);
-        sums.copy_dropped = self.sites.freed(index).saturating_sub(sums.dropped + pending);
+        sums.copy_dropped = self.sites.copies(index);
         sums
     }
 

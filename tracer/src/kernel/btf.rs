@@ -138,16 +138,18 @@ fn own_netns() -> Result<u32, BtfError> {
 /// # Errors
 /// When there is no such tracepoint.
 pub fn drop_config(btf: &Btf) -> Result<DropConfig, BtfError> {
+    let arguments = arguments(btf, "kfree_skb")?;
     Ok(DropConfig {
-        has_reason: u32::from(arguments(btf, "kfree_skb")? > REASON_ARGUMENT),
-        netfilter_reason: reasons::number(btf, "NETFILTER_DROP").unwrap_or(0),
-        nowhere_after: 0,
-        reserved: 0,
+        has_reason: u32::from(arguments > REASON_ARGUMENT),
+        has_socket: u32::from(arguments > SOCKET_ARGUMENT),
+        meanings: reasons::meanings(btf),
+        ..DropConfig::default()
     })
 }
 
-/// Packet, place, reason.
+/// Packet, place, reason, receiving socket.
 const REASON_ARGUMENT: usize = 2;
+const SOCKET_ARGUMENT: usize = 3;
 
 /// How many arguments a tracepoint has: from 5.17 on `kfree_skb` has a third one, from 6.11 on a fourth.
 fn arguments(btf: &Btf, tracepoint: &'static str) -> Result<usize, BtfError> {
@@ -252,7 +254,7 @@ mod tests {
         let btf = kernel_btf(KERNEL_BTF).unwrap();
         let config = drop_config(&btf).unwrap();
         assert_eq!(config.has_reason, 1);
-        assert!(config.netfilter_reason > 1, "{config:?}");
+        assert!(config.meanings.iter().filter(|meaning| **meaning != 0).count() > 10, "{config:?}");
         assert_eq!(arguments(&btf, "net_dev_start_xmit").unwrap(), 2);
         assert!(arguments(&btf, "no_such_tracepoint").is_err());
     }

@@ -3,12 +3,15 @@
 //! No stage: `attach` needs it before, and `collect` after a packet has come.
 
 mod btf;
+mod code;
 pub mod ethtool;
+mod meanings;
 mod reasons;
 mod symbols;
 mod upcalls;
 
 pub use btf::{BtfError, KERNEL_BTF, drop_config, kernel_btf, skb_layout};
+pub use code::{CodePlaces, Prefix};
 pub use reasons::{Reason, Reasons};
 pub use symbols::Symbols;
 pub use upcalls::upcall_config;

@@ -4,11 +4,13 @@ use std::{collections::HashMap, fs};
 
 use btf_rs::{Btf, BtfType, Type};
 use fallible_iterator::FallibleIterator as _;
+use hoptrace_common::drops::{MEANINGS, Meaning};
 
 use super::{
     BtfError, KERNEL_BTF,
     btf::{MODULE_BTF, module_btf},
     kernel_btf,
+    meanings::of_reason,
 };
 
 const CORE_ENUM: &str = "skb_drop_reason";
@@ -140,15 +142,39 @@ fn enumerators(btf: &Btf, kind: &btf_rs::Enum) -> Vec<(String, u32)> {
     kind.members.iter().filter_map(|member| Some((name(member)?, member.val()))).collect()
 }
 
-/// The number of the kernel core's reason `name`, without its prefix; `None` where there is none.
-pub(super) fn number(btf: &Btf, name: &str) -> Option<u32> {
-    let members = members(btf, CORE_ENUM);
-    members.into_iter().find(|(full, _)| full.strip_prefix(CORE_PREFIX) == Some(name)).map(|(_, value)| value)
+/// What the core's reasons can mean, by their numbers. What a kernel without reasons gives, 0, means nothing.
+pub(super) fn meanings(btf: &Btf) -> [u8; MEANINGS] {
+    let mut meanings = [0; MEANINGS];
+    let named = members(btf, CORE_ENUM).into_iter().filter_map(|(name, value)| {
+        Some((usize::try_from(value).ok()?, of_reason(name.strip_prefix(CORE_PREFIX)?)))
+    });
+    for (number, meaning) in [(0, Meaning(Meaning::UNTOLD))].into_iter().chain(named) {
+        if let Some(place) = meanings.get_mut(number) {
+            *place = meaning.0;
+        }
+    }
+    meanings
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The number of the core's reason `name`.
+    fn number(btf: &Btf, name: &str) -> Option<u32> {
+        let found = |(full, _): &(String, u32)| full.strip_prefix(CORE_PREFIX) == Some(name);
+        members(btf, CORE_ENUM).into_iter().find(found).map(|(_, value)| value)
+    }
+
+    #[test]
+    fn the_running_kernel_s_reasons_mean_something() {
+        let btf = kernel_btf(KERNEL_BTF).expect("this test needs a kernel with BTF");
+        let meanings = meanings(&btf);
+        let of = |name| meanings[number(&btf, name).unwrap() as usize];
+        assert_eq!((meanings[0], of("NOT_SPECIFIED")), (Meaning::UNTOLD, Meaning::UNTOLD));
+        assert_eq!((of("NETFILTER_DROP"), of("QDISC_DROP")), (Meaning::FIREWALL, Meaning::SENDING));
+        assert_eq!((of("TC_INGRESS"), of("OTHERHOST")), (Meaning::TAPPED, 0));
+    }
 
     #[test]
     fn the_running_kernel_s_reasons_have_names() {

@@ -62,7 +62,7 @@ fn resolve_in(mut symbols: impl BufRead, addresses: &[u64]) -> io::Result<BTreeM
 }
 
 /// `ffffffff81000000 T _text`, of a module with `\t[tun]` behind it: the address and the rest. Functions only.
-fn parse(line: &str) -> Option<(u64, &str)> {
+pub(super) fn parse(line: &str) -> Option<(u64, &str)> {
     let (address, rest) = line.trim_end().split_once(' ')?;
     let (kind, name) = rest.split_once(' ')?;
     let address = u64::from_str_radix(address, 16).ok().filter(|address| *address != 0)?;

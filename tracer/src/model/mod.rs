@@ -1,6 +1,7 @@
 //! What flows between the stages: the words of the design as types, without any I/O.
 
 mod direction;
+mod early;
 mod evidence;
 mod explain;
 mod filter;
@@ -24,6 +25,7 @@ mod topology;
 mod trace;
 
 pub use direction::Direction;
+pub use early::EarlyDrop;
 pub use evidence::{Evidence, EvidenceSource};
 pub use explain::{Explanation, OpenFlowRule, PacketHead};
 pub use filter::{FilterError, FilterProtocol, PacketFilter};

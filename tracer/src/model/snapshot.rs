@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::{Direction, Evidence, Explanation, Flow, MacAddr, Mechanism, PacketHead, PacketWay};
+use super::{Direction, EarlyDrop, Evidence, Explanation, Flow, MacAddr, Mechanism, PacketHead, PacketWay};
 
 /// Latencies of one segment, in nanoseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -215,6 +215,8 @@ pub struct DirectionReport {
     pub neighbour_total: Latencies,
     /// Packets that died.
     pub drops: Vec<Drop>,
+    /// Packets that died before the first hook.
+    pub early_drops: Vec<EarlyDrop>,
     /// What each hook could not follow, in path order.
     pub hooks: Vec<HookReport>,
     /// The slowest packets, slowest first, where they were asked for.

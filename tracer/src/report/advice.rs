@@ -1,6 +1,6 @@
 //! What a drop means and what to look at, in a line of plain words. Pure; only what the kernel's reason says, no guesses.
 
-use crate::model::{Direction, Drop, Hop, Node, Path, Printable, Role};
+use crate::model::{Direction, Drop, EarlyDrop, Hop, Node, Path, Printable, Role};
 
 /// Characters of a port's id in the names of its security group's chains, as Neutron cuts them.
 const CHAIN_ID_CHARS: usize = 10;
@@ -47,6 +47,22 @@ pub(super) fn advice(path: &Path, direction: Direction, drop: &Drop) -> Option<S
             None => format!("the kernel freed it in {}; the reason says no more", Printable(location)),
         },
     })
+}
+
+/// What it means that packets died before the first hook.
+#[must_use]
+pub(super) fn early_advice(path: &Path, direction: Direction, early: &EarlyDrop) -> String {
+    let own = Place { path, direction, after: &early.before }.own();
+    match early.reason.as_deref().unwrap_or_default() {
+        reason if reason.starts_with("TC_") => format!(
+            "somebody else's filter drops what {own} receives, before hoptrace sees it: tc filter show dev {own} ingress, \
+             bpftool net show dev {own}"
+        ),
+        "CPU_BACKLOG" => "the CPU's input queue is full: more packets than the host's softirqs can take \
+                          (net.core.netdev_max_backlog)"
+            .to_owned(),
+        _ => format!("an XDP program drops what {own} receives: ip -details link show dev {own}"),
+    }
 }
 
 struct Place<'a> {

@@ -2,8 +2,11 @@
 
 use serde_json::{Value, json};
 
-use super::{advice::advice, evidence::meaning};
-use crate::model::{Direction, Drop, Evidence, TraceReport};
+use super::{
+    advice::{advice, early_advice},
+    evidence::meaning,
+};
+use crate::model::{Direction, Drop, EarlyDrop, Evidence, TraceReport};
 
 /// One JSON object on one line, without a newline:
 /// `{schema:"hoptrace.trace/1", instance, path, duration_s, filter, directions, off_path, guest, neighbours, upcalls,
@@ -32,20 +35,26 @@ pub fn trace_json(report: &TraceReport<'_>) -> String {
     for direction in Direction::ALL {
         if let Some(figures) = object.pointer_mut(&format!("/directions/{}", direction.name())) {
             set(figures, "drops", drops(report, direction));
+            set(figures, "early_drops", early_drops(report, direction));
         }
     }
     object.to_string()
 }
 
 /// The same restricted to what died:
-/// `{schema:"hoptrace.drops/1", instance, path, duration_s, filter, directions:{egress:{drops, explain, ledger}, ingress}, notes, evidence,
+/// `{schema:"hoptrace.drops/1", instance, path, duration_s, filter, directions:{egress:{drops, early_drops, explain, ledger}, ingress}, notes, evidence,
 /// drops_without_site, tracer}`.
 #[must_use]
 pub fn drops_json(report: &TraceReport<'_>) -> String {
     let TraceReport { path, snapshot, filter, .. } = report;
     let direction = |direction| {
         let figures = snapshot.directions.get(direction);
-        json!({ "drops": drops(report, direction), "explain": figures.explain, "ledger": figures.ledger })
+        json!({
+            "drops": drops(report, direction),
+            "early_drops": early_drops(report, direction),
+            "explain": figures.explain,
+            "ledger": figures.ledger,
+        })
     };
     json!({
         "schema": "hoptrace.drops/1",
@@ -80,6 +89,16 @@ fn drops(report: &TraceReport<'_>, direction: Direction) -> Value {
         object
     };
     report.snapshot.directions.get(direction).drops.iter().map(with_advice).collect()
+}
+
+/// What died before the first hook of a direction, each with what it means.
+fn early_drops(report: &TraceReport<'_>, direction: Direction) -> Value {
+    let with_advice = |early: &EarlyDrop| {
+        let mut object = json!(early);
+        set(&mut object, "advice", json!(early_advice(report.path, direction, early)));
+        object
+    };
+    report.snapshot.directions.get(direction).early_drops.iter().map(with_advice).collect()
 }
 
 fn set(object: &mut Value, name: &str, value: Value) {

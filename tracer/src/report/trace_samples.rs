@@ -3,10 +3,10 @@
 use std::{net::IpAddr, time::Duration};
 
 use crate::model::{
-    BridgeKind, Direction, DirectionReport, Directions, Drop, DropExample, Evidence, EvidenceSource,
-    Explanation, Flow, HookReport, Hop, IfIndex, InstanceId, InterfaceState, Latencies, LatencyNs, Ledger,
-    Mechanism, Node, OpenFlowRule, PacketWay, Path, PathKind, Role, Segment, Snapshot, SwitchPaths,
-    TraceReport, Traceability, TracerCost, WayPoint,
+    BridgeKind, Direction, DirectionReport, Directions, Drop, DropExample, EarlyDrop, Evidence,
+    EvidenceSource, Explanation, Flow, HookReport, Hop, IfIndex, InstanceId, InterfaceState, Latencies,
+    LatencyNs, Ledger, Mechanism, Node, OpenFlowRule, PacketWay, Path, PathKind, Role, Segment, Snapshot,
+    SwitchPaths, TraceReport, Traceability, TracerCost, WayPoint,
 };
 
 /// The hops, with names as long as the kernel allows.
@@ -119,6 +119,7 @@ pub(super) fn direction(hooks: [&str; 4], count: u64) -> DirectionReport {
         total: latencies(count, 1_300_000),
         neighbour_total: latencies(0, 0),
         drops: Vec::new(),
+        early_drops: Vec::new(),
         slowest: Vec::new(),
         carried: None,
         explain: None,
@@ -187,7 +188,24 @@ pub(super) fn with_drops() -> Snapshot {
     snapshot
 }
 
-/// The same, and counters of the host that rose meanwhile.
+/// The same, and packets that died before the path began.
+pub(super) fn with_early_drops() -> Snapshot {
+    let mut snapshot = with_drops();
+    let first_ns = packet().time_ns;
+    snapshot.directions.egress.early_drops = vec![EarlyDrop {
+        before: "tap".to_owned(),
+        reason: Some("TC_INGRESS".to_owned()),
+        subsystem: None,
+        location: "sch_handle_ingress+0x1c\x1b[31m".to_owned(),
+        count: 137,
+        first_ns,
+        last_ns: first_ns + 2_000_000_000,
+        example: Some(DropExample { time_ns: first_ns, len_bytes: 98, flow: packet().flow }),
+    }];
+    snapshot
+}
+
+/// The same as [`with_drops`], and counters of the host that rose meanwhile.
 pub(super) fn with_evidence() -> Snapshot {
     let evidence = |source, at: &str, counter: &str, count, shared| Evidence {
         source,

@@ -2,6 +2,7 @@
 //! at the end the guest's own time and what tracing cost.
 
 mod drops;
+mod early;
 mod evidence;
 mod explain;
 mod flow;
@@ -122,6 +123,7 @@ impl Page<'_> {
             Some(block) => lines.extend(layout.draw(block, self.canvas)),
             None => lines.push("  no packet was seen in this direction".to_owned()),
         }
+        lines.extend(self.early(direction, figures));
         lines.extend(self.drops(direction, figures));
         lines.extend(self.carried(direction));
         lines.extend(self.slowest(figures));

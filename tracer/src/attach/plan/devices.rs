@@ -38,7 +38,15 @@ pub fn devices(plan: &Plan, path: &Path, index_of: impl Fn(&str) -> Option<IfInd
             devices.nowhere_after |= after;
         }
         if hook.config.flags & HookConfig::TERMINAL != 0 && !is_copy {
-            devices.at(own).done_after |= after;
+            let device = devices.at(own);
+            device.done_after |= after;
+            device.flags |= if received { Device::RECEIVED } else { 0 };
+        }
+        if hook.config.flags & HookConfig::ENTRY != 0 && received {
+            let device = devices.at(own);
+            device.entry = u8::try_from(number + 1).unwrap_or(0);
+            device.direction = hook.direction.index();
+            device.flags |= if userspace { Device::TAPPED } else { 0 };
         }
         let next = plan.segments.iter().filter(|segment| segment.from == number && !segment.off_path);
         for (index, behind) in
@@ -199,7 +207,7 @@ mod tests {
             (vec!["egress tap".to_owned(), "ingress qvb".to_owned()], 0)
         );
         let others = devices.by_index.iter().filter(|(index, _)| **index != QBR);
-        assert!(others.into_iter().all(|(_, device)| device.flags == 0));
+        assert!(others.into_iter().all(|(_, device)| device.flags == 0), "{devices:?}");
     }
 
     #[test]
@@ -210,6 +218,20 @@ mod tests {
         assert_eq!(live(QVO), ["egress qvb", "ingress nic", "ingress qvo"]);
         assert_eq!(live(NIC), ["egress qvo", "egress nic"]);
         assert_eq!(devices.nowhere_after, 0);
+    }
+
+    #[test]
+    fn packets_can_die_before_the_first_hook_of_each_direction() {
+        for (datapath, flags) in [("system", 0), ("netdev", Device::TAPPED)] {
+            let (plan, devices) = found(datapath);
+            let entries = |index| {
+                let device = devices.by_index[&index];
+                (plan.hooks[usize::from(device.entry) - 1].label.clone(), device.direction, device.flags)
+            };
+            assert_eq!(entries(TAP), ("tap".to_owned(), 0, 0));
+            assert_eq!(entries(NIC), ("nic".to_owned(), 1, flags));
+            assert!([QVB, QVO, QBR].iter().all(|index| devices.by_index[index].entry == 0));
+        }
     }
 
     #[test]

@@ -9,6 +9,7 @@ use hoptrace_common::{
     inflight::Ended,
 };
 
+use super::early::Early;
 use crate::collect::{
     CollectError,
     mapped::{ACQUIRE, Mapped, atomic_u32, atomic_u64},
@@ -43,9 +44,45 @@ impl Sites {
         Ok(Self { sites: Mapped::new(sites, "SITES")?, frees: Mapped::new(frees, "FREES")? })
     }
 
-    /// The sites in use: index, and a copy.
+    /// The sites of packets that hooks have seen: index, and a copy.
     fn used(&self) -> impl Iterator<Item = (u32, DropSite)> {
+        self.all().filter(|(_, site)| site.before == 0)
+    }
+
+    fn all(&self) -> impl Iterator<Item = (u32, DropSite)> {
         (0..self.sites.len()).filter_map(|index| Some((index, self.ready(index)?)))
+    }
+
+    /// What died before the first hook of a direction. Two sites may be one cause's.
+    pub(super) fn early(&self, direction: u8) -> Vec<Early> {
+        let mut found: Vec<Early> = Vec::new();
+        for (_, site) in self.all() {
+            let Some(hook) = u8::try_from(site.before).ok().and_then(|before| before.checked_sub(1)) else {
+                continue;
+            };
+            let place = usize::from(direction);
+            let count: u64 = site.dropped.get(place).map_or(0, |counts| counts.iter().sum());
+            let times = site.first_ns.get(place).zip(site.last_ns.get(place));
+            let Some((first_ns, last_ns)) = times.filter(|_| count > 0) else { continue };
+            let example = site.examples.get(place).filter(|example| example.state == Example::CERTAIN);
+            let cause = cause_of(&site);
+            match found.iter_mut().find(|early| early.cause == cause && early.hook == hook) {
+                Some(early) => {
+                    early.count += count;
+                    early.first_ns = early.first_ns.min(*first_ns);
+                    early.last_ns = early.last_ns.max(*last_ns);
+                }
+                None => found.push(Early {
+                    hook,
+                    cause,
+                    count,
+                    first_ns: *first_ns,
+                    last_ns: *last_ns,
+                    example: example.copied(),
+                }),
+            }
+        }
+        found
     }
 
     /// The site at `index`, if it is in use. Most are not: of those nothing else is read.
@@ -117,9 +154,9 @@ impl Sites {
         counts.flatten().sum()
     }
 
-    /// Packets and copies of packets in the table that were freed, by direction.
-    pub(super) fn freed(&self, direction: usize) -> u64 {
-        self.counters().filter_map(|counters| counters.freed.get(direction).copied()).sum()
+    /// Copies of packets in the table that were freed, by direction.
+    pub(super) fn copies(&self, direction: usize) -> u64 {
+        self.counters().filter_map(|counters| counters.copies.get(direction).copied()).sum()
     }
 
     /// Frees that found no site.

@@ -38,11 +38,12 @@ impl Page<'_> {
     pub(super) fn deaths(&self, direction: Direction) -> Vec<String> {
         let figures = self.report.snapshot.directions.get(direction);
         let mut lines = vec![self.heading(direction.name(), way(direction))];
+        lines.extend(self.early(direction, figures));
         lines.extend(self.drops(direction, figures));
         lines.extend(self.carried(direction));
         if !saw_packets(figures) {
             lines.push("  no packet was seen in this direction".to_owned());
-        } else if figures.drops.is_empty() {
+        } else if figures.drops.is_empty() && figures.early_drops.is_empty() {
             lines.push("  nothing died".to_owned());
         }
         if saw_packets(figures) || figures.ledger != Ledger::default().settled() {
@@ -57,17 +58,14 @@ impl Page<'_> {
         let pieces = [
             Piece::new(Ink::Bad, format!("    {:>widest$}", drop.count)),
             Piece::plain(format!("after {}", places::hook(self.report.path, &drop.after))),
-            Piece::plain(self.cause(drop)),
+            Piece::plain(self.why(drop)),
         ];
         let mut lines = self.flow(&pieces, "  ", indent);
         let below = |ink, text: String| {
             let start = Piece::plain(" ".repeat(indent - 1));
             self.flow(&[start, Piece::new(ink, text)], " ", indent + 2)
         };
-        let times = match (time_of_day(drop.first_ns), time_of_day(drop.last_ns)) {
-            (first, last) if first == last => format!("at {first}"),
-            (first, last) => format!("from {first} to {last}"),
-        };
+        let times = times(drop.first_ns, drop.last_ns);
         let example =
             drop.example.as_ref().map_or_else(String::new, |it| format!(", one of them {}", packet(it)));
         lines.extend(below(Ink::Faint, format!("{times}{example}")));
@@ -79,21 +77,33 @@ impl Page<'_> {
     }
 
     /// Why, and where in the kernel.
-    fn cause(&self, drop: &Drop) -> String {
-        let Some(location) = &drop.location else {
-            return format!("lost: not seen again within {} ms, no reason seen", self.report.timeout_ms);
-        };
-        let subsystem =
-            drop.subsystem.as_ref().map_or_else(String::new, |name| format!("{} ", Printable(name)));
-        let reason = drop.reason.as_ref().map_or_else(
-            || "freed, the kernel gives no reason,".to_owned(),
-            |reason| format!("{subsystem}{}", Printable(reason)),
-        );
-        format!("{reason} in {}", Printable(location))
+    fn why(&self, drop: &Drop) -> String {
+        match &drop.location {
+            Some(location) => cause(drop.subsystem.as_deref(), drop.reason.as_deref(), location),
+            None => format!("lost: not seen again within {} ms, no reason seen", self.report.timeout_ms),
+        }
     }
 }
 
-fn packet(example: &DropExample) -> String {
+/// Why the kernel freed a packet, and where.
+pub(super) fn cause(subsystem: Option<&str>, reason: Option<&str>, location: &str) -> String {
+    let subsystem = subsystem.map_or_else(String::new, |name| format!("{} ", Printable(name)));
+    let reason = reason.map_or_else(
+        || "freed, the kernel gives no reason,".to_owned(),
+        |reason| format!("{subsystem}{}", Printable(reason)),
+    );
+    format!("{reason} in {}", Printable(location))
+}
+
+/// When packets died.
+pub(super) fn times(first_ns: u64, last_ns: u64) -> String {
+    match (time_of_day(first_ns), time_of_day(last_ns)) {
+        (first, last) if first == last => format!("at {first}"),
+        (first, last) => format!("from {first} to {last}"),
+    }
+}
+
+pub(super) fn packet(example: &DropExample) -> String {
     let flow = &example.flow;
     format!(
         "{} > {} {} {} B",

@@ -25,6 +25,7 @@ impl Page<'_> {
                 lines.extend(self.flow(&[piece], " ", 2));
             }
         }
+        lines.extend(self.early_warnings());
         let unnamed = self.report.snapshot.drops_without_site;
         if unnamed > 0 {
             let text = format!(
