@@ -14,7 +14,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use hoptrace_tests::{
     Tracer,
-    lab::{Guest, Lab},
+    lab::{Guest, InterfaceCounts, Lab, Trap},
 };
 use serde_json::Value;
 use strangers::{Dropper, Keeps, deaf_socket, drop_frames};
@@ -161,4 +161,43 @@ fn what_dies_before_the_first_hook_and_is_not_asked_for_or_another_vm_s_is_not_t
     let report = tracer.finish()?;
     drop(dropping);
     none(&report, "ingress")
+}
+
+/// The process of the switch.
+fn vswitchd() -> Result<String> {
+    let path = "/run/openvswitch/ovs-vswitchd.pid";
+    Ok(std::fs::read_to_string(path).context(path)?.trim().to_owned())
+}
+
+#[test]
+#[ignore = "needs the lab or a VM: cargo xtask test"]
+fn what_a_userspace_datapath_has_no_room_for_is_told_and_counted() -> Result<()> {
+    let lab = Lab::from_env()?;
+    // In the kernel there is no socket before the switch.
+    if lab.datapath != "netdev" {
+        return Ok(());
+    }
+    let guest = lab.guest("yjwang-test-1")?;
+    let tracer = Tracer::start(&["trace", &guest.port_id, "udp", "--timeout", "4s", "--json"])?;
+    lab.introduce(guest)?;
+    let pid = vswitchd()?;
+    let stopped = Trap::set("kill", &["-STOP", &pid], &["-CONT", &pid])?;
+    let at_nic = InterfaceCounts::of(&lab.nic)?;
+    lab.wire_udp_flood((guest.ipv4, 9).into(), DATAGRAMS, 64, Duration::ZERO)?;
+    at_nic.wait_for_received(&lab.nic, DATAGRAMS)?;
+    drop(stopped);
+    lab.introduce(guest)?;
+    let report = tracer.finish()?;
+    let evidence = report["evidence"].as_array().context("no evidence")?;
+    let told: Vec<_> = evidence.iter().filter(|it| it["source"] == "socket").collect();
+    ensure!(told.len() == 1 && told[0]["at"] == lab.nic.as_str(), "{evidence:?}");
+    let full = told[0]["count"].as_u64().context("no count")?;
+    ensure!(full > 0 && full < DATAGRAMS, "{full} of {DATAGRAMS}");
+    let found = &report["directions"]["ingress"];
+    let drops = found["drops"].as_array().context("no drops")?;
+    ensure!(drops.len() == 1 && drops[0]["after"] == "nic" && drops[0]["count"] == full, "{full}: {drops:?}");
+    let ledger = &found["ledger"];
+    ensure!(ledger["lost"] == full && ledger["completed"] == DATAGRAMS - full, "{full}: {ledger}");
+    ensure!(ledger["balanced"] == true && ledger["dropped"] == 0, "{ledger}");
+    Ok(())
 }

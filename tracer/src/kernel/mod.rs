@@ -7,11 +7,13 @@ mod code;
 pub mod ethtool;
 mod meanings;
 mod reasons;
+mod sockets;
 mod symbols;
 mod upcalls;
 
 pub use btf::{BtfError, KERNEL_BTF, drop_config, kernel_btf, skb_layout};
 pub use code::{CodePlaces, Prefix};
 pub use reasons::{Reason, Reasons};
+pub use sockets::{PacketSocket, packet_sockets};
 pub use symbols::Symbols;
 pub use upcalls::upcall_config;

@@ -15,6 +15,8 @@ pub enum EvidenceSource {
     Datapath,
     /// A port of such a datapath.
     DatapathPort,
+    /// The sockets that `ovs-vswitchd` takes packets of an interface from.
+    Socket,
     /// `ovs-vswitchd`: its coverage counters.
     Vswitchd,
     /// The programs at the guest's tap: questions without an answer, wrong checksums.

@@ -17,6 +17,7 @@ pub(super) fn meaning(path: &Path, evidence: &Evidence) -> String {
             "upcalls for packets that came in at {} failed: nobody decided about them, and they died in Open vSwitch",
             Printable(&evidence.at)
         ),
+        EvidenceSource::Socket => socket(path, evidence),
         EvidenceSource::Vswitchd => vswitchd(&evidence.counter),
         EvidenceSource::Tap => at_tap(evidence),
     };
@@ -35,6 +36,18 @@ fn datapath(evidence: &Evidence) -> String {
              vSwitch (after qvo, or after nic on the way in) some may be among them"
         )
     }
+}
+
+/// A userspace datapath takes packets from a socket of each port; what it has no room for dies in front of the switch.
+fn socket(path: &Path, evidence: &Evidence) -> String {
+    let name = Printable(&evidence.at);
+    let hop = path.hops.iter().find(|hop| hop.ifname == evidence.at);
+    let after = hop.map_or_else(|| evidence.at.clone(), |hop| hop.role.as_str().to_owned());
+    format!(
+        "ovs-vswitchd did not read packets from {name} as fast as they came: its socket's buffer was full, and they died \
+         before the switch; those of them that were traced are lost after {}",
+        Printable(&after)
+    )
 }
 
 /// Packets that passed the tap and what came back there.
@@ -156,7 +169,8 @@ mod tests {
 
     #[test]
     fn each_kind_has_words_of_its_own() {
-        use EvidenceSource::{Datapath, DatapathPort, Driver, Interface, Tap, Vswitchd};
+        use EvidenceSource::{Datapath, DatapathPort, Driver, Interface, Socket, Tap, Vswitchd};
+        says(Socket, "qvoc3d70d5c-a90", "packet socket full", "traced are lost after qvo");
         says(Datapath, "ovs-system", "lost", "upcall queue overflow: ovs-system");
         says(Datapath, "netdev@ovs-netdev", "lost", "netdev@ovs-netdev could not look up");
         says(DatapathPort, "qvoc3d70d5c-a90", "failed upcalls", "came in at qvoc3d70d5c-a90");

@@ -5,6 +5,7 @@
 mod drivers;
 mod interfaces;
 mod queues;
+mod sockets;
 mod vswitchd;
 
 use std::{collections::BTreeMap, time::Duration};
@@ -13,7 +14,7 @@ use interfaces::Interfaces;
 use queues::{QueueCounts, Queues};
 
 use crate::{
-    model::{BridgeKind, Evidence, EvidenceSource, Interface, Node, Path, Printable, Role},
+    model::{BridgeKind, Evidence, EvidenceSource, IfIndex, Interface, Node, Path, Printable, Role},
     ovs::{KernelDatapath, kernel_datapaths},
 };
 
@@ -52,6 +53,8 @@ pub struct Witness {
     interfaces: Interfaces,
     /// The interfaces on the path, each with whether others use it, too.
     shared: BTreeMap<String, bool>,
+    /// Their names.
+    names: BTreeMap<IfIndex, String>,
     /// Whether the path leads through Open vSwitch's datapath in the kernel, and through the one in `ovs-vswitchd`.
     kernel_datapath: bool,
     user_datapath: bool,
@@ -70,6 +73,7 @@ impl Witness {
         let mut witness = Self {
             interfaces: Interfaces::new(path.hops.iter().map(|hop| hop.ifindex)),
             shared: path.hops.iter().map(|hop| (hop.ifname.clone(), hop.role == Role::Nic)).collect(),
+            names: path.hops.iter().map(|hop| (hop.ifindex, hop.ifname.clone())).collect(),
             kernel_datapath: path.nodes.iter().filter_map(is_user).any(|user| !user),
             user_datapath: path.nodes.iter().filter_map(is_user).any(|user| user),
             nics,
@@ -98,6 +102,9 @@ impl Witness {
         );
         if self.kernel_datapath {
             look.take("the datapath's counters", kernel_datapaths().map(|found| self.datapaths(&found)));
+        }
+        if self.user_datapath {
+            look.take("what the switch's sockets lost", sockets::look(&self.names));
         }
         if !self.nics.is_empty() {
             let answer = Queues::of(&self.nics).look().await;
@@ -194,12 +201,13 @@ impl Look {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::{model::IfIndex, ovs::DatapathPort};
+    use crate::ovs::DatapathPort;
 
     fn witness() -> Witness {
         Witness {
             interfaces: Interfaces::new([].into_iter()),
             shared: [("qvo".to_owned(), false), ("ens3".to_owned(), true)].into(),
+            names: BTreeMap::new(),
             kernel_datapath: true,
             user_datapath: false,
             nics: vec![Interface { ifname: "ens3".to_owned(), ifindex: IfIndex(3) }],

@@ -23,6 +23,7 @@ impl Page<'_> {
         let indent = 6 + widest;
         let place = match evidence.source {
             EvidenceSource::Interface | EvidenceSource::Vswitchd | EvidenceSource::Tap => String::new(),
+            EvidenceSource::Socket => "ovs-vswitchd's socket at ".to_owned(),
             EvidenceSource::Driver => "driver of ".to_owned(),
             EvidenceSource::Datapath => "datapath ".to_owned(),
             EvidenceSource::DatapathPort => "port ".to_owned(),
