@@ -23,7 +23,7 @@ pub(crate) enum Keeps {
 
 /// A capture socket on `ifname` that nobody reads: it is full after a few packets.
 pub(crate) fn deaf_socket(ifname: &str, keeps: Keeps) -> Result<OwnedFd> {
-    let protocol = (libc::ETH_P_ALL as u16).to_be();
+    let protocol = u16::try_from(libc::ETH_P_ALL)?.to_be();
     // SAFETY: plain numbers.
     let fd = unsafe { libc::socket(libc::AF_PACKET, libc::SOCK_RAW, protocol.into()) };
     ensure!(fd >= 0, "a packet socket: {}", io::Error::last_os_error());

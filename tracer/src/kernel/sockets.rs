@@ -4,10 +4,7 @@ use std::io;
 
 use rtnetlink::{
     packet_core::{NLM_F_DUMP, NLM_F_REQUEST, NLMSG_DONE, NLMSG_ERROR, NlasIterator},
-    sys::{
-        Socket, SocketAddr,
-        protocols::NETLINK_SOCK_DIAG,
-    },
+    sys::{Socket, SocketAddr, protocols::NETLINK_SOCK_DIAG},
 };
 
 use crate::model::IfIndex;
@@ -144,6 +141,8 @@ mod tests {
         assert!(take(&message(NLMSG_DONE, &[0; 4]), &mut found).unwrap());
         let refused = take(&message(NLMSG_ERROR, &(-2_i32).to_ne_bytes()), &mut found).unwrap_err();
         assert_eq!(refused.kind(), io::ErrorKind::NotFound);
-        assert!(take(&[1, 2, 3], &mut found).is_err() && take(&message(20, &told)[..40], &mut found).is_err());
+        assert!(
+            take(&[1, 2, 3], &mut found).is_err() && take(&message(20, &told)[..40], &mut found).is_err()
+        );
     }
 }

@@ -4,7 +4,9 @@ use jsonschema::Validator;
 use serde_json::Value;
 
 use super::{
-    super::trace_samples::{explanation, latencies, path, report, snapshot, with_drops, with_evidence},
+    super::trace_samples::{
+        explanation, latencies, path, report, snapshot, with_drops, with_early_drops, with_evidence,
+    },
     *,
 };
 use crate::model::{InstanceId, Ledger, Snapshot, SwitchPaths, TracerCost, Upcalls};
@@ -32,7 +34,9 @@ fn drops_keep_to_their_schema_and_are_those_of_the_trace() {
     let schema = serde_json::from_str(include_str!("../../schema/hoptrace.drops-1.schema.json")).unwrap();
     let validator = validator_of(&schema);
     let path = path();
-    for snapshot in [with_drops(), with_evidence(), explained(), snapshot(0), snapshot(u64::MAX)] {
+    for snapshot in
+        [with_drops(), with_early_drops(), with_evidence(), explained(), snapshot(0), snapshot(u64::MAX)]
+    {
         let object: Value = serde_json::from_str(&drops_json(&report(&path, &snapshot))).unwrap();
         let errors: Vec<_> = validator.iter_errors(&object).map(|error| error.to_string()).collect();
         assert!(errors.is_empty(), "{errors:#?}");
@@ -40,7 +44,7 @@ fn drops_keep_to_their_schema_and_are_those_of_the_trace() {
         assert_eq!(object["schema"], "hoptrace.drops/1");
         assert_eq!(object["evidence"], trace["evidence"]);
         for direction in ["egress", "ingress"] {
-            for part in ["drops", "ledger"] {
+            for part in ["drops", "early_drops", "ledger"] {
                 assert_eq!(object["directions"][direction][part], trace["directions"][direction][part]);
             }
         }
@@ -55,6 +59,16 @@ fn evidence_has_a_meaning_and_is_no_part_of_the_ledger() {
     assert!(first["meaning"].as_str().unwrap().contains("upcall queue overflow"), "{first}");
     assert_eq!(object["directions"], rendered(&with_drops())["directions"]);
     assert_eq!(rendered(&with_drops())["evidence"], json!([]));
+}
+
+#[test]
+fn what_died_before_the_first_hook_has_a_meaning_and_is_no_part_of_the_ledger() {
+    let object = rendered(&with_early_drops());
+    let egress = &object["directions"]["egress"];
+    let early = &egress["early_drops"][0];
+    assert_eq!((early["before"].as_str(), early["count"].as_u64()), (Some("tap"), Some(137)));
+    assert!(early["advice"].as_str().unwrap().contains("bpftool net show"), "{early}");
+    assert_eq!(egress["ledger"], rendered(&with_drops())["directions"]["egress"]["ledger"]);
 }
 
 #[track_caller]
@@ -72,6 +86,7 @@ fn reports_keep_to_the_schema() {
         assert_valid(&rendered(&snapshot));
     }
     assert_valid(&rendered(&with_upcalls()));
+    assert_valid(&rendered(&with_early_drops()));
     let mut odd = snapshot(1);
     odd.off_path = latencies(u64::MAX, u64::MAX);
     odd.tracer = TracerCost { runs_measured: u64::MAX, map_bytes: u64::MAX, ..TracerCost::default() };

@@ -62,3 +62,7 @@ impl Page<'_> {
         lines
     }
 }
+
+#[cfg(test)]
+#[path = "early_tests.rs"]
+mod tests;
