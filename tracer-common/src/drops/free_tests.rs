@@ -52,7 +52,10 @@ fn a_socket_s_clone_is_never_the_packet() {
 fn only_a_packet_that_can_be_here_ends_here() {
     everything(|free, device, stands, verdict| {
         if verdict == Verdict::Drop {
-            assert!(matches!(stands, Stands::Here | Stands::Done | Stands::Several), "{free:?} {device:?} {stands:?}");
+            assert!(
+                matches!(stands, Stands::Here | Stands::Done | Stands::Several),
+                "{free:?} {device:?} {stands:?}"
+            );
         }
         if stands == Stands::Unknown {
             assert!(matches!(verdict, Verdict::Early | Verdict::NotOurs), "{free:?} {device:?}");
