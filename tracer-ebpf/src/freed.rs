@@ -52,7 +52,10 @@ pub(crate) fn freed(context: &RawTracePointContext) {
     let facts = Freed::of(&raw, &packet, free, device, early);
     // SAFETY: likewise.
     unsafe { (&raw mut (*room).freed).write(facts) };
-    freed_identified(location, reason, packet.identity);
+    let identity = packet.identity;
+    if freed_identified(location, reason, identity) != 0 {
+        remembered(identity);
+    }
 }
 
 /// What is known of the interface that `skb` is at. `None`: no packet of the path can be there, or it is beyond the path,
@@ -119,6 +122,25 @@ pub(crate) struct Freed {
     direction: u8,
     /// Whether it is one of the VM's where no hook has seen it.
     early: u8,
+    /// What [`freed_identified`] leaves for [`remembered`], where it is to be an example.
+    example: What,
+}
+
+/// What an example is one of.
+#[derive(Clone, Copy)]
+#[repr(C)]
+struct What {
+    /// The site's index.
+    site: u32,
+    state: u16,
+    direction: u8,
+    /// The hook that saw it last, or would have been the first.
+    hook: u8,
+    now_ns: u64,
+}
+
+impl What {
+    const NOTHING: Self = Self { site: 0, state: 0, direction: 0, hook: 0, now_ns: 0 };
 }
 
 impl Freed {
@@ -140,6 +162,7 @@ impl Freed {
             entry: device.entry,
             direction: device.direction,
             early: early as u8,
+            example: What::NOTHING,
         }
     }
 
@@ -158,7 +181,7 @@ impl Freed {
     }
 }
 
-/// A packet with this identity is freed; the rest is in the program's room. A global function: the verifier looks at it once,
+/// A packet with this identity is freed; the rest is in the program's room. 1 if it may be an example. A global function: the verifier looks at it once,
 /// not for each shape a packet can have.
 #[unsafe(no_mangle)]
 #[inline(never)]
@@ -169,21 +192,22 @@ pub(crate) extern "C" fn freed_identified(location: u64, reason: u32, identity: 
     let device = facts.device();
     let tracked = inflight::find(Inflight(word), identity);
     let free = facts.free();
-    match verdict(free, &device, stands(device, tracked.map(|tracked| tracked.control))) {
-        Verdict::Drop => {
-            if let Some(tracked) = tracked {
-                dropped(location, reason, identity, tracked, device.reach_of(free.meaning), room);
+    let example =
+        match (verdict(free, &device, stands(device, tracked.map(|tracked| tracked.control))), tracked) {
+            (Verdict::Drop, Some(tracked)) => {
+                dropped(location, reason, identity, tracked, device.reach_of(free.meaning), word)
             }
-        }
-        Verdict::Copy => {
-            if let Some(tracked) = tracked {
+            (Verdict::Copy, Some(tracked)) => {
                 copied(tracked.control);
+                None
             }
-        }
-        Verdict::Early if facts.early != 0 => early(location, reason, identity, device, room),
-        Verdict::Early | Verdict::Completion | Verdict::NotOurs => {}
-    }
-    0
+            (Verdict::Early, _) if facts.early != 0 => early(location, reason, device),
+            _ => None,
+        };
+    let Some(example) = example else { return 0 };
+    // SAFETY: as above; the facts are not used any more.
+    unsafe { (&raw mut (*room).freed.example).write(example) };
+    1
 }
 
 /// Where the packet of `control` stands as seen from `device`.
@@ -214,11 +238,19 @@ fn copied(control: Control) {
 
 /// The packet is gone, unless it turns out that another copy of it goes on. `reach` says which hooks may have seen it last.
 #[inline(always)]
-fn dropped(location: u64, reason: u32, identity: u64, tracked: Tracked, reach: Reach, room: *mut Room) {
+fn dropped(
+    location: u64,
+    reason: u32,
+    identity: u64,
+    tracked: Tracked,
+    reach: Reach,
+    word: *mut u64,
+) -> Option<What> {
     let control = tracked.control;
-    let Some(site) = drops::site(location, reason, 0) else { return without_site() };
-    // SAFETY: a map value of this program and CPU.
-    let word = unsafe { &raw mut (*room).word };
+    let Some(site) = drops::site(location, reason, 0) else {
+        without_site();
+        return None;
+    };
     let now_ns = clock();
     let (state, after) = match inflight::mark(Inflight(word), tracked, reach, site.index) {
         Marked::Provisional => (Example::PROVISIONAL, control.last()),
@@ -230,18 +262,26 @@ fn dropped(location: u64, reason: u32, identity: u64, tracked: Tracked, reach: R
             site.settled(control.direction(), hook, now_ns, identity);
             (Example::CERTAIN, hook)
         }
-        Marked::Copy => return copied(control),
+        Marked::Copy => {
+            copied(control);
+            return None;
+        }
     };
-    remember(site, state, (control.direction(), after), room, identity, now_ns);
+    let (direction, state) = (control.direction(), state as u16);
+    Some(What { site: site.index, state, direction, hook: after, now_ns })
 }
 
 /// A packet is gone before the path's first hook.
 #[inline(always)]
-fn early(location: u64, reason: u32, identity: u64, device: Device, room: *mut Room) {
-    let Some(site) = drops::site(location, reason, device.entry.into()) else { return without_site() };
+fn early(location: u64, reason: u32, device: Device) -> Option<What> {
+    let Some(site) = drops::site(location, reason, device.entry.into()) else {
+        without_site();
+        return None;
+    };
     let (entry, now_ns) = (device.entry.wrapping_sub(1), clock());
     site.dropped(device.direction, entry, now_ns);
-    remember(site, Example::CERTAIN, (device.direction, entry), room, identity, now_ns);
+    let (direction, state) = (device.direction, Example::CERTAIN as u16);
+    Some(What { site: site.index, state, direction, hook: entry, now_ns })
 }
 
 #[inline(always)]
@@ -257,17 +297,22 @@ fn clock() -> u64 {
     unsafe { bpf_ktime_get_ns() }
 }
 
-/// Keeps the packet as the site's example of a direction, if it has none. `hook` saw it last, or would have been the first.
+/// Keeps the packet with this identity as an example, if its site has none.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn remembered(identity: u64) -> u32 {
+    let Some(room) = room::of(Owner::Drops) else { return 0 };
+    // SAFETY: a map value of this program and CPU; [`freed_identified`] wrote it.
+    let what = unsafe { (&raw const (*room).freed.example).read() };
+    if let Some(site) = drops::site_at(what.site) {
+        remember(site, what, room, identity);
+    }
+    0
+}
+
 #[inline(always)]
-fn remember(
-    site: Site,
-    state: u32,
-    (direction, hook): (u8, u8),
-    room: *mut Room,
-    identity: u64,
-    now_ns: u64,
-) {
-    site.example(direction, state, |example| {
+fn remember(site: Site, what: What, room: *mut Room, identity: u64) {
+    site.example(what.direction, what.state.into(), |example| {
         // SAFETY: map values of this program and CPU; [`freed`] wrote both.
         let (freed, head) = unsafe {
             let freed = &raw const (*room).freed;
@@ -291,7 +336,7 @@ fn remember(
         // SAFETY: a map value that is ours for the moment.
         unsafe {
             (*example).len_bytes = freed.len_bytes;
-            (*example).time_ns = now_ns;
+            (*example).time_ns = what.now_ns;
             (*example).key = identity;
             (*example).source = source;
             (*example).destination = destination;
@@ -299,7 +344,7 @@ fn remember(
             (*example).destination_port = destination_port;
             (*example).ether_type = packet.ether_type;
             (*example).protocol = packet.protocol;
-            (*example).after = hook;
+            (*example).after = what.hook;
         }
     });
 }
