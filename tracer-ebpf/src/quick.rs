@@ -13,9 +13,7 @@ use aya_ebpf::bindings::__sk_buff;
 use hoptrace_common::{
     config::{Control as GateState, HookConfig},
     counters::HookCounters,
-    inflight::{
-        Aside, Control, Hook, Kind, Outcome, Pass, SlotCell as _, Table as _, Visit, arrive,
-    },
+    inflight::{Aside, Control, Hook, Kind, Outcome, Pass, SlotCell as _, Table as _, Visit, arrive},
     packet::{ETHERTYPE_IPV4, ETHERTYPE_IPV6},
 };
 
@@ -187,9 +185,7 @@ impl At<'_> {
         }
         tally::arrived(self.cpu, counted, &outcome, &visit.hook);
         counted.seen += 1;
-        if !visit.hook.entry
-            && pieces::is_expected(self.skb, &self.packet.packet(), self.number)
-        {
+        if !visit.hook.entry && pieces::is_expected(self.skb, &self.packet.packet(), self.number) {
             counted.split += 1;
         }
         outcome.kind

@@ -110,7 +110,13 @@ fn meaning<T: Table>(table: T, slot: T::Slot, control: Control, visit: &Visit) -
 /// The same where the packet was counted as dropped. A later hook that sees it takes that back; but a mark that came late may have
 /// taken away the one that says where it was counted: then it stays dead.
 #[inline(always)]
-fn dead<S: SlotCell>(slot: S, control: Control, visit: &Visit, passed_here: bool, overtaken: bool) -> Meaning {
+fn dead<S: SlotCell>(
+    slot: S,
+    control: Control,
+    visit: &Visit,
+    passed_here: bool,
+    overtaken: bool,
+) -> Meaning {
     if passed_here || visit.hook.entry {
         Meaning::Again
     } else if !overtaken && slot.mark().site(control).is_some() {

@@ -84,7 +84,8 @@ fn holds<T: Table>(table: T, index: u32, key: u64) -> Option<Control> {
     let slot = table.slot(index)?;
     // Before the key: a slot that changes in between has another generation, and the mark is void.
     let control = slot.control();
-    (matches!(control.state(), State::Live | State::Done | State::Group) && slot.key() == key).then_some(control)
+    (matches!(control.state(), State::Live | State::Done | State::Group) && slot.key() == key)
+        .then_some(control)
 }
 
 /// Tries before a mark is given up: another CPU frees copies of the same packet.

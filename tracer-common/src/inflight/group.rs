@@ -65,11 +65,7 @@ fn go<S: SlotCell>(slot: S, hooks: u16, hook: u8) -> u16 {
 pub(super) fn last_of(hooks: u16) -> u8 {
     // Without a branch for each, all of which the eBPF verifier would follow.
     // And the mask is for the verifier, which knows less of the number than the compiler would.
-    if hooks == 0 {
-        Outcome::NO_HOOK
-    } else {
-        (black_box(u16::BITS - 1 - hooks.leading_zeros()) & 0xf) as u8
-    }
+    if hooks == 0 { Outcome::NO_HOOK } else { (black_box(u16::BITS - 1 - hooks.leading_zeros()) & 0xf) as u8 }
 }
 
 /// The hook that a packet comes from which `hook` sees: of those that have any, `hooks`, the nearest before it. Hooks are

@@ -1,7 +1,8 @@
 //! One packet at one hook.
 
 use super::{
-    Control, Gone, Pass, Table, WAYS, found, found::deferred, gone::GivenUp, place, quickly, slot::SlotCell as _,
+    Control, Gone, Pass, Table, WAYS, found, found::deferred, gone::GivenUp, place, quickly,
+    slot::SlotCell as _,
 };
 
 /// What the rules need to know about the hook.

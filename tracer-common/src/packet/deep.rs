@@ -15,6 +15,8 @@ use super::{Reader, Window, identity, transport::BODY_LEN};
 /// A datagram that is cut into pieces smaller than this has another identity than its first piece.
 pub(super) const DEEP_LEN: u32 = 160;
 const STEP_LEN: u32 = 16;
+/// No payload that is looked at ends behind this.
+const MOST: u32 = 0x3ff;
 /// Bits by which words are folded; the last ones may have been read before.
 const STEP_SHIFT: u32 = 29;
 const LAST_SHIFT: u32 = 25;
@@ -43,7 +45,12 @@ const fn keys() -> [u64; STEPS * 2 + 3] {
 pub fn deep_sum<R: Reader>(reader: &R, start: u32, end: u32) -> Option<u64> {
     let limit = start + DEEP_LEN;
     let end = if end < limit { end } else { limit };
-    let mut sum = identity::multiplied(u64::from(end.wrapping_sub(start)), STEP_SHIFT, KEYS[LEN_KEY]);
+    if end > MOST {
+        return None;
+    }
+    // Never 0, which would mean that there is none.
+    let len = u64::from(end.wrapping_sub(start)) + 1;
+    let mut sum = identity::multiplied(len, STEP_SHIFT, KEYS[LEN_KEY]);
     let mut at = start + BODY_LEN;
     let mut step = 0;
     while step < STEPS {
@@ -57,8 +64,8 @@ pub fn deep_sum<R: Reader>(reader: &R, start: u32, end: u32) -> Option<u64> {
         step += 1;
     }
     if at < end {
-        // With some of those that were read already. The eBPF verifier is to know what is compared, not the compiler.
-        let window = reader.window(black_box(end - STEP_LEN), STEP_LEN)?;
+        // With some of those that were read already. The mask is for the eBPF verifier, and must not be for the compiler.
+        let window = reader.window(black_box(end - STEP_LEN) & MOST, STEP_LEN)?;
         sum = sum.wrapping_add(identity::multiplied(window.u64(0), LAST_SHIFT, KEYS[LAST_KEY]));
         sum = sum.wrapping_add(identity::multiplied(window.u64(8), LAST_SHIFT, KEYS[LAST_KEY + 1]));
     }

@@ -232,7 +232,10 @@ fn one_of_several_that_look_alike_dies() {
     }
     traced.at(1, KEY, 1);
     // One behind hook 1, two behind hook 0.
-    assert_eq!(traced.freed(KEY, 1, Reach { live_after: 0b11, done_after: 0 }), Some(Marked::DroppedOfGroup(1)));
+    assert_eq!(
+        traced.freed(KEY, 1, Reach { live_after: 0b11, done_after: 0 }),
+        Some(Marked::DroppedOfGroup(1))
+    );
     assert_eq!(traced.freed(KEY, 1, Reach { live_after: 0b10, done_after: 0 }), Some(Marked::Copy));
     assert_eq!(traced.freed(KEY, 1, ON_THE_WAY), Some(Marked::DroppedOfGroup(0)));
     for id in 1..4 {

@@ -130,12 +130,7 @@ impl Ledger {
     pub(crate) fn assert_balanced(&self) {
         assert_eq!(
             self.net_entered() + self.net_joined(),
-            self.completed
-                + self.lost
-                + self.dropped
-                + self.elsewhere
-                + self.merged
-                + self.in_flight,
+            self.completed + self.lost + self.dropped + self.elsewhere + self.merged + self.in_flight,
             "{self:?}"
         );
         assert!(self.net_entered() >= 0 && self.net_joined() >= 0, "{self:?}");

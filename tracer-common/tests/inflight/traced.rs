@@ -1,8 +1,8 @@
 //! A table with its books, on a path of four hooks each way.
 
 use hoptrace_common::inflight::{
-    Aside, Hook, Kind, Marked, Outcome, Reach, Settled, State, Table as _, Visit, WAYS, find, mark,
-    merge, settle, visit,
+    Aside, Hook, Kind, Marked, Outcome, Reach, Settled, State, Table as _, Visit, WAYS, find, mark, merge,
+    settle, visit,
 };
 
 use crate::{ledger::Ledger, table::HostTable};

@@ -85,7 +85,11 @@ fn what_is_not_on_its_way_through_the_switch_is_not_marked() {
     let mut traced = Traced::new(16);
     traced.at(4, KEY, 0);
     traced.at(4, KEY, 1);
-    assert_eq!(traced.upcall(KEY), Upcalled::Unknown, "of several that look alike nobody can say which it was");
+    assert_eq!(
+        traced.upcall(KEY),
+        Upcalled::Unknown,
+        "of several that look alike nobody can say which it was"
+    );
     traced.finish(2);
 }
 
@@ -289,5 +293,8 @@ fn a_drop_is_told_of_a_slow_packet_too() {
     assert_eq!(traced.freed(KEY, 3, ON_THE_WAY), Some(Marked::Provisional));
     traced.upcall(KEY);
     let settled = traced.sweep(1 + TIMEOUT_NS);
-    assert!(matches!(settled[..], [Settled::Dropped(_, 3)]), "the bit does not make a mark void: {settled:?}");
+    assert!(
+        matches!(settled[..], [Settled::Dropped(_, 3)]),
+        "the bit does not make a mark void: {settled:?}"
+    );
 }

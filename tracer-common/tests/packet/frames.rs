@@ -331,8 +331,10 @@ pub(crate) fn every_kind() -> Vec<(String, L3)> {
 }
 
 fn segments() -> Vec<(String, Segment)> {
-    let mut segments: Vec<(String, Segment)> =
-        (0..=40).chain([144, 159, 160, 161, 200]).map(|len| (format!("UDP with {len} bytes"), udp(5000, 53, &payload(len)))).collect();
+    let mut segments: Vec<(String, Segment)> = (0..=40)
+        .chain([144, 159, 160, 161, 200])
+        .map(|len| (format!("UDP with {len} bytes"), udp(5000, 53, &payload(len))))
+        .collect();
     segments.extend((0..=20).map(|len| (format!("GRE with {len} bytes"), other(&payload(len)))));
     let options = [
         ("no options", Vec::new()),

@@ -5,8 +5,8 @@ use proptest::{collection::vec, prelude::*};
 use crate::{
     bytes::Bytes,
     frames::{
-        ACK, FIN, Ipv4, Ipv6, L3, MSS, PSH, RST, SACK_PERMITTED_AND_TIMESTAMP, SYN, Segment, TIMESTAMP, Tcp, arp, echo,
-        every_kind, frame, neighbour, other, payload, sack, sctp, udp, untagged,
+        ACK, FIN, Ipv4, Ipv6, L3, MSS, PSH, RST, SACK_PERMITTED_AND_TIMESTAMP, SYN, Segment, TIMESTAMP, Tcp,
+        arp, echo, every_kind, frame, neighbour, other, payload, sack, sctp, udp, untagged,
     },
     strict::{identity_of, parsed},
 };
@@ -136,7 +136,8 @@ fn a_handshake_s_end_the_first_data_and_a_reset_differ_though_their_numbers_do_n
     let bare = |flags| Tcp { flags, payload: Vec::new(), ..data.clone() };
     let ipv6 = Ipv6::default();
     let identity = |tcp: &Tcp| identity_of(&untagged(&ipv6.packet(&tcp.segment())).bytes).unwrap();
-    let all = [data.clone(), bare(ACK), bare(RST), bare(ACK | RST), bare(ACK | FIN)].map(|tcp| identity(&tcp));
+    let all =
+        [data.clone(), bare(ACK), bare(RST), bare(ACK | RST), bare(ACK | FIN)].map(|tcp| identity(&tcp));
     for (at, one) in all.iter().enumerate() {
         assert!(!all[..at].contains(one), "{at}");
     }
@@ -147,7 +148,8 @@ fn a_handshake_s_end_the_first_data_and_a_reset_differ_though_their_numbers_do_n
 #[test]
 fn payloads_that_begin_alike_differ_where_nothing_else_tells_packets_apart() {
     let syslog = b"<134>Nov 24 16:40:41 compute-17 app[1234]: request 0001 done in 17 ms";
-    let sip = b"INVITE sip:bob@example.org SIP/2.0\r\nVia: SIP/2.0/UDP a.example.org:5060;branch=z9hG4bK0001\r\n";
+    let sip =
+        b"INVITE sip:bob@example.org SIP/2.0\r\nVia: SIP/2.0/UDP a.example.org:5060;branch=z9hG4bK0001\r\n";
     let sflow = [&[0, 0, 0, 5, 0, 0, 0, 1, 10, 0, 0, 1, 0, 0, 0, 0][..], &[0; 4]].concat();
     let vxlan = [0x5a; 8 + 14 + 20 + 20];
     for (name, message, at) in [
@@ -161,10 +163,17 @@ fn payloads_that_begin_alike_differ_where_nothing_else_tells_packets_apart() {
             other[at] ^= 1;
             other
         };
-        for l3 in [Ipv4 { id: 0, ..Ipv4::default() }.packet(&udp(1, 2, message)), Ipv6::default().packet(&udp(1, 2, message))] {
+        for l3 in [
+            Ipv4 { id: 0, ..Ipv4::default() }.packet(&udp(1, 2, message)),
+            Ipv6::default().packet(&udp(1, 2, message)),
+        ] {
             let is_v4 = l3.ether_type == 0x0800;
             let segment = udp(1, 2, &other);
-            let changed = if is_v4 { Ipv4 { id: 0, ..Ipv4::default() }.packet(&segment) } else { Ipv6::default().packet(&segment) };
+            let changed = if is_v4 {
+                Ipv4 { id: 0, ..Ipv4::default() }.packet(&segment)
+            } else {
+                Ipv6::default().packet(&segment)
+            };
             assert_ne!(identity_of(&untagged(&l3).bytes), identity_of(&untagged(&changed).bytes), "{name}");
         }
     }

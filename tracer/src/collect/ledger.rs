@@ -55,7 +55,8 @@ pub(super) fn ledger(direction: Direction, hooks: &[(&HookPlan, HookCounters)], 
         ledger.merged += counters.merged;
         ledger.entered += counters.entered;
         // Pieces of large packets have a place of their own in the balance.
-        ledger.joined_midway = ledger.joined_midway.wrapping_add(counters.joined).wrapping_sub(counters.split);
+        ledger.joined_midway =
+            ledger.joined_midway.wrapping_add(counters.joined).wrapping_sub(counters.split);
         if plan.config.flags & HookConfig::ENTRY != 0 {
             // Overtaken at the first hook: it joined before, and has entered after all.
             ledger.entered += counters.overtaken;

@@ -186,7 +186,10 @@ fn what_makes_the_figures_doubtful_comes_first() {
         text.starts_with("✘ egress: the ledger DOES NOT BALANCE: 3 packets went in and did not"),
         "{text}"
     );
-    assert_order(&text, &["! ingress: 50 packets looked like another", "! ingress: 11 untracked", "vm\\u{1b}[2J-1"]);
+    assert_order(
+        &text,
+        &["! ingress: 50 packets looked like another", "! ingress: 11 untracked", "vm\\u{1b}[2J-1"],
+    );
     assert_order(&text, &["entered 1000 ≠ completed 991", "DOES NOT BALANCE by 3"]);
     assert_order(
         &text,

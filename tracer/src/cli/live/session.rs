@@ -142,8 +142,9 @@ impl Session {
         );
         let diagnostics = if options.debug { diagnostics(&mut attached) } else { None };
         let maps = attached.take_maps().map_err(|error| CliError::new(error.to_string()))?;
-        let (collector, records) = Collector::new(plan.clone(), maps, options.timeout, options.emission.tail, seed)
-            .map_err(|error| CliError::new(error.to_string()))?;
+        let (collector, records) =
+            Collector::new(plan.clone(), maps, options.timeout, options.emission.tail, seed)
+                .map_err(|error| CliError::new(error.to_string()))?;
         Ok(Self {
             plan,
             attached,
