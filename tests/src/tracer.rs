@@ -129,17 +129,45 @@ impl Tracer {
         Ok(Ended { status, stdout, lines, stderr })
     }
 
-    /// Ends it with Ctrl-C's signal and gives its JSON report; its exit code must be 0.
+    /// Ends it with Ctrl-C's signal and gives its JSON report. Its exit code must be 0, or 3 where every packet of a direction
+    /// died; and its first finding must say so where any packet did.
     ///
     /// # Errors
     /// When it ends otherwise, or prints anything but one JSON object.
     pub fn finish(self) -> Result<Value> {
         self.signal(Signal::INT)?;
         let ended = self.wait()?;
-        ensure!(ended.status.success(), "{}: {}", ended.status, ended.stderr);
-        serde_json::from_slice(&ended.stdout)
-            .with_context(|| format!("not JSON: {}", String::from_utf8_lossy(&ended.stdout)))
+        let code = ended.status.code();
+        ensure!(code == Some(0) || code == Some(EVERYTHING_DIED), "{}: {}", ended.status, ended.stderr);
+        let report: Value = serde_json::from_slice(&ended.stdout)
+            .with_context(|| format!("not JSON: {}", String::from_utf8_lossy(&ended.stdout)))?;
+        check_first_words(&report, code == Some(EVERYTHING_DIED))?;
+        Ok(report)
     }
+}
+
+/// The exit code where every packet of a direction died.
+const EVERYTHING_DIED: i32 = 3;
+
+/// Whether the exit code and the first finding say of losses what the ledgers do.
+fn check_first_words(report: &Value, said: bool) -> Result<()> {
+    let count = |way: &str, name: &str| {
+        report.pointer(&format!("/directions/{way}/ledger/{name}")).and_then(Value::as_u64).unwrap_or(0)
+    };
+    let early = |way: &str| {
+        let rows = report.pointer(&format!("/directions/{way}/early_drops")).and_then(Value::as_array);
+        rows.into_iter().flatten().filter_map(|row| row["count"].as_u64()).sum::<u64>()
+    };
+    let died = |way: &str| count(way, "dropped") + count(way, "lost") + early(way);
+    let everything = |way: &str| {
+        died(way) > 0 && ["completed", "in_flight", "merged"].iter().all(|name| count(way, name) == 0)
+    };
+    let ways = ["egress", "ingress"];
+    ensure!(ways.into_iter().any(everything) == said, "exit code 3 is {said}: {}", report["directions"]);
+    let first = report.pointer("/findings/0/severity").and_then(Value::as_str);
+    let lossy = ways.into_iter().any(|way| died(way) > 0);
+    ensure!(first.is_some() && (!lossy || first == Some("critical")), "first words: {}", report["findings"]);
+    Ok(())
 }
 
 /// What came to standard output.

@@ -113,6 +113,40 @@ fn what_ovs_vswitchd_drops_itself_is_told_by_its_own_counter() -> Result<()> {
     Ok(())
 }
 
+#[test]
+#[ignore = "needs the lab: cargo xtask test"]
+fn what_the_userspace_datapath_s_sockets_had_no_room_for_is_told_beside_the_loss() -> Result<()> {
+    const SENT: u64 = 3_000;
+    const COUNTER: &str = "packet socket full";
+    let lab = Lab::from_env()?;
+    if lab.datapath == "system" {
+        // It receives without sockets.
+        return Ok(());
+    }
+    let guest = lab.guest("yjwang-test-1")?;
+    lab.introduce(guest)?;
+    let tracer = Tracer::start(&["drops", &guest.port_id, "udp", "--timeout", "4s", "--json"])?;
+    let stopped = Trap::set(
+        "sh",
+        &["-c", "kill -STOP $(pidof ovs-vswitchd)"],
+        &["-c", "kill -CONT $(pidof ovs-vswitchd)"],
+    )?;
+    let at_nic = InterfaceCounts::of(&lab.nic)?;
+    lab.wire_udp_flood((guest.ipv4, 9).into(), SENT, 1_000, Duration::ZERO)?;
+    at_nic.wait_for_received(&lab.nic, SENT)?;
+    drop(stopped);
+    let report = tracer.finish()?;
+    let ingress = &report["directions"]["ingress"];
+    let lost = ingress["ledger"]["lost"].as_u64().context("no count")?;
+    ensure!(lost > 0 && ingress["ledger"]["balanced"] == true, "{ingress}");
+    let found = evidence(&report, &lab.nic, COUNTER)?.context("the sockets' counter is not told")?;
+    // Whosesoever.
+    ensure!(found["count"].as_u64() >= Some(lost) && found["source"] == "socket", "{lost}: {found}");
+    let first = report["findings"][0]["text"].as_str().context("no words")?;
+    ensure!(first.contains(&format!("{} {COUNTER} (", lab.nic)), "{first}");
+    Ok(())
+}
+
 /// The last request is old enough by the time its sender gives up waiting for a reply.
 const PATIENCE: &str = "200ms";
 

@@ -11,6 +11,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use hoptrace_tests::{
     Tracer,
+    faults::{Ends, send_with_bad_checksum},
     lab::{Guest, Lab, Trap},
 };
 use serde_json::Value;
@@ -134,5 +135,55 @@ fn without_being_asked_nothing_is_explained() -> Result<()> {
         ensure!(!drops.is_empty() && drops.iter().all(|drop| drop["explain"].is_null()), "{found}");
         ensure!(found["explain"].is_null(), "{found}");
     }
+    Ok(())
+}
+
+/// Datagrams with wrong checksums, which connection tracking calls invalid.
+const INVALID: u64 = 91;
+
+/// Rules that send what goes to the doomed port through connection tracking, and drop there what is invalid.
+fn drop_invalid(bridge: &str) -> Result<Trap> {
+    let track = format!("priority=1000,udp,tp_dst={DOOMED_PORT},ct_state=-trk");
+    let set = format!(
+        "set -e
+         ovs-ofctl add-flow {bridge} 'table=70,priority=10,ct_state=+inv+trk,ip actions=drop'
+         ovs-ofctl add-flow {bridge} 'table=70,priority=1 actions=NORMAL'
+         ovs-ofctl add-flow {bridge} '{track} actions=ct(table=70)'"
+    );
+    let remove =
+        format!("ovs-ofctl --strict del-flows {bridge} '{track}'; ovs-ofctl del-flows {bridge} table=70");
+    Trap::set("sh", &["-c", &set], &["-c", &remove])
+}
+
+#[test]
+#[ignore = "needs the lab: cargo xtask test"]
+fn what_connection_tracking_is_assumed_to_say_is_told_and_fits_what_was_hit() -> Result<()> {
+    let lab = Lab::from_env()?;
+    let guest = lab.guest("yjwang-test-1")?;
+    let _rules = drop_invalid(&lab.integration_bridge)?;
+    let tracer = Tracer::start(&["drops", &guest.port_id, "udp", "--explain", "--timeout", "2s", "--json"])?;
+    let ends = Ends { from: lab.wire.ipv4, from_port: DOOMED_PORT, to: guest.ipv4, port: DOOMED_PORT };
+    lab.in_wire(|| send_with_bad_checksum(ends, INVALID, 65))?;
+    let report = tracer.finish()?;
+    let ingress = &report["directions"]["ingress"];
+    let drops = ingress["drops"].as_array().context("no drops")?;
+    let died: u64 = drops.iter().filter_map(|drop| drop["count"].as_u64()).sum();
+    ensure!(died == INVALID && !drops.is_empty(), "{ingress}");
+    for drop in drops {
+        let explained = &drop["explain"];
+        let rules = rules(explained)?;
+        ensure!(rules.last() == Some(&("br-int", 70, Some(10), None)), "{explained}");
+        let last = explained["rules"].as_array().and_then(|rules| rules.last()).context("no rule")?;
+        ensure!(last["matches"].as_str().is_some_and(|text| text.contains("+inv+trk")), "{last}");
+        let assumed =
+            explained["assumed"].as_str().with_context(|| format!("nothing assumed: {explained}"))?;
+        let because = format!(
+            "ct_state=trk|inv is assumed, because the rule that it ends at then was hit by {INVALID} packets"
+        );
+        ensure!(assumed.contains(&because), "{assumed}");
+    }
+    let first = report["findings"][0]["text"].as_str().context("no words")?;
+    ensure!(first.contains("all 91 packets to the VM died after nic"), "{first}");
+    ensure!(first.contains("br-int table 70 priority 10: ct_state=+inv+trk,ip drop"), "{first}");
     Ok(())
 }

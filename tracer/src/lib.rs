@@ -2,15 +2,18 @@
 //!
 //! Data flows one way through the stages `discover → path → attach → collect → report`. A stage uses [`model`]
 //! and `hoptrace-common`, never another stage; [`cli`] wires them together. [`kernel`] is what the running kernel says about
-//! itself, and [`ovs`] how to ask Open vSwitch's daemons, for whichever stage asks.
+//! itself, and [`ovs`] how to ask Open vSwitch's daemons, for whichever stage asks; [`diagnose`] says in words what
+//! a trace found, for every format of a report.
 
 pub mod attach;
 pub mod cli;
 pub mod collect;
+pub mod diagnose;
 pub mod discover;
 pub mod explain;
 pub mod kernel;
 pub mod model;
+pub mod netfilter;
 pub mod ovs;
 pub mod path;
 pub mod report;

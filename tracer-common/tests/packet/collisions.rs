@@ -113,20 +113,24 @@ fn streams() -> Vec<(&'static str, Vec<u64>)> {
 
 #[test]
 fn two_million_packets_of_real_shape_do_not_collide_and_spread_evenly() {
-    const SET_MASK: u32 = 1023;
+    const SETS: u32 = 1024;
+    const HOMES: u32 = SETS * WAYS;
+    /// As a trace may have it.
+    const SEED: u64 = 0x5851_f42d_4c95_7f2d;
     // Of a fair hash one stream in a million lies beyond five deviations.
     const BOUND: f64 = 5.0;
     let streams = streams();
     for (name, identities) in &streams {
-        let mut sets = vec![0; SET_MASK as usize + 1];
+        let mut sets = vec![0; SETS as usize];
         let mut ways = vec![0; WAYS as usize];
         let mut way_bits = vec![0; 16];
-        let mut homes = vec![0; (SET_MASK as usize + 1) * WAYS as usize];
+        let mut homes = vec![0; HOMES as usize];
         for &identity in identities {
-            sets[set_of(identity, SET_MASK) as usize] += 1;
-            ways[(home_of(identity, SET_MASK) % WAYS) as usize] += 1;
+            let home = home_of(identity, SEED, 64 - HOMES.trailing_zeros());
+            sets[set_of(home) as usize] += 1;
+            ways[(home % WAYS) as usize] += 1;
             way_bits[(identity >> 32 & 0xf) as usize] += 1;
-            homes[home_of(identity, SET_MASK) as usize] += 1;
+            homes[home as usize] += 1;
         }
         for (what, counts) in [("sets", sets), ("ways", ways), ("bits 32..36", way_bits), ("homes", homes)] {
             let deviation = deviation(&counts);
@@ -149,4 +153,21 @@ fn the_chi_square_bound_notices_an_uneven_spread() {
         *count += 64;
     }
     assert!(deviation(&counts) > 5.0);
+}
+
+#[test]
+fn nobody_can_choose_identities_that_have_their_homes_in_one_set() {
+    const BITS: u32 = 16;
+    // In one set for one seed: what somebody could find out who knew it.
+    let chosen: Vec<u64> =
+        (0_u64..).step_by(0x1_0001).filter(|key| set_of(home_of(*key, 0x1234_5679, 64 - BITS)) == 7).take(64).collect();
+    // And what differs in a few bits only.
+    let near: Vec<u64> = (0..64).map(|bit| 1 << bit).collect();
+    for identities in [chosen, near] {
+        for seed in [0x5851_f42d_4c95_7f2d, 0x1405_7b7e_f767_814f, 0x9e37_79b9_7f4a_7c15] {
+            let sets: std::collections::HashSet<u32> =
+                identities.iter().map(|key| set_of(home_of(*key, seed, 64 - BITS))).collect();
+            assert!(sets.len() > 40, "{} sets of 64 with seed {seed:x}", sets.len());
+        }
+    }
 }

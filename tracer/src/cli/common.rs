@@ -26,7 +26,8 @@ pub struct CommonArgs {
 }
 
 impl CommonArgs {
-    fn sources(&self) -> Sources {
+    /// Where to ask.
+    pub(super) fn sources(&self) -> Sources {
         let ovsdb = self.ovsdb.clone().map_or_else(Remote::defaults, |remote| vec![remote]);
         Sources { libvirt_uri: self.libvirt_uri.clone(), ovsdb }
     }

@@ -16,7 +16,7 @@ pub enum Exit {
     Usage = 2,
     /// An assertion or threshold failed.
     Failed = 3,
-    /// Too much was ambiguous or lost by the tracer.
+    /// Too much was untracked or missed by the tracer.
     Inconclusive = 4,
     /// No matching traffic was seen.
     NoTraffic = 5,

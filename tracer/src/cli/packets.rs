@@ -80,5 +80,5 @@ pub(super) async fn run(common: &CommonArgs, args: &Args) -> Result<Exit, CliErr
     for line in report::packets_summary(&snapshot, told) {
         output::note(&line);
     }
-    conclude(&ending, &snapshot)
+    conclude(&ending, &snapshot, &[])
 }

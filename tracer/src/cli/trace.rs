@@ -8,8 +8,9 @@ use super::{
     output,
 };
 use crate::{
+    diagnose::{self, Verdict},
     explain,
-    model::{Direction, Ledger, Snapshot, Tail, TraceReport},
+    model::{Finding, HostReport, Severity, Snapshot, Tail, TraceReport},
     report::{self, Canvas},
 };
 
@@ -19,8 +20,6 @@ const SWEEP_EVERY: Duration = Duration::from_millis(100);
 const RING_BYTES: u32 = 4 << 20;
 /// How often the report on a terminal is drawn anew, in sweeps.
 const DRAW_EVERY: u32 = 5;
-/// Packets out of all that may be untracked before the result is inconclusive: one in so many.
-const DOUBTFUL_SHARE: u64 = 100;
 
 /// Options of `trace`.
 #[derive(Debug, Clone, clap::Args)]
@@ -78,10 +77,17 @@ pub(super) async fn watch(
     json: bool,
     formats: Formats,
 ) -> Result<Exit, CliError> {
-    let Prepared { path, filter, mut session, mut endings, timeout_ms } =
+    let Prepared { path, filter, mut session, mut host, mut endings, timeout_ms } =
         live.begin(common, emission).await?;
-    let report = |snapshot: &Snapshot, live: bool, canvas| {
-        let report = TraceReport { path: &path, snapshot, filter: &filter, live, timeout_ms };
+    let diagnosed = |snapshot: &Snapshot, host: &HostReport, live: bool| {
+        let filter = &filter;
+        let report = TraceReport { path: &path, snapshot, host, findings: &[], filter, live, timeout_ms };
+        diagnose::findings(&report)
+    };
+    let report = |snapshot: &Snapshot, host: &HostReport, findings: &[Finding], live: bool| {
+        let canvas = output::canvas();
+        let filter = &filter;
+        let report = TraceReport { path: &path, snapshot, host, findings, filter, live, timeout_ms };
         if json && !live { (formats.json)(&report) + "\n" } else { (formats.text)(&report, canvas) }
     };
     let mut screen = (!json && std::io::stdout().is_terminal()).then(Screen::new);
@@ -97,59 +103,60 @@ pub(super) async fn watch(
                 }
                 swept = swept.wrapping_add(1);
                 if let Some(screen) = screen.as_mut().filter(|_| swept.is_multiple_of(DRAW_EVERY)) {
-                    screen.draw(&report(&session.snapshot(), true, output::canvas()))?;
+                    let (snapshot, host) = (session.snapshot(), host.so_far());
+                    let findings = diagnosed(&snapshot, host, true);
+                    screen.draw(&report(&snapshot, host, &findings, true))?;
                 }
             }
         }
     };
-    session.drain(&mut endings).await;
+    tokio::join!(session.drain(&mut endings), host.look_again(&path));
     let mut snapshot = session.finish();
     drop(session);
+    tokio::select! {
+        () = host.read_filters(&path, &snapshot) => {}
+        () = endings.signal() => {}
+    }
     if emission.explain {
         tokio::select! {
-            () = explain::explain(&path, &mut snapshot) => {}
+            () = explain::explain(&path, &mut snapshot, host.rules()) => {}
             () = endings.signal() => {}
         }
     }
     if let Some(screen) = screen.as_mut() {
         screen.clear()?;
     }
-    output::result(&report(&snapshot, false, output::canvas()))?;
-    conclude(&ending, &snapshot)
+    let host = host.so_far();
+    let findings = diagnosed(&snapshot, host, false);
+    output::result(&report(&snapshot, host, &findings, false))?;
+    conclude(&ending, &snapshot, &findings)
 }
 
 /// The exit code, and a word on stderr where it is not 0.
-pub(super) fn conclude(ending: &Ending, snapshot: &Snapshot) -> Result<Exit, CliError> {
-    let ledgers = [&snapshot.directions.egress.ledger, &snapshot.directions.ingress.ledger];
+pub(super) fn conclude(ending: &Ending, snapshot: &Snapshot, findings: &[Finding]) -> Result<Exit, CliError> {
     if let Ending::Vanished(ifname) = ending {
         return Err(CliError::new(format!(
             "interface {ifname} vanished while tracing: was the VM stopped, migrated or its port unplugged? The \
              report covers the time before"
         )));
     }
-    let early = Direction::ALL.iter().any(|way| !snapshot.directions.get(*way).early_drops.is_empty());
-    if !early && ledgers.iter().all(|ledger| seen(ledger) == 0) {
-        let advice = "check the filter, and that the VM has traffic";
-        return Err(CliError::with_exit(Exit::NoTraffic, format!("no matching packet was seen; {advice}")));
+    match diagnose::verdict(snapshot) {
+        Verdict::Told => Ok(Exit::Ok),
+        Verdict::NoTraffic => {
+            let wrong = findings.iter().find(|finding| finding.severity == Severity::Critical);
+            let advice = wrong.map_or("check the filter, and that the VM has traffic", |it| it.text.as_str());
+            Err(CliError::with_exit(Exit::NoTraffic, format!("no matching packet was seen; {advice}")))
+        }
+        Verdict::Inconclusive => {
+            let what = "too many packets were untracked, or a ledger does not balance";
+            let message = format!("inconclusive: {what}; see the report's ledger");
+            Err(CliError::with_exit(Exit::Inconclusive, message))
+        }
+        Verdict::EverythingDied => {
+            let all = findings.iter().find(|finding| finding.code == "everything-died");
+            let what =
+                all.map_or("packets were seen, and every one of a direction died", |it| it.text.as_str());
+            Err(CliError::with_exit(Exit::Failed, what))
+        }
     }
-    let [egress, _] = ledgers;
-    let missed = snapshot.tracer.missed_runs.max(egress.unseen) > seen(egress) / DOUBTFUL_SHARE;
-    if missed
-        || ledgers.iter().any(|ledger| !ledger.balanced || doubtful(ledger) > seen(ledger) / DOUBTFUL_SHARE)
-    {
-        let what = "too many packets were untracked, or a ledger does not balance";
-        return Err(CliError::with_exit(
-            Exit::Inconclusive,
-            format!("inconclusive: {what}; see the report's ledger"),
-        ));
-    }
-    Ok(Exit::Ok)
-}
-
-const fn seen(ledger: &Ledger) -> u64 {
-    ledger.entered + ledger.joined_midway + ledger.untracked + ledger.unparsed
-}
-
-const fn doubtful(ledger: &Ledger) -> u64 {
-    ledger.untracked
 }

@@ -27,4 +27,4 @@ pub use collector::{Collector, Progress};
 pub use cost::CostMeter;
 pub use error::CollectError;
 pub use records::Records;
-pub use witness::{Found, Witness};
+pub use witness::{Found, LinkWatch, Witness};

@@ -4,6 +4,8 @@
 //! C`), indented, with its actions further indented below it; at the end the datapath's actions. For each pass through
 //! the datapath (behind connection tracking, for example) the same again.
 
+use std::collections::VecDeque;
+
 use crate::model::{Explanation, OpenFlowRule};
 
 /// Rules that are told at most.
@@ -16,6 +18,11 @@ const MAX_PASSES: usize = 8;
 const MAX_CHARS: usize = 400;
 
 const DATAPATH: &str = "Datapath actions:";
+/// A pass goes on where another one had stopped.
+const THAW: &str = "thaw";
+/// It stopped for connection tracking, and goes on behind it.
+const FORKED: &str = "The forked pipeline will be resumed";
+const TRACKED: &str = "resume conntrack with";
 /// What stands at the start of a line between the rules and the datapath's actions, or before the first bridge.
 const NO_ACTIONS: [&str; 7] =
     ["Flow:", "Final flow:", "Megaflow:", "---", "===", "recirc(", "This flow is handled"];
@@ -26,10 +33,13 @@ pub(super) fn parse(bridge: &str, packet: &str, answer: &str) -> Option<Explanat
         bridge: bridge.to_owned(),
         packet: packet.to_owned(),
         rules: Vec::new(),
+        assumed: None,
         datapath_actions: Vec::new(),
         is_cut: false,
     };
     let mut at = bridge.to_owned();
+    // Whose rules gave a packet to connection tracking: these get it back, whatever bridge the next pass is said to be on.
+    let (mut tracking, mut resumed) = (VecDeque::new(), None);
     // Whether lines are actions of the last rule: not behind the last rule of a pass, nor of one that is not told.
     let mut in_rule = false;
     for line in answer.lines() {
@@ -40,12 +50,20 @@ pub(super) fn parse(bridge: &str, packet: &str, answer: &str) -> Option<Explanat
         } else if let Some(name) = words.strip_prefix("bridge(\"").and_then(|rest| rest.strip_suffix("\")")) {
             in_rule = false;
             at = short(name);
+        } else if words == THAW {
+            at = resumed.take().unwrap_or(at);
         } else if let Some(rule) = rule(&at, words) {
             in_rule = push(&mut told.rules, MAX_RULES, || rule);
             told.is_cut |= !in_rule;
         } else if words.is_empty() || NO_ACTIONS.iter().any(|start| words.starts_with(start)) {
             in_rule &= !words.is_empty() && words.starts_with("---");
+            if words.contains(TRACKED) {
+                resumed = tracking.pop_front();
+            }
         } else if let Some(rule) = told.rules.last_mut().filter(|_| in_rule) {
+            if words.contains(FORKED) {
+                tracking.push_back(rule.bridge.clone());
+            }
             told.is_cut |= !push(&mut rule.actions, MAX_ACTIONS, || short(words));
         }
     }
@@ -83,7 +101,7 @@ fn push<T>(items: &mut Vec<T>, room: usize, item: impl FnOnce() -> T) -> bool {
 }
 
 /// No more of it than a report has room for.
-fn short(text: &str) -> String {
+pub(super) fn short(text: &str) -> String {
     match text.char_indices().nth(MAX_CHARS) {
         Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
         None => text.to_owned(),
@@ -177,6 +195,47 @@ Datapath actions: 2
         );
         assert_eq!(explained.datapath_actions, ["ct,recirc(0x1)", "2"]);
     }
+
+    #[test]
+    fn behind_connection_tracking_the_bridge_goes_on_that_asked_for_it() {
+        // The second pass is said to be on the bridge where the packet came in.
+        let answer = TRACKED_ANSWER_OF_WIRE;
+        let explained = parse("br-ex", "udp,…", answer).unwrap();
+        let bridges: Vec<_> = explained.rules.iter().map(|rule| (rule.bridge.as_str(), rule.table)).collect();
+        assert_eq!(bridges, [("br-ex", 0), ("br-int", 0), ("br-int", 70)]);
+    }
+
+    const TRACKED_ANSWER_OF_WIRE: &str = r#"bridge("br-ex")
+---------------
+ 0. priority 0
+    NORMAL
+     -> forwarding to learned port
+
+bridge("br-int")
+----------------
+ 0. udp, priority 1000
+    ct(table=70)
+    drop
+     -> A clone of the packet is forked to recirculate. The forked pipeline will be resumed at table 70.
+
+Final flow: unchanged
+Datapath actions: ct,recirc(0x2)
+
+===============================================================================
+recirc(0x2) - resume conntrack with default ct_state=trk|new (use --ct-next to customize)
+===============================================================================
+
+Flow: recirc_id=0x2,ct_state=new|trk,eth,udp,in_port=1
+
+bridge("br-ex")
+---------------
+    thaw
+        Resuming from table 70
+70. ct_state=+inv+trk,ip, priority 10
+    drop
+
+Datapath actions: drop
+"#;
 
     #[test]
     fn rules_without_a_match_or_a_priority() {

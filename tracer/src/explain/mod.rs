@@ -1,15 +1,21 @@
 //! Asks `ovs-vswitchd` what its rules do with a packet: `ofproto/trace`.
 //!
 //! No stage: after a trace its examples are explained, before it is rendered. The switch answers with the rules it has now;
-//! nothing is sent and nothing changed.
+//! nothing is sent and nothing changed. What connection tracking had said of a packet it does not know: see
+//! `states`.
 
 mod answer;
+mod counters;
 mod frame;
+mod states;
 
 use std::collections::BTreeSet;
 
+pub use counters::RuleCounts;
+use states::{STATES, Tried, fitting, passes};
+
 use crate::{
-    model::{Direction, Explanation, Hop, PacketHead, Path, Snapshot},
+    model::{Direction, Explanation, PacketHead, Path, Snapshot},
     ovs::{Unixctl, UnixctlError},
 };
 
@@ -18,29 +24,30 @@ const MAX_QUESTIONS: usize = 16;
 const TRACE: &str = "ofproto/trace";
 
 /// Explains one packet of each kind that died in the switch, and one of each direction that went through. What could not be
-/// explained is said in a note.
-pub async fn explain(path: &Path, snapshot: &mut Snapshot) {
-    let mut asked = 0;
+/// explained is said in a note. `before`: how often the rules had been hit when the trace began.
+pub async fn explain(path: &Path, snapshot: &mut Snapshot, before: Option<&RuleCounts>) {
     let mut troubles = BTreeSet::new();
-    let mut switch = match Unixctl::connect().await {
+    let switch = match Unixctl::connect().await {
         Ok(switch) => switch,
         Err(error) => {
             snapshot.notes.push(format!("no packet is explained: {error}"));
             return;
         }
     };
+    let mut asking = Asking { switch, path, before, after: None };
+    let mut asked = 0;
     for direction in Direction::ALL {
         let figures = snapshot.directions.get_mut(direction);
-        let dead = figures.drops.iter_mut().map(|drop| (drop.head.as_ref(), &mut drop.explain));
-        let carried = [(figures.carried.as_ref(), &mut figures.explain)];
-        for (head, place) in dead.chain(carried) {
+        let dead = figures.drops.iter_mut().map(|drop| (drop.head.as_ref(), &mut drop.explain, true));
+        let carried = [(figures.carried.as_ref(), &mut figures.explain, false)];
+        for (head, place, dead) in dead.chain(carried) {
             let Some(head) = head else { continue };
             if asked == MAX_QUESTIONS {
                 troubles.insert(format!("no more than {MAX_QUESTIONS} packets are explained"));
                 break;
             }
             asked += 1;
-            match ask(&mut switch, path, head).await {
+            match asking.ask(head, dead).await {
                 Ok(explanation) => *place = Some(explanation),
                 Err(why) => {
                     troubles.insert(why);
@@ -52,18 +59,46 @@ pub async fn explain(path: &Path, snapshot: &mut Snapshot) {
     snapshot.notes.extend(troubles);
 }
 
-/// One question.
-async fn ask(switch: &mut Unixctl, path: &Path, head: &PacketHead) -> Result<Explanation, String> {
-    let hop = hop(path, &head.hook).ok_or_else(|| format!("there is no interface behind {}", head.hook))?;
-    let bridge = hop.bridge.as_deref().ok_or_else(|| format!("{} is on no bridge", hop.ifname))?;
-    let packet = frame::flow(&hop.ifname, head).ok_or("its headers are not understood")?;
-    let answer =
-        switch.call(TRACE, &[bridge, &packet]).await.map_err(|error: UnixctlError| error.to_string())?;
-    answer::parse(bridge, &packet, &answer).ok_or_else(|| "the switch's answer is not understood".to_owned())
+/// Questions to the switch, one after the other.
+struct Asking<'a> {
+    switch: Unixctl,
+    path: &'a Path,
+    before: Option<&'a RuleCounts>,
+    /// Read once somebody wants to know.
+    after: Option<RuleCounts>,
 }
 
-/// The hop of a hook's label: a role, perhaps with an interface behind a colon.
-fn hop<'a>(path: &'a Path, label: &str) -> Option<&'a Hop> {
-    let (role, ifname) = label.split_once(':').map_or((label, None), |(role, ifname)| (role, Some(ifname)));
-    path.hops.iter().find(|hop| hop.role.as_str() == role && ifname.is_none_or(|ifname| hop.ifname == ifname))
+impl Asking<'_> {
+    /// What the rules do with a packet. `dead`: it died.
+    async fn ask(&mut self, head: &PacketHead, dead: bool) -> Result<Explanation, String> {
+        let hop = self
+            .path
+            .hop_of(&head.hook)
+            .ok_or_else(|| format!("there is no interface behind {}", head.hook))?;
+        let bridge = hop.bridge.as_deref().ok_or_else(|| format!("{} is on no bridge", hop.ifname))?;
+        let packet = frame::flow(&hop.ifname, head).ok_or("its headers are not understood")?;
+        let unknown = || "the switch's answer is not understood".to_owned();
+        let answer = self.call(&[bridge, &packet]).await?;
+        let explained = answer::parse(bridge, &packet, &answer).ok_or_else(unknown)?;
+        if passes(&answer) == 0 {
+            return Ok(explained);
+        }
+        let [usual, others @ ..] = STATES;
+        let mut tried = vec![Tried { state: usual, explained: explained.clone() }];
+        for state in others {
+            // The same each time it goes through connection tracking.
+            let mut question = vec![bridge, packet.as_str()];
+            question.extend(["--ct-next", state].iter().copied().cycle().take(2 * passes(&answer)));
+            let answer = self.call(&question).await?;
+            tried.extend(answer::parse(bridge, &packet, &answer).map(|explained| Tried { state, explained }));
+        }
+        if self.after.is_none() && self.before.is_some() {
+            self.after = RuleCounts::read(self.path).await.ok();
+        }
+        Ok(fitting(tried, dead, self.before.zip(self.after.as_ref())).unwrap_or(explained))
+    }
+
+    async fn call(&mut self, question: &[&str]) -> Result<String, String> {
+        self.switch.call(TRACE, question).await.map_err(|error: UnixctlError| error.to_string())
+    }
 }

@@ -19,6 +19,8 @@ pub enum EvidenceSource {
     Socket,
     /// `ovs-vswitchd`: its coverage counters.
     Vswitchd,
+    /// The kernel's connection tracking.
+    Conntrack,
     /// The programs at the guest's tap: questions without an answer, wrong checksums.
     Tap,
 }

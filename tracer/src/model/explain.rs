@@ -39,6 +39,8 @@ pub struct Explanation {
     pub packet: String,
     /// The rules it hits, in order.
     pub rules: Vec<OpenFlowRule>,
+    /// What had to be assumed about connection tracking, and what speaks for it: one line; `None`: nothing was assumed.
+    pub assumed: Option<String>,
     /// What the datapath is told to do with such packets, in order: one for each pass through it.
     pub datapath_actions: Vec<String>,
     /// Whether there was more than is told here.

@@ -5,6 +5,9 @@ mod early;
 mod evidence;
 mod explain;
 mod filter;
+mod finding;
+mod firewall;
+mod host;
 mod ids;
 mod instance;
 mod kernel_maps;
@@ -29,6 +32,9 @@ pub use early::EarlyDrop;
 pub use evidence::{Evidence, EvidenceSource};
 pub use explain::{Explanation, OpenFlowRule, PacketHead};
 pub use filter::{FilterError, FilterProtocol, PacketFilter};
+pub use finding::{Finding, Severity};
+pub use firewall::{Firewall, FirewallRule};
+pub use host::{HostReport, LinkChange};
 pub use ids::{IfIndex, MacAddr, ParseMacError};
 pub use instance::{Instance, InstanceId, InstanceInterface, InstanceState};
 pub use kernel_maps::KernelMaps;
@@ -39,8 +45,8 @@ pub use mechanism::Mechanism;
 pub use ovs::{NeutronKeys, NeutronNetwork, OvsBridge, OvsInterface, OvsPort};
 pub use packet::{Flow, PacketWay, WayPoint};
 pub use path::{
-    BridgeKind, Hop, InterfaceState, Node, OtherPort, Path, PathKind, PathSummary, Problem, Role,
-    Traceability,
+    BridgeKind, Hop, InterfaceState, Node, OtherPort, Path, PathKind, PathSummary, Problem, ProblemKind,
+    Role, Traceability,
 };
 pub use plan::{HookPlan, Interface, Plan, SegmentPlan, Side, XdpMode};
 pub use port::VmPort;

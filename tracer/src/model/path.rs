@@ -64,9 +64,44 @@ pub struct Hop {
     pub vlan_tag: Option<u16>,
 }
 
+/// What kind of thing is wrong on a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ProblemKind {
+    /// An interface or a bridge is not `IFF_UP`.
+    Down,
+    /// An interface has no carrier.
+    NoCarrier,
+    /// A bridge does not forward through a port.
+    NotForwarding,
+    /// An interface takes smaller packets than the one before.
+    SmallerMtu,
+    /// The VM's CPUs are stopped.
+    Paused,
+    /// The VM has no process.
+    NotRunning,
+    /// Open vSwitch could not open a port.
+    NotOpened,
+    /// Neutron could not bind the port.
+    DeadVlan,
+    /// What lets packets pass, perhaps not as they should.
+    #[default]
+    Other,
+}
+
+impl ProblemKind {
+    /// Whether packets that come there die.
+    #[must_use]
+    pub const fn blocks(self) -> bool {
+        !matches!(self, Self::SmallerMtu | Self::Other)
+    }
+}
+
 /// Something wrong on the path, with the evidence.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Problem {
+    /// What kind of thing.
+    #[serde(skip)]
+    pub kind: ProblemKind,
     /// The interface, bridge or port it was seen at.
     pub at: String,
     /// What is wrong, and what shows it, in one line.
@@ -215,6 +250,17 @@ impl Path {
     #[must_use]
     pub fn summary(&self) -> PathSummary<'_> {
         PathSummary { kind: self.kind, hops: &self.hops, partly_traced: self.traceability.why_not() }
+    }
+
+    /// The hop that a hook's label means: its role, with the interface behind a colon where several have that role. XDP and
+    /// the wire are at the NIC.
+    #[must_use]
+    pub fn hop_of(&self, label: &str) -> Option<&Hop> {
+        let (layer, ifname) =
+            label.split_once(':').map_or((label, None), |(layer, ifname)| (layer, Some(ifname)));
+        let role = if matches!(layer, "xdp" | "wire") { Role::Nic.as_str() } else { layer };
+        let is = |hop: &&Hop| hop.role.as_str() == role && ifname.is_none_or(|ifname| hop.ifname == ifname);
+        self.hops.iter().find(is)
     }
 
     /// What is wrong at a node.

@@ -1,6 +1,6 @@
 //! A whole trace, ready to be rendered.
 
-use super::{Path, Snapshot};
+use super::{Finding, HostReport, Path, Snapshot};
 
 /// What every format renders.
 #[derive(Debug, Clone, Copy)]
@@ -9,6 +9,10 @@ pub struct TraceReport<'a> {
     pub path: &'a Path,
     /// The figures.
     pub snapshot: &'a Snapshot,
+    /// What the host's sources said meanwhile.
+    pub host: &'a HostReport,
+    /// What is to know first, in words: the worst first. Empty while findings are made of the rest.
+    pub findings: &'a [Finding],
     /// The filter as it was given; empty when everything of the VM was traced.
     pub filter: &'a str,
     /// Whether the trace still runs.

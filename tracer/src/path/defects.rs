@@ -2,8 +2,8 @@
 
 use super::walk::Walk;
 use crate::model::{
-    BridgePortState, InstanceState, Link, LinkKind, OvsInterface, OvsPlace, Path, Printable, Role, Topology,
-    VmPort,
+    BridgePortState, InstanceState, Link, LinkKind, OvsInterface, OvsPlace, Path, Printable, ProblemKind,
+    Role, Topology, VmPort,
 };
 
 /// Neutron's OVS agent puts a port it could not bind into this VLAN, whose packets are dropped.
@@ -19,7 +19,7 @@ pub(super) fn identity(walk: &mut Walk, port: &VmPort) {
         walk.problem(Path::GUEST, what);
     }
     if port.state == Some(InstanceState::Paused) {
-        walk.problem(Path::GUEST, "the VM is paused: it answers nothing");
+        walk.defect(ProblemKind::Paused, Path::GUEST, "the VM is paused: it answers nothing");
     }
 }
 
@@ -30,13 +30,15 @@ pub(super) fn interfaces(walk: &mut Walk, topology: &Topology) {
     let mut largest: Option<&Link> = None;
     for (role, link) in hops {
         if let Some(what) = link_defect(role, link) {
-            walk.problem(&link.name, what);
+            let kind = if link.admin_up { ProblemKind::NoCarrier } else { ProblemKind::Down };
+            walk.defect(kind, &link.name, what);
         }
         // A port without carrier is always disabled; that has been said already.
         if let (true, true, Some(BridgePortState::NotForwarding(state))) =
             (link.admin_up, link.carrier, link.bridge_port_state)
         {
-            walk.problem(
+            walk.defect(
+                ProblemKind::NotForwarding,
                 &link.name,
                 format!("its bridge does not forward through it: spanning tree state {state}"),
             );
@@ -48,7 +50,7 @@ pub(super) fn interfaces(walk: &mut Walk, topology: &Topology) {
                 before.mtu_bytes,
                 Printable(&before.name),
             );
-            walk.problem(&link.name, what);
+            walk.defect(ProblemKind::SmallerMtu, &link.name, what);
         }
         // The hops of role NIC are alternatives: each is compared with what comes before all of them.
         if role != Role::Nic && largest.is_none_or(|before| link.mtu_bytes > before.mtu_bytes) {
@@ -77,7 +79,8 @@ fn link_defect(role: Role, link: &Link) -> Option<String> {
 /// A Linux bridge that is down forwards nothing.
 pub(super) fn bridge_down(walk: &mut Walk, bridge: &Link) {
     if !bridge.admin_up {
-        walk.problem(&bridge.name, "the bridge is down (IFF_UP is not set): it forwards nothing");
+        let what = "the bridge is down (IFF_UP is not set): it forwards nothing";
+        walk.defect(ProblemKind::Down, &bridge.name, what);
     }
 }
 
@@ -85,10 +88,12 @@ pub(super) fn bridge_down(walk: &mut Walk, bridge: &Link) {
 pub(super) fn ovs_port(walk: &mut Walk, place: OvsPlace<'_>) {
     let interface = place.interface;
     if let Some(what) = not_opened(interface) {
-        walk.problem(&interface.name, what);
+        let kind = if interface.ofport == Some(-1) { ProblemKind::NotOpened } else { ProblemKind::Other };
+        walk.defect(kind, &interface.name, what);
     }
     if place.port.tag == Some(DEAD_VLAN_TAG) {
-        walk.problem(
+        walk.defect(
+            ProblemKind::DeadVlan,
             &interface.name,
             "VLAN tag 4095 is Neutron's dead VLAN: the port's binding failed, its packets are dropped",
         );

@@ -3,8 +3,8 @@
 
 use super::{defects, layout::Layout, plug, ports::short_id, uplink, walk::Walk};
 use crate::model::{
-    InstanceState, Link, LinkKind, OtherPort, OvsPlace, Path, PathKind, Printable, Role, SourceName,
-    Topology, VethPeer, VmPort,
+    InstanceState, Link, LinkKind, OtherPort, OvsPlace, Path, PathKind, Printable, ProblemKind, Role,
+    SourceName, Topology, VethPeer, VmPort,
 };
 
 /// The hybrid layout.
@@ -57,7 +57,8 @@ fn walk_tap(walk: &mut Walk, topology: &Topology, port: &VmPort, bridge: Option<
         let master = topology.master(tap);
         walk.hop(Role::Tap, tap, master.map(|master| master.name.as_str()), None);
         if let (None, Some(bridge)) = (master, bridge) {
-            walk.problem(
+            walk.defect(
+                ProblemKind::NotForwarding,
                 &tap.name,
                 format!("it is not a port of {}: it has no master", Printable(&bridge.name)),
             );
@@ -65,6 +66,8 @@ fn walk_tap(walk: &mut Walk, topology: &Topology, port: &VmPort, bridge: Option<
         return;
     }
     let name = port.tap.clone().unwrap_or_else(|| expected(port, "tap"));
+    let is_off = matches!(port.state, Some(InstanceState::ShutOff | InstanceState::Other));
+    let kind = if is_off { ProblemKind::NotRunning } else { ProblemKind::Other };
     let why = match port.state {
         Some(state @ (InstanceState::ShutOff | InstanceState::Other)) => {
             format!("the VM is {} (libvirt), so it has no tap", state.as_str())
@@ -78,7 +81,7 @@ fn walk_tap(walk: &mut Walk, topology: &Topology, port: &VmPort, bridge: Option<
         }
         None => format!("there is no interface {}: is the VM running on this host?", Printable(&name)),
     };
-    walk.gap(&name, why);
+    walk.gap_of(kind, &name, why);
 }
 
 /// The veth port of the Linux bridge that leads to Open vSwitch; else any veth port of it.

@@ -2,7 +2,7 @@
 
 use crate::model::{
     BridgeKind, Hop, IfIndex, InterfaceState, Link, Node, OtherPort, OvsBridge, Path, PathKind, Problem,
-    Role, Traceability, VmPort,
+    ProblemKind, Role, Traceability, VmPort,
 };
 
 /// Collects nodes, hops and problems in path order.
@@ -65,7 +65,11 @@ impl Walk {
     }
 
     pub(super) fn problem(&mut self, at: &str, what: impl Into<String>) {
-        self.problems.push(Problem { at: at.to_owned(), what: what.into() });
+        self.defect(ProblemKind::Other, at, what);
+    }
+
+    pub(super) fn defect(&mut self, kind: ProblemKind, at: &str, what: impl Into<String>) {
+        self.problems.push(Problem { kind, at: at.to_owned(), what: what.into() });
     }
 
     /// The first thing found wrong there.
@@ -75,9 +79,15 @@ impl Walk {
 
     /// Something the path cannot do without is not there.
     pub(super) fn gap(&mut self, missing: &str, what: impl Into<String>) {
+        self.gap_of(ProblemKind::Other, missing, what);
+    }
+
+    /// The same where the reason is known.
+    pub(super) fn gap_of(&mut self, kind: ProblemKind, missing: &str, what: impl Into<String>) {
         let what = what.into();
         self.cut(what.clone());
-        self.missing(missing, what);
+        self.nodes.push(Node::Gap { missing: missing.to_owned() });
+        self.defect(kind, missing, what);
     }
 
     /// Something is not there, but what is beside it may do.

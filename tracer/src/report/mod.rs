@@ -1,9 +1,7 @@
 //! Renders what was found and collected, one file per format. Everything here is text in memory; the command line
 //! writes it out.
 
-mod advice;
 mod clean;
-mod evidence;
 mod layout;
 mod list_json;
 mod list_text;
@@ -16,7 +14,7 @@ mod path_mermaid;
 mod path_text;
 mod trace_json;
 #[cfg(test)]
-mod trace_samples;
+pub(crate) mod trace_samples;
 mod trace_text;
 mod troubles;
 

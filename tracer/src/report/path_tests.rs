@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use super::{super::*, *};
-use crate::model::{IfIndex, InstanceId, PathKind, Problem};
+use crate::model::{IfIndex, InstanceId, PathKind, Problem, ProblemKind};
 
 fn path() -> Path {
     let mac = "fa:16:3e:21:1b:4b".parse().unwrap();
@@ -53,7 +53,11 @@ fn path() -> Path {
         network: Some("flat on physnet1".to_owned()),
         other_ports: Vec::new(),
         taken_unseen: None,
-        problems: vec![Problem { at: "ens3".to_owned(), what: "it is down".to_owned() }],
+        problems: vec![Problem {
+            kind: ProblemKind::Down,
+            at: "ens3".to_owned(),
+            what: "it is down".to_owned(),
+        }],
         traceability: Traceability::Fully,
     }
 }

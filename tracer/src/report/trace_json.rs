@@ -1,54 +1,89 @@
 //! A trace as JSON. Its schemas are `tracer/schema/hoptrace.trace-1.schema.json` and `hoptrace.drops-1.schema.json`.
 
+use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{
-    advice::{advice, early_advice},
-    evidence::meaning,
+use crate::{
+    diagnose::{advice, early_advice, meaning},
+    model::{
+        Direction, Drop, EarlyDrop, Evidence, Finding, InstanceId, Latencies, Neighbour, PathSummary,
+        TraceReport, TracerCost, Upcalls,
+    },
 };
-use crate::model::{Direction, Drop, EarlyDrop, Evidence, TraceReport};
+
+/// What every report begins with.
+#[derive(Debug, Serialize)]
+struct Head<'a> {
+    schema: &'static str,
+    findings: &'a [Finding],
+    instance: &'a InstanceId,
+    path: PathSummary<'a>,
+    duration_s: f64,
+    filter: &'a str,
+    directions: Value,
+}
+
+/// What stands behind the figures.
+#[derive(Debug, Serialize)]
+struct Tail<'a> {
+    notes: &'a [String],
+    evidence: Value,
+    drops_without_site: u64,
+    tracer: TracerCost,
+}
+
+#[derive(Debug, Serialize)]
+struct Trace<'a> {
+    #[serde(flatten)]
+    head: Head<'a>,
+    off_path: Latencies,
+    guest: Latencies,
+    neighbours: &'a [Neighbour],
+    upcalls: Option<Upcalls>,
+    #[serde(flatten)]
+    tail: Tail<'a>,
+}
+
+#[derive(Debug, Serialize)]
+struct Drops<'a> {
+    #[serde(flatten)]
+    head: Head<'a>,
+    #[serde(flatten)]
+    tail: Tail<'a>,
+}
 
 /// One JSON object on one line, without a newline:
-/// `{schema:"hoptrace.trace/1", instance, path, duration_s, filter, directions, off_path, guest, neighbours, upcalls,
+/// `{schema:"hoptrace.trace/1", findings, instance, path, duration_s, filter, directions, off_path, guest, neighbours, upcalls,
 /// notes, evidence, drops_without_site, tracer}`.
 ///
 /// Latencies are in nanoseconds, and null where no packet was measured.
 #[must_use]
 pub fn trace_json(report: &TraceReport<'_>) -> String {
-    let TraceReport { path, snapshot, filter, .. } = report;
-    let mut object = json!({
-        "schema": "hoptrace.trace/1",
-        "instance": path.instance,
-        "path": path.summary(),
-        "duration_s": snapshot.duration.as_secs_f64(),
-        "filter": filter,
-        "directions": snapshot.directions,
-        "off_path": snapshot.off_path,
-        "guest": snapshot.guest,
-        "neighbours": snapshot.neighbours,
-        "upcalls": snapshot.upcalls,
-        "notes": snapshot.notes,
-        "evidence": evidence(report),
-        "drops_without_site": snapshot.drops_without_site,
-        "tracer": snapshot.tracer,
-    });
+    let snapshot = report.snapshot;
+    let mut directions = json!(snapshot.directions);
     for direction in Direction::ALL {
-        if let Some(figures) = object.pointer_mut(&format!("/directions/{}", direction.name())) {
+        if let Some(figures) = directions.pointer_mut(&format!("/{}", direction.name())) {
             set(figures, "drops", drops(report, direction));
             set(figures, "early_drops", early_drops(report, direction));
         }
     }
-    object.to_string()
+    written(&Trace {
+        head: head(report, "hoptrace.trace/1", directions),
+        off_path: snapshot.off_path,
+        guest: snapshot.guest,
+        neighbours: &snapshot.neighbours,
+        upcalls: snapshot.upcalls,
+        tail: tail(report),
+    })
 }
 
 /// The same restricted to what died:
-/// `{schema:"hoptrace.drops/1", instance, path, duration_s, filter, directions:{egress:{drops, early_drops, explain, ledger}, ingress}, notes, evidence,
-/// drops_without_site, tracer}`.
+/// `{schema:"hoptrace.drops/1", findings, instance, path, duration_s, filter, directions:{egress:{drops, early_drops, explain, ledger},
+/// ingress}, notes, evidence, drops_without_site, tracer}`.
 #[must_use]
 pub fn drops_json(report: &TraceReport<'_>) -> String {
-    let TraceReport { path, snapshot, filter, .. } = report;
     let direction = |direction| {
-        let figures = snapshot.directions.get(direction);
+        let figures = report.snapshot.directions.get(direction);
         json!({
             "drops": drops(report, direction),
             "early_drops": early_drops(report, direction),
@@ -56,19 +91,35 @@ pub fn drops_json(report: &TraceReport<'_>) -> String {
             "ledger": figures.ledger,
         })
     };
-    json!({
-        "schema": "hoptrace.drops/1",
-        "instance": path.instance,
-        "path": path.summary(),
-        "duration_s": snapshot.duration.as_secs_f64(),
-        "filter": filter,
-        "directions": { "egress": direction(Direction::Egress), "ingress": direction(Direction::Ingress) },
-        "notes": snapshot.notes,
-        "evidence": evidence(report),
-        "drops_without_site": snapshot.drops_without_site,
-        "tracer": snapshot.tracer,
-    })
-    .to_string()
+    let directions =
+        json!({ "egress": direction(Direction::Egress), "ingress": direction(Direction::Ingress) });
+    written(&Drops { head: head(report, "hoptrace.drops/1", directions), tail: tail(report) })
+}
+
+fn head<'a>(report: &TraceReport<'a>, schema: &'static str, directions: Value) -> Head<'a> {
+    Head {
+        schema,
+        findings: report.findings,
+        instance: &report.path.instance,
+        path: report.path.summary(),
+        duration_s: report.snapshot.duration.as_secs_f64(),
+        filter: report.filter,
+        directions,
+    }
+}
+
+fn tail<'a>(report: &TraceReport<'a>) -> Tail<'a> {
+    Tail {
+        notes: &report.snapshot.notes,
+        evidence: evidence(report),
+        drops_without_site: report.snapshot.drops_without_site,
+        tracer: report.snapshot.tracer,
+    }
+}
+
+/// Everything in it can be written: strings, numbers and lists of them.
+fn written(object: &impl Serialize) -> String {
+    serde_json::to_string(object).unwrap_or_default()
 }
 
 /// What else rose, each with its meaning.
@@ -85,7 +136,7 @@ fn evidence(report: &TraceReport<'_>) -> Value {
 fn drops(report: &TraceReport<'_>, direction: Direction) -> Value {
     let with_advice = |drop: &Drop| {
         let mut object = json!(drop);
-        set(&mut object, "advice", json!(advice(report.path, direction, drop)));
+        set(&mut object, "advice", json!(advice(report, direction, drop).map(|advice| advice.to_string())));
         object
     };
     report.snapshot.directions.get(direction).drops.iter().map(with_advice).collect()
@@ -95,7 +146,7 @@ fn drops(report: &TraceReport<'_>, direction: Direction) -> Value {
 fn early_drops(report: &TraceReport<'_>, direction: Direction) -> Value {
     let with_advice = |early: &EarlyDrop| {
         let mut object = json!(early);
-        set(&mut object, "advice", json!(early_advice(report.path, direction, early)));
+        set(&mut object, "advice", json!(early_advice(report.path, early).to_string()));
         object
     };
     report.snapshot.directions.get(direction).early_drops.iter().map(with_advice).collect()

@@ -9,6 +9,7 @@ use super::{
     },
     *,
 };
+use crate::diagnose;
 use crate::model::{InstanceId, Ledger, Snapshot, SwitchPaths, TracerCost, Upcalls};
 
 fn schema() -> Value {
@@ -26,7 +27,11 @@ fn validator_of(schema: &Value) -> Validator {
 
 fn rendered(snapshot: &Snapshot) -> Value {
     let path = path();
-    serde_json::from_str(&trace_json(&report(&path, snapshot))).unwrap()
+    let report = report(&path, snapshot);
+    let findings = diagnose::findings(&report);
+    let text = trace_json(&TraceReport { findings: &findings, ..report });
+    assert!(text.starts_with("{\"schema\":\"hoptrace.trace/1\",\"findings\":[{\"severity\":"), "{text}");
+    serde_json::from_str(&text).unwrap()
 }
 
 #[test]
@@ -37,12 +42,16 @@ fn drops_keep_to_their_schema_and_are_those_of_the_trace() {
     for snapshot in
         [with_drops(), with_early_drops(), with_evidence(), explained(), snapshot(0), snapshot(u64::MAX)]
     {
-        let object: Value = serde_json::from_str(&drops_json(&report(&path, &snapshot))).unwrap();
+        let report = report(&path, &snapshot);
+        let findings = diagnose::findings(&report);
+        let text = drops_json(&TraceReport { findings: &findings, ..report });
+        assert!(text.starts_with("{\"schema\":\"hoptrace.drops/1\",\"findings\":[{\"severity\":"), "{text}");
+        let object: Value = serde_json::from_str(&text).unwrap();
         let errors: Vec<_> = validator.iter_errors(&object).map(|error| error.to_string()).collect();
         assert!(errors.is_empty(), "{errors:#?}");
         let trace = rendered(&snapshot);
         assert_eq!(object["schema"], "hoptrace.drops/1");
-        assert_eq!(object["evidence"], trace["evidence"]);
+        assert_eq!((&object["evidence"], &object["findings"]), (&trace["evidence"], &trace["findings"]));
         for direction in ["egress", "ingress"] {
             for part in ["drops", "early_drops", "ledger"] {
                 assert_eq!(object["directions"][direction][part], trace["directions"][direction][part]);
@@ -146,7 +155,7 @@ fn what_is_unknown_is_null() {
         (hop.bridge, hop.vlan_tag) = (None, None);
     }
     let snapshot = snapshot(0);
-    let text = trace_json(&crate::model::TraceReport { filter: "", ..report(&path, &snapshot) });
+    let text = trace_json(&TraceReport { filter: "", ..report(&path, &snapshot) });
     assert!(!text.contains('\n'));
     let object: Value = serde_json::from_str(&text).unwrap();
     assert_valid(&object);

@@ -4,9 +4,9 @@ use std::{net::IpAddr, time::Duration};
 
 use crate::model::{
     BridgeKind, Direction, DirectionReport, Directions, Drop, DropExample, EarlyDrop, Evidence,
-    EvidenceSource, Explanation, Flow, HookReport, Hop, IfIndex, InstanceId, InterfaceState, Latencies,
-    LatencyNs, Ledger, Mechanism, Node, OpenFlowRule, PacketWay, Path, PathKind, Role, Segment, Snapshot,
-    SwitchPaths, TraceReport, Traceability, TracerCost, WayPoint,
+    EvidenceSource, Explanation, Flow, HookReport, Hop, HostReport, IfIndex, InstanceId, InterfaceState,
+    Latencies, LatencyNs, Ledger, Mechanism, Node, OpenFlowRule, PacketWay, Path, PathKind, Role, Segment,
+    Snapshot, SwitchPaths, TraceReport, Traceability, TracerCost, WayPoint,
 };
 
 /// The hops, with names as long as the kernel allows.
@@ -18,7 +18,7 @@ const HOPS: [(Role, &str, u32, &str, Option<u16>); 4] = [
 ];
 
 /// The hybrid path; the display name attacks the terminal.
-pub(super) fn path() -> Path {
+pub(crate) fn path() -> Path {
     let mac = "fa:16:3e:21:1b:4b".parse().unwrap();
     let interface = |ifname: &str| {
         let ifname = ifname.to_owned();
@@ -67,7 +67,7 @@ pub(super) fn path() -> Path {
 }
 
 /// Figures around a median.
-pub(super) fn latencies(count: u64, p50: u64) -> Latencies {
+pub(crate) fn latencies(count: u64, p50: u64) -> Latencies {
     let latency_ns = (count > 0).then(|| LatencyNs {
         min: p50 / 2,
         #[allow(clippy::cast_precision_loss)]
@@ -82,7 +82,7 @@ pub(super) fn latencies(count: u64, p50: u64) -> Latencies {
 }
 
 /// A packet on its way to the wire.
-pub(super) fn packet() -> PacketWay<'static> {
+pub(crate) fn packet() -> PacketWay<'static> {
     let point = |hook: &'static str, at_ns| WayPoint { hook: hook.into(), at_ns };
     PacketWay {
         direction: Direction::Egress,
@@ -104,7 +104,7 @@ pub(super) fn packet() -> PacketWay<'static> {
 }
 
 /// A direction whose packets all arrive, from the hooks in the order they are passed.
-pub(super) fn direction(hooks: [&str; 4], count: u64) -> DirectionReport {
+pub(crate) fn direction(hooks: [&str; 4], count: u64) -> DirectionReport {
     let segments = hooks.iter().zip(hooks.iter().skip(1)).zip([842, 12_345, 1_240_000]);
     DirectionReport {
         segments: segments
@@ -131,7 +131,7 @@ pub(super) fn direction(hooks: [&str; 4], count: u64) -> DirectionReport {
 }
 
 /// 1,000 packets each way, all well.
-pub(super) fn snapshot(count: u64) -> Snapshot {
+pub(crate) fn snapshot(count: u64) -> Snapshot {
     Snapshot {
         duration: Duration::from_millis(5_040),
         directions: Directions {
@@ -160,7 +160,7 @@ pub(super) fn snapshot(count: u64) -> Snapshot {
 }
 
 /// The same with packets that died: five without a reason behind qvb, two with one behind the tap, one behind the NIC.
-pub(super) fn with_drops() -> Snapshot {
+pub(crate) fn with_drops() -> Snapshot {
     let mut snapshot = snapshot(1_000);
     let first_ns = packet().time_ns;
     let drop = |after: &str, reason: Option<&str>, count| Drop {
@@ -189,7 +189,7 @@ pub(super) fn with_drops() -> Snapshot {
 }
 
 /// The same, and packets that died before the path began.
-pub(super) fn with_early_drops() -> Snapshot {
+pub(crate) fn with_early_drops() -> Snapshot {
     let mut snapshot = with_drops();
     let first_ns = packet().time_ns;
     snapshot.directions.egress.early_drops = vec![EarlyDrop {
@@ -206,7 +206,7 @@ pub(super) fn with_early_drops() -> Snapshot {
 }
 
 /// The same as [`with_drops`], and counters of the host that rose meanwhile.
-pub(super) fn with_evidence() -> Snapshot {
+pub(crate) fn with_evidence() -> Snapshot {
     let evidence = |source, at: &str, counter: &str, count, shared| Evidence {
         source,
         at: at.to_owned(),
@@ -225,7 +225,7 @@ pub(super) fn with_evidence() -> Snapshot {
 }
 
 /// What the switch says of a packet that one of its rules drops.
-pub(super) fn explanation() -> Explanation {
+pub(crate) fn explanation() -> Explanation {
     let rule = |bridge: &str, table, priority, matches: &str, actions: &[&str]| OpenFlowRule {
         bridge: bridge.to_owned(),
         table,
@@ -244,12 +244,15 @@ pub(super) fn explanation() -> Explanation {
             rule("br-int", 60, Some(3), "", &["NORMAL", "-> forwarding to learned port"]),
             rule("br-ex", 5, None, "No match.", &["drop"]),
         ],
+        assumed: Some("connection tracking was assumed to say inv|trk".to_owned()),
         datapath_actions: vec!["drop".to_owned()],
         is_cut: false,
     }
 }
 
 /// A final report.
-pub(super) fn report<'a>(path: &'a Path, snapshot: &'a Snapshot) -> TraceReport<'a> {
-    TraceReport { path, snapshot, filter: "icmp and host 10.0.0.1", live: false, timeout_ms: 1_000 }
+pub(crate) fn report<'a>(path: &'a Path, snapshot: &'a Snapshot) -> TraceReport<'a> {
+    static QUIET: HostReport = HostReport { changes: Vec::new(), problems_at_end: None, firewall: None };
+    let filter = "icmp and host 10.0.0.1";
+    TraceReport { path, snapshot, host: &QUIET, findings: &[], filter, live: false, timeout_ms: 1_000 }
 }

@@ -1,10 +1,11 @@
-//! A trace for people: what is wrong with it first, then per direction a row per segment, what died, and the ledger;
+//! A trace for people: its findings first, then per direction a row per segment, what died, and the ledger;
 //! at the end the guest's own time and what tracing cost.
 
 mod drops;
 mod early;
 mod evidence;
 mod explain;
+mod findings;
 mod flow;
 mod head;
 mod ledger;
@@ -36,7 +37,7 @@ pub fn trace_text(report: &TraceReport<'_>, canvas: Canvas) -> String {
         directions.iter().filter_map(|(_, block)| block.as_ref()).chain(&guest).collect();
     let layout = Layout::new(&blocks, columns);
 
-    let mut lines = page.warnings();
+    let mut lines = page.findings();
     lines.extend(page.head());
     if directions.iter().any(|(_, block)| block.is_some()) {
         let arrow = "a → b: seen at hook a and next at hook b; the times are those in between";
@@ -60,7 +61,7 @@ pub fn trace_text(report: &TraceReport<'_>, canvas: Canvas) -> String {
 pub fn drops_text(report: &TraceReport<'_>, canvas: Canvas) -> String {
     let columns = canvas.width.unwrap_or(DEFAULT_COLUMNS).max(MIN_COLUMNS);
     let page = Page { report, canvas, columns };
-    let mut lines = page.warnings();
+    let mut lines = page.findings();
     lines.extend(page.head());
     for direction in Direction::ALL {
         lines.push(String::new());
@@ -123,7 +124,7 @@ impl Page<'_> {
             Some(block) => lines.extend(layout.draw(block, self.canvas)),
             None => lines.push("  no packet was seen in this direction".to_owned()),
         }
-        lines.extend(self.early(direction, figures));
+        lines.extend(self.early(figures));
         lines.extend(self.drops(direction, figures));
         lines.extend(self.carried(direction));
         lines.extend(self.slowest(figures));

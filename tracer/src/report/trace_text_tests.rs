@@ -9,6 +9,7 @@ use super::{
     },
     *,
 };
+use crate::diagnose;
 use crate::model::{
     Drop, Explanation, Hop, IfIndex, Neighbour, OtherPort, Path, Role, Segment, Snapshot, SwitchPaths,
     Upcalls,
@@ -20,7 +21,9 @@ fn at(width: usize) -> Canvas {
 
 #[track_caller]
 fn drawn(path: &Path, snapshot: &Snapshot, canvas: Canvas) -> String {
-    let text = trace_text(&report(path, snapshot), canvas);
+    let report = report(path, snapshot);
+    let findings = diagnose::findings(&report);
+    let text = trace_text(&TraceReport { findings: &findings, ..report }, canvas);
     let width = canvas.width.unwrap_or(DEFAULT_COLUMNS);
     for line in text.lines() {
         assert!(columns(line) <= width, "{} columns: {line}\n{text}", columns(line));
@@ -188,7 +191,12 @@ fn what_makes_the_figures_doubtful_comes_first() {
     );
     assert_order(
         &text,
-        &["! ingress: 50 packets looked like another", "! ingress: 11 untracked", "vm\\u{1b}[2J-1"],
+        &[
+            "✘ 8 of 1000",
+            "! 11 sights of packets to the VM",
+            "· 50 packets to the VM looked like another",
+            "vm\\u{1b}[2J-1",
+        ],
     );
     assert_order(&text, &["entered 1000 ≠ completed 991", "DOES NOT BALANCE by 3"]);
     assert_order(
@@ -219,7 +227,9 @@ fn a_live_ledger_may_be_a_little_apart() {
     let (path, mut snapshot) = (path(), snapshot(1_000));
     snapshot.directions.egress.ledger.completed = 997;
     let live = |snapshot: &Snapshot| {
-        trace_text(&TraceReport { live: true, filter: "", ..report(&path, snapshot) }, at(80))
+        let report = TraceReport { live: true, filter: "", ..report(&path, snapshot) };
+        let findings = diagnose::findings(&report);
+        trace_text(&TraceReport { findings: &findings, ..report }, at(80))
     };
     let text = live(&snapshot);
     assert!(text.contains("live · 5.0 s · all packets of the port"), "{text}");
@@ -382,7 +392,10 @@ fn what_the_switch_does_with_an_example_stands_below_it() {
 #[test]
 fn colours_change_nothing_but_colours() {
     let (path, snapshot) = (path(), with_drops());
-    let coloured = trace_text(&report(&path, &snapshot), Canvas { width: Some(80), colour: true });
+    let told = report(&path, &snapshot);
+    let findings = diagnose::findings(&told);
+    let told = TraceReport { findings: &findings, ..told };
+    let coloured = trace_text(&told, Canvas { width: Some(80), colour: true });
     let mut plain = String::new();
     let mut rest = coloured.as_str();
     while let Some(at) = rest.find('\x1b') {
@@ -499,7 +512,11 @@ fn the_slowest_packets_are_listed_with_their_times() {
 #[test]
 fn drops_alone_are_told_without_latencies() {
     let path = path();
-    let drawn = |snapshot: &Snapshot| drops_text(&report(&path, snapshot), at(80));
+    let drawn = |snapshot: &Snapshot| {
+        let report = report(&path, snapshot);
+        let findings = diagnose::findings(&report);
+        drops_text(&TraceReport { findings: &findings, ..report }, at(80))
+    };
     let text = drawn(&with_drops());
     assert_order(
         &text,

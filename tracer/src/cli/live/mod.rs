@@ -1,6 +1,7 @@
 //! What the commands that attach have in common: a session on the path, what ends it, and the screen.
 
 mod ending;
+mod host;
 mod options;
 mod printer;
 mod screen;
@@ -8,6 +9,7 @@ mod session;
 mod units;
 
 pub(super) use ending::{Ending, Endings};
+pub(super) use host::{FirstLook, HostWatch};
 pub(super) use options::{LiveArgs, Prepared};
 pub(super) use printer::{Format, Printer};
 pub(super) use screen::Screen;

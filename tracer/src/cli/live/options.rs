@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use hoptrace_common::filter::Filter;
 
 use super::{
-    Endings, Session,
+    Endings, FirstLook, HostWatch, Session,
     session::{Emission, SessionOptions},
     units::{parse_time, parse_timeout},
 };
@@ -79,6 +79,8 @@ pub(in crate::cli) struct Prepared {
     pub(in crate::cli) filter: String,
     /// The trace.
     pub(in crate::cli) session: Session,
+    /// What is watched beside it.
+    pub(in crate::cli) host: HostWatch,
     /// What will end it.
     pub(in crate::cli) endings: Endings,
     /// The time-out, in milliseconds.
@@ -97,16 +99,23 @@ impl LiveArgs {
     ) -> Result<Prepared, CliError> {
         let began = Instant::now();
         let filter = PacketFilter::from_words(&self.filter)?;
-        let (path, _) = find_path(common, &self.vm).await?;
+        let first_look = FirstLook::begin();
+        let (path, topology) = find_path(common, &self.vm).await?;
+        // At once: what changes while the programs are loaded counts, too.
+        let mut host = HostWatch::begin(common, &path, &topology, first_look);
         let mut endings = Endings::new()?;
         let mut session = Session::start(&path, &self.options(common, filter.to_kernel(), emission)).await?;
         endings.watch(session.plan());
+        host.wait_for_filters().await;
+        if emission.explain {
+            host.count_rules(&path).await;
+        }
         session.open(&path).await;
         endings.begin(self.duration, self.cmd.as_deref())?;
         let filter = filter.to_string();
         output::note(&session.greeting(&path, &filter, began.elapsed()));
         let timeout_ms = u64::try_from(self.timeout.as_millis()).unwrap_or(u64::MAX);
-        Ok(Prepared { path, filter, session, endings, timeout_ms })
+        Ok(Prepared { path, filter, session, host, endings, timeout_ms })
     }
 
     fn options(&self, common: &CommonArgs, filter: Filter, emission: Emission) -> SessionOptions {

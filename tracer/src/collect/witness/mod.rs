@@ -2,8 +2,10 @@
 //!
 //! A file per source. A source that cannot be asked is noted, and the others go on.
 
+mod conntrack;
 mod drivers;
 mod interfaces;
+mod links;
 mod queues;
 mod sockets;
 mod vswitchd;
@@ -11,6 +13,7 @@ mod vswitchd;
 use std::{collections::BTreeMap, time::Duration};
 
 use interfaces::Interfaces;
+pub use links::LinkWatch;
 use queues::{QueueCounts, Queues};
 
 use crate::{
@@ -100,6 +103,7 @@ impl Witness {
             "the drivers' counters",
             drivers::look(ifnames, limit).await.map(|found| look.new_in(found)),
         );
+        look.take("the counters of connection tracking", conntrack::look());
         if self.kernel_datapath {
             look.take("the datapath's counters", kernel_datapaths().map(|found| self.datapaths(&found)));
         }
@@ -167,7 +171,7 @@ impl Witness {
                 counter: name,
                 count: count.checked_sub(before)?,
                 of: None,
-                about: None,
+                about: (source == EvidenceSource::Conntrack).then(conntrack::fill).flatten(),
                 shared,
             })
         };

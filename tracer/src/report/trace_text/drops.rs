@@ -2,10 +2,10 @@
 
 use super::{Page, flow::Piece, places, saw_packets, way};
 use crate::{
+    diagnose::advice,
     model::{Direction, DirectionReport, Drop, DropExample, Ledger, Printable},
     report::{
         Ink,
-        advice::advice,
         packet::{end, time_of_day},
     },
 };
@@ -38,7 +38,7 @@ impl Page<'_> {
     pub(super) fn deaths(&self, direction: Direction) -> Vec<String> {
         let figures = self.report.snapshot.directions.get(direction);
         let mut lines = vec![self.heading(direction.name(), way(direction))];
-        lines.extend(self.early(direction, figures));
+        lines.extend(self.early(figures));
         lines.extend(self.drops(direction, figures));
         lines.extend(self.carried(direction));
         if !saw_packets(figures) {
@@ -70,7 +70,9 @@ impl Page<'_> {
             drop.example.as_ref().map_or_else(String::new, |it| format!(", one of them {}", packet(it)));
         lines.extend(below(Ink::Faint, format!("{times}{example}")));
         lines.extend(
-            advice(self.report.path, direction, drop).into_iter().flat_map(|text| below(Ink::Warn, text)),
+            advice(self.report, direction, drop)
+                .into_iter()
+                .flat_map(|advice| below(Ink::Warn, advice.to_string())),
         );
         lines.extend(drop.explain.iter().flat_map(|explained| self.explanation(explained, indent)));
         lines

@@ -2,7 +2,8 @@
 
 use super::super::{drops_text, trace_text};
 use crate::{
-    model::Snapshot,
+    diagnose,
+    model::{Snapshot, TraceReport},
     report::{
         Canvas,
         trace_samples::{path, report, snapshot, with_early_drops},
@@ -11,14 +12,22 @@ use crate::{
 
 fn texts(snapshot: &Snapshot) -> [String; 2] {
     let canvas = Canvas { width: Some(180), colour: false };
-    [trace_text(&report(&path(), snapshot), canvas), drops_text(&report(&path(), snapshot), canvas)]
+    let path = path();
+    let bare = report(&path, snapshot);
+    let findings = diagnose::findings(&bare);
+    let report = TraceReport { findings: &findings, ..bare };
+    [trace_text(&report, canvas), drops_text(&report, canvas)]
 }
 
 #[test]
 fn what_died_before_the_first_hook_comes_first() {
     for text in texts(&with_early_drops()) {
-        assert!(text.starts_with("! egress: 137 packets died before tap tapc3d70d5c-a90"), "{text}");
+        assert!(text.starts_with("✘ 137 packets from the VM died before tap tapc3d70d5c-a90"), "{text}");
         let at = |what: &str| text.find(what).unwrap_or_else(|| panic!("no {what} in\n{text}"));
+        assert!(
+            at("8 of 1000 packets from the VM that hooks saw died") < at("died before the first hook"),
+            "{text}"
+        );
         assert!(at("died before the first hook") < at("137  before tap tapc3d70d5c-a90  TC_INGRESS in"));
         assert!(at("TC_INGRESS in sch_handle_ingress+0x1c\\u{1b}[31m") < at("  drops"), "{text}");
         assert!(text.contains("tc filter show dev tapc3d70d5c-a90 ingress"), "{text}");

@@ -2,8 +2,9 @@
 
 use super::{Page, flow::Piece};
 use crate::{
+    diagnose::meaning,
     model::{Evidence, EvidenceSource, Printable},
-    report::{Ink, evidence::meaning},
+    report::Ink,
 };
 
 impl Page<'_> {
@@ -22,7 +23,10 @@ impl Page<'_> {
     fn counter(&self, evidence: &Evidence, widest: usize) -> Vec<String> {
         let indent = 6 + widest;
         let place = match evidence.source {
-            EvidenceSource::Interface | EvidenceSource::Vswitchd | EvidenceSource::Tap => String::new(),
+            EvidenceSource::Interface
+            | EvidenceSource::Vswitchd
+            | EvidenceSource::Tap
+            | EvidenceSource::Conntrack => String::new(),
             EvidenceSource::Socket => "ovs-vswitchd's socket at ".to_owned(),
             EvidenceSource::Driver => "driver of ".to_owned(),
             EvidenceSource::Datapath => "datapath ".to_owned(),

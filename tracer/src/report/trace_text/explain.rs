@@ -19,6 +19,9 @@ impl Page<'_> {
         let question =
             format!("ofproto/trace {} {}", Printable(&explained.bridge), Printable(&explained.packet));
         let mut lines = self.set(indent, Some(Ink::Faint), &question);
+        if let Some(assumed) = &explained.assumed {
+            lines.extend(self.set(indent, Some(Ink::Warn), &Printable(assumed).to_string()));
+        }
         let mut bridge = None;
         for rule in &explained.rules {
             if bridge != Some(&rule.bridge) {

@@ -1,75 +1,9 @@
-//! Whose trace it is, and before that what makes it doubtful.
+//! Whose trace it is, of what, and how long.
 
 use super::{Page, flow::Piece, units};
-use crate::{
-    model::{Direction, Ledger, Printable},
-    report::Ink,
-};
-
-/// More than this share of the packets, in percent, is worth a warning.
-const MUCH_PCT: u128 = 1;
+use crate::{model::Printable, report::Ink};
 
 impl Page<'_> {
-    /// What makes the figures doubtful, in plain words; followed by an empty line.
-    pub(super) fn warnings(&self) -> Vec<String> {
-        let mut lines = Vec::new();
-        for direction in Direction::ALL {
-            let ledger = &self.report.snapshot.directions.get(direction).ledger;
-            let balance = self.imbalance(ledger).map(|text| {
-                Piece::new(Ink::Bad, format!("✘ {direction}: {text}", direction = direction.name()))
-            });
-            let doubts = doubts(ledger).into_iter().map(|text| {
-                Piece::new(Ink::Warn, format!("! {direction}: {text}", direction = direction.name()))
-            });
-            for piece in balance.into_iter().chain(doubts) {
-                lines.extend(self.flow(&[piece], " ", 2));
-            }
-        }
-        lines.extend(self.early_warnings());
-        let unnamed = self.report.snapshot.drops_without_site;
-        if unnamed > 0 {
-            let text = format!(
-                "! {unnamed} drops came from more places than are kept apart: they are lost, without a reason"
-            );
-            lines.extend(self.flow(&[Piece::new(Ink::Warn, text)], " ", 2));
-        }
-        let missed = self.report.snapshot.tracer.missed_runs;
-        if missed > 0 {
-            let text = format!(
-                "! egress: the kernel left out {missed} runs of the wire hook: as many packets that were sent may count \
-                 as lost after the NIC"
-            );
-            lines.extend(self.flow(&[Piece::new(Ink::Warn, text)], " ", 2));
-        }
-        let unseen = self.report.snapshot.directions.egress.ledger.unseen;
-        if unseen > 0 {
-            let packets = if unseen == 1 { "1 packet".to_owned() } else { format!("{unseen} packets") };
-            let text = format!(
-                "! egress: {packets} left the NIC's hook and did not show at the wire hook, though nothing counted a drop in \
-                 between: the kernel did not run the hook's program, or the packet left the host another way"
-            );
-            lines.extend(self.flow(&[Piece::new(Ink::Warn, text)], " ", 2));
-        }
-        if !lines.is_empty() {
-            lines.push(String::new());
-        }
-        lines
-    }
-
-    /// While packets move, counters and table are read at slightly different times: then only much is worth saying.
-    fn imbalance(&self, ledger: &Ledger) -> Option<String> {
-        let apart = ledger.imbalance();
-        if apart == 0 || (self.report.live && !is_much(apart.unsigned_abs(), ledger)) {
-            return None;
-        }
-        let meaning = if apart > 0 { "went in and did not come out" } else { "came out and did not go in" };
-        let noun = if apart.unsigned_abs() == 1 { "packet" } else { "packets" };
-        Some(format!(
-            "the ledger DOES NOT BALANCE: {} {noun} {meaning}; do not trust the figures",
-            apart.unsigned_abs()
-        ))
-    }
-
     /// Instance, addresses, filter, duration.
     pub(super) fn head(&self) -> Vec<String> {
         let report = self.report;
@@ -101,28 +35,4 @@ impl Page<'_> {
         }
         lines
     }
-}
-
-/// What there is so much of that latencies and counts are incomplete.
-fn doubts(ledger: &Ledger) -> Vec<String> {
-    [
-        (
-            ledger.ambiguous,
-            "packets looked like another one on its way at the time: they are counted, and not timed",
-        ),
-        (ledger.untracked, "untracked: sights of packets that found no room in the table"),
-        (
-            ledger.clock_skew,
-            "skewed: sights in the wrong order or with contradicting clocks, without latency",
-        ),
-    ]
-    .into_iter()
-    .filter(|(count, _)| is_much(u128::from(*count), ledger))
-    .map(|(count, what)| format!("{count} {what}"))
-    .collect()
-}
-
-fn is_much(count: u128, ledger: &Ledger) -> bool {
-    let seen = u128::from(ledger.entered) + u128::from(ledger.joined_midway);
-    count > 0 && count * 100 > seen * MUCH_PCT
 }

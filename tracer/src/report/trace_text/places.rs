@@ -24,7 +24,7 @@ impl Ends {
 
 /// The ends of a segment.
 pub(super) fn ends(path: &Path, segment: &Segment) -> Ends {
-    let (from, to) = (find(path, &segment.from), find(path, &segment.to));
+    let (from, to) = (path.hop_of(&segment.from), path.hop_of(&segment.to));
     let role = |hop: Option<&Hop>, label: &str| {
         hop.map_or_else(|| Printable(label).to_string(), |_| Printable(layer(label)).to_string())
     };
@@ -46,7 +46,7 @@ pub(super) fn ends(path: &Path, segment: &Segment) -> Ends {
 
 /// A hook by its role and interface: `tap tapc3d70d5c-a9`.
 pub(super) fn hook(path: &Path, label: &str) -> String {
-    match find(path, label) {
+    match path.hop_of(label) {
         Some(hop) => format!("{} {}", Printable(layer(label)), Printable(&hop.ifname)),
         None => Printable(label).to_string(),
     }
@@ -55,17 +55,6 @@ pub(super) fn hook(path: &Path, label: &str) -> String {
 /// What a hook's label says before the interface.
 fn layer(label: &str) -> &str {
     label.split_once(':').map_or(label, |(layer, _)| layer)
-}
-
-/// The hop a hook's label means: its role, with the interface behind a colon where several have that role. XDP and
-/// the wire are at the NIC.
-fn find<'a>(path: &'a Path, label: &str) -> Option<&'a Hop> {
-    let ifname = label.split_once(':').map(|(_, ifname)| ifname);
-    let role = match layer(label) {
-        "xdp" | "wire" => Role::Nic.as_str(),
-        role => role,
-    };
-    path.hops.iter().find(|hop| hop.role.as_str() == role && ifname.is_none_or(|ifname| hop.ifname == ifname))
 }
 
 /// The bridges between two hops, in the order a packet passes them.

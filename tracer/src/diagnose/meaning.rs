@@ -5,7 +5,7 @@ use crate::model::{Evidence, EvidenceSource, Hop, Path, Printable, Role};
 
 /// What `evidence` means on `path`.
 #[must_use]
-pub(super) fn meaning(path: &Path, evidence: &Evidence) -> String {
+pub fn meaning(path: &Path, evidence: &Evidence) -> String {
     let what = match evidence.source {
         EvidenceSource::Interface => interface(path, evidence),
         EvidenceSource::Driver => format!(
@@ -20,8 +20,25 @@ pub(super) fn meaning(path: &Path, evidence: &Evidence) -> String {
         EvidenceSource::Socket => socket(path, evidence),
         EvidenceSource::Vswitchd => vswitchd(&evidence.counter),
         EvidenceSource::Tap => at_tap(evidence),
+        EvidenceSource::Conntrack => conntrack(evidence),
     };
     if evidence.shared { format!("{what}; others' packets count here, too") } else { what }
+}
+
+/// `struct ip_conntrack_stat`.
+fn conntrack(evidence: &Evidence) -> String {
+    let fill = evidence.about.as_deref().map_or_else(String::new, |fill| format!(" ({})", Printable(fill)));
+    match evidence.counter.as_str() {
+        "drop" => format!(
+            "packets that the kernel dropped because its table of connections had no room for a new one{fill}"
+        ),
+        "early_drop" => format!("connections that were forgotten early to make room for new ones{fill}"),
+        "insert_failed" => {
+            "connections that could not be entered, mostly because another packet had made the same one"
+                .to_owned()
+        }
+        _ => "connection tracking counted them".to_owned(),
+    }
 }
 
 fn datapath(evidence: &Evidence) -> String {

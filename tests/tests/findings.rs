@@ -1,0 +1,201 @@
+//! A report begins with what is to know, in words, and the exit code agrees with it.
+
+#![allow(
+    clippy::indexing_slicing,
+    clippy::expect_used,
+    reason = "a panic is a failed test; a JSON value that is missing reads as null"
+)]
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+use hoptrace_tests::{
+    Tracer,
+    lab::{Guest, InterfaceCounts, Lab, Trap},
+};
+use rustix::process::Signal;
+use serde_json::Value;
+
+const PORT: u16 = 4444;
+const PACE: Duration = Duration::from_millis(1);
+
+/// The first line of a text report, the exit code, and the last words on stderr.
+struct Said {
+    first: String,
+    text: String,
+    code: Option<i32>,
+    stderr: String,
+}
+
+fn end(tracer: Tracer) -> Result<Said> {
+    tracer.signal(Signal::INT)?;
+    let ended = tracer.wait()?;
+    let text = String::from_utf8_lossy(&ended.stdout).into_owned();
+    let first = text.lines().next().context("an empty report")?.to_owned();
+    Ok(Said { first, text, code: ended.status.code(), stderr: ended.stderr })
+}
+
+fn finding<'a>(report: &'a Value, code: &str) -> Result<&'a Value> {
+    let found = report["findings"].as_array().context("no findings")?;
+    found.iter().find(|it| it["code"] == code).with_context(|| format!("no {code} in {found:#?}"))
+}
+
+fn says(finding: &Value, part: &str, words: &str) -> Result<()> {
+    ensure!(finding[part].as_str().is_some_and(|text| text.contains(words)), "no `{words}`: {finding}");
+    Ok(())
+}
+
+fn drop_udp(lab: &Lab) -> Result<Trap> {
+    let flow = format!("priority=1000,udp,tp_dst={PORT}");
+    let bridge = lab.integration_bridge.as_str();
+    Trap::set(
+        "ovs-ofctl",
+        &["add-flow", bridge, &format!("{flow},actions=drop")],
+        &["--strict", "del-flows", bridge, &flow],
+    )
+}
+
+fn ping(lab: &Lab, guest: &Guest, count: &str) -> Result<()> {
+    let ping = lab.wire("ping", ["-q", "-c", count, "-i", "0.01", &guest.ipv4.to_string()]).output()?;
+    ensure!(ping.status.success(), "{}", String::from_utf8_lossy(&ping.stdout));
+    Ok(())
+}
+
+#[test]
+#[ignore = "needs the lab or a VM: cargo xtask test"]
+fn when_nothing_is_wrong_the_first_line_says_so_with_counts() -> Result<()> {
+    let lab = Lab::from_env()?;
+    let guest = lab.guest("yjwang-test-1")?;
+    for command in ["trace", "drops"] {
+        let tracer = Tracer::start(&[command, &guest.port_id, "icmp"])?;
+        ping(&lab, guest, "20")?;
+        let said = end(tracer)?;
+        ensure!(said.code == Some(0), "{:?}: {}", said.code, said.stderr);
+        ensure!(
+            said.first == "✔ nothing died: 20 packets to the VM, 20 packets from the VM",
+            "{command}: {}",
+            said.text
+        );
+    }
+    Ok(())
+}
+
+#[test]
+#[ignore = "needs the lab or a VM: cargo xtask test"]
+fn a_part_that_dies_is_in_the_first_line_and_all_of_it_in_the_exit_code_too() -> Result<()> {
+    let lab = Lab::from_env()?;
+    let guest = lab.guest("yjwang-test-1")?;
+    let _rule = drop_udp(&lab)?;
+    let after = format!("after nic {}", lab.nic);
+
+    let tracer = Tracer::start(&["drops", &guest.port_id, "udp", "--timeout", "2s"])?;
+    lab.wire_udp_flood((guest.ipv4, 9).into(), 30, 64, PACE)?;
+    lab.wire_udp_flood((guest.ipv4, PORT).into(), 50, 64, PACE)?;
+    let said = end(tracer)?;
+    ensure!(said.code == Some(0), "{:?}: {}", said.code, said.stderr);
+    ensure!(said.first.starts_with("✘ 50 of 80 packets to the VM died"), "{}", said.text);
+    ensure!(said.text.replace("\n  ", " ").contains(&after), "{}", said.text);
+
+    let tracer = Tracer::start(&["drops", &guest.port_id, "udp", "--timeout", "2s"])?;
+    lab.wire_udp_flood((guest.ipv4, PORT).into(), 50, 64, PACE)?;
+    let said = end(tracer)?;
+    ensure!(said.code == Some(3), "{:?}: {}", said.code, said.stderr);
+    ensure!(said.first.starts_with("✘ all 50 packets to the VM died"), "{}", said.text);
+    ensure!(said.stderr.contains("all 50 packets to the VM died"), "{}", said.stderr);
+    Ok(())
+}
+
+#[test]
+#[ignore = "needs the lab or a VM: cargo xtask test"]
+fn an_interface_that_goes_down_meanwhile_is_why_packets_are_lost() -> Result<()> {
+    let lab = Lab::from_env()?;
+    let guest = lab.guest("yjwang-test-1")?;
+    let qvo = guest.qvo.as_str();
+    let tracer = Tracer::start(&["trace", &guest.port_id, "udp", "--json"])?;
+    lab.wire_udp_flood((guest.ipv4, 9).into(), 20, 64, PACE)?;
+    let down = Trap::set("ip", &["link", "set", qvo, "down"], &["link", "set", qvo, "up"])?;
+    lab.wire_udp_flood((guest.ipv4, 9).into(), 40, 64, PACE)?;
+    let report = tracer.finish()?;
+    drop(down);
+    let first = &report["findings"][0];
+    says(first, "text", "40 of 60 packets to the VM died after")?;
+    says(first, "text", &format!("{qvo} is DOWN (IFF_UP is not set), since "))?;
+    says(first, "next", &format!("ip link set {qvo} up"))?;
+    let down = finding(&report, "link-down")?;
+    ensure!(down["where"] == qvo && down["severity"] == "critical", "{down}");
+    back(&lab, guest)
+}
+
+#[test]
+#[ignore = "needs the lab or a VM: cargo xtask test"]
+fn an_interface_that_was_down_for_a_moment_is_told_with_both_times() -> Result<()> {
+    let lab = Lab::from_env()?;
+    let guest = lab.guest("yjwang-test-1")?;
+    let qvo = guest.qvo.as_str();
+    let down = Trap::set("ip", &["link", "set", qvo, "down"], &["link", "set", qvo, "up"])?;
+    // `path` knew it before.
+    let tracer = Tracer::start(&["drops", &guest.port_id, "udp", "--json"])?;
+    lab.wire_udp_flood((guest.ipv4, 9).into(), 40, 64, PACE)?;
+    down.take_away()?;
+    back(&lab, guest)?;
+    lab.wire_udp_flood((guest.ipv4, 9).into(), 20, 64, PACE)?;
+    let report = tracer.finish()?;
+    let first = &report["findings"][0];
+    says(first, "text", "40 of 60 packets to the VM died after")?;
+    says(first, "text", &format!("{qvo} was DOWN (IFF_UP is not set), until "))?;
+    ensure!(first["next"].is_null(), "{first}");
+    Ok(())
+}
+
+/// Waits until packets pass again.
+fn back(lab: &Lab, guest: &Guest) -> Result<()> {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while ping(lab, guest, "1").is_err() {
+        ensure!(Instant::now() < deadline, "{} does not come back", guest.domain);
+    }
+    Ok(())
+}
+
+#[test]
+#[ignore = "needs the lab: cargo xtask test"]
+fn a_vm_that_is_paused_meanwhile_is_told_before_that_nothing_died() -> Result<()> {
+    let lab = Lab::from_env()?;
+    let guest = lab.guest("yjwang-test-1")?;
+    if guest.nic_pid.is_some() {
+        // There is no libvirt in a test VM.
+        return Ok(());
+    }
+    lab.introduce(guest)?;
+    let tracer = Tracer::start(&["drops", &guest.port_id, "udp", "--json"])?;
+    let paused = guest.freeze()?;
+    let before = InterfaceCounts::of(&guest.qvb)?;
+    lab.wire_udp_flood((guest.ipv4, 9).into(), 100, 64, PACE)?;
+    before.wait_for_received(&guest.qvb, 100)?;
+    let report = tracer.finish()?;
+    drop(paused);
+    let first = &report["findings"][0];
+    ensure!(first["code"] == "vm-paused" && first["severity"] == "critical", "{}", report["findings"]);
+    says(first, "text", &format!("libvirt: {} is PAUSED", guest.domain))?;
+    says(first, "text", "may have been read by nobody")?;
+    says(first, "next", &format!("virsh resume {}", guest.domain))?;
+    finding(&report, "nothing-died")?;
+    // And where it was so from the start on.
+    let paused = guest.freeze()?;
+    let tracer = Tracer::start(&["trace", &guest.port_id, "udp", "and", "port", "9"])?;
+    let said = end(tracer)?;
+    drop(paused);
+    ensure!(said.first.starts_with(&format!("✘ libvirt: {} is PAUSED", guest.domain)), "{}", said.text);
+    ensure!(said.code == Some(5) && said.stderr.contains("is PAUSED"), "{:?}: {}", said.code, said.stderr);
+    Ok(())
+}
+
+#[test]
+#[ignore = "needs the lab or a VM: cargo xtask test"]
+fn without_traffic_that_is_said_first() -> Result<()> {
+    let lab = Lab::from_env()?;
+    let guest = lab.guest("yjwang-test-1")?;
+    let said = end(Tracer::start(&["trace", &guest.port_id, "udp", "and", "port", "4711"])?)?;
+    ensure!(said.code == Some(5), "{:?}: {}", said.code, said.stderr);
+    ensure!(said.first.starts_with("! no packet that matches `udp and port 4711` was seen"), "{}", said.text);
+    Ok(())
+}

@@ -1,0 +1,192 @@
+//! Looks at the host beside the hooks: at the path again when a trace ends, at its interfaces meanwhile, and at packet filters.
+
+use std::{fs, thread, time::Duration};
+
+use tokio::sync::oneshot;
+
+use crate::{
+    cli::{CommonArgs, output},
+    collect::LinkWatch,
+    discover::{Sources, discover},
+    explain::RuleCounts,
+    model::{
+        BridgeKind, Direction, Firewall, HostReport, Node, Path, Printable, Problem, ProblemKind, Snapshot,
+        SourceName, Topology,
+    },
+    netfilter::{self, Course, Filters},
+    path,
+};
+
+/// How long packets wait for the first look at the filters, which goes on beside the loading of the programs. Where there are
+/// many rules, it ends while packets are admitted, and their counters are then those of a moment later.
+const FIRST_LOOK_LIMIT: Duration = Duration::from_millis(20);
+/// How long the report waits for it.
+const LAST_LOOK_LIMIT: Duration = Duration::from_secs(4);
+/// Why packets die in a filter.
+const BY_FILTER: &str = "NETFILTER_DROP";
+
+/// A first look, under way or done.
+#[derive(Debug)]
+pub(in crate::cli) struct FirstLook {
+    asked: Option<oneshot::Receiver<Filters>>,
+    found: Option<Filters>,
+}
+
+impl FirstLook {
+    /// Begins it, in a thread of its own: loading the programs keeps this one busy.
+    pub(in crate::cli) fn begin() -> Self {
+        let (sender, asked) = oneshot::channel();
+        let look = move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            // Nobody waits any more where the trace has ended.
+            let _ = sender.send(runtime.block_on(netfilter::look()));
+            Ok::<(), std::io::Error>(())
+        };
+        let started = thread::Builder::new().name("filters".to_owned()).spawn(look);
+        Self { asked: started.is_ok().then_some(asked), found: None }
+    }
+
+    /// Waits for it a little; it goes on behind the limit.
+    async fn wait(&mut self) {
+        let Some(asked) = &mut self.asked else { return };
+        if let Ok(answer) = tokio::time::timeout(FIRST_LOOK_LIMIT, asked).await {
+            self.found = answer.ok();
+            self.asked = None;
+        }
+    }
+
+    /// What it found; `None`: it hangs, or could not be begun.
+    fn found(&mut self) -> Option<&Filters> {
+        if let Some(answer) = self.asked.as_mut().and_then(|asked| asked.try_recv().ok()) {
+            self.found = Some(answer);
+        }
+        self.found.as_ref()
+    }
+}
+
+/// What is watched while packets are admitted.
+#[derive(Debug)]
+pub(in crate::cli) struct HostWatch {
+    sources: Sources,
+    /// Those that answered at the start.
+    answered: Vec<SourceName>,
+    first: FirstLook,
+    links: Option<LinkWatch>,
+    /// How often the switch's rules had been hit at the start, where it will be asked about them.
+    rules: Option<RuleCounts>,
+    report: HostReport,
+}
+
+impl HostWatch {
+    /// Begins to watch `path`, which was found in `topology`.
+    pub(in crate::cli) fn begin(
+        common: &CommonArgs,
+        path: &Path,
+        topology: &Topology,
+        first: FirstLook,
+    ) -> Self {
+        let links = LinkWatch::begin(path)
+            .inspect_err(|error| {
+                output::note(&format!("interfaces that go down meanwhile go unnoticed: {error}"));
+            })
+            .ok();
+        let answered = topology.sources.iter().filter(|source| source.missing.is_none());
+        Self {
+            sources: common.sources(),
+            answered: answered.map(|source| source.name).collect(),
+            first,
+            links,
+            rules: None,
+            report: HostReport::default(),
+        }
+    }
+
+    /// Waits a little for the first look at the packet filters.
+    pub(in crate::cli) async fn wait_for_filters(&mut self) {
+        self.first.wait().await;
+    }
+
+    /// Reads how often the rules of the path's switch have been hit. Where it can not be asked, that is said when it is asked
+    /// about examples.
+    pub(in crate::cli) async fn count_rules(&mut self, path: &Path) {
+        self.rules = RuleCounts::read(path)
+            .await
+            .inspect_err(|error| log::info!("the rules' counters are not known: {error}"))
+            .ok();
+    }
+
+    /// What that gave.
+    pub(in crate::cli) const fn rules(&self) -> Option<&RuleCounts> {
+        self.rules.as_ref()
+    }
+
+    /// What is known so far.
+    pub(in crate::cli) fn so_far(&mut self) -> &HostReport {
+        if let Some(links) = &self.links {
+            self.report.changes = links.changes();
+        }
+        &self.report
+    }
+
+    /// Looks at the path again, as it is when packets are no longer admitted.
+    pub(in crate::cli) async fn look_again(&mut self, path: &Path) {
+        let now = discover(&self.sources).await;
+        self.so_far();
+        // Where a source is missing now, that nothing is wrong by it says nothing.
+        if self.answered.iter().all(|name| now.answered(*name)) {
+            self.report.problems_at_end = Some(problems(path, &now));
+        }
+    }
+
+    /// Reads the packet filters where packets have died in one.
+    pub(in crate::cli) async fn read_filters(&mut self, path: &Path, snapshot: &Snapshot) {
+        let drops = Direction::ALL.iter().flat_map(|way| &snapshot.directions.get(*way).drops);
+        if !drops.into_iter().any(|drop| drop.reason.as_deref() == Some(BY_FILTER)) {
+            return;
+        }
+        let after = netfilter::look();
+        let Ok(after) = tokio::time::timeout(LAST_LOOK_LIMIT, after).await else {
+            let unread = vec!["the host's packet filters did not answer in time".to_owned()];
+            self.report.firewall = Some(Firewall { rules: Vec::new(), unread });
+            return;
+        };
+        let rules = netfilter::can_drop(self.first.found(), &after, &course(path));
+        self.report.firewall = Some(Firewall { rules, unread: after.unread });
+    }
+}
+
+/// What is wrong with the same port's path now.
+fn problems(path: &Path, now: &Topology) -> Vec<Problem> {
+    let port = path.instance.port_id.clone().unwrap_or_else(|| path.mac.to_string());
+    match path::find(now, &port) {
+        Ok(found) => found.problems,
+        Err(error) => {
+            let what = format!("its path is not found any more: {}", Printable(&error.to_string()));
+            vec![Problem { kind: ProblemKind::Other, at: Path::GUEST.to_owned(), what }]
+        }
+    }
+}
+
+/// Which filters the path's packets come by.
+fn course(path: &Path) -> Course {
+    let is_set = |file: String| fs::read_to_string(file).is_ok_and(|text| text.trim() == "1");
+    let bridges: Vec<_> = path
+        .nodes
+        .iter()
+        .filter_map(|node| match node {
+            Node::Bridge { name, kind: BridgeKind::Linux } => Some(name),
+            _ => None,
+        })
+        .collect();
+    // For all bridges, or for one.
+    let shown = |to: &str| {
+        is_set(format!("/proc/sys/net/bridge/bridge-nf-call-{to}"))
+            || bridges.iter().any(|bridge| is_set(format!("/sys/class/net/{bridge}/bridge/nf_call_{to}")))
+    };
+    Course {
+        interfaces: path.hops.iter().map(|hop| hop.ifname.clone()).collect(),
+        bridged_ip: shown("iptables"),
+        bridged_ip6: shown("ip6tables"),
+        bridged_arp: shown("arptables"),
+    }
+}

@@ -1,0 +1,369 @@
+//! What a drop means and what to look at, in a line of plain words. Pure; only what the kernel's reason says, no guesses.
+
+use std::fmt;
+
+use super::filters;
+use crate::model::{Direction, Drop, Hop, Node, Path, Printable, Role, TraceReport};
+
+/// Bytes before what an MTU is about.
+const ETHERNET_HEADER_BYTES: u32 = 14;
+
+/// What a drop means, and what to look at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Advice {
+    /// What it means.
+    pub what: String,
+    /// What to look at, or to do.
+    pub next: Option<String>,
+}
+
+impl Advice {
+    pub(super) fn new(what: impl Into<String>) -> Self {
+        Self { what: what.into(), next: None }
+    }
+
+    pub(super) fn next(self, next: impl Into<String>) -> Self {
+        Self { next: Some(next.into()), ..self }
+    }
+}
+
+impl fmt::Display for Advice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.next {
+            Some(next) => write!(f, "{}: {next}", self.what),
+            None => f.write_str(&self.what),
+        }
+    }
+}
+
+/// Advice about packets that were dropped; `None` about lost ones: nobody said why.
+#[must_use]
+pub fn advice(report: &TraceReport<'_>, direction: Direction, drop: &Drop) -> Option<Advice> {
+    let location = drop.location.as_deref()?;
+    let place = Place { path: report.path, direction, after: &drop.after };
+    let reason = drop.reason.as_deref().unwrap_or_default();
+    Some(match (drop.subsystem.as_deref(), reason) {
+        (Some("openvswitch"), reason) => place.openvswitch(reason),
+        (Some(subsystem), reason) => {
+            Advice::new(format!("{} of {}", Printable(reason), Printable(subsystem)))
+        }
+        (None, "NETFILTER_DROP") => place.firewall(report),
+        (None, reason) => place.core(reason, drop).unwrap_or_else(|| {
+            let freed = format!("the kernel freed it in {}; the reason says no more", Printable(location));
+            Advice::new(
+                place.over_mtu(drop).map_or_else(|| freed.clone(), |text| format!("{freed}, but {text}")),
+            )
+        }),
+    })
+}
+
+struct Place<'a> {
+    path: &'a Path,
+    direction: Direction,
+    /// The hook's label: a role, perhaps with an interface behind a colon.
+    after: &'a str,
+}
+
+impl Place<'_> {
+    fn hop(&self) -> Option<&Hop> {
+        self.path.hop_of(self.after)
+    }
+
+    /// The interface of the hook.
+    fn own(&self) -> String {
+        self.hop().map_or_else(|| self.after.to_owned(), |hop| Printable(&hop.ifname).to_string())
+    }
+
+    /// What shows that the packets' example is too large for the interface behind the hook, if it is.
+    fn over_mtu(&self, drop: &Drop) -> Option<String> {
+        let bytes = drop.example.as_ref()?.len_bytes.checked_sub(ETHERNET_HEADER_BYTES)?;
+        let hop = self.hop()?;
+        let same = |other: &Hop| other.role == hop.role;
+        let hops = &self.path.hops;
+        let behind = match self.direction {
+            Direction::Egress => hops.get(hops.iter().rposition(same)? + 1),
+            Direction::Ingress => hops.get(hops.iter().position(same)?.checked_sub(1)?),
+        }?;
+        let mtu_bytes = self.path.nodes.iter().find_map(|node| match node {
+            Node::Interface(state) if state.ifname == behind.ifname => Some(state.mtu_bytes),
+            _ => None,
+        })?;
+        let name = Printable(&behind.ifname);
+        (bytes > mtu_bytes)
+            .then(|| format!("the one shown has {bytes} bytes, and the MTU of {name} is {mtu_bytes}"))
+    }
+
+    fn interface(&self, role: Role) -> String {
+        let hop = self.path.hops.iter().find(|hop| hop.role == role);
+        hop.map_or_else(|| role.as_str().to_owned(), |hop| Printable(&hop.ifname).to_string())
+    }
+
+    /// What the kernel's own reasons mean; `None`: not known here.
+    fn core(&self, reason: &str, drop: &Drop) -> Option<Advice> {
+        Some(match reason {
+            "FULL_RING" => Advice::new(format!(
+                "the guest does not drain its queue: the ring of {} is full",
+                self.interface(Role::Tap)
+            )),
+            reason if reason.starts_with("QDISC_") => self.queue(),
+            "PKT_TOO_BIG" => {
+                let example = self.over_mtu(drop).map_or_else(String::new, |text| format!("; {text}"));
+                Advice::new(format!(
+                    "larger than the next interface's MTU: compare the MTUs (hoptrace path shows them){example}"
+                ))
+            }
+            "CPU_BACKLOG" => Advice::new(
+                "the CPU's input queue is full: more packets than the host's softirqs can take (net.core.netdev_max_backlog)",
+            ),
+            "DEV_READY" => Advice::new("the interface is down, or nothing is attached behind it"),
+            "TC_INGRESS" | "TC_EGRESS" => Advice::new("a filter of tc drops it")
+                .next(format!("tc filter show dev {} (or its neighbour)", self.own())),
+            "XDP" => Advice::new("another XDP program drops it"),
+            "QUEUE_PURGE" => Advice::new("it was still queued when its interface was taken down"),
+            "IP_CSUM" | "TCP_CSUM" | "UDP_CSUM" | "SKB_CSUM" => Advice::new(
+                "its checksum is wrong: corrupted on its way, or an offload that was never completed",
+            ),
+            "NOMEM" => Advice::new("the host had no memory for it"),
+            _ => return None,
+        })
+    }
+
+    /// Which filter it was, as far as the host's rules and counters tell.
+    fn firewall(&self, report: &TraceReport<'_>) -> Advice {
+        let in_bridge = match self.direction {
+            Direction::Egress => self.hop().is_some_and(|hop| hop.role == Role::Tap),
+            Direction::Ingress => self.hop().is_some_and(|hop| hop.role == Role::Qvb),
+        };
+        let bridge = self.hop().and_then(|hop| hop.bridge.as_deref()).map(|name| Printable(name).to_string());
+        let place = match bridge.filter(|_| in_bridge) {
+            Some(bridge) => format!("on {bridge}"),
+            None => format!("behind {}", self.own()),
+        };
+        filters::advice(report, &place)
+    }
+
+    fn queue(&self) -> Advice {
+        let device = match self.hop() {
+            Some(hop) => Printable(&hop.ifname).to_string(),
+            None => self.after.to_owned(),
+        };
+        Advice::new(format!("the queueing discipline of {device} is full or limits the rate"))
+            .next(format!("tc -s qdisc show dev {device}"))
+    }
+
+    fn openvswitch(&self, reason: &str) -> Advice {
+        let bridge = self.hop().and_then(|hop| hop.bridge.as_deref()).unwrap_or("its bridge");
+        let bridge = Printable(bridge);
+        let trace = |what: &str| format!("ovs-appctl ofproto/trace {bridge} {what}, or --explain");
+        match reason {
+            "LAST_ACTION" => {
+                Advice::new("no OpenFlow rule sends it on").next(trace("shows which rule ends it"))
+            }
+            "EXPLICIT" | "EXPLICIT_WITH_ERROR" => {
+                Advice::new("an OpenFlow rule drops it").next(trace("shows which"))
+            }
+            "METER" => {
+                Advice::new("an OpenFlow meter limits the rate").next("ovs-ofctl -O OpenFlow13 meter-stats")
+            }
+            "CONNTRACK" => Advice::new("Open vSwitch's connection tracking refuses it"),
+            "IP_TTL" => Advice::new("its TTL ran out in Open vSwitch"),
+            "RECURSION_LIMIT" | "DEFERRED_LIMIT" => {
+                Advice::new("Open vSwitch gave up: the rules send it around in a circle")
+            }
+            "FRAG_L2_TOO_LONG" | "FRAG_INVALID_PROTO" => {
+                Advice::new("larger than the next interface's MTU, and Open vSwitch cannot fragment it")
+            }
+            other => Advice::new(format!("Open vSwitch drops it: {}", Printable(other))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        model::{DropExample, Firewall, FirewallRule, HostReport},
+        report::trace_samples::{packet, path, report, snapshot},
+    };
+
+    /// In words, on a host whose filters are these.
+    fn told(path: &Path, firewall: Option<Firewall>, direction: Direction, drop: &Drop) -> Option<String> {
+        let host = HostReport { firewall, ..HostReport::default() };
+        let snapshot = snapshot(10);
+        let report = TraceReport { host: &host, ..report(path, &snapshot) };
+        advice(&report, direction, drop).map(|advice| advice.to_string())
+    }
+
+    fn of(direction: Direction, after: &str, reason: &str, subsystem: Option<&str>) -> Option<String> {
+        let drop = Drop {
+            after: after.to_owned(),
+            reason: Some(reason.to_owned()),
+            subsystem: subsystem.map(str::to_owned),
+            location: Some("some_function+0x1".to_owned()),
+            count: 1,
+            first_ns: 0,
+            last_ns: 0,
+            example: None,
+            head: None,
+            explain: None,
+        };
+        told(&path(), None, direction, &drop)
+    }
+
+    fn by_netfilter() -> Drop {
+        Drop {
+            after: "tap".to_owned(),
+            reason: Some("NETFILTER_DROP".to_owned()),
+            subsystem: None,
+            location: Some("nf_hook_slow+0x9a".to_owned()),
+            count: 5,
+            first_ns: 0,
+            last_ns: 0,
+            example: None,
+            head: None,
+            explain: None,
+        }
+    }
+
+    fn rule(program: &'static str, chains: &[&str], rule: Option<&str>, rose: Option<u64>) -> FirewallRule {
+        FirewallRule {
+            program,
+            family: "bridge".to_owned(),
+            table: "t".to_owned(),
+            chains: chains.iter().map(|chain| (*chain).to_owned()).collect(),
+            rule: rule.map(str::to_owned),
+            rose,
+        }
+    }
+
+    fn filtered(rules: Vec<FirewallRule>) -> String {
+        let firewall = Firewall { rules, unread: Vec::new() };
+        told(&path(), Some(firewall), Direction::Egress, &by_netfilter()).unwrap()
+    }
+
+    #[track_caller]
+    fn says(direction: Direction, after: &str, reason: &str, subsystem: Option<&str>, what: &str) {
+        let advice = of(direction, after, reason, subsystem).unwrap();
+        assert!(advice.contains(what), "{advice}");
+    }
+
+    #[test]
+    fn a_filter_is_named_by_its_counter_or_by_what_it_can_do() {
+        let counted = filtered(vec![
+            rule("nft", &["f"], Some("rule 4"), Some(5)),
+            rule("nft", &["g"], Some("rule 9"), None),
+        ]);
+        assert_eq!(
+            counted,
+            "a firewall rule on qbrc3d70d5c-a90 drops it: nft table bridge t, chain f, rule 4, whose counter rose by 5 in all: \
+             nft -a list chain bridge t f"
+        );
+        let silent = filtered(vec![rule("nft", &["f"], Some("rule 4"), None)]);
+        assert!(silent.contains("nft table bridge t, chain f, rule 4 can drop there"), "{silent}");
+        let many = filtered(vec![rule("iptables", &["FORWARD"], None, None); 5]);
+        assert!(many.contains("chain FORWARD, policy and others can drop there"), "{many}");
+    }
+
+    #[test]
+    fn a_security_group_is_named_where_the_packets_came_by_it() {
+        let chains = ["FORWARD", "neutron-openvswi-oc3d70d5c-a", "neutron-openvswi-sg-fallback"];
+        let ours = filtered(vec![rule("iptables", &chains, Some("-j DROP"), Some(5))]);
+        assert!(ours.contains("security group, chain neutron-openvswi-oc3d70d5c-a)"), "{ours}");
+        let chains = ["FORWARD", "neutron-openvswi-o11111111-1"];
+        let other = filtered(vec![rule("iptables", &chains, Some("-j DROP"), Some(5))]);
+        assert!(!other.contains("security group"), "{other}");
+    }
+
+    #[test]
+    fn without_a_rule_that_drops_it_is_not_known_who_did() {
+        let none = filtered(Vec::new());
+        assert!(none.contains("whose is not known (no rule of nftables"), "{none}");
+        assert!(!none.contains("neutron"), "{none}");
+        let unread = Firewall { rules: Vec::new(), unread: vec!["nft is not installed".to_owned()] };
+        let unread = told(&path(), Some(unread), Direction::Egress, &by_netfilter()).unwrap();
+        assert!(unread.contains("not known (nft is not installed)"), "{unread}");
+        let nobody =
+            told(&path(), None, Direction::Ingress, &Drop { after: "nic".to_owned(), ..by_netfilter() });
+        assert!(nobody.unwrap().contains("behind ens3"));
+    }
+
+    #[test]
+    fn queues_and_rings_are_named() {
+        use Direction::{Egress, Ingress};
+        says(
+            Ingress,
+            "tap",
+            "FULL_RING",
+            None,
+            "the guest does not drain its queue: the ring of tapc3d70d5c-a90",
+        );
+        says(Egress, "nic", "QDISC_DROP", None, "tc -s qdisc show dev ens3");
+        says(Egress, "wire", "QDISC_DROP", None, "dev ens3");
+        says(Egress, "nic:ens3", "QDISC_OVERLIMIT", None, "dev ens3");
+        says(Egress, "qvo", "PKT_TOO_BIG", None, "MTU");
+        says(Egress, "qvb", "CPU_BACKLOG", None, "softirqs");
+    }
+
+    #[test]
+    fn open_vswitch_says_which_kind_of_rule() {
+        use Direction::{Egress, Ingress};
+        let ovs = Some("openvswitch");
+        says(Egress, "qvo", "LAST_ACTION", ovs, "ofproto/trace br-int");
+        says(Ingress, "nic", "EXPLICIT", ovs, "ofproto/trace br-ex");
+        says(Egress, "qvo", "METER", ovs, "meter");
+        says(Egress, "qvo", "NEW_ONE", ovs, "NEW_ONE");
+        says(Egress, "qvo", "U_REPLAY", Some("mac80211_unusable"), "U_REPLAY of mac80211_unusable");
+    }
+
+    #[test]
+    fn what_is_too_large_for_the_next_interface_is_told_with_both_figures() {
+        let of = |direction, after: &str, location: &str, len_bytes| {
+            let example = DropExample { time_ns: 0, len_bytes, flow: packet().flow };
+            let drop = Drop {
+                after: after.to_owned(),
+                reason: Some("NOT_SPECIFIED".to_owned()),
+                subsystem: None,
+                location: Some(location.to_owned()),
+                count: 1,
+                first_ns: 0,
+                last_ns: 0,
+                example: Some(example),
+                head: None,
+                explain: None,
+            };
+            told(&path(), None, direction, &drop).unwrap()
+        };
+        let ovs = of(Direction::Egress, "qvo", "do_execute_actions+0x1038 [openvswitch]", 1515);
+        assert_eq!(
+            ovs,
+            "the kernel freed it in do_execute_actions+0x1038 [openvswitch]; the reason says no more, but the one shown \
+             has 1501 bytes, and the MTU of ens3 is 1500"
+        );
+        let ovs = of(Direction::Ingress, "nic", "ovs_vport_send+0x9c", 1600);
+        assert!(ovs.contains("the MTU of qvoc3d70d5c-a90 is 1500"), "{ovs}");
+        // As large as may be; and behind the last interface.
+        for (after, len_bytes) in [("qvo", 1514), ("nic", 1515)] {
+            let other = of(Direction::Egress, after, "ovs_vport_send+0x9c", len_bytes);
+            assert!(other.ends_with("the reason says no more"), "{other}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_known_is_not_guessed() {
+        says(Direction::Egress, "qvo", "NOT_SPECIFIED", None, "freed it in some_function+0x1");
+        says(Direction::Egress, "tap", "SOMETHING_NEW\x1b[2J", None, "the reason says no more");
+        let lost = Drop {
+            after: "qvo".to_owned(),
+            reason: None,
+            subsystem: None,
+            location: None,
+            count: 1,
+            first_ns: 0,
+            last_ns: 0,
+            example: None,
+            head: None,
+            explain: None,
+        };
+        assert_eq!(told(&path(), None, Direction::Egress, &lost), None);
+    }
+}

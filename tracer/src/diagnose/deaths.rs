@@ -1,0 +1,187 @@
+//! Packets that died: how many of how many, where, why, and what next.
+
+use super::{
+    advice::{Advice, advice},
+    troubles::{Trouble, troubles},
+    words::{came, counted, course, hook, packets},
+};
+use crate::model::{
+    BridgeKind, Direction, Drop, Evidence, EvidenceSource, Explanation, Finding, Node, Path, Printable,
+    ProblemKind, Severity, TraceReport,
+};
+
+/// Reasons that say enough by themselves: an interface that is down, say, is not why.
+const SAY_WHY: [&str; 13] = [
+    "NETFILTER_DROP",
+    "PKT_TOO_BIG",
+    "TC_INGRESS",
+    "TC_EGRESS",
+    "XDP",
+    "CPU_BACKLOG",
+    "IP_CSUM",
+    "TCP_CSUM",
+    "UDP_CSUM",
+    "SKB_CSUM",
+    "NOMEM",
+    "METER",
+    "CONNTRACK",
+];
+
+pub(super) fn findings(report: &TraceReport<'_>) -> Vec<Finding> {
+    Direction::ALL.into_iter().flat_map(|direction| of(report, direction)).collect()
+}
+
+/// Those of a direction, the most packets first; the first says how many died in all.
+fn of(report: &TraceReport<'_>, direction: Direction) -> Vec<Finding> {
+    let figures = report.snapshot.directions.get(direction);
+    let mut drops: Vec<&Drop> = figures.drops.iter().filter(|drop| drop.count > 0).collect();
+    drops.sort_by_key(|drop| std::cmp::Reverse(drop.count));
+    let died = drops.iter().fold(0_u64, |sum, drop| sum.saturating_add(drop.count));
+    let known = figures.ledger.dropped.saturating_add(figures.ledger.lost);
+    let all = came(&figures.ledger).max(died).max(known);
+    let everything = figures.ledger.completed == 0 && figures.ledger.in_flight == 0 && died >= all;
+    let code = if everything { "everything-died" } else { "packets-died" };
+    let who = course(direction);
+    // Those that died before the first hook are told by themselves.
+    let of_those = if figures.early_drops.is_empty() { "" } else { " that hooks saw" };
+    let sentence = |place: usize, drop: &Drop| {
+        let many = if place > 0 {
+            format!("{} {who} died", packets(drop.count))
+        } else {
+            let died_of = match (everything, died) {
+                (true, 1) => format!("the only packet {who}{of_those} died"),
+                (true, _) => format!("all {died} packets {who}{of_those} died"),
+                (false, _) => format!("{died} of {} {who}{of_those} died", packets(all)),
+            };
+            if drops.len() > 1 { format!("{died_of}, most of them ({})", drop.count) } else { died_of }
+        };
+        let after = hook(report.path, &drop.after);
+        let Advice { what, next } = cause(report, direction, drop);
+        let text = format!("{many} after {after}: {what}{}", late(report, direction, drop));
+        let finding = Finding::new(Severity::Critical, code, text).at(drop.after.clone());
+        match next {
+            Some(next) => finding.next(next),
+            None => finding,
+        }
+    };
+    drops.iter().enumerate().map(|(place, drop)| sentence(place, drop)).collect()
+}
+
+/// Why, by what says most: what is wrong with the interfaces in between, the switch's own rule, the kernel's reason, and the
+/// host's counters.
+fn cause(report: &TraceReport<'_>, direction: Direction, drop: &Drop) -> Advice {
+    let between = between(report.path, direction, &drop.after);
+    if let Some(trouble) = blocking(report, &between, drop) {
+        return Advice { what: trouble.words(report.path), next: trouble.next(report.path) };
+    }
+    if let Some(found) = drop.explain.as_ref().and_then(by_rule) {
+        return found;
+    }
+    if let Some(found) = advice(report, direction, drop) {
+        return found;
+    }
+    let in_switch = between.iter().any(|node| is_switch(node));
+    let next = (in_switch && drop.explain.is_none())
+        .then(|| "the same with --explain asks Open vSwitch which of its rules it was".to_owned());
+    let counted: Vec<_> =
+        report.snapshot.evidence.iter().filter(|it| is_about(it, &between, in_switch)).map(counter).collect();
+    let what = if counted.is_empty() {
+        "lost, no reason was seen".to_owned()
+    } else {
+        format!("lost, no reason was seen; counted meanwhile: {}", counted.join(", "))
+    };
+    Advice { what, next }
+}
+
+/// A packet that comes after the time-out is lost at one hook, and joins midway at the next.
+fn late(report: &TraceReport<'_>, direction: Direction, drop: &Drop) -> String {
+    let ledger = &report.snapshot.directions.get(direction).ledger;
+    let maybe = drop.count.min(ledger.joined_midway);
+    if !drop.is_lost() || maybe == 0 {
+        return String::new();
+    }
+    format!(
+        " (up to {maybe} may only have been late, or were changed: as many joined midway; a longer --timeout than {} ms tells)",
+        report.timeout_ms
+    )
+}
+
+/// What is between the hook and the next one, both included, in the order a packet passes it.
+fn between<'a>(path: &'a Path, direction: Direction, after: &str) -> Vec<&'a Node> {
+    let Some(hop) = path.hop_of(after) else { return Vec::new() };
+    let same = |other: &crate::model::Hop| other.role == hop.role;
+    let next = match direction {
+        Direction::Egress => path.hops.iter().rposition(same).and_then(|at| path.hops.get(at + 1)),
+        Direction::Ingress => {
+            path.hops.iter().position(same).and_then(|at| path.hops.get(at.checked_sub(1)?))
+        }
+    };
+    let place = |name: &str| path.nodes.iter().position(|node| node.name() == name);
+    let Some(from) = place(&hop.ifname) else { return Vec::new() };
+    let to = next.and_then(|next| place(&next.ifname)).unwrap_or(from);
+    let mut nodes: Vec<_> = path.nodes.iter().skip(from.min(to)).take(from.abs_diff(to) + 1).collect();
+    if direction == Direction::Ingress {
+        nodes.reverse();
+    }
+    nodes
+}
+
+/// The trouble in between that can have killed them; an interface that is down rather than one whose carrier went with it.
+fn blocking(report: &TraceReport<'_>, between: &[&Node], drop: &Drop) -> Option<Trouble> {
+    let reason = drop.reason.as_deref().unwrap_or_default();
+    if SAY_WHY.contains(&reason) || reason.starts_with("QDISC_") {
+        return None;
+    }
+    let tap = report.path.hops.first().map(|hop| hop.ifname.as_str());
+    let at_tap = between.iter().any(|node| Some(node.name()) == tap);
+    let is_here = |trouble: &Trouble| match trouble.problem.kind {
+        ProblemKind::Paused => at_tap,
+        kind => kind.blocks() && between.iter().any(|node| node.name() == trouble.problem.at),
+    };
+    let mut here: Vec<Trouble> = troubles(report).into_iter().filter(is_here).collect();
+    here.sort_by_key(|trouble| trouble.problem.kind != ProblemKind::Down);
+    here.into_iter().next()
+}
+
+/// The last rule that an example hit, where it drops.
+fn by_rule(explained: &Explanation) -> Option<Advice> {
+    let rule = explained.rules.last()?;
+    let drops = explained.datapath_actions.last().is_some_and(|actions| actions == "drop");
+    if !drops {
+        return None;
+    }
+    let priority = rule.priority.map_or_else(String::new, |priority| format!(" priority {priority}"));
+    let matches = if rule.matches.is_empty() { "everything" } else { &rule.matches };
+    let bridge = Printable(&rule.bridge);
+    let assumed =
+        explained.assumed.as_deref().map_or_else(String::new, |assumed| format!(" ({})", Printable(assumed)));
+    let what = format!(
+        "{bridge} table {}{priority}: {} {}{assumed}",
+        rule.table,
+        Printable(matches),
+        Printable(&rule.actions.join(", "))
+    );
+    Some(Advice { what, next: Some(format!("ovs-ofctl dump-flows {bridge} table={}", rule.table)) })
+}
+
+fn is_switch(node: &Node) -> bool {
+    matches!(node, Node::Bridge { kind: BridgeKind::Ovs { .. }, .. })
+}
+
+/// Whether a counter may have counted what died there.
+fn is_about(evidence: &Evidence, between: &[&Node], in_switch: bool) -> bool {
+    match evidence.source {
+        EvidenceSource::Vswitchd | EvidenceSource::Datapath => in_switch,
+        EvidenceSource::Interface
+        | EvidenceSource::Driver
+        | EvidenceSource::DatapathPort
+        | EvidenceSource::Socket => between.iter().any(|node| node.name() == evidence.at),
+        EvidenceSource::Tap | EvidenceSource::Conntrack => false,
+    }
+}
+
+fn counter(evidence: &Evidence) -> String {
+    let others = if evidence.shared { ", others' packets included" } else { "" };
+    let at = Printable(&evidence.at);
+    format!("{at} {} ({}{others})", Printable(&evidence.counter), counted(evidence.count, "packet"))
+}

@@ -1,0 +1,81 @@
+//! What makes some of the figures doubtful.
+
+use super::words::{came, course, packets};
+use crate::model::{Direction, Finding, Ledger, Severity, TraceReport};
+
+/// More than this share of the packets, in percent, is worth a word where only latencies are missing.
+const MUCH_PCT: u128 = 1;
+
+pub(super) fn findings(report: &TraceReport<'_>) -> Vec<Finding> {
+    let mut found: Vec<_> = Direction::ALL.into_iter().flat_map(|way| of(report, way)).collect();
+    let warning = |code, text: String| Finding::new(Severity::Warning, code, text);
+    let unnamed = report.snapshot.drops_without_site;
+    if unnamed > 0 {
+        found.push(warning(
+            "drops-without-reason",
+            format!(
+                "{unnamed} drops came from more places than are kept apart: they are lost, without a reason"
+            ),
+        ));
+    }
+    let missed = report.snapshot.tracer.missed_runs;
+    if missed > 0 {
+        let text = format!(
+            "egress: the kernel left out {missed} runs of the wire hook: as many packets that were sent may count as lost \
+             after the NIC"
+        );
+        found.push(warning("wire-hook-missed", text).at("wire"));
+    }
+    let unseen = report.snapshot.directions.egress.ledger.unseen;
+    if unseen > 0 {
+        let text = format!(
+            "egress: {} left the NIC's hook and did not show at the wire hook, though nothing counted a drop in between: the \
+             kernel did not run the hook's program, or the packet left the host another way",
+            packets(unseen)
+        );
+        found.push(warning("wire-unseen", text).at("wire"));
+    }
+    found
+}
+
+/// Any packet that was not followed may have died; of latencies only much is worth a word.
+fn of(report: &TraceReport<'_>, direction: Direction) -> Vec<Finding> {
+    let ledger = &report.snapshot.directions.get(direction).ledger;
+    let who = course(direction);
+    let doubts = [
+        (
+            Severity::Warning,
+            "untracked",
+            ledger.untracked > 0,
+            format!(
+                "{} sights of packets {who} are untracked: they found no room in the table",
+                ledger.untracked
+            ),
+        ),
+        (
+            Severity::Warning,
+            "clock-skew",
+            is_much(ledger.clock_skew, ledger),
+            format!(
+                "{} sights of packets {who} are skewed: in the wrong order or with contradicting clocks, without latency",
+                ledger.clock_skew
+            ),
+        ),
+        // No doubt about any count.
+        (
+            Severity::Info,
+            "look-alike",
+            is_much(ledger.ambiguous, ledger),
+            format!(
+                "{} {who} looked like another one on its way at the time: counted exactly, and not timed",
+                packets(ledger.ambiguous)
+            ),
+        ),
+    ];
+    let told = doubts.into_iter().filter(|(_, _, is_worth_it, _)| *is_worth_it);
+    told.map(|(severity, code, _, text)| Finding::new(severity, code, text)).collect()
+}
+
+fn is_much(count: u64, ledger: &Ledger) -> bool {
+    u128::from(count) * 100 > u128::from(came(ledger)) * MUCH_PCT
+}

@@ -1,0 +1,106 @@
+//! Which of the host's packet filters dropped packets: only what its rules and counters show, and otherwise that it is not
+//! known.
+
+use super::{advice::Advice, words::packets};
+use crate::model::{EvidenceSource, Firewall, FirewallRule, Path, Printable, TraceReport};
+
+/// Characters of a port's id in the names of its security group's chains, as Neutron cuts them.
+const CHAIN_ID_CHARS: usize = 10;
+/// How the names of Neutron's chains begin.
+const NEUTRON: &str = "neutron-";
+/// Rules that are named at most.
+const MAX_NAMED: usize = 3;
+
+/// What dropped packets in netfilter's name at `place` (`on qbr…`, `behind ens3`).
+pub(super) fn advice(report: &TraceReport<'_>, place: &str) -> Advice {
+    let firewall = report.host.firewall.as_ref();
+    let rules = firewall.map_or(&[][..], |firewall| &firewall.rules);
+    let mut rose: Vec<&FirewallRule> = rules.iter().filter(|rule| rule.rose > Some(0)).collect();
+    rose.sort_by_key(|rule| std::cmp::Reverse(rule.rose));
+    let most = rose.first().and_then(|rule| rule.rose).unwrap_or(0);
+    if let Some((_, full)) = conntrack(report).filter(|(count, _)| *count >= most) {
+        return full;
+    }
+    if let Some(worst) = rose.first() {
+        let mut what = format!(
+            "a firewall rule {place} drops it: {}, whose counter rose by {} in all",
+            name(worst),
+            worst.rose.unwrap_or(0)
+        );
+        what.extend(group(report.path, worst).map(|group| format!(" ({group})")));
+        if rose.len() > 1 {
+            what.push_str("; other rules' counters rose, too");
+        }
+        return Advice::new(what).next(show(worst));
+    }
+    let Some(first) = rules.first() else { return unknown(firewall, place) };
+    let named: Vec<_> = rules.iter().take(MAX_NAMED).map(name).collect();
+    let more = if rules.len() > MAX_NAMED { " and others" } else { "" };
+    let which = if rules.len() > 1 { "; which of them is not known" } else { "" };
+    let what = format!(
+        "a firewall rule {place} drops it: {}{more} can drop there, without a counter that tells{which}",
+        named.join("; ")
+    );
+    Advice::new(what).next(show(first))
+}
+
+/// Nothing that can be read drops there.
+fn unknown(firewall: Option<&Firewall>, place: &str) -> Advice {
+    let why = match firewall {
+        None => "the host's rules were not read".to_owned(),
+        Some(firewall) if firewall.unread.is_empty() => {
+            "no rule of nftables, iptables or ebtables that can be read drops there".to_owned()
+        }
+        Some(firewall) => {
+            let unread: Vec<_> = firewall.unread.iter().map(|line| Printable(line).to_string()).collect();
+            unread.join("; ")
+        }
+    };
+    Advice::new(format!("a firewall rule {place} drops it; whose is not known ({why})"))
+        .next("nft -a list ruleset; conntrack -S")
+}
+
+/// The table of connections is full, by its own counter of packets that it had no room for.
+fn conntrack(report: &TraceReport<'_>) -> Option<(u64, Advice)> {
+    let is = |name: &str| {
+        let of = |it: &&crate::model::Evidence| it.source == EvidenceSource::Conntrack && it.counter == name;
+        report.snapshot.evidence.iter().find(of)
+    };
+    let dropped = is("drop")?;
+    let fill = dropped.about.as_deref().map_or_else(String::new, |fill| format!(" ({})", Printable(fill)));
+    let what = format!(
+        "the table of connections (conntrack) had no room for {}{fill}: its own counter of drops rose, others' packets included",
+        packets(dropped.count)
+    );
+    let advice = Advice::new(what).next("sysctl net.netfilter.nf_conntrack_max; conntrack -S");
+    Some((dropped.count, advice))
+}
+
+/// `nft table bridge t, chain f, rule handle 7`
+fn name(rule: &FirewallRule) -> String {
+    let table = match rule.program {
+        "nft" => format!("{} {}", rule.family, rule.table),
+        _ => rule.table.clone(),
+    };
+    let chain = rule.chains.last().map_or("", String::as_str);
+    let what = rule.rule.as_deref().unwrap_or("policy");
+    let text = format!("{} table {table}, chain {chain}, {what}", rule.program);
+    Printable(&text).to_string()
+}
+
+/// The port's security group, if the packets came by its chain.
+fn group(path: &Path, rule: &FirewallRule) -> Option<String> {
+    let port: String = path.instance.port_id.as_deref()?.chars().take(CHAIN_ID_CHARS).collect();
+    let is_ours = |chain: &&String| chain.starts_with(NEUTRON) && chain.ends_with(&port);
+    let chain = rule.chains.iter().find(is_ours)?;
+    Some(format!("the port's security group, chain {}", Printable(chain)))
+}
+
+fn show(rule: &FirewallRule) -> String {
+    let chain = rule.chains.last().map_or("", String::as_str);
+    let command = match rule.program {
+        "nft" => format!("nft -a list chain {} {} {chain}", rule.family, rule.table),
+        program => format!("{program}-save -c -t {}", rule.table),
+    };
+    Printable(&command).to_string()
+}

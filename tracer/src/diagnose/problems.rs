@@ -1,0 +1,39 @@
+//! What is wrong on the path by what `hoptrace path` knows, too.
+
+use super::troubles::{Trouble, troubles};
+use crate::model::{Finding, Path, ProblemKind, Severity, TraceReport};
+
+pub(super) fn findings(report: &TraceReport<'_>) -> Vec<Finding> {
+    troubles(report).iter().map(|trouble| finding(report, trouble)).collect()
+}
+
+fn finding(report: &TraceReport<'_>, trouble: &Trouble) -> Finding {
+    let kind = trouble.problem.kind;
+    let severity = if kind.blocks() { Severity::Critical } else { Severity::Warning };
+    let mut text = trouble.words(report.path);
+    if trouble.problem.at == Path::GUEST && kind == ProblemKind::Paused {
+        let arrived = report.snapshot.directions.ingress.ledger.completed;
+        if arrived > 0 {
+            text.push_str("; what arrived at its tap may have been read by nobody");
+        }
+    }
+    let finding = Finding::new(severity, code(kind), text).at(trouble.problem.at.clone());
+    match trouble.next(report.path) {
+        Some(next) => finding.next(next),
+        None => finding,
+    }
+}
+
+const fn code(kind: ProblemKind) -> &'static str {
+    match kind {
+        ProblemKind::Down => "link-down",
+        ProblemKind::NoCarrier => "no-carrier",
+        ProblemKind::NotForwarding => "not-forwarding",
+        ProblemKind::SmallerMtu => "smaller-mtu",
+        ProblemKind::Paused => "vm-paused",
+        ProblemKind::NotRunning => "vm-not-running",
+        ProblemKind::NotOpened => "port-not-opened",
+        ProblemKind::DeadVlan => "dead-vlan",
+        ProblemKind::Other => "path-problem",
+    }
+}

@@ -1,0 +1,331 @@
+//! What is told first, and how.
+
+use super::*;
+use crate::{
+    model::{
+        Drop, Evidence, EvidenceSource, HostReport, Ledger, LinkChange, Path, Problem, ProblemKind, Severity,
+        Snapshot,
+    },
+    report::trace_samples::{direction, explanation, path, report, snapshot, with_drops, with_evidence},
+};
+
+fn told(path: &Path, host: &HostReport, snapshot: &Snapshot) -> Vec<Finding> {
+    findings(&TraceReport { host, ..report(path, snapshot) })
+}
+
+fn of(snapshot: &Snapshot) -> Vec<Finding> {
+    told(&path(), &HostReport::default(), snapshot)
+}
+
+fn lost(after: &str, count: u64) -> Drop {
+    Drop {
+        after: after.to_owned(),
+        reason: None,
+        subsystem: None,
+        location: None,
+        count,
+        first_ns: 0,
+        last_ns: 0,
+        example: None,
+        head: None,
+        explain: None,
+    }
+}
+
+/// 250 of 670 packets to the VM are lost behind the NIC.
+fn lost_behind_nic() -> Snapshot {
+    let mut snapshot = snapshot(670);
+    let ingress = &mut snapshot.directions.ingress;
+    ingress.drops = vec![lost("nic", 250)];
+    ingress.ledger = Ledger { entered: 670, completed: 420, lost: 250, ..Ledger::default() }.settled();
+    snapshot
+}
+
+fn problem(kind: ProblemKind, at: &str) -> Problem {
+    Problem { kind, at: at.to_owned(), what: "it is so".to_owned() }
+}
+
+const QVO: &str = "qvoc3d70d5c-a90";
+
+#[test]
+fn when_nothing_is_wrong_the_first_finding_says_so() {
+    let found = of(&snapshot(1_000));
+    let [only] = &found[..] else { panic!("{found:?}") };
+    assert_eq!((only.severity, only.code), (Severity::Ok, "nothing-died"));
+    assert_eq!(only.text, "nothing died: 1000 packets to the VM, 1000 packets from the VM");
+    let mut one_way = snapshot(1);
+    one_way.directions.egress = direction(["tap", "qvb", "qvo", "nic"], 0);
+    assert_eq!(of(&one_way)[0].text, "nothing died: 1 packet to the VM, no packet from the VM was seen");
+}
+
+#[test]
+fn any_loss_is_told_first_with_its_share_and_place() {
+    let found = of(&lost_behind_nic());
+    assert_eq!((found[0].severity, found[0].code), (Severity::Critical, "packets-died"));
+    assert_eq!(found[0].text, "250 of 670 packets to the VM died after nic ens3: lost, no reason was seen");
+    assert!(found[0].next.as_deref().is_some_and(|next| next.contains("--explain")), "{found:?}");
+    assert_eq!(found[0].place.as_deref(), Some("nic"));
+    assert!(found.iter().all(|finding| finding.code != "nothing-died"));
+    let several = of(&with_drops());
+    let start = "8 of 1000 packets from the VM died, most of them (5) after qvb qvbc3d70d5c-a90: lost";
+    assert!(several[0].text.starts_with(start), "{several:?}");
+    assert!(several[1].text.starts_with("2 packets from the VM died after tap"), "{several:?}");
+    assert!(
+        several[2].text.starts_with("1 packet from the VM died after nic ens3: the queueing"),
+        "{several:?}"
+    );
+    assert_eq!(several[2].next.as_deref(), Some("tc -s qdisc show dev ens3"));
+}
+
+#[test]
+fn everything_that_died_is_everything() {
+    let mut snapshot = lost_behind_nic();
+    let ingress = &mut snapshot.directions.ingress;
+    ingress.drops = vec![lost("nic", 670)];
+    ingress.ledger = Ledger { entered: 670, lost: 670, ..Ledger::default() }.settled();
+    assert_eq!(verdict(&snapshot), Verdict::EverythingDied);
+    let found = of(&snapshot);
+    assert_eq!(found[0].code, "everything-died");
+    assert!(found[0].text.starts_with("all 670 packets to the VM died after nic ens3"), "{found:?}");
+    // One that arrived makes it a share.
+    let ledger = &mut snapshot.directions.ingress.ledger;
+    *ledger = Ledger { entered: 671, completed: 1, lost: 670, ..Ledger::default() }.settled();
+    assert_eq!((verdict(&snapshot), of(&snapshot)[0].code), (Verdict::Told, "packets-died"));
+}
+
+#[test]
+fn an_interface_that_is_down_is_why_packets_die_before_it() {
+    let mut path = path();
+    // The other end loses its carrier with it.
+    path.problems = vec![
+        problem(ProblemKind::NoCarrier, "qvbc3d70d5c-a90"),
+        problem(ProblemKind::Down, QVO),
+        problem(ProblemKind::SmallerMtu, "ens3"),
+    ];
+    let found = told(&path, &HostReport::default(), &lost_behind_nic());
+    let next = format!("ip link set {QVO} up");
+    assert_eq!(
+        found[0].text,
+        format!("250 of 670 packets to the VM died after nic ens3: {QVO} is DOWN (IFF_UP is not set)")
+    );
+    assert_eq!(found[0].next.as_deref(), Some(next.as_str()));
+    let codes: Vec<_> = found.iter().map(|finding| (finding.severity, finding.code)).collect();
+    assert_eq!(
+        codes,
+        [
+            (Severity::Critical, "packets-died"),
+            (Severity::Critical, "no-carrier"),
+            (Severity::Critical, "link-down"),
+            (Severity::Warning, "smaller-mtu"),
+        ]
+    );
+    // What says itself why is not that.
+    let mut filtered = lost_behind_nic();
+    let drop = &mut filtered.directions.ingress.drops[0];
+    (drop.reason, drop.location) = (Some("NETFILTER_DROP".to_owned()), Some("nf_hook_slow+0x9a".to_owned()));
+    let found = told(&path, &HostReport::default(), &filtered);
+    assert!(!found[0].text.contains("DOWN"), "{found:?}");
+}
+
+#[test]
+fn what_changed_meanwhile_is_told_with_its_time() {
+    let change = |admin_up, second: u64| LinkChange {
+        ifname: QVO.to_owned(),
+        admin_up,
+        carrier: admin_up,
+        at_ns: (16 * 3600 + 2 * 60 + second) * 1_000_000_000,
+    };
+    let wording = |path: &Path, host: &HostReport| {
+        let found = told(path, host, &lost_behind_nic());
+        let down = found.iter().find(|finding| finding.code == "link-down").unwrap();
+        (down.text.clone(), down.next.is_some())
+    };
+    let (fine, mut broken) = (path(), path());
+    broken.problems = vec![problem(ProblemKind::Down, QVO)];
+    let at_end = |problems: &[Problem]| Some(problems.to_vec());
+
+    let since = HostReport {
+        changes: vec![change(false, 51)],
+        problems_at_end: at_end(&broken.problems),
+        firewall: None,
+    };
+    assert_eq!(wording(&fine, &since), (format!("{QVO} is DOWN (IFF_UP is not set), since 16:02:51"), true));
+    // The same while the trace runs.
+    let live = HostReport { problems_at_end: None, ..since.clone() };
+    assert_eq!(wording(&fine, &live), wording(&fine, &since));
+    let until = HostReport { changes: vec![change(true, 9)], problems_at_end: at_end(&[]), firewall: None };
+    assert_eq!(
+        wording(&broken, &until),
+        (format!("{QVO} was DOWN (IFF_UP is not set), until 16:02:09"), false)
+    );
+    let flapped = HostReport {
+        changes: vec![change(false, 1), change(true, 3)],
+        problems_at_end: at_end(&[]),
+        firewall: None,
+    };
+    assert_eq!(
+        wording(&fine, &flapped),
+        (format!("{QVO} was DOWN (IFF_UP is not set), from 16:02:01 to 16:02:03"), false)
+    );
+    // Nobody could look again: it stays.
+    assert_eq!(
+        wording(&broken, &HostReport::default()),
+        (format!("{QVO} is DOWN (IFF_UP is not set)"), true)
+    );
+}
+
+#[test]
+fn a_vm_that_is_paused_reads_nothing_of_what_arrived() {
+    let host = HostReport {
+        problems_at_end: Some(vec![problem(ProblemKind::Paused, Path::GUEST)]),
+        ..HostReport::default()
+    };
+    let found = told(&path(), &host, &snapshot(232));
+    assert_eq!((found[0].severity, found[0].code), (Severity::Critical, "vm-paused"));
+    assert_eq!(
+        found[0].text,
+        "libvirt: instance-00000025 is PAUSED, its CPUs take nothing, at the end of the trace, not at its start; what \
+         arrived at its tap may have been read by nobody"
+    );
+    let next = "virsh domstate --reason instance-00000025, then virsh resume instance-00000025";
+    assert_eq!(found[0].next.as_deref(), Some(next));
+    // Its tap's queue ran over.
+    let mut full = snapshot(2_000);
+    let drop = Drop {
+        reason: Some("FULL_RING".to_owned()),
+        location: Some("tun_net_xmit+0x1".to_owned()),
+        ..lost("tap", 1_000)
+    };
+    full.directions.ingress.drops = vec![drop];
+    let found = told(&path(), &host, &full);
+    assert!(
+        found[0].text.contains("died after tap tapc3d70d5c-a90: libvirt: instance-00000025 is PAUSED"),
+        "{found:?}"
+    );
+}
+
+#[test]
+fn the_switch_s_own_rule_is_named_where_it_was_asked() {
+    let mut snapshot = lost_behind_nic();
+    let drop = &mut snapshot.directions.ingress.drops[0];
+    let mut explained = explanation();
+    explained.rules.truncate(1);
+    explained.rules[0].actions = vec!["drop".to_owned()];
+    drop.explain = Some(explained);
+    let found = of(&snapshot);
+    assert!(found[0].text.contains("br-int table 0 priority 1000: udp,tp_dst=4444"), "{found:?}");
+    assert_eq!(found[0].next.as_deref(), Some("ovs-ofctl dump-flows br-int table=0"));
+}
+
+#[test]
+fn counters_stand_beside_a_loss_that_nobody_explains() {
+    let evidence = |source, at: &str, counter: &str| Evidence {
+        source,
+        at: at.to_owned(),
+        counter: counter.to_owned(),
+        count: 226,
+        of: None,
+        about: None,
+        shared: at == "ens3",
+    };
+    let mut snapshot = lost_behind_nic();
+    snapshot.evidence = vec![
+        evidence(EvidenceSource::Socket, "ens3", "packet socket full"),
+        evidence(EvidenceSource::Interface, "tapc3d70d5c-a90", "tx_dropped"),
+    ];
+    let found = of(&snapshot);
+    let end = "counted meanwhile: ens3 packet socket full (226 packets, others' packets included)";
+    assert!(found[0].text.ends_with(end), "{found:?}");
+    assert_eq!(found.len(), 1, "{found:?}");
+    // Without a loss they are a doubt of their own.
+    snapshot.directions.ingress = direction(["nic", "qvo", "qvb", "tap"], 670);
+    let found = of(&snapshot);
+    let codes: Vec<_> = found.iter().map(|finding| finding.code).collect();
+    assert_eq!(codes, ["socket-drops", "interface-drops", "nothing-died"]);
+}
+
+#[test]
+fn a_full_table_of_connections_is_named_by_its_own_counter() {
+    let mut snapshot = lost_behind_nic();
+    let drop = &mut snapshot.directions.ingress.drops[0];
+    (drop.reason, drop.location) = (Some("NETFILTER_DROP".to_owned()), Some("nf_hook_slow+0x9a".to_owned()));
+    snapshot.evidence = vec![Evidence {
+        source: EvidenceSource::Conntrack,
+        at: "nf_conntrack".to_owned(),
+        counter: "drop".to_owned(),
+        count: 91,
+        of: None,
+        about: Some("10 of at most 10 connections at the end".to_owned()),
+        shared: true,
+    }];
+    let found = of(&snapshot);
+    let what = "the table of connections (conntrack) had no room for 91 packets (10 of at most 10";
+    assert!(found[0].text.contains(what) && !found[0].text.contains("neutron"), "{found:?}");
+    assert!(found.iter().any(|finding| finding.code == "conntrack-full"));
+}
+
+#[test]
+fn doubt_above_nothing_comes_before_that_nothing_died() {
+    let mut doubtful = snapshot(1_000);
+    doubtful.directions.ingress.ledger.untracked = 2;
+    doubtful.directions.egress.ledger.unseen = 1;
+    doubtful.drops_without_site = 7;
+    let found = of(&doubtful);
+    let codes: Vec<_> = found.iter().map(|finding| finding.code).collect();
+    assert_eq!(codes, ["untracked", "drops-without-reason", "wire-unseen", "nothing-died"]);
+    assert!(found[0].text.starts_with("2 sights of packets to the VM are untracked"), "{found:?}");
+    let silent = Evidence { source: EvidenceSource::Tap, ..with_evidence().evidence[0].clone() };
+    let mut unanswered = snapshot(1_000);
+    unanswered.evidence = vec![Evidence { counter: "echo_unanswered".to_owned(), of: Some(400), ..silent }];
+    let found = of(&unanswered);
+    assert!(found[0].text.starts_with("312 of 400, echo_unanswered: echo requests passed"), "{found:?}");
+}
+
+#[test]
+fn a_ledger_that_does_not_balance_comes_before_all() {
+    let mut wrong = with_drops();
+    wrong.directions.egress.ledger.lost = 2;
+    let wrong = Snapshot { directions: wrong.directions, ..with_drops() };
+    let found = of(&wrong);
+    assert_eq!(found[0].code, "ledger-unbalanced");
+    assert!(found[0].text.starts_with("egress: the ledger DOES NOT BALANCE: 3 packets went in"), "{found:?}");
+}
+
+#[test]
+fn no_traffic_is_no_traffic_only_where_nothing_was_seen() {
+    let found = of(&snapshot(0));
+    assert_eq!((found.len(), found[0].code), (1, "no-traffic"));
+    assert!(found[0].text.contains("no packet that matches `icmp and host 10.0.0.1`"), "{found:?}");
+    assert_eq!(verdict(&snapshot(0)), Verdict::NoTraffic);
+    // They died before any hook followed them.
+    let mut dead = snapshot(0);
+    dead.directions.ingress.drops = vec![lost("nic", 5)];
+    dead.directions.ingress.ledger = Ledger { dropped: 5, entered: 5, ..Ledger::default() }.settled();
+    assert_eq!((verdict(&dead), of(&dead)[0].code), (Verdict::EverythingDied, "everything-died"));
+    let mut copies = snapshot(0);
+    copies.directions.egress.ledger.copies = 3;
+    assert_eq!(verdict(&copies), Verdict::Told);
+}
+
+#[test]
+fn much_doubt_is_inconclusive() {
+    let doubtful = |untracked| {
+        let mut snapshot = snapshot(1_000);
+        snapshot.directions.ingress.ledger.untracked = untracked;
+        verdict(&snapshot)
+    };
+    assert_eq!((doubtful(10), doubtful(11)), (Verdict::Told, Verdict::Inconclusive));
+}
+
+#[test]
+fn packets_that_look_alike_are_counted_and_no_doubt() {
+    let alike = |ambiguous| {
+        let mut snapshot = snapshot(1_000);
+        snapshot.directions.ingress.ledger.ambiguous = ambiguous;
+        let codes: Vec<_> = of(&snapshot).iter().map(|finding| (finding.severity, finding.code)).collect();
+        (verdict(&snapshot), codes)
+    };
+    let fine = (Severity::Ok, "nothing-died");
+    assert_eq!(alike(10), (Verdict::Told, vec![fine]));
+    assert_eq!(alike(1_000), (Verdict::Told, vec![fine, (Severity::Info, "look-alike")]));
+}

@@ -1,0 +1,146 @@
+//! What was wrong with the path, and when: what its sources said at the start and at the end, and what the kernel told of its
+//! interfaces in between.
+
+use super::words::time_of_day;
+use crate::model::{HostReport, LinkChange, Path, Printable, Problem, ProblemKind, TraceReport};
+
+/// Something wrong, and when it was.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Trouble {
+    /// What.
+    pub(super) problem: Problem,
+    /// `since 16:02:51`, `until 16:03:05`; empty: throughout.
+    pub(super) when: String,
+    /// Whether it was so when last looked at.
+    pub(super) lasts: bool,
+}
+
+/// All of them: first those that were there at the start.
+pub(super) fn troubles(report: &TraceReport<'_>) -> Vec<Trouble> {
+    let (path, host) = (report.path, report.host);
+    let mut found: Vec<Trouble> = path.problems.iter().map(|problem| from_start(problem, host)).collect();
+    let at_end = host.problems_at_end.iter().flatten();
+    found.extend(at_end.filter(|problem| !is_among(&path.problems, problem)).map(|problem| {
+        Trouble {
+            problem: problem.clone(),
+            when: last_change(host, problem, true)
+                .map_or_else(|| "at the end of the trace, not at its start".to_owned(), since),
+            lasts: true,
+        }
+    }));
+    found.extend(in_between(path, host));
+    found
+}
+
+fn from_start(problem: &Problem, host: &HostReport) -> Trouble {
+    let recovered = last_change(host, problem, false);
+    let lasts = match &host.problems_at_end {
+        Some(at_end) => is_among(at_end, problem),
+        None => recovered.is_none(),
+    };
+    let when = match (lasts, recovered) {
+        (true, _) => String::new(),
+        (false, Some(at_ns)) => format!("until {}", time_of_day(at_ns)),
+        (false, None) => "at the start of the trace, no more at its end".to_owned(),
+    };
+    Trouble { problem: problem.clone(), when, lasts }
+}
+
+/// An interface that went down while packets were admitted, and that nobody has looked at since, or that came back.
+fn in_between(path: &Path, host: &HostReport) -> Vec<Trouble> {
+    let mut found: Vec<Trouble> = Vec::new();
+    for change in &host.changes {
+        let Some(kind) = kind(change) else { continue };
+        let what = match kind {
+            ProblemKind::Down => "it is down (IFF_UP is not set)",
+            _ => "no carrier",
+        };
+        let problem = Problem { kind, at: change.ifname.clone(), what: what.to_owned() };
+        let known = is_among(&path.problems, &problem)
+            || host.problems_at_end.as_ref().is_some_and(|at_end| is_among(at_end, &problem))
+            || found.iter().any(|trouble| same(&trouble.problem, &problem));
+        if known {
+            continue;
+        }
+        let later = |other: &&LinkChange| other.ifname == change.ifname && other.at_ns > change.at_ns;
+        let back = host.changes.iter().filter(later).find(|other| !is_so(other, kind));
+        let when = match back {
+            Some(back) => format!("from {} to {}", time_of_day(change.at_ns), time_of_day(back.at_ns)),
+            None => since(change.at_ns),
+        };
+        found.push(Trouble { problem, when, lasts: back.is_none() });
+    }
+    found
+}
+
+const fn kind(change: &LinkChange) -> Option<ProblemKind> {
+    match (change.admin_up, change.carrier) {
+        (false, _) => Some(ProblemKind::Down),
+        (true, false) => Some(ProblemKind::NoCarrier),
+        (true, true) => None,
+    }
+}
+
+fn is_so(change: &LinkChange, of: ProblemKind) -> bool {
+    kind(change) == Some(of)
+}
+
+/// When the interface of a problem was last told to come into that state, or out of it.
+fn last_change(host: &HostReport, problem: &Problem, into: bool) -> Option<u64> {
+    let mut of = host.changes.iter().filter(|change| change.ifname == problem.at);
+    let last = of.rfind(|change| is_so(change, problem.kind) == into);
+    let about_links = matches!(problem.kind, ProblemKind::Down | ProblemKind::NoCarrier);
+    last.filter(|_| about_links).map(|change| change.at_ns)
+}
+
+fn since(at_ns: u64) -> String {
+    format!("since {}", time_of_day(at_ns))
+}
+
+fn is_among(problems: &[Problem], problem: &Problem) -> bool {
+    problems.iter().any(|other| same(other, problem))
+}
+
+fn same(one: &Problem, other: &Problem) -> bool {
+    // Of what has no kind, the words say what it is.
+    one.at == other.at && one.kind == other.kind && (one.kind != ProblemKind::Other || one.what == other.what)
+}
+
+impl Trouble {
+    /// In words, with the time.
+    pub(super) fn words(&self, path: &Path) -> String {
+        let at = Printable(&self.problem.at);
+        let domain = path.instance.name.as_deref().unwrap_or_default();
+        let is_or_was = if self.lasts { "is" } else { "was" };
+        let what = match self.problem.kind {
+            ProblemKind::Down => format!("{at} {is_or_was} DOWN (IFF_UP is not set)"),
+            ProblemKind::Paused => {
+                format!("libvirt: {} {is_or_was} PAUSED, its CPUs take nothing", Printable(domain))
+            }
+            _ => format!("{at}: {}", self.problem.what),
+        };
+        if self.when.is_empty() { what } else { format!("{what}, {}", self.when) }
+    }
+
+    /// What to do about it, while it lasts.
+    pub(super) fn next(&self, path: &Path) -> Option<String> {
+        let at = Printable(&self.problem.at);
+        let domain = Printable(path.instance.name.as_deref().unwrap_or_default()).to_string();
+        let next = match self.problem.kind {
+            ProblemKind::Down => format!("ip link set {at} up"),
+            ProblemKind::NoCarrier => format!("ip -d link show {at}, then the other end of it"),
+            ProblemKind::NotForwarding => format!("bridge -d link show dev {at}"),
+            ProblemKind::SmallerMtu => "hoptrace path shows every MTU".to_owned(),
+            ProblemKind::Paused => {
+                format!("virsh domstate --reason {domain}, then virsh resume {domain}")
+            }
+            ProblemKind::NotRunning => format!("virsh domstate --reason {domain}, then virsh start {domain}"),
+            ProblemKind::NotOpened => format!("ovs-vsctl list interface {at} shows the error"),
+            ProblemKind::DeadVlan => {
+                "openstack port show: binding_vif_type; and the log of neutron-openvswitch-agent".to_owned()
+            }
+            ProblemKind::Other => return None,
+        };
+        self.lasts.then_some(next)
+    }
+}

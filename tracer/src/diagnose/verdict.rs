@@ -1,0 +1,65 @@
+//! What a trace comes to, for the exit code.
+
+use crate::model::{DirectionReport, Snapshot};
+
+/// Packets out of all that may be untracked before the result is inconclusive: one in so many.
+const DOUBTFUL_SHARE: u64 = 100;
+
+/// What a trace comes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// Packets arrived; how many died is in the report.
+    Told,
+    /// Packets of a direction were seen, and every one of them died.
+    EverythingDied,
+    /// Too much is doubtful.
+    Inconclusive,
+    /// No matching packet was seen, not even one that died.
+    NoTraffic,
+}
+
+/// The verdict on final figures.
+#[must_use]
+pub fn verdict(snapshot: &Snapshot) -> Verdict {
+    let directions = [&snapshot.directions.egress, &snapshot.directions.ingress];
+    if directions.iter().all(|figures| seen(figures) == 0) {
+        return Verdict::NoTraffic;
+    }
+    let [egress, _] = directions;
+    let missed = snapshot.tracer.missed_runs.max(egress.ledger.unseen) > followed(egress) / DOUBTFUL_SHARE;
+    let doubtful = |figures: &&DirectionReport| {
+        let ledger = &figures.ledger;
+        !ledger.balanced || ledger.untracked > followed(figures) / DOUBTFUL_SHARE
+    };
+    if missed || directions.iter().any(doubtful) {
+        return Verdict::Inconclusive;
+    }
+    if directions.into_iter().any(all_died) { Verdict::EverythingDied } else { Verdict::Told }
+}
+
+/// Sights and packets of a direction, of whatever fate.
+pub(super) fn seen(figures: &DirectionReport) -> u64 {
+    followed(figures).saturating_add(died_early(figures))
+}
+
+/// Packets of a direction that died before its first hook.
+pub(super) fn died_early(figures: &DirectionReport) -> u64 {
+    figures.early_drops.iter().fold(0, |sum, early| sum.saturating_add(early.count))
+}
+
+/// Those that came as far as a hook: what is doubtful is doubtful about these.
+fn followed(figures: &DirectionReport) -> u64 {
+    let ledger = &figures.ledger;
+    let died = figures.drops.iter().fold(0_u64, |sum, drop| sum.saturating_add(drop.count));
+    [ledger.entered, ledger.joined_midway, ledger.untracked, ledger.unparsed, ledger.copies]
+        .into_iter()
+        .fold(0_u64, u64::saturating_add)
+        .max(died)
+}
+
+/// Whether packets of a direction died and not one arrived.
+pub(super) fn all_died(figures: &DirectionReport) -> bool {
+    let ledger = &figures.ledger;
+    let died = ledger.dropped.saturating_add(ledger.lost).saturating_add(died_early(figures));
+    died > 0 && ledger.completed == 0 && ledger.in_flight == 0 && ledger.merged == 0
+}

@@ -1,0 +1,27 @@
+//! What the host's packet filters (nftables, iptables, ebtables) can drop.
+
+/// A rule, or a chain's policy, that can drop packets of the path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FirewallRule {
+    /// Whose rules they are: `nft`, `iptables`, `ip6tables`, `ebtables`.
+    pub program: &'static str,
+    /// The family, `bridge`, `ip`, `ip6`, `inet`, `arp` or `netdev`.
+    pub family: String,
+    /// The table.
+    pub table: String,
+    /// The chains that lead there, from the one at the kernel's hook to the one that drops.
+    pub chains: Vec<String>,
+    /// The rule, as whoever made it names or writes it; `None`: the chain's policy.
+    pub rule: Option<String>,
+    /// By how much its counter rose meanwhile; `None`: it has none, or it was not read before.
+    pub rose: Option<u64>,
+}
+
+/// What was read of the filters.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Firewall {
+    /// What can drop at a place that the path's packets come by; those that cannot have been hit are left out.
+    pub rules: Vec<FirewallRule>,
+    /// What could not be read, a line each.
+    pub unread: Vec<String>,
+}

@@ -1,0 +1,38 @@
+//! What a report begins with: its findings.
+
+use super::{Page, flow::Piece};
+use crate::{
+    model::{Finding, Printable, Severity},
+    report::Ink,
+};
+
+impl Page<'_> {
+    /// A line for each finding and one for its next step, the worst first; followed by an empty line.
+    pub(super) fn findings(&self) -> Vec<String> {
+        let mut told: Vec<&str> = Vec::new();
+        let mut lines = Vec::new();
+        for finding in self.report.findings {
+            lines.extend(self.finding(finding));
+            // Several findings may have the same next step: once is enough.
+            if let Some(next) = finding.next.as_deref().filter(|next| !told.contains(next)) {
+                told.push(next);
+                let next = Piece::plain(format!("  next: {}", Printable(next)));
+                lines.extend(self.flow(&[next], " ", 8));
+            }
+        }
+        if !lines.is_empty() {
+            lines.push(String::new());
+        }
+        lines
+    }
+
+    fn finding(&self, finding: &Finding) -> Vec<String> {
+        let (sign, ink) = match finding.severity {
+            Severity::Critical => ("✘", Ink::Bad),
+            Severity::Warning => ("!", Ink::Warn),
+            Severity::Ok => ("✔", Ink::Good),
+            Severity::Info => ("·", Ink::Faint),
+        };
+        self.flow(&[Piece::new(ink, format!("{sign} {}", Printable(&finding.text)))], " ", 2)
+    }
+}
