@@ -74,15 +74,17 @@ impl Gone {
     /// The direction it entered in: 0 egress, 1 ingress.
     #[inline(always)]
     #[must_use]
+    #[allow(clippy::cast_possible_truncation, reason = "one bit")]
     pub const fn direction(self) -> u8 {
-        (self.0 >> 2) as u8 & 1
+        (self.0 >> 2 & 1) as u8
     }
 
     /// The hook that saw it last.
     #[inline(always)]
     #[must_use]
+    #[allow(clippy::cast_possible_truncation, reason = "four bits")]
     pub const fn last(self) -> u8 {
-        (self.0 >> 4) as u8 & 0xf
+        (self.0 >> 4 & 0xf) as u8
     }
 
     /// As a number, for [`Gone::from_number`].

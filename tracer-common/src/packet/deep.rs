@@ -16,7 +16,7 @@ use super::{Reader, Window, identity, transport::BODY_LEN};
 pub(super) const DEEP_LEN: u32 = 160;
 const STEP_LEN: u32 = 16;
 /// No payload that is looked at ends behind this.
-const MOST: u32 = 0x3ff;
+const MOST: u32 = 0x3fff;
 /// Bits by which words are folded; the last ones may have been read before.
 const STEP_SHIFT: u32 = 29;
 const LAST_SHIFT: u32 = 25;
@@ -27,6 +27,7 @@ const KEYS: [u64; STEPS * 2 + 3] = keys();
 const LAST_KEY: usize = STEPS * 2;
 const LEN_KEY: usize = STEPS * 2 + 2;
 
+#[allow(clippy::indexing_slicing, reason = "below the number of keys; a constant's value")]
 const fn keys() -> [u64; STEPS * 2 + 3] {
     let mut keys = [0; STEPS * 2 + 3];
     let mut number = 0;

@@ -113,7 +113,9 @@ impl Merged {
 /// Whether the header with this word tells packets from few others: it has no IP-ID, or that is 0.
 #[inline(always)]
 const fn is_weak(head: u64) -> bool {
-    (head >> ipv4::ID_SHIFT) & 0xffff == 0
+    #[allow(clippy::cast_possible_truncation, reason = "sixteen bits are meant")]
+    let id = (head >> ipv4::ID_SHIFT) as u16;
+    id == 0
 }
 
 /// What of a datagram's payload makes up its identity.

@@ -159,8 +159,11 @@ fn the_chi_square_bound_notices_an_uneven_spread() {
 fn nobody_can_choose_identities_that_have_their_homes_in_one_set() {
     const BITS: u32 = 16;
     // In one set for one seed: what somebody could find out who knew it.
-    let chosen: Vec<u64> =
-        (0_u64..).step_by(0x1_0001).filter(|key| set_of(home_of(*key, 0x1234_5679, 64 - BITS)) == 7).take(64).collect();
+    let chosen: Vec<u64> = (0_u64..)
+        .step_by(0x1_0001)
+        .filter(|key| set_of(home_of(*key, 0x1234_5679, 64 - BITS)) == 7)
+        .take(64)
+        .collect();
     // And what differs in a few bits only.
     let near: Vec<u64> = (0..64).map(|bit| 1 << bit).collect();
     for identities in [chosen, near] {

@@ -8,7 +8,18 @@ use hoptrace_tests::lab::Folders;
 use crate::executables;
 
 /// Tests that run in the lab or on the kernel path, and in VMs alike.
-const EVERYWHERE: [&str; 10] = ["causes", "copies", "drivers", "explain", "faults", "findings", "losses", "path_merging", "repeats", "xdp"];
+const EVERYWHERE: [&str; 10] = [
+    "causes",
+    "copies",
+    "drivers",
+    "explain",
+    "faults",
+    "findings",
+    "losses",
+    "path_merging",
+    "repeats",
+    "xdp",
+];
 
 /// A built file of `tests/tests`.
 #[derive(Debug)]
