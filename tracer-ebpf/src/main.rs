@@ -8,6 +8,7 @@ mod atomic;
 mod checksum;
 mod claim;
 mod classifier;
+mod deep;
 mod emit;
 mod freed;
 mod guest;

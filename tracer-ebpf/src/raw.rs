@@ -9,7 +9,10 @@ use core::ffi::c_void;
 use aya_ebpf::helpers::generated::bpf_probe_read_kernel;
 
 use crate::{
-    maps::{room::Room, scratch, skb as layout},
+    maps::{
+        room::{Owner, Room},
+        scratch, skb as layout,
+    },
     reader::Copied,
 };
 
@@ -32,13 +35,13 @@ pub(crate) struct RawSkb {
 }
 
 impl RawSkb {
-    /// Copies the head of `skb`, a tracepoint's argument, to `room`, which must be the running program's own. `None`: it
+    /// Copies the head of `skb`, a tracepoint's argument, to `room`, which is that of `owner`, the running program. `None`: it
     /// can not be read, or its headers are not where they should be.
     ///
     /// Where the headers begin: at `mac_header`, if it is set; else, or where it is the same as `network_header` (devices
     /// without Ethernet), at `network_header`.
     #[inline(always)]
-    pub(crate) fn read(skb: *const c_void, room: *mut Room) -> Option<Self> {
+    pub(crate) fn read(skb: *const c_void, room: *mut Room, owner: Owner) -> Option<Self> {
         let fields = Fields::read(skb, room)?;
         let has_ethernet = fields.mac_header != NOT_SET && fields.mac_header != fields.network_header;
         let (header, skipped) =
@@ -76,7 +79,8 @@ impl RawSkb {
             return None;
         }
         // SAFETY: the buffer of this program and CPU, and its word.
-        let head = unsafe { Copied::of(packet, scratch::through(word, len + skipped), word) };
+        let head =
+            unsafe { Copied::of(packet, scratch::through(word, len + skipped), word) }.in_room(owner as u32);
         let len_bytes = fields.len.wrapping_add(pulled).wrapping_add(skipped);
         Some(Self { head, len_bytes, linear_bytes: linear.wrapping_add(skipped) })
     }

@@ -8,7 +8,7 @@ use hoptrace_common::packet::{
     self, ETHERTYPE_IPV4, ETHERTYPE_IPV6, Frame, Packet, ParseError, Reader, Window, parse, parse_usual,
 };
 
-use crate::maps::scratch;
+use crate::{deep::hop_deep, maps::scratch};
 
 /// The linear part of an skb, read in place.
 #[derive(Clone, Copy)]
@@ -89,12 +89,6 @@ fn deep_in_place(data: usize, data_end: usize, start: u32, end: u32) -> u64 {
     packet::deep_sum(&reader, start, end).unwrap_or(0)
 }
 
-/// The same of a copy of `len` bytes.
-#[inline(never)]
-fn deep_in_copy(copy: *const u8, len: u32, word: *mut u64, start: u32, end: u32) -> u64 {
-    packet::deep_sum(&Copied { start: copy, len, scratch: word }, start, end).unwrap_or(0)
-}
-
 #[inline(always)]
 const fn some(sum: u64) -> Option<u64> {
     if sum == 0 { None } else { Some(sum) }
@@ -139,9 +133,14 @@ pub(crate) struct Copied {
     start: *const u8,
     len: u32,
     scratch: *mut u64,
+    /// [`Copied::SCRATCH`], or the number of a room and one.
+    place: u32,
 }
 
 impl Copied {
+    /// It is where programs at TC and XDP have copies.
+    pub(crate) const SCRATCH: u32 = 0;
+
     /// Copies the head of `skb`; `None` when the kernel refuses.
     #[inline(always)]
     pub(crate) fn new(skb: *mut __sk_buff, scratch: *mut u64) -> Option<Self> {
@@ -172,7 +171,11 @@ impl Copied {
         let last = if frame_len < scratch::LEN { frame_len - 1 } else { scratch::LEN - 1 };
         // Never 0, which the helpers do not take.
         let len = scratch::bounded(scratch, last) as u32 + 1;
-        if copy(target, len) == 0 { Some(Self { start: target, len, scratch }) } else { None }
+        if copy(target, len) == 0 {
+            Some(Self { start: target, len, scratch, place: Self::SCRATCH })
+        } else {
+            None
+        }
     }
 
     /// The head of a packet that is in a [`scratch::Buffer`] already, `len` bytes of it.
@@ -181,7 +184,13 @@ impl Copied {
     /// `start` is the start of such a buffer, `scratch` a word of this CPU that nobody else uses meanwhile.
     #[inline(always)]
     pub(crate) const unsafe fn of(start: *const u8, len: u32, scratch: *mut u64) -> Self {
-        Self { start, len, scratch }
+        Self { start, len, scratch, place: Self::SCRATCH }
+    }
+
+    /// The same where the buffer is in the room with this number.
+    #[inline(always)]
+    pub(crate) const fn in_room(self, number: u32) -> Self {
+        Self { place: number + 1, ..self }
     }
 }
 
@@ -204,7 +213,7 @@ impl Reader for Copied {
 
     #[inline(always)]
     fn deep_sum(&self, start: u32, end: u32) -> Option<u64> {
-        some(deep_in_copy(self.start, self.len, self.scratch, start, end))
+        some(hop_deep(self.place, self.len, start, end))
     }
 }
 

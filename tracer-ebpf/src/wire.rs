@@ -49,7 +49,7 @@ fn hop(ctx: &RawTracePointContext) {
         return;
     }
     let Some(room) = room::of(room::Owner::Wire) else { return };
-    let Some(skb) = RawSkb::read(ctx.arg(0), room) else { return };
+    let Some(skb) = RawSkb::read(ctx.arg(0), room, room::Owner::Wire) else { return };
     let head = skb.head;
     let hook = config::hook(number);
     let Some(frame) = head.frame() else { return };

@@ -9,6 +9,7 @@
 #[allow(dead_code, reason = "a program here needs less of it than a hook's")]
 mod atomic;
 mod course;
+mod deep;
 mod figures;
 mod floor;
 mod identity;

@@ -43,5 +43,11 @@ static ROOMS: PerCpuArray<Room> = PerCpuArray::with_max_entries(3, 0);
 /// This CPU's room of `owner`.
 #[inline(always)]
 pub(crate) fn of(owner: Owner) -> Option<*mut Room> {
-    ROOMS.get_ptr_mut(owner as u32)
+    numbered(owner as u32)
+}
+
+/// This CPU's room of the owner with this number.
+#[inline(always)]
+pub(crate) fn numbered(owner: u32) -> Option<*mut Room> {
+    ROOMS.get_ptr_mut(owner)
 }
