@@ -36,7 +36,8 @@ fn send_both_ways(lab: &Lab, guest: &Guest) -> Result<()> {
     lab.wire_udp_flood((guest.ipv4, DOOMED_PORT).into(), DOOMED, 64, pace)?;
     let sent = guest.send_udp((lab.wire.ipv4.into(), DOOMED_PORT), DOOMED, 64, pace)?;
     ensure!(sent.sent == DOOMED, "{sent:?}");
-    Ok(())
+    // Its reply comes behind the last of them: the guest says that they are sent when they are on their way to the tap.
+    lab.introduce(guest)
 }
 
 /// A rule: bridge, table, priority, cookie.
