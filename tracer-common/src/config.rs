@@ -52,7 +52,7 @@ pub struct TraceConfig {
     pub sample_below: u64,
     /// 1 to count admitted packets against [`Control::budget`].
     pub budgeted: u32,
-    /// Segment of the guest's response time.
+    /// The first of the segments of the guest's own times.
     pub guest_segment: u16,
     /// The first hook of each direction, egress first.
     pub entries: [u8; 2],

@@ -2,11 +2,13 @@
 //!
 //! A question to the guest is an ICMP echo request, a TCP SYN, TCP data, or an ARP request; its answer is the echo reply with
 //! the same id and sequence number, the segment that acknowledges the SYN or the data, or the ARP reply. The guest's own
-//! questions are its ARP requests.
+//! questions are its ARP requests. All of these the guest's kernel answers by itself; what its programs say to TCP data is
+//! [`crate::conversation`]'s.
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use crate::{
+    conversation::Segment,
     filter::addresses,
     packet::{ETHERTYPE_ARP, PROTOCOL_ICMP, PROTOCOL_ICMPV6, PROTOCOL_TCP, Packet, Reader, Window},
 };
@@ -18,10 +20,6 @@ const ECHO_REQUEST: u8 = 8;
 const ECHO_REPLY: u8 = 0;
 const ECHO_REQUEST_V6: u8 = 128;
 const ECHO_REPLY_V6: u8 = 129;
-
-const FLAG_SYN: u8 = 0x02;
-const FLAG_RST: u8 = 0x04;
-const FLAG_ACK: u8 = 0x10;
 
 const ARP_REQUEST: u16 = 1;
 const ARP_REPLY: u16 = 2;
@@ -38,6 +36,8 @@ pub mod kind {
     pub const ARP: u32 = 3;
     /// An ARP request of the guest.
     pub const ARP_OF_GUEST: u32 = 4;
+    /// What a program in the guest says to TCP data.
+    pub const ANSWER: u32 = 5;
     /// Places there are.
     pub const PLACES: usize = 8;
 }
@@ -53,6 +53,10 @@ pub struct ExchangeCounters {
     pub answered: [u64; kind::PLACES],
     /// Not answered in time, and forgotten for another one.
     pub unanswered: [u64; kind::PLACES],
+    /// Not remembered: something else waited in their place.
+    pub no_room: [u64; kind::PLACES],
+    /// Answered, and it is not clear after how long; beside those answered.
+    pub unclear: [u64; kind::PLACES],
 }
 
 /// An open question.
@@ -156,25 +160,7 @@ pub fn question<R: Reader>(reader: &R, packet: &Packet) -> Option<Part> {
     }
     match packet.protocol {
         PROTOCOL_ICMP | PROTOCOL_ICMPV6 => echo(reader, packet, ECHO_REQUEST, ECHO_REQUEST_V6, false),
-        PROTOCOL_TCP => {
-            let window = reader.window(packet.l4_offset, 20)?;
-            let header_len = u32::from(window.u8(12) >> 4) * 4;
-            let flags = window.u8(13);
-            let data_len = packet.l3_end.checked_sub(packet.l4_offset)?.checked_sub(header_len)?;
-            let covered = data_len + u32::from(flags & FLAG_SYN != 0);
-            // Larger than the field can say, or nothing to acknowledge.
-            if covered == 0 || data_len > u32::from(u16::MAX) || flags & FLAG_RST != 0 {
-                return None;
-            }
-            let (source, destination) = addresses(reader, packet)?;
-            let start = window.u32_be(4);
-            Some(Part {
-                key: key(source, destination, u64::from(window.u32(0)) | (6 << 32)),
-                start,
-                number: start.wrapping_add(covered),
-                kind: if flags & FLAG_SYN == 0 { kind::DATA } else { kind::CONNECTION },
-            })
-        }
+        PROTOCOL_TCP => tcp_question(&segment(reader, packet, false)?),
         _ => None,
     }
 }
@@ -190,22 +176,61 @@ pub fn answer<R: Reader>(reader: &R, packet: &Packet) -> Option<Part> {
     }
     match packet.protocol {
         PROTOCOL_ICMP | PROTOCOL_ICMPV6 => echo(reader, packet, ECHO_REPLY, ECHO_REPLY_V6, true),
-        PROTOCOL_TCP => {
-            let window = reader.window(packet.l4_offset, 20)?;
-            if window.u8(13) & FLAG_ACK == 0 {
-                return None;
-            }
-            let (source, destination) = addresses(reader, packet)?;
-            let ports = u64::from(window.u16(2)) | (u64::from(window.u16(0)) << 16);
-            Some(Part {
-                key: key(destination, source, ports | (6 << 32)),
-                start: 0,
-                number: window.u32_be(8),
-                kind: kind::DATA,
-            })
-        }
+        PROTOCOL_TCP => tcp_answer(&segment(reader, packet, true)?),
         _ => None,
     }
+}
+
+/// The TCP segment that `packet` is.
+#[inline(always)]
+pub fn segment<R: Reader>(reader: &R, packet: &Packet, from_guest: bool) -> Option<Segment> {
+    if packet.protocol != PROTOCOL_TCP || packet.fragment_tail != 0 || packet.ether_type == ETHERTYPE_ARP {
+        return None;
+    }
+    let window = reader.window(packet.l4_offset, 20)?;
+    let header_bytes = u32::from(window.u8(12) >> 4) * 4;
+    let len_bytes = packet.l3_end.checked_sub(packet.l4_offset)?.checked_sub(header_bytes)?;
+    let flags = u32::from(window.u8(13));
+    let (source, destination) = addresses(reader, packet)?;
+    let (source_port, destination_port) = (window.u16(0), window.u16(2));
+    let (host, guest, host_port, guest_port) = if from_guest {
+        (destination, source, destination_port, source_port)
+    } else {
+        (source, destination, source_port, destination_port)
+    };
+    let lower = guest_port.swap_bytes() < host_port.swap_bytes();
+    Some(Segment {
+        key: key(host, guest, u64::from(host_port) | (u64::from(guest_port) << 16) | (6 << 32)),
+        seq: window.u32_be(4),
+        ack: window.u32_be(8),
+        // Larger than the field can say: not known.
+        len_bytes: if len_bytes > u32::from(u16::MAX) { 0 } else { len_bytes },
+        flags: flags
+            | if lower { Segment::GUEST_IS_LOWER } else { 0 }
+            | if from_guest { Segment::FROM_GUEST } else { 0 },
+    })
+}
+
+/// What a segment to the guest asks the guest's kernel: to acknowledge it.
+#[inline(always)]
+#[must_use]
+pub fn tcp_question(segment: &Segment) -> Option<Part> {
+    let covered = segment.len_bytes + u32::from(segment.has(Segment::SYN));
+    if covered == 0 || segment.has(Segment::RST) {
+        return None;
+    }
+    let kind = if segment.has(Segment::SYN) { kind::CONNECTION } else { kind::DATA };
+    Some(Part { key: segment.key, start: segment.seq, number: segment.seq.wrapping_add(covered), kind })
+}
+
+/// What a segment of the guest acknowledges.
+#[inline(always)]
+#[must_use]
+pub fn tcp_answer(segment: &Segment) -> Option<Part> {
+    if !segment.has(Segment::ACK) {
+        return None;
+    }
+    Some(Part { key: segment.key, start: 0, number: segment.ack, kind: kind::DATA })
 }
 
 /// The question that `packet`, on its way from the guest, asks.
@@ -256,4 +281,4 @@ fn echo<R: Reader>(reader: &R, packet: &Packet, kind: u8, kind_v6: u8, answer: b
     Some(Part { key, start: 0, number: 0, kind: kind::ECHO })
 }
 
-const _: () = assert!(size_of::<Question>() == 32 && size_of::<ExchangeCounters>() == 192);
+const _: () = assert!(size_of::<Question>() == 32 && size_of::<ExchangeCounters>() == 320);

@@ -10,6 +10,7 @@
 
 pub mod checksum;
 pub mod config;
+pub mod conversation;
 pub mod counters;
 pub mod drops;
 pub mod exchange;

@@ -1,35 +1,47 @@
-//! Questions and answers at the guest's tap: the guest's own response time, and who is silent.
+//! Questions and answers at the guest's tap: how long the guest's kernel takes and how long its programs, and who is silent.
 
 use hoptrace_common::{
-    exchange,
-    inflight::Hook,
+    conversation::Segment,
+    exchange::{self, Part, kind},
     packet::{Packet, Reader},
 };
 
-use crate::maps::{config, latency, questions};
+use crate::maps::{config, conversations, latency, questions};
 
-/// A packet at the guest's tap, one hook of which is `hook`. Only what is `followed` asks and is measured; an answer is one
+/// A packet at the guest's tap, on its way in `direction`. Only what is `followed` asks and is measured; an answer is one
 /// however its packet fares.
 #[inline(always)]
 pub(crate) fn passes<R: Reader>(
     reader: &R,
     packet: &Packet,
-    hook: &Hook,
+    direction: u8,
     now_ns: u64,
     cpu: u32,
     followed: bool,
 ) {
-    if hook.direction == 0 {
+    if direction == 0 {
         left(reader, packet, now_ns, cpu, followed);
     } else {
         arrived(reader, packet, now_ns, cpu, followed);
     }
 }
 
+/// Which of the guest's figures a time belongs to, behind the first of them.
+const OF_STACK: u32 = 0;
+const OF_ACKNOWLEDGEMENTS: u32 = 1;
+const OF_APPLICATIONS: u32 = 2;
+
 /// A packet to the guest: remembers what it asks.
 #[inline(always)]
 fn arrived<R: Reader>(reader: &R, packet: &Packet, now_ns: u64, cpu: u32, followed: bool) {
-    if followed && let Some(part) = exchange::question(reader, packet) {
+    if let Some(segment) = exchange::segment(reader, packet, false) {
+        if segment.speaks() {
+            talk(segment, now_ns, followed);
+        }
+        if followed && let Some(part) = exchange::tcp_question(&segment) {
+            questions::ask(&part, now_ns, cpu);
+        }
+    } else if followed && let Some(part) = exchange::question(reader, packet) {
         questions::ask(&part, now_ns, cpu);
     } else if let Some(part) = exchange::answer_to_guest(reader, packet) {
         questions::answered(&part, now_ns, cpu);
@@ -39,13 +51,40 @@ fn arrived<R: Reader>(reader: &R, packet: &Packet, now_ns: u64, cpu: u32, follow
 /// A packet from the guest: records how long ago was asked what it answers.
 #[inline(always)]
 fn left<R: Reader>(reader: &R, packet: &Packet, now_ns: u64, cpu: u32, followed: bool) {
-    if let Some(part) = exchange::answer(reader, packet) {
-        if let Some(response_ns) = questions::answered(&part, now_ns, cpu)
-            && followed
+    if let Some(segment) = exchange::segment(reader, packet, true) {
+        if segment.speaks()
+            && let Some(answer_ns) = talk(segment, now_ns, followed)
         {
-            latency::record(cpu, u32::from(config::guest_segment()), response_ns);
+            record(cpu, OF_APPLICATIONS, answer_ns);
         }
+        if let Some(part) = exchange::tcp_answer(&segment) {
+            answered(&part, now_ns, cpu, followed);
+        }
+    } else if let Some(part) = exchange::answer(reader, packet) {
+        answered(&part, now_ns, cpu, followed);
     } else if followed && let Some(part) = exchange::question_of_guest(reader, packet) {
         questions::ask(&part, now_ns, cpu);
     }
+}
+
+#[inline(always)]
+fn talk(segment: Segment, now_ns: u64, followed: bool) -> Option<u64> {
+    let flags = segment.flags | if followed { Segment::FOLLOWED } else { 0 };
+    conversations::pass(&Segment { flags, ..segment }, now_ns)
+}
+
+/// What the guest's kernel answers by itself.
+#[inline(always)]
+fn answered(part: &Part, now_ns: u64, cpu: u32, followed: bool) {
+    if let Some((kind, response_ns)) = questions::answered(part, now_ns, cpu)
+        && followed
+    {
+        let figures = if kind == kind::DATA { OF_ACKNOWLEDGEMENTS } else { OF_STACK };
+        record(cpu, figures, response_ns);
+    }
+}
+
+#[inline(always)]
+fn record(cpu: u32, figures: u32, time_ns: u64) {
+    latency::record(cpu, u32::from(config::guest_segment()) + figures, time_ns);
 }

@@ -31,19 +31,19 @@ use crate::{
 pub(crate) fn hop(skb: *mut __sk_buff, side: usize) {
     // SAFETY: the context of the running program.
     let Some(hook) = config::hook_on(side, unsafe { (*skb).ifindex }) else { return };
-    at(skb, hook, hook.number());
+    at(skb, hook, hook.number(), false);
 }
 
 /// A packet on one side of a neighbour's port.
 #[inline(always)]
 pub(crate) fn hop_beside(skb: *mut __sk_buff, side: usize) {
     let number = u32::from(config::beside()[side] & 0xf);
-    at(skb, config::hook(number), number);
+    at(skb, config::hook(number), number, true);
 }
 
 #[inline(always)]
-fn at(skb: *mut __sk_buff, hook: config::HookFacts, number: u32) {
-    let left = quick::hop(skb, hook, number);
+fn at(skb: *mut __sk_buff, hook: config::HookFacts, number: u32, beside: bool) {
+    let left = quick::hop(skb, hook, number, beside);
     if left == CHECK {
         rare::call(skb, rare::CHECKSUM);
     }
@@ -118,7 +118,7 @@ fn handle<R: SkbReader>(reader: &R, skb: *mut __sk_buff, number: u32, note: rare
         return false;
     }
     let hidden = hook.has(HookConfig::BEFORE_TRACEPOINT) && is_hidden(reader, &packet, skb);
-    let sight = if hidden { SIGHT_LAST } else { neighbour::sight(hook, &frame, skb) };
+    let sight = reader.opaque(if hidden { SIGHT_LAST } else { neighbour::sight(hook, &frame, skb) });
     // What leaves by a neighbour's port came by the path: a packet unknown there is none of ours.
     let mut admit =
         gate_state == GateState::OPEN && claim != CLAIM_IF_TRACKED && !neighbour::leaves_beside(hook);
@@ -131,17 +131,22 @@ fn handle<R: SkbReader>(reader: &R, skb: *mut __sk_buff, number: u32, note: rare
         }
         now_ns = clock();
     }
+    // Not on the stack: for `at_guest`.
+    let [.., kept_ns] = &mut counted.scratch;
+    *kept_ns = now_ns;
     let admit = reader.opaque(u32::from(admit)) != 0;
     let large = pieces::is_large(len_bytes(skb)) && merged::can_be(packet.protocol);
     let kind = thorough::thoroughly(number, packet.identity, now_ns, thorough::terms(admit, large, sight));
     // Read again rather than kept on the stack.
     let hook = config::hook(number);
-    let this = hook.for_rules(number, neighbour::ends_here(sight));
+    let cpu = counters::cpu();
+    let Some(counted) = counters::of(cpu, number) else { return false };
     let outcome = thorough::outcome(kind, counted);
     if hook.has(HookConfig::GUEST) {
         // What comes next is there once, for the compiler and for the verifier.
         let followed = reader.opaque(u32::from(matches!(outcome.kind, Kind::New | Kind::Passed))) != 0;
-        guest::passes(reader, &packet, &this, now_ns, cpu, followed);
+        let ends = u64::from(packet.l3_end) | u64::from(number | u32::from(followed) << 8) << 32;
+        at_guest(reader, packed(&packet), ends);
     }
     if matches!(outcome.kind, Kind::Missing) {
         return false;
@@ -157,6 +162,9 @@ fn handle<R: SkbReader>(reader: &R, skb: *mut __sk_buff, number: u32, note: rare
     if heads::are_kept(hook) && matches!(outcome.kind, Kind::New | Kind::Passed) {
         heads::keep(skb, packet.identity, number);
     }
+    // So are these.
+    let this = hook.for_rules(number, neighbour::ends_here(sight));
+    let outcome = thorough::outcome(kind, counted);
     match outcome.kind {
         Kind::New => {
             tally::arrived(cpu, counted, &outcome, &this);
@@ -169,7 +177,10 @@ fn handle<R: SkbReader>(reader: &R, skb: *mut __sk_buff, number: u32, note: rare
                 pieces::expect(skb, &packet, number);
             }
             let total_ns = tally::passed(cpu, counted, &outcome, &this, hook);
-            if this.terminal {
+            // The gate as well is asked for again.
+            if this.terminal
+                && let Some(gate) = control::gate()
+            {
                 let what = (gate, this.direction, total_ns);
                 emit_if_wanted(reader, &packet, len_bytes(skb), what, &outcome, counted);
             }
@@ -188,6 +199,38 @@ fn is_hidden<R: SkbReader>(reader: &R, packet: &Packet, skb: *mut __sk_buff) -> 
     // SAFETY: the context of the running program.
     let linear = unsafe { (*skb).data_end.wrapping_sub((*skb).data) };
     hashed_end(reader, packet) > linear
+}
+
+/// A packet's offsets and protocols in one number. Headers end within 64 KiB.
+#[inline(always)]
+const fn packed(packet: &Packet) -> u64 {
+    (packet.l3_offset as u64 & 0xffff)
+        | (packet.l4_offset as u64 & 0xffff) << 16
+        | (packet.ether_type as u64) << 32
+        | (packet.protocol as u64) << 48
+        | (packet.fragment_tail as u64) << 56
+}
+
+/// [`guest::passes`], as a function for the same reason as [`strange`], and with numbers instead of a packet, which would have to
+/// be on the stack for that. `ends` is where the packet ends, then the hook's number and whether the packet is followed. When
+/// it came is in the scratch memory.
+#[inline(never)]
+fn at_guest<R: SkbReader>(reader: &R, packed: u64, ends: u64) {
+    let number = (ends >> 32) as u32 & 0xf;
+    let packet = Packet {
+        identity: 0,
+        ether_type: (packed >> 32) as u16,
+        protocol: (packed >> 48) as u8,
+        fragment_tail: (packed >> 56) as u8,
+        l3_offset: packed as u32 & 0xffff,
+        l4_offset: (packed >> 16) as u32 & 0xffff,
+        l3_end: ends as u32,
+    };
+    let cpu = counters::cpu();
+    let Some(counted) = counters::of(cpu, number) else { return };
+    let [.., now_ns] = counted.scratch;
+    let followed = ends >> 40 != 0;
+    guest::passes(reader, &packet, config::hook(number).direction(), now_ns, cpu, followed);
 }
 
 /// What must not be averaged, or not as it came. A function, so that what it needs is not on the stack of its caller:

@@ -44,9 +44,10 @@ pub(crate) const CHECK: u32 = 2;
 /// This is one for the program that knows what a packet is made of; a note is left for it.
 pub(crate) const PARTS: u32 = 3;
 
-/// A packet at hook `number`, whose facts are `hook`: [`DONE`] or one of its siblings.
+/// A packet at hook `number`, whose facts are `hook`: [`DONE`] or one of its siblings. `beside`: a hook at a neighbour's port, which is
+/// never the guest's tap.
 #[inline(always)]
-pub(crate) fn hop(skb: *mut __sk_buff, hook: HookFacts, number: u32) -> u32 {
+pub(crate) fn hop(skb: *mut __sk_buff, hook: HookFacts, number: u32, beside: bool) -> u32 {
     let Some(gate) = control::gate() else { return DONE };
     let gate_state = gate.state();
     if gate_state == GateState::CLOSED {
@@ -105,8 +106,8 @@ pub(crate) fn hop(skb: *mut __sk_buff, hook: HookFacts, number: u32) -> u32 {
     if heads::are_kept(hook) {
         heads::keep(skb, packet.identity, number);
     }
-    if hook.has(HookConfig::GUEST) {
-        guest::passes(&reader, &packet.packet(), &visit.hook, now_ns, cpu, true);
+    if !beside && hook.has(HookConfig::GUEST) {
+        guest::passes(&reader, &packet.packet(), hook.direction(), now_ns, cpu, true);
         if hook.direction() == 1 && packet.identity < gate.checksum_below() {
             return CHECK;
         }

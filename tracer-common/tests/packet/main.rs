@@ -5,6 +5,7 @@
 mod bytes;
 mod checksum;
 mod collisions;
+mod conversation;
 mod exchange;
 mod filter;
 mod frames;

@@ -3,6 +3,7 @@
 pub(crate) mod checksums;
 pub(crate) mod config;
 pub(crate) mod control;
+pub(crate) mod conversations;
 pub(crate) mod counters;
 pub(crate) mod drops;
 pub(crate) mod heads;

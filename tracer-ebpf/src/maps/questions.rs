@@ -20,16 +20,16 @@ fn of(part: &Part) -> Option<*mut Question> {
     QUESTIONS.get_ptr_mut(part.key as u32 & (OPEN_QUESTIONS - 1))
 }
 
-/// Of the running CPU, which is `cpu`; nobody else on it counts at the same time.
+/// Of the running CPU, which is `cpu`: what came of questions. Nobody else on it counts at the same time.
 #[inline(always)]
-fn counted(cpu: u32) -> Option<&'static mut ExchangeCounters> {
+pub(super) fn counted(cpu: u32) -> Option<&'static mut ExchangeCounters> {
     // SAFETY: a map value of its own for each CPU; programs at TC run with bottom halves off.
     EXCHANGES.get_ptr_mut(cpu).map(|counters| unsafe { &mut *counters })
 }
 
 /// The counter of a kind.
 #[inline(always)]
-fn add(counters: &mut [u64; kind::PLACES], kind: u32, times: u64) {
+pub(super) fn add(counters: &mut [u64; kind::PLACES], kind: u32, times: u64) {
     // SAFETY: the place is below eight.
     unsafe { *counters.as_mut_ptr().add((kind & (kind::PLACES as u32 - 1)) as usize) += times };
 }
@@ -43,15 +43,17 @@ pub(crate) fn ask(part: &Part, now_ns: u64, cpu: u32) {
     unsafe {
         let state = atomic::load(&raw const (*question).state);
         if state == Question::BUSY {
+            add(&mut counted.no_room, part.kind, 1);
             return;
         }
         if state != Question::FREE {
             let waiting =
                 now_ns.wrapping_sub(atomic::load(&raw const (*question).asked_ns)) < config::timeout_ns();
             if waiting {
-                let repeated = atomic::load(&raw const (*question).key) == part.key
-                    && part.repeats(atomic::load(&raw const (*question).expected));
-                if repeated
+                let same = atomic::load(&raw const (*question).key) == part.key;
+                if !same {
+                    add(&mut counted.no_room, part.kind, 1);
+                } else if part.repeats(atomic::load(&raw const (*question).expected))
                     && Question::counts_on(state)
                     && atomic::compare_exchange(
                         &raw mut (*question).state,
@@ -79,10 +81,10 @@ pub(crate) fn ask(part: &Part, now_ns: u64, cpu: u32) {
     }
 }
 
-/// How long ago the question was asked that `part` answers, in nanoseconds. It is closed by that. `None` as well where it
-/// was asked several times, because the answer could be to any of them (Karn's rule).
+/// The kind of the question that `part` answers, and how long ago it was asked, in nanoseconds. It is closed by that. `None`
+/// as well where it was asked several times, because the answer could be to any of them (Karn's rule).
 #[inline(always)]
-pub(crate) fn answered(part: &Part, now_ns: u64, cpu: u32) -> Option<u64> {
+pub(crate) fn answered(part: &Part, now_ns: u64, cpu: u32) -> Option<(u32, u64)> {
     let question = of(part)?;
     // SAFETY: a map value throughout; the exchange at the end fails if the question changed meanwhile.
     unsafe {
@@ -103,6 +105,6 @@ pub(crate) fn answered(part: &Part, now_ns: u64, cpu: u32) -> Option<u64> {
             add(&mut counted.answered, kind, times);
         }
         let response_ns = now_ns.wrapping_sub(asked_ns);
-        if times > 1 || response_ns > u64::MAX / 2 { None } else { Some(response_ns) }
+        if times > 1 || response_ns > u64::MAX / 2 { None } else { Some((kind, response_ns)) }
     }
 }

@@ -12,6 +12,9 @@ use crate::model::{
     Direction, HookPlan, Hop, IfIndex, Interface, OtherPort, Plan, Role, SegmentPlan, Side, XdpMode,
 };
 
+/// How many segments the guest's own times take: what its kernel answers, what it acknowledges, what its programs say.
+const GUEST_FIGURES: u32 = 3;
+
 /// Why a path can not be traced.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PlanError {
@@ -87,7 +90,7 @@ pub fn plan(hops: &[Hop], extras: Extras<'_>) -> Result<Plan, PlanError> {
         neighbours: neighbours.to_vec(),
         entries: [0, ingress_entry],
         guest,
-        segment_count: u32::from(guest) + 1,
+        segment_count: u32::from(guest) + GUEST_FIGURES,
     })
 }
 

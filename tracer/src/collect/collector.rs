@@ -25,8 +25,8 @@ use super::{
     upcalls::UpcallCounts,
 };
 use crate::model::{
-    Direction, DirectionReport, Directions, HookPlan, HookReport, KernelMaps, Latencies, PacketHead, Plan,
-    Segment, SegmentPlan, Snapshot, SwitchPaths, Tail, TracerCost,
+    Application, Direction, DirectionReport, Directions, GuestTimes, HookPlan, HookReport, KernelMaps,
+    Latencies, PacketHead, Plan, Segment, SegmentPlan, Snapshot, SwitchPaths, Tail, TracerCost,
 };
 
 /// Reads the maps of one trace.
@@ -169,7 +169,7 @@ impl Collector {
             duration,
             directions: Directions { egress: report(Direction::Egress), ingress: report(Direction::Ingress) },
             off_path: self.latencies.of(OFF_PATH_SEGMENT),
-            guest: self.latencies.of(self.plan.guest),
+            guest: self.guest(),
             neighbours: self.plan.neighbours.iter().map(|port| self.neighbours.of(port)).collect(),
             upcalls: (self.plan.upcalled_after != 0).then(|| self.upcalls.so_far(duration)),
             notes: Vec::new(),
@@ -193,6 +193,16 @@ impl Collector {
         };
         let all = (0_u8..).zip(&self.plan.hooks).flat_map(of_hook);
         all.filter(|(.., count)| *count > 0).collect()
+    }
+
+    /// The guest's own times: their segments stand one behind the other.
+    fn guest(&self) -> GuestTimes {
+        let of = |place: u8| self.latencies.of(self.plan.guest.saturating_add(place));
+        GuestTimes {
+            kernel: of(0),
+            acknowledgements: of(1),
+            application: Application { answers: of(2), unclear: self.exchanges.unclear() },
+        }
     }
 
     /// A packet that went through the switch; `None` where no heads are kept.

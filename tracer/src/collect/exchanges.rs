@@ -60,8 +60,35 @@ impl Exchanges {
             let account = account(kind, &questions, &counters, now_ns, self.timeout_ns);
             (account.unanswered > 0).then(|| evidence(&account, counter, &self.tap))
         });
-        told.collect()
+        told.chain(without_room(&counters, &self.tap)).collect()
     }
+
+    /// Answers of programs in the guest that are not measured.
+    pub(super) fn unclear(&self) -> u64 {
+        let counters = (0..self.counters.len()).filter_map(|at| self.counters.read(at));
+        counters.fold(0, |sum, cpu| sum.wrapping_add(place(&cpu.unclear, kind::ANSWER)))
+    }
+}
+
+/// Questions that were not remembered, so that nothing is known of their answers.
+fn without_room(counters: &[ExchangeCounters], tap: &str) -> Option<Evidence> {
+    let sum = |of: &[u64; kind::PLACES]| of.iter().fold(0, |sum: u64, more| sum.wrapping_add(*more));
+    let [count, asked] = counters.iter().fold([0_u64; 2], |[count, asked], cpu| {
+        [count.wrapping_add(sum(&cpu.no_room)), asked.wrapping_add(sum(&cpu.asked))]
+    });
+    (count > 0).then(|| Evidence {
+        source: EvidenceSource::Tap,
+        at: tap.to_owned(),
+        counter: "questions_without_room".to_owned(),
+        count,
+        of: Some(asked.wrapping_add(count)),
+        about: None,
+        shared: false,
+    })
+}
+
+fn place(counters: &[u64; kind::PLACES], kind: u32) -> u64 {
+    usize::try_from(kind).ok().and_then(|kind| counters.get(kind)).copied().unwrap_or(0)
 }
 
 /// A question that is open and not yet old may still be answered.
@@ -72,9 +99,8 @@ fn account(
     now_ns: u64,
     timeout_ns: u64,
 ) -> Account {
-    let place = usize::try_from(kind).unwrap_or(usize::MAX);
     let sum = |of: fn(&ExchangeCounters) -> &[u64; kind::PLACES]| {
-        counters.iter().filter_map(|cpu| of(cpu).get(place)).fold(0, |sum: u64, more| sum.wrapping_add(*more))
+        counters.iter().fold(0, |sum: u64, cpu| sum.wrapping_add(place(of(cpu), kind)))
     };
     let mut account = Account {
         asked: sum(|cpu| &cpu.asked),
@@ -146,6 +172,17 @@ mod tests {
         assert_eq!(of(kind::ARP), expected);
         assert_eq!(of(kind::ECHO), Account { asked: 9, unanswered: 1, about: BTreeSet::new() });
         assert_eq!(of(kind::CONNECTION), Account::default());
+    }
+
+    #[test]
+    fn questions_that_found_no_room_are_told_beside_those_that_did() {
+        let mut full = counters(kind::CONNECTION, 10, 0);
+        assert_eq!(without_room(&[full], "tap0"), None);
+        full.no_room[usize::try_from(kind::CONNECTION).unwrap()] = 4;
+        let mut other = counters(kind::ANSWER, 5, 0);
+        other.no_room[usize::try_from(kind::ANSWER).unwrap()] = 1;
+        let told = without_room(&[full, other], "tap0").unwrap();
+        assert_eq!((told.counter.as_str(), told.count, told.of), ("questions_without_room", 5, Some(20)));
     }
 
     #[test]

@@ -88,6 +88,10 @@ fn at_tap(evidence: &Evidence) -> String {
             "ARP requests of the guest{about} came to {tap} and no reply came back: nobody has the address on this network, \
              or the requests or replies die on their way"
         ),
+        "questions_without_room" => format!(
+            "requests that passed {tap} were not remembered, because too many more were waiting for their answers: what is \
+             told of the guest's times and of what it did not answer is of the rest"
+        ),
         "checksum_wrong" => format!(
             "packets ({}) passed {tap} with a checksum that is not theirs: the guest drops them without a word; {} were \
              looked at",
@@ -200,6 +204,7 @@ mod tests {
         says(Driver, "ens3", "rx_nodesc_drop_cnt", "ethtool -S ens3");
         says(Tap, "tapc3d70d5c-a90", "echo_unanswered", "the guest sent no reply");
         says(Tap, "tapc3d70d5c-a90", "connection_unanswered", "(SYN) passed tapc3d70d5c-a90");
+        says(Tap, "tapc3d70d5c-a90", "questions_without_room", "were not remembered");
         says(Tap, "tapc3d70d5c-a90", "arp_of_guest_unanswered", "no reply came back");
     }
 

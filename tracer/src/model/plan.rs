@@ -112,7 +112,8 @@ pub struct Plan {
     pub neighbours: Vec<OtherPort>,
     /// The number of the first hook, per direction.
     pub entries: [u8; 2],
-    /// The segment of the guest's response time.
+    /// The first segment of the guest's own times: what its kernel answers, then what it acknowledges, then what its programs
+    /// say (see [`GuestTimes`](super::GuestTimes)).
     pub guest: u8,
     /// Segments in all, the off-path one included.
     pub segment_count: u32,

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::{Direction, EarlyDrop, Evidence, Explanation, Flow, MacAddr, Mechanism, PacketHead, PacketWay};
+use super::{
+    Direction, EarlyDrop, Evidence, Explanation, Flow, GuestTimes, MacAddr, Mechanism, PacketHead, PacketWay,
+};
 
 /// Latencies of one segment, in nanoseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -306,8 +308,8 @@ pub struct Snapshot {
     pub directions: Directions,
     /// Hops between hooks that are no neighbours on the path.
     pub off_path: Latencies,
-    /// The guest's own response time.
-    pub guest: Latencies,
+    /// The guest's own response times.
+    pub guest: GuestTimes,
     /// Other VMs' ports on the same switch.
     pub neighbours: Vec<Neighbour>,
     /// What the switch gave to user space; `None`: there is no kernel datapath, or its upcalls can not be seen.

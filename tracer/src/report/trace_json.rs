@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use crate::{
     diagnose::{advice, early_advice, meaning},
     model::{
-        Direction, Drop, EarlyDrop, Evidence, Finding, InstanceId, Latencies, Neighbour, PathSummary,
-        TraceReport, TracerCost, Upcalls,
+        Direction, Drop, EarlyDrop, Evidence, Finding, GuestTimes, InstanceId, Latencies, Neighbour,
+        PathSummary, TraceReport, TracerCost, Upcalls,
     },
 };
 
@@ -37,7 +37,7 @@ struct Trace<'a> {
     #[serde(flatten)]
     head: Head<'a>,
     off_path: Latencies,
-    guest: Latencies,
+    guest: GuestTimes,
     neighbours: &'a [Neighbour],
     upcalls: Option<Upcalls>,
     #[serde(flatten)]

@@ -161,7 +161,10 @@ fn what_is_unknown_is_null() {
     assert_valid(&object);
     assert_eq!((&object["instance"]["name"], &object["filter"]), (&Value::Null, &json!("")));
     assert_eq!(object["upcalls"], Value::Null);
-    assert_eq!(object["guest"], json!({"count": 0, "latency_ns": null}));
+    let none = json!({"count": 0, "latency_ns": null});
+    assert_eq!(object["guest"]["acknowledgements"], none);
+    assert_eq!(object["guest"]["application"], json!({"count": 0, "latency_ns": null, "unclear": 0}));
+    assert_eq!(object["guest"]["latency_ns"], json!(null));
     assert_eq!(object["tracer"]["ns_per_hook"], Value::Null);
 }
 

@@ -3,10 +3,10 @@
 use std::{net::IpAddr, time::Duration};
 
 use crate::model::{
-    BridgeKind, Direction, DirectionReport, Directions, Drop, DropExample, EarlyDrop, Evidence,
-    EvidenceSource, Explanation, Flow, HookReport, Hop, HostReport, IfIndex, InstanceId, InterfaceState,
-    Latencies, LatencyNs, Ledger, Mechanism, Node, OpenFlowRule, PacketWay, Path, PathKind, Role, Segment,
-    Snapshot, SwitchPaths, TraceReport, Traceability, TracerCost, WayPoint,
+    Application, BridgeKind, Direction, DirectionReport, Directions, Drop, DropExample, EarlyDrop, Evidence,
+    EvidenceSource, Explanation, Flow, GuestTimes, HookReport, Hop, HostReport, IfIndex, InstanceId,
+    InterfaceState, Latencies, LatencyNs, Ledger, Mechanism, Node, OpenFlowRule, PacketWay, Path, PathKind,
+    Role, Segment, Snapshot, SwitchPaths, TraceReport, Traceability, TracerCost, WayPoint,
 };
 
 /// The hops, with names as long as the kernel allows.
@@ -139,7 +139,11 @@ pub(crate) fn snapshot(count: u64) -> Snapshot {
             ingress: direction(["nic", "qvo", "qvb", "tap"], count),
         },
         off_path: latencies(0, 0),
-        guest: latencies(count, 150_000),
+        guest: GuestTimes {
+            kernel: latencies(count, 150_000),
+            acknowledgements: latencies(0, 0),
+            application: Application { answers: latencies(0, 0), unclear: 0 },
+        },
         neighbours: Vec::new(),
         upcalls: None,
         notes: Vec::new(),

@@ -7,6 +7,7 @@ mod evidence;
 mod explain;
 mod findings;
 mod flow;
+mod guest;
 mod head;
 mod ledger;
 mod neighbours;
@@ -19,7 +20,7 @@ use flow::{Piece, flow};
 use table::{Block, Layout, Row};
 
 use super::{Canvas, Ink, packet_text};
-use crate::model::{Direction, DirectionReport, Latencies, Ledger, Printable, Role, TraceReport};
+use crate::model::{Direction, DirectionReport, Ledger, Printable, Role, TraceReport};
 
 /// Columns where there is no terminal: what fits into a log or a README.
 const DEFAULT_COLUMNS: usize = 100;
@@ -32,7 +33,7 @@ pub fn trace_text(report: &TraceReport<'_>, canvas: Canvas) -> String {
     let columns = canvas.width.unwrap_or(DEFAULT_COLUMNS).max(MIN_COLUMNS);
     let page = Page { report, canvas, columns };
     let directions = Direction::ALL.map(|direction| (direction, page.rows(direction)));
-    let guest = guest_block(report.snapshot.guest);
+    let guest = guest::block(&report.snapshot.guest);
     let blocks: Vec<&Block> =
         directions.iter().filter_map(|(_, block)| block.as_ref()).chain(&guest).collect();
     let layout = Layout::new(&blocks, columns);
@@ -155,16 +156,6 @@ impl Page<'_> {
         title.into_iter().chain(packets).collect()
     }
 
-    fn guest(&self, block: Option<&Block>, layout: &Layout) -> Vec<String> {
-        let what = "its own response time: tap egress → tap ingress of the reply";
-        let mut lines = self.flow(&[Piece::new(Ink::Strong, "guest"), Piece::plain(what)], "  ", 2);
-        match block {
-            Some(block) => lines.extend(layout.draw(block, self.canvas)),
-            None => lines.push("  no reply of the guest was matched to a request".to_owned()),
-        }
-        lines
-    }
-
     /// Hops beside the path, and what tracing cost.
     fn foot(&self) -> Vec<String> {
         let snapshot = self.report.snapshot;
@@ -214,11 +205,6 @@ const fn way(direction: Direction) -> &'static str {
         Direction::Egress => "VM → wire",
         Direction::Ingress => "wire → VM",
     }
-}
-
-fn guest_block(latencies: Latencies) -> Option<Block> {
-    let row = Row { ends: places::Ends::named("guest"), latencies, lost: None };
-    (latencies.count > 0).then(|| Block { counted: "replies", rows: vec![row] })
 }
 
 fn saw_packets(figures: &DirectionReport) -> bool {

@@ -87,7 +87,8 @@ fn a_clean_trace_reads_from_head_to_cost() {
             "guest",
             "tap egress → tap ingress of the reply",
             "replies",
-            "guest",
+            "kernel",
+            "kernel: from an echo request",
             "tracer: 8 hooks",
             "118 ns per packet and hook (kernel BPF statistics, 8000 runs)",
             "CPU 0.3 % of one core",
@@ -130,6 +131,22 @@ fn lost_packets_may_have_been_late_where_others_joined_midway() {
     let text = drawn(&path(), &snapshot, at(100));
     assert!(text.contains(&format!("up to 3 {late}")) && text.contains("(now 1000 ms)"), "{text}");
     assert_eq!(text.matches(late).count(), 1, "{text}");
+}
+
+#[test]
+fn the_guest_s_programs_stand_apart_from_its_kernel() {
+    let mut snapshot = snapshot(1_000);
+    snapshot.guest.acknowledgements = latencies(7, 40_000_000);
+    snapshot.guest.application.answers = latencies(5, 200_000_000);
+    snapshot.guest.application.unclear = 3;
+    let text = drawn(&path(), &snapshot, at(100));
+    assert_eq!(words(&text, "application").get(1).map(String::as_str), Some("5"), "{text}");
+    assert_eq!(words(&text, "acknowledged").get(1).map(String::as_str), Some("7"), "{text}");
+    assert!(text.contains("first data of its answer") && text.contains("3 more answers"), "{text}");
+    snapshot.guest.kernel = latencies(0, 0);
+    snapshot.guest.application.answers = latencies(0, 0);
+    let text = drawn(&path(), &snapshot, at(100));
+    assert!(!text.contains("application:") && !text.contains("kernel:"), "{text}");
 }
 
 #[test]

@@ -9,6 +9,7 @@ mod nic;
 mod ping;
 mod send;
 mod serve;
+mod think;
 mod tun;
 
 use std::io::Write as _;
@@ -35,6 +36,7 @@ fn run() -> Result<()> {
     }
     let sink = Arc::new(serve::Sink::default());
     serve::start(&sink)?;
+    think::start()?;
     match what.as_str() {
         "inherited" => control::serve_inherited(&sink),
         serial => control::serve(serial, &sink),

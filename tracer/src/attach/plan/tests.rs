@@ -46,7 +46,7 @@ fn the_hybrid_path_gets_eight_hooks_in_path_order() {
     assert_eq!(plan.segments.len(), 6);
     assert_eq!(plan.hooks[1].config.segment_from[0], 1);
     assert_eq!(plan.hooks[1].config.segment_from[2], OFF_PATH_SEGMENT);
-    assert_eq!((plan.totals, plan.guest, plan.segment_count), ([4, 8], 9, 10));
+    assert_eq!((plan.totals, plan.guest, plan.segment_count), ([4, 8], 9, 12));
 }
 
 #[test]
@@ -104,7 +104,7 @@ fn neighbours_are_alternatives_to_the_nic() {
     assert_eq!(out.config.total_segment, plan.neighbour_totals[0]);
     assert_eq!(plan.hooks[7].config.total_from_neighbour, plan.neighbour_totals[1]);
     let mut all: Vec<_> = plan.segments.iter().map(|segment| segment.index).collect();
-    all.extend(plan.totals.into_iter().chain(plan.neighbour_totals).chain([plan.guest]));
+    all.extend(plan.totals.into_iter().chain(plan.neighbour_totals).chain(plan.guest..plan.guest + 3));
     all.sort_unstable();
     assert_eq!(all, (1..u8::try_from(plan.segment_count).unwrap()).collect::<Vec<_>>());
 }
@@ -290,7 +290,7 @@ fn the_segments_through_a_switch_have_one_more_behind_them_for_its_slow_path() {
         assert_eq!(after, [("qvo", "tc ingress"), ("nic", "tc ingress"), ("neighbour", "tc ingress")]);
         let mut all: Vec<_> = plan.segments.iter().map(|segment| segment.index).collect();
         all.extend(plan.segments.iter().filter_map(|segment| segment.slow));
-        all.extend(plan.totals.into_iter().chain(plan.neighbour_totals).chain([plan.guest]));
+        all.extend(plan.totals.into_iter().chain(plan.neighbour_totals).chain(plan.guest..plan.guest + 3));
         all.sort_unstable();
         assert_eq!(all, (1..u8::try_from(plan.segment_count).unwrap()).collect::<Vec<_>>());
     }
