@@ -3,7 +3,7 @@
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-use crate::filter::Filter;
+use crate::{address::ADDRESSES, filter::Filter};
 
 /// Hooks of one trace at most.
 pub const MAX_HOOKS: usize = 16;
@@ -86,8 +86,8 @@ pub struct HookConfig {
     pub later: u16,
     /// Hooks at neighbours that packets may leave by after it, a bit each.
     pub beside: u16,
-    /// Zero.
-    pub reserved: u16,
+    /// [`HookConfig::LEARNS`].
+    pub traits: u16,
     /// The segment from each other hook to this one; [`OFF_PATH_SEGMENT`] where there is none.
     pub segment_from: [u8; MAX_HOOKS],
     /// The segment of the whole way, recorded at a terminal hook.
@@ -119,17 +119,20 @@ impl HookConfig {
     pub const MERGES: u8 = 1 << 6;
     /// Keeps the heads of packets, to explain some of them later.
     pub const KEEPS_HEADS: u8 = 1 << 7;
+
+    /// Of the traits: the last one on the VM's own interfaces before those that others' packets cross, too. What comes so far
+    /// under another MAC address is the VM's, and that address is learned.
+    pub const LEARNS: u16 = 1;
 }
 
 /// The gate, the budget and the thresholds: the one page that user space and the programs both write.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct Control {
     /// [`Control::CLOSED`], [`Control::OPEN`] or [`Control::DRAINING`].
     pub gate: u32,
-    /// 1 once the VM sent a frame from a MAC address that is not its own: then frames from other MAC addresses are
-    /// looked up at shared hooks, too.
-    pub foreign_source: u32,
+    /// Zero.
+    pub reserved: u32,
     /// Packets still to be admitted; counts below zero, as a two's complement.
     pub budget: u64,
     /// A packet whose whole way took longer goes to the ring buffer; per direction, egress first, in nanoseconds.
@@ -137,6 +140,10 @@ pub struct Control {
     pub slower_than_ns: [u64; 2],
     /// Packets to the guest whose identity is below this have their checksum looked at; 0: none.
     pub checksum_below: u64,
+    /// Zero: whole cache lines.
+    pub reserved_behind: [u64; 3],
+    /// MAC addresses that are the port's beside its own: see [`crate::address`].
+    pub addresses: [u64; ADDRESSES],
 }
 
 impl Control {
@@ -151,4 +158,4 @@ impl Control {
 }
 
 const _: () = assert!(size_of::<HookConfig>() == 32);
-const _: () = assert!(size_of::<Control>() == 40);
+const _: () = assert!(size_of::<Control>() == 64 + 8 * ADDRESSES);

@@ -8,6 +8,7 @@
 #![allow(clippy::inline_always, reason = "what is not inlined is a function of its own to the eBPF verifier")]
 #![allow(clippy::doc_markdown, reason = "EtherType is a word, not code")]
 
+pub mod address;
 pub mod checksum;
 pub mod config;
 pub mod conversation;

@@ -1,14 +1,19 @@
 //! Whether a packet belongs to the traced VM.
 
 use hoptrace_common::{
+    address::{Known, is_group},
     config::HookConfig,
     filter::addresses,
     packet::{ETHERTYPE_ARP, Frame, Packet, Reader},
 };
 
-use crate::maps::{
-    config::{self, HookFacts},
-    control::Gate,
+use crate::{
+    hop::clock,
+    maps::{
+        addresses::{self, Passage},
+        config::{self, HookFacts},
+        control,
+    },
 };
 
 /// How a frame belongs to the traced VM, as far as its MAC addresses tell: not at all.
@@ -20,14 +25,23 @@ pub(crate) const CLAIM_GROUP: u32 = 2;
 /// It does if it is in the table already.
 pub(crate) const CLAIM_IF_TRACKED: u32 = 3;
 
+/// It passes the VM's tap, for an address that is not known as the VM's: counted, not followed.
+pub(crate) const CLAIM_SIGHTED: u32 = 4;
+/// It comes from the VM under an address that is to be learned here.
+pub(crate) const CLAIM_LEARN: u32 = 5;
+
 #[inline(always)]
-pub(crate) fn claim(hook: HookFacts, frame: &Frame, gate: Gate) -> u32 {
+pub(crate) fn claim(hook: HookFacts, frame: &Frame) -> u32 {
     let mac = config::mac();
     if hook.direction() == 1 {
         return if frame.destination == mac {
             CLAIM_OWN
-        } else if frame.is_group() && frame.source != mac {
-            CLAIM_GROUP
+        } else if frame.is_group() {
+            if frame.source == mac { CLAIM_NONE } else { CLAIM_GROUP }
+        } else if known(frame.destination).is_own() {
+            CLAIM_OWN
+        } else if hook.has(HookConfig::GUEST) {
+            CLAIM_SIGHTED
         } else {
             CLAIM_NONE
         };
@@ -37,10 +51,95 @@ pub(crate) fn claim(hook: HookFacts, frame: &Frame, gate: Gate) -> u32 {
     }
     // Whatever comes in at the tap comes from the VM, under whatever name.
     if hook.has(HookConfig::GUEST) {
-        gate.set_foreign_source();
-        return CLAIM_OWN;
+        return if hook.has_trait(HookConfig::LEARNS) { CLAIM_LEARN } else { CLAIM_OWN };
     }
-    if gate.foreign_source() { CLAIM_IF_TRACKED } else { CLAIM_NONE }
+    // So does what came on from there. Only on interfaces that others share an address must be known first.
+    let shared = hook.has(HookConfig::SHARED) || hook.has(HookConfig::NEIGHBOUR);
+    if !shared || known(frame.source).is_sent() { CLAIM_IF_TRACKED } else { CLAIM_NONE }
+}
+
+/// What is known about `mac` as one of the VM's addresses.
+#[inline(always)]
+pub(crate) fn known(mac: u64) -> Known {
+    Known(hop_known(mac))
+}
+
+/// Global functions: the verifier looks at each once, and what comes of it is one number to their callers.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn hop_known(mac: u64) -> u64 {
+    control::gate().map_or(0, |gate| gate.known(mac).0)
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn hop_room(mac: u64) -> u32 {
+    control::gate().map_or(0, |gate| u32::from(gate.has_room(mac)))
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn hop_learn(mac: u64, now_ns: u64) -> u32 {
+    if let Some(gate) = control::gate() {
+        gate.learn(mac, !addresses::is_strange(mac), now_ns);
+    }
+    0
+}
+
+/// The address of a frame that is not the VM's own, on its side of the path; 0: it is, or it is a group's.
+#[inline(always)]
+fn other_address(hook: HookFacts, frame: &Frame) -> u64 {
+    let address = if hook.direction() == 0 { frame.source } else { frame.destination };
+    if address == config::mac() || is_group(address) { 0 } else { address }
+}
+
+/// Counts a frame at the VM's tap if it is for or from another address.
+#[inline(always)]
+pub(crate) fn count(hook: HookFacts, frame: &Frame, claim: u32) {
+    let address = other_address(hook, frame);
+    if address != 0 {
+        let passage = if hook.direction() == 0 {
+            Passage::Sent
+        } else if claim == CLAIM_SIGHTED {
+            Passage::Passed
+        } else {
+            Passage::Followed
+        };
+        hop_sighted(address, passage as u32);
+    }
+}
+
+/// A global function: the verifier looks at it once, and what it needs is not on the stack of its callers.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn hop_sighted(address: u64, passage: u32) -> u32 {
+    addresses::count(address, Passage::from_number(passage));
+    0
+}
+
+/// Whether the packet's way ends here, because its address can not be learned: the hooks behind would not know it.
+#[inline(always)]
+pub(crate) fn ends_unlearned(hook: HookFacts, frame: &Frame) -> bool {
+    if !hook.has_trait(HookConfig::LEARNS) || hook.direction() != 0 {
+        return false;
+    }
+    let address = other_address(hook, frame);
+    if address == 0 || hop_room(address) != 0 {
+        return false;
+    }
+    hop_sighted(address, Passage::Unlearned as u32);
+    true
+}
+
+/// Learns the address of a packet of the VM that came as far as this hook.
+#[inline(always)]
+pub(crate) fn learn(hook: HookFacts, frame: &Frame) {
+    if hook.has_trait(HookConfig::LEARNS) && hook.direction() == 0 {
+        let address = other_address(hook, frame);
+        if address != 0 {
+            hop_learn(address, clock());
+        }
+    }
 }
 
 /// Of the frames for everybody, only ARP about the VM's own addresses is followed: most others end at their first

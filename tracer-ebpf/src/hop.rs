@@ -10,14 +10,17 @@ use hoptrace_common::{
     config::{Control as GateState, HookConfig},
     counters::HookCounters,
     inflight::Kind,
-    packet::{Packet, hashed_end},
+    packet::{Frame, Packet, hashed_end},
 };
 
 use crate::{
-    claim::{CLAIM_GROUP, CLAIM_IF_TRACKED, CLAIM_NONE, CLAIM_OWN, claim, concerns_guest},
+    claim::{
+        self, CLAIM_GROUP, CLAIM_IF_TRACKED, CLAIM_LEARN, CLAIM_NONE, CLAIM_OWN, CLAIM_SIGHTED, claim,
+        concerns_guest,
+    },
     emit::emit_if_wanted,
     guest,
-    maps::{config, control, counters, heads, rare},
+    maps::{config, control, counters, heads, rare, scratch},
     merged,
     neighbour::{self, SIGHT_LAST},
     pieces,
@@ -66,7 +69,7 @@ pub(crate) fn rarely(skb: *mut __sk_buff) {
     let Some(note) = rare::note() else { return };
     let Some(counted) = counters::of(counters::cpu(), note.hook & 0xf) else { return };
     let Some(copy) = Copied::new(skb, counted.scratch.as_mut_ptr()) else { return };
-    if handle(&copy, skb, note.hook & 0xf, note) {
+    if handle(&copy, skb, note.hook & 0xf) {
         rare::call(skb, rare::MERGED);
     }
 }
@@ -85,10 +88,10 @@ pub(crate) fn clock() -> u64 {
     unsafe { bpf_ktime_get_ns() }
 }
 
-/// `note` says what was decided about the packet already. Whether others may have been merged into it; then a note is left
+/// The note says what was decided about the packet already. Whether others may have been merged into it; then a note is left
 /// for the program that follows those.
 #[inline(always)]
-fn handle<R: SkbReader>(reader: &R, skb: *mut __sk_buff, number: u32, note: rare::Note) -> bool {
+fn handle<R: SkbReader>(reader: &R, skb: *mut __sk_buff, number: u32) -> bool {
     let Some(gate) = control::gate() else { return false };
     let gate_state = gate.state();
     if gate_state == GateState::CLOSED {
@@ -96,14 +99,16 @@ fn handle<R: SkbReader>(reader: &R, skb: *mut __sk_buff, number: u32, note: rare
     }
     let hook = config::hook(number);
     let Some(frame) = reader.frame() else { return false };
-    let claim = claim(hook, &frame, gate);
+    let claim = hop_address(number, ADDRESS_CLAIM);
     if claim == CLAIM_NONE {
         return false;
     }
     let cpu = counters::cpu();
     let Some(counted) = counters::of(cpu, number) else { return false };
+    // Before the packet is looked at, and not the frame kept on the stack for it.
+    let sight = reader.opaque(neighbour::sight(hook, &frame, skb));
     let Ok(packet) = reader.packet(&frame, counted.scratch.as_mut_ptr()) else {
-        if claim == CLAIM_OWN {
+        if claim == CLAIM_OWN || claim == CLAIM_LEARN {
             counted.unparsed += 1;
             debug!(&TcContext::new(skb), "hook {}: no identity, EtherType {:x}", number, frame.ether_type);
         }
@@ -117,8 +122,19 @@ fn handle<R: SkbReader>(reader: &R, skb: *mut __sk_buff, number: u32, note: rare
     if config::is_filtering() && !config::filter().matches(reader, &packet) {
         return false;
     }
-    let hidden = hook.has(HookConfig::BEFORE_TRACEPOINT) && is_hidden(reader, &packet, skb);
-    let sight = reader.opaque(if hidden { SIGHT_LAST } else { neighbour::sight(hook, &frame, skb) });
+    // Read here, not kept on the stack.
+    let Some(note) = rare::note() else { return false };
+    if hook.has(HookConfig::GUEST) && !note.is_decided() {
+        hop_address(number, if claim == CLAIM_SIGHTED { ADDRESS_SIGHTED } else { ADDRESS_FOLLOWED });
+    }
+    if claim == CLAIM_SIGHTED {
+        return false;
+    }
+    let hidden = (hook.has(HookConfig::BEFORE_TRACEPOINT) && is_hidden(reader, &packet, skb))
+        || (claim != CLAIM_OWN
+            && hook.has_trait(HookConfig::LEARNS)
+            && hop_address(number, ADDRESS_HAS_NO_ROOM) != 0);
+    let sight = reader.opaque(if hidden { SIGHT_LAST } else { sight });
     // What leaves by a neighbour's port came by the path: a packet unknown there is none of ours.
     let mut admit =
         gate_state == GateState::OPEN && claim != CLAIM_IF_TRACKED && !neighbour::leaves_beside(hook);
@@ -147,6 +163,9 @@ fn handle<R: SkbReader>(reader: &R, skb: *mut __sk_buff, number: u32, note: rare
         let followed = reader.opaque(u32::from(matches!(outcome.kind, Kind::New | Kind::Passed))) != 0;
         let ends = u64::from(packet.l3_end) | u64::from(number | u32::from(followed) << 8) << 32;
         at_guest(reader, packed(&packet), ends);
+    }
+    if hook.has_trait(HookConfig::LEARNS) && matches!(outcome.kind, Kind::New | Kind::Passed) {
+        hop_address(number, ADDRESS_LEARN);
     }
     if matches!(outcome.kind, Kind::Missing) {
         return false;
@@ -199,6 +218,37 @@ fn is_hidden<R: SkbReader>(reader: &R, packet: &Packet, skb: *mut __sk_buff) -> 
     // SAFETY: the context of the running program.
     let linear = unsafe { (*skb).data_end.wrapping_sub((*skb).data) };
     hashed_end(reader, packet) > linear
+}
+
+/// What [`hop_address`] is to do: count a frame for another address that is not followed, or one that is, say whether the address
+/// of a packet of the VM can not be learned, or learn it, or tell how the frame belongs to the VM ([`claim()`]).
+const ADDRESS_SIGHTED: u32 = 0;
+const ADDRESS_FOLLOWED: u32 = 1;
+const ADDRESS_HAS_NO_ROOM: u32 = 2;
+const ADDRESS_LEARN: u32 = 3;
+const ADDRESS_CLAIM: u32 = 4;
+/// The bytes of an address among eight.
+const MAC: u64 = 0xffff_ffff_ffff;
+
+/// What is done about addresses that are not the VM's own, with the frame whose head was copied last. A global function: the
+/// verifier looks at it once.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn hop_address(number: u32, what: u32) -> u32 {
+    let Some(head) = scratch::buffer() else { return 0 };
+    // SAFETY: the buffer has room for more than an Ethernet header.
+    let (destination, source) =
+        unsafe { (head.cast::<u64>().read_unaligned(), head.add(6).cast::<u64>().read_unaligned()) };
+    let frame = Frame { destination: destination & MAC, source: source & MAC, ether_type: 0, l3_offset: 0 };
+    let hook = config::hook(number);
+    match what {
+        ADDRESS_SIGHTED => claim::count(hook, &frame, CLAIM_SIGHTED),
+        ADDRESS_FOLLOWED => claim::count(hook, &frame, CLAIM_OWN),
+        ADDRESS_HAS_NO_ROOM => return u32::from(claim::ends_unlearned(hook, &frame)),
+        ADDRESS_CLAIM => return claim(hook, &frame),
+        _ => claim::learn(hook, &frame),
+    }
+    0
 }
 
 /// A packet's offsets and protocols in one number. Headers end within 64 KiB.

@@ -13,12 +13,12 @@ use aya_ebpf::bindings::__sk_buff;
 use hoptrace_common::{
     config::{Control as GateState, HookConfig},
     counters::HookCounters,
-    inflight::{Aside, Control, Hook, Kind, Outcome, Pass, SlotCell as _, Table as _, Visit, arrive},
+    inflight::{Aside, Control, Hook, Kind, Outcome, Pass, SlotCell as _, Table as _, Visit, arrive, set_of},
     packet::{ETHERTYPE_IPV4, ETHERTYPE_IPV6},
 };
 
 use crate::{
-    claim::{CLAIM_GROUP, CLAIM_NONE, CLAIM_OWN, claim},
+    claim::{self, CLAIM_GROUP, CLAIM_IF_TRACKED, CLAIM_NONE, CLAIM_OWN, CLAIM_SIGHTED, claim},
     emit::emit_if_wanted,
     guest,
     hop::{clock, len_bytes},
@@ -56,8 +56,10 @@ pub(crate) fn hop(skb: *mut __sk_buff, hook: HookFacts, number: u32, beside: boo
     // SAFETY: the context of the running program.
     let reader = unsafe { Direct::new(skb, core::ptr::null_mut()) };
     let Some(frame) = reader.frame() else { return rare::leave(Note::undecided(number)) };
-    let claim = claim(hook, &frame, gate);
-    if claim != CLAIM_OWN {
+    let claim = claim(hook, &frame);
+    // Elsewhere such packets are rare: at neighbours' ports, and where addresses are learned.
+    let is_tracked_only = claim == CLAIM_IF_TRACKED && !beside && !hook.has_trait(HookConfig::LEARNS);
+    if claim != CLAIM_OWN && claim != CLAIM_SIGHTED && !is_tracked_only {
         return if claim == CLAIM_NONE || (claim == CLAIM_GROUP && is_ip(frame.ether_type)) {
             DONE
         } else {
@@ -72,9 +74,19 @@ pub(crate) fn hop(skb: *mut __sk_buff, hook: HookFacts, number: u32, beside: boo
     if config::is_filtering() && !config::filter().matches(&reader, &packet.packet()) {
         return DONE;
     }
+    if !beside && hook.has(HookConfig::GUEST) {
+        claim::count(hook, &frame, claim);
+        if claim == CLAIM_SIGHTED {
+            return DONE;
+        }
+    }
     let table = Inflight(core::ptr::null_mut());
     let home = table.home(packet.identity);
     let Some(slot) = table.slot(home) else { return DONE };
+    // Somebody else's, under an address that the VM has used: it came from the tap long ago, or never.
+    if is_tracked_only && slot.key() != packet.identity && table.spilled(set_of(home)) == 0 {
+        return DONE;
+    }
     let now_ns = clock();
     let hook = hook.again();
     let sight = neighbour::sight(hook, &frame, skb);
@@ -93,7 +105,7 @@ pub(crate) fn hop(skb: *mut __sk_buff, hook: HookFacts, number: u32, beside: boo
     let mut kind = Kind::Passed;
     if !is_simple || !at.comes(counted, control, &visit) {
         // What leaves by a neighbour's port came by the path: a packet unknown there is none of ours.
-        visit.admit = gate_state == GateState::OPEN && !neighbour::leaves_beside(hook);
+        visit.admit = gate_state == GateState::OPEN && !is_tracked_only && !neighbour::leaves_beside(hook);
         if visit.admit && hook.has(HookConfig::ENTRY) && config::budgeted() != 0 {
             visit.admit = gate.take();
         }

@@ -53,7 +53,7 @@ fn hop(ctx: &RawTracePointContext) {
     let head = skb.head;
     let hook = config::hook(number);
     let Some(frame) = head.frame() else { return };
-    let claim = claim(hook, &frame, gate);
+    let claim = claim(hook, &frame);
     if claim == CLAIM_NONE {
         return;
     }

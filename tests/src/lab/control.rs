@@ -109,6 +109,15 @@ impl Guest {
         self.typed(&format!("tcp {} {} {bytes}", to.0, to.1))
     }
 
+    /// The guest's interface has another MAC address until the borrowed one is dropped.
+    ///
+    /// # Errors
+    /// As [`Guest::control`].
+    pub fn use_address(&self, mac: &str) -> Result<BorrowedAddress<'_>> {
+        self.control(&format!("address {mac}"))?;
+        Ok(BorrowedAddress(self))
+    }
+
     /// What arrived on the guest's UDP sink port (9) since the last reset.
     ///
     /// # Errors
@@ -131,6 +140,19 @@ impl Guest {
     /// As [`Guest::control`].
     pub fn sink_reset(&self) -> Result<()> {
         self.control("sink-reset").map(drop)
+    }
+}
+
+/// A MAC address that is not the guest's own, while it uses it.
+#[derive(Debug)]
+pub struct BorrowedAddress<'g>(&'g Guest);
+
+impl Drop for BorrowedAddress<'_> {
+    fn drop(&mut self) {
+        let back = self.0.control(&format!("address {}", self.0.mac));
+        if !std::thread::panicking() {
+            assert!(back.is_ok(), "the guest keeps the address: {back:?}");
+        }
     }
 }
 

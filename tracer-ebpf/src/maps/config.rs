@@ -50,7 +50,7 @@ const NO_HOOK: HookConfig = HookConfig {
     flags: 0,
     later: 0,
     beside: 0,
-    reserved: 0,
+    traits: 0,
     segment_from: [0; MAX_HOOKS],
     total_segment: 0,
     total_from_neighbour: 0,
@@ -207,6 +207,12 @@ impl HookFacts {
         self.word & ((flag as u64) << 8) != 0
     }
 
+    /// Whether it has a trait: [`HookConfig::LEARNS`].
+    #[inline(always)]
+    pub(crate) const fn has_trait(self, of: u16) -> bool {
+        self.word & ((of as u64) << 48) != 0
+    }
+
     /// The hooks behind this one, a bit each.
     #[inline(always)]
     const fn later(self) -> u16 {
@@ -259,4 +265,5 @@ const _: () = assert!(
         && core::mem::offset_of!(HookConfig, flags) == 1
         && core::mem::offset_of!(HookConfig, later) == 2
         && core::mem::offset_of!(HookConfig, beside) == 4
+        && core::mem::offset_of!(HookConfig, traits) == 6
 );

@@ -1,7 +1,10 @@
 //! The gate, the budget and the thresholds.
 
 use aya_ebpf::{macros::map, maps::Array};
-use hoptrace_common::config::Control;
+use hoptrace_common::{
+    address::{ADDRESSES, Known, other_place, place_of},
+    config::Control,
+};
 
 use super::MMAPABLE;
 use crate::atomic;
@@ -54,17 +57,70 @@ impl Gate {
         unsafe { atomic::load(&raw const (*self.0).checksum_below) }
     }
 
-    /// Whether the VM has sent frames from a MAC address that is not its own.
+    /// What is known about `mac`, as one of the port's addresses; 0: nothing.
     #[inline(always)]
-    pub(crate) fn foreign_source(self) -> bool {
-        // SAFETY: a map value.
-        unsafe { atomic::load(&raw const (*self.0).foreign_source) != 0 }
+    pub(crate) fn known(self, mac: u64) -> Known {
+        let place = place_of(mac);
+        let first = self.address(place);
+        // SAFETY: both places are in the map value.
+        let (first, second) =
+            unsafe { (Known(atomic::load(first)), Known(atomic::load(self.address(other_place(place))))) };
+        if first.is_of(mac) {
+            first
+        } else if second.is_of(mac) {
+            second
+        } else {
+            Known(0)
+        }
     }
 
-    /// Says that it has.
+    /// Whether `mac` is known, or could be.
     #[inline(always)]
-    pub(crate) fn set_foreign_source(self) {
-        // SAFETY: a map value.
-        unsafe { atomic::store(&raw mut (*self.0).foreign_source, 1) };
+    pub(crate) fn has_room(self, mac: u64) -> bool {
+        let place = place_of(mac);
+        // SAFETY: both places are in the map value.
+        let (first, second) = unsafe {
+            (Known(atomic::load(self.address(place))), Known(atomic::load(self.address(other_place(place)))))
+        };
+        first.0 == 0 || second.0 == 0 || first.is_of(mac) || second.is_of(mac)
+    }
+
+    /// Remembers that the guest has used `mac` at `now_ns`. If it is not known yet, `own` says whether packets to it are the
+    /// port's.
+    #[inline(always)]
+    pub(crate) fn learn(self, mac: u64, own: bool, now_ns: u64) {
+        let place = place_of(mac);
+        let mut at = place;
+        let mut tried = 0;
+        // The place where it is, else the first that is free.
+        let mut free = ADDRESSES;
+        while tried < 2 {
+            tried += 1;
+            let address = self.address(at);
+            // SAFETY: in the map value.
+            let known = Known(unsafe { atomic::load(address) });
+            if known.is_of(mac) {
+                let again = known.used_again(now_ns);
+                if again != known {
+                    // SAFETY: likewise. Whoever changes it at the same time knows as much.
+                    unsafe { atomic::compare_exchange(address, known.0, again.0) };
+                }
+                return;
+            }
+            if known.0 == 0 && free == ADDRESSES {
+                free = at;
+            }
+            at = other_place(at);
+        }
+        if free < ADDRESSES {
+            // SAFETY: likewise. If somebody else was faster, the next frame finds another place.
+            unsafe { atomic::compare_exchange(self.address(free), 0, Known::used(mac, own, now_ns).0) };
+        }
+    }
+
+    #[inline(always)]
+    fn address(self, place: usize) -> *mut u64 {
+        // SAFETY: in the map value, because there are so many places.
+        unsafe { (&raw mut (*self.0).addresses).cast::<u64>().add(place & (ADDRESSES - 1)) }
     }
 }

@@ -1,5 +1,6 @@
 //! The maps, an owner module each.
 
+pub(crate) mod addresses;
 pub(crate) mod checksums;
 pub(crate) mod config;
 pub(crate) mod control;

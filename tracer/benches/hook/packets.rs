@@ -3,6 +3,7 @@
 use crate::support::plan::VM_MAC;
 
 const WIRE_MAC: [u8; 6] = [0x52, 0x54, 0, 0, 0, 2];
+const STRANGE_MAC: [u8; 6] = [0xfa, 0x16, 0x3e, 0, 0, 10];
 const OTHER_MAC: [u8; 6] = [0xfa, 0x16, 0x3e, 0, 0, 9];
 const VM_V6: [u8; 16] = [0x20, 1, 0xd, 0xb8, 0, 1, 0, 0, 0xf8, 0x16, 0x3e, 0xff, 0xfe, 0, 0, 1];
 const WIRE_V6: [u8; 16] = [0x20, 1, 0xd, 0xb8, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2];
@@ -50,6 +51,8 @@ pub(crate) enum Kind {
     UdpV4QinQ,
     /// From another VM.
     Foreign,
+    /// From one more.
+    Stranger,
     /// To the VM.
     UdpV4In,
 }
@@ -66,6 +69,7 @@ pub(crate) fn packet(kind: Kind) -> Packet {
     let segment = if protocol == TCP { tcp(payload_bytes) } else { udp(payload_bytes) };
     let (to, from) = match kind {
         Kind::Foreign => (WIRE_MAC, OTHER_MAC),
+        Kind::Stranger => (WIRE_MAC, STRANGE_MAC),
         Kind::UdpV4In => (VM_MAC, WIRE_MAC),
         _ => (WIRE_MAC, VM_MAC),
     };

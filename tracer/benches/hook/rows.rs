@@ -33,6 +33,8 @@ enum Contender {
     Hops,
     /// Those that tell frames apart by their address: the tap's takes whatever comes.
     HopsBehindTap,
+    /// The same, of a trace whose VM has sent a frame under another address ([`Kind::Foreign`]'s).
+    HopsBehindForeign,
     /// The first hook only: from the second time on the packet is ambiguous.
     FirstHopOnly,
     /// With a filter that lets TCP by and nothing else.
@@ -60,6 +62,8 @@ const ROWS: &[(&str, Contender, Kind, Traffic)] = &[
     ("hop_distinct", Contender::Hops, Kind::UdpV4, DISTINCT),
     ("filtered", Contender::HopsForTcp, Kind::UdpV4, HOT),
     ("filtered_mac", Contender::HopsBehindTap, Kind::Foreign, HOT),
+    ("filtered_mac_after_foreign", Contender::HopsBehindForeign, Kind::Stranger, HOT),
+    ("same_mac_after_foreign", Contender::HopsBehindForeign, Kind::Foreign, HOT),
     ("floor_hot", Contender::Floor, Kind::UdpV4, HOT),
     ("floor_distinct", Contender::Floor, Kind::UdpV4, DISTINCT),
     ("told_hot", Contender::Told, Kind::UdpV4, HOT),
@@ -99,6 +103,8 @@ pub(crate) struct Bench {
     for_udp: Tracer,
     /// For what would spoil the ledger.
     spoilt: Tracer,
+    /// Its VM has used another address.
+    foreign: Tracer,
     empty: Vec<f64>,
     rows: Vec<Row>,
     xdp: Option<XdpBench>,
@@ -132,6 +138,7 @@ impl Bench {
             for_tcp: Tracer::load(Filter { protocol: Filter::PROTOCOL_TCP, ..Filter::default() })?,
             for_udp: Tracer::load(Filter { protocol: Filter::PROTOCOL_UDP, ..Filter::default() })?,
             spoilt: Tracer::load(Filter::default())?,
+            foreign: Tracer::load(Filter::default())?,
             empty: Vec::new(),
             rows: rows.collect(),
         })
@@ -158,6 +165,10 @@ impl Bench {
                 Contender::Told => &self.told,
                 Contender::Hops => &self.tracer.programs([0, 1])?,
                 Contender::HopsBehindTap => &self.tracer.programs([1, 1])?,
+                Contender::HopsBehindForeign => {
+                    self.foreign.pass(0, &packet(Kind::Foreign))?;
+                    &self.foreign.programs([1, 1])?
+                }
                 Contender::FirstHopOnly => &self.spoilt.programs([0, 0])?,
                 Contender::HopsForTcp => &self.for_tcp.programs([0, 1])?,
                 Contender::HopsForUdp => &self.for_udp.programs([0, 1])?,

@@ -11,7 +11,11 @@ use hoptrace::{
 };
 use hoptrace_common::filter::Filter;
 
-use crate::support::plan::{TIMEOUT_NS, load_options, plan};
+use crate::{
+    course::{SLICES, ns_per_run},
+    packets::Packet,
+    support::plan::{TIMEOUT_NS, load_options, plan},
+};
 
 /// The programs, and what keeps their table clean.
 pub(crate) struct Tracer {
@@ -35,6 +39,11 @@ impl Tracer {
     pub(crate) fn programs(&self, places: [usize; 2]) -> Result<Vec<ProgramFd>> {
         let fd = |place| Ok(self.attached.program(place).context("no such hook")?.fd()?.try_clone()?);
         places.into_iter().map(fd).collect()
+    }
+
+    /// One packet past the hook at `place`.
+    pub(crate) fn pass(&self, place: usize, packet: &Packet) -> Result<()> {
+        ns_per_run(self.attached.program(place).context("no such hook")?, packet, SLICES, || {}).map(drop)
     }
 
     /// As during a trace.

@@ -30,7 +30,7 @@ use super::{
     locked::locked_bytes,
     missed::missed_runs,
     nic::{self, Nic},
-    placed, upcalls,
+    placed, strangers, upcalls,
     wire::{self, WIRE_PROGRAM},
     xdp,
 };
@@ -195,6 +195,14 @@ impl Attached {
         wire::attach(&mut self.ebpf, plan)
     }
 
+    /// Tells the programs which MAC addresses are other ports'.
+    ///
+    /// # Errors
+    /// When the object has no room for them at all.
+    pub fn introduce_strangers(&mut self, macs: impl Iterator<Item = MacAddr>) -> Result<(), AttachError> {
+        strangers::introduce(&mut self.ebpf, macs)
+    }
+
     /// What attaching changed on the host so far, and what else is to know about it; a line each.
     #[must_use]
     pub fn notes(&self) -> Vec<String> {
@@ -229,6 +237,7 @@ impl Attached {
             counters: take("COUNTERS")?,
             sites: take("SITES")?,
             frees: take("FREES")?,
+            sightings: take("SIGHTINGS")?,
             questions: take("QUESTIONS")?,
             exchanges: take("EXCHANGES")?,
             upcalls: take("UPCALL_COUNTS")?,

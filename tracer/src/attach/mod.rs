@@ -19,6 +19,7 @@ mod plan;
 mod preflight;
 #[cfg(test)]
 mod stack;
+mod strangers;
 mod tracepoint;
 mod upcalls;
 mod watch;

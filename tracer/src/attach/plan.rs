@@ -183,6 +183,9 @@ impl Builder<'_> {
                 ] {
                     config.flags |= if on { flag } else { 0 };
                 }
+                if is_last_of_own(direction, stop, behind) {
+                    config.traits |= HookConfig::LEARNS;
+                }
                 let from = |from: &&usize| self.hooks.get(**from).is_some_and(|before| stop.follows(before));
                 for from in before.iter().filter(from).collect::<Vec<_>>() {
                     let segment = self.segment(direction, *from, place, false);
@@ -242,6 +245,12 @@ impl Builder<'_> {
         self.next_segment += 1;
         index
     }
+}
+
+/// Whether a hook on the way out is the last one before interfaces that others' packets cross, too, if there are any.
+fn is_last_of_own(direction: Direction, stop: &Stop<'_>, behind: Option<&Stop<'_>>) -> bool {
+    let is_own = |stop: &Stop<'_>| stop.hop.role != Role::Nic;
+    direction == Direction::Egress && is_own(stop) && !behind.is_some_and(is_own)
 }
 
 fn set_segment(config: &mut HookConfig, from: usize, segment: u8) {

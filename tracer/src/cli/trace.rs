@@ -143,6 +143,17 @@ pub(super) fn conclude(ending: &Ending, snapshot: &Snapshot, findings: &[Finding
     match diagnose::verdict(snapshot) {
         Verdict::Told => Ok(Exit::Ok),
         Verdict::NoTraffic => {
+            let others = snapshot.evidence.iter().filter(|it| it.is_of_other_address());
+            let others = others.fold(0, |sum: u64, it| sum.saturating_add(it.count));
+            if others > 0 {
+                return Err(CliError::with_exit(
+                    Exit::Inconclusive,
+                    format!(
+                        "inconclusive: no packet for the port's own address was seen, but {others} frames for other addresses \
+                         passed to the guest; the report names them, and --mac follows them"
+                    ),
+                ));
+            }
             let wrong = findings.iter().find(|finding| finding.severity == Severity::Critical);
             let advice = wrong.map_or("check the filter, and that the VM has traffic", |it| it.text.as_str());
             Err(CliError::with_exit(Exit::NoTraffic, format!("no matching packet was seen; {advice}")))

@@ -9,6 +9,7 @@ use hoptrace_common::{
 
 use super::{
     CollectError, Records,
+    addresses::Sightings,
     checksums::Checksums,
     clock::monotonic_ns,
     counters::Counters,
@@ -26,7 +27,7 @@ use super::{
 };
 use crate::model::{
     Application, Direction, DirectionReport, Directions, GuestTimes, HookPlan, HookReport, KernelMaps,
-    Latencies, PacketHead, Plan, Segment, SegmentPlan, Snapshot, SwitchPaths, Tail, TracerCost,
+    Latencies, MacAddr, PacketHead, Plan, Segment, SegmentPlan, Snapshot, SwitchPaths, Tail, TracerCost,
 };
 
 /// Reads the maps of one trace.
@@ -42,6 +43,7 @@ pub struct Collector {
     drops: Drops,
     exchanges: Exchanges,
     checksums: Checksums,
+    sightings: Sightings,
     in_flight: [u64; 2],
     elsewhere: [u64; 2],
     neighbours: Neighbours,
@@ -85,6 +87,7 @@ impl Collector {
             latencies: LatencyMaps::new(&maps.segments, &maps.latencies, plan.segment_count)?,
             drops: Drops::new(&maps.sites, &maps.frees, timeout_ns)?,
             exchanges: Exchanges::new(&maps.questions, &maps.exchanges, timeout_ns, tap.clone())?,
+            sightings: Sightings::new(&maps.sightings, tap.clone())?,
             checksums: Checksums::new(&maps.checksums, &gate, tap)?,
             in_flight: [0; 2],
             elsewhere: [0; 2],
@@ -105,6 +108,12 @@ impl Collector {
         self.gate.open(budget);
     }
 
+    /// Makes `mac` one of the port's addresses. `false`: there is no room for it.
+    #[must_use]
+    pub fn give_address(&self, mac: MacAddr) -> bool {
+        self.gate.give_address(mac)
+    }
+
     /// Lets nothing new in. Call [`Collector::sweep`] until nothing is on its way any more.
     pub fn drain(&mut self) {
         self.gate.drain();
@@ -121,6 +130,7 @@ impl Collector {
     /// Settles packets that were not seen again in time. Call it several times per time-out.
     pub fn sweep(&mut self) -> Progress {
         let now_ns = monotonic_ns();
+        self.gate.age_addresses(now_ns);
         let sweep = self.table.sweep(now_ns);
         self.drops.take(&sweep, &self.heads, now_ns);
         self.drops.given_up(self.lost_at_hooks(), now_ns);
@@ -178,6 +188,7 @@ impl Collector {
                 .evidence(monotonic_ns())
                 .into_iter()
                 .chain(self.checksums.evidence())
+                .chain(self.sightings.evidence())
                 .collect(),
             drops_without_site: self.drops.without_site(),
             tracer: TracerCost { hooks: self.plan.hooks.len(), ..tracer },

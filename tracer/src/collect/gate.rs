@@ -1,15 +1,15 @@
 //! Opens and closes the gate of the programs, and tells them which packets are slow.
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use aya::maps::MapData;
-use hoptrace_common::config::Control;
+use hoptrace_common::{address::ADDRESSES, config::Control};
 
 use super::{
-    CollectError,
+    CollectError, addresses,
     mapped::{ACQUIRE, Mapped, atomic_u32, atomic_u64},
 };
-use crate::model::Direction;
+use crate::model::{Direction, MacAddr};
 
 /// The page that user space and the programs share.
 #[derive(Debug)]
@@ -66,6 +66,27 @@ impl Gate {
             // SAFETY: inside the mapping, the field aligned to eight bytes.
             unsafe { atomic_u64(&raw mut (*control).checksum_below) }.store(below, Ordering::SeqCst);
         }
+    }
+
+    /// Makes `mac` one of the port's addresses for good. `false`: there is no room for it.
+    #[must_use]
+    pub(super) fn give_address(&self, mac: MacAddr) -> bool {
+        self.addresses().is_some_and(|places| addresses::give(&places, mac.as_number()))
+    }
+
+    /// Forgets addresses that the guest has not used for long.
+    pub(super) fn age_addresses(&self, now_ns: u64) {
+        if let Some(places) = self.addresses() {
+            addresses::age(&places, now_ns);
+        }
+    }
+
+    fn addresses(&self) -> Option<[&AtomicU64; ADDRESSES]> {
+        let control = self.0.at(0)?;
+        // SAFETY: inside the mapping.
+        let first: *mut u64 = unsafe { (&raw mut (*control).addresses).cast() };
+        // SAFETY: there are so many places, aligned to eight bytes, in a mapping that lives as long as this.
+        Some(std::array::from_fn(|place| unsafe { atomic_u64(first.add(place)) }))
     }
 
     fn set(&self, state: u32) {

@@ -1,5 +1,6 @@
 //! Reads the kernel's maps and owns every loss counter; reads what else on the host counts losses.
 
+mod addresses;
 mod checksums;
 mod clock;
 mod collector;

@@ -92,6 +92,27 @@ fn at_tap(evidence: &Evidence) -> String {
             "requests that passed {tap} were not remembered, because too many more were waiting for their answers: what is \
              told of the guest's times and of what it did not answer is of the rest"
         ),
+        Evidence::OTHER_ADDRESS_PASSED => match evidence.about.as_deref() {
+            Some(mac) => format!(
+                "frames{about} passed {tap} to the guest and were not followed: the address is not the port's own, nor has the \
+                 guest used it; --mac {} follows them",
+                Printable(mac)
+            ),
+            None => format!("frames for further addresses passed {tap} to the guest and were not followed"),
+        },
+        Evidence::OTHER_ADDRESS_FOLLOWED => format!(
+            "frames{} passed {tap} to the guest and count as the port's own: the address was given, or the guest uses it",
+            or_further(&about)
+        ),
+        Evidence::OTHER_ADDRESS_SENT => format!(
+            "frames of the guest came to {tap} from {}, not from the port's own address: a macvlan, VRRP, a container, or an \
+             address that is not the guest's to use",
+            other(evidence)
+        ),
+        Evidence::OTHER_ADDRESS_UNLEARNED => format!(
+            "frames of the guest from {} were not followed beyond the port's own interfaces: it uses too many addresses",
+            other(evidence)
+        ),
         "checksum_wrong" => format!(
             "packets ({}) passed {tap} with a checksum that is not theirs: the guest drops them without a word; {} were \
              looked at",
@@ -100,6 +121,14 @@ fn at_tap(evidence: &Evidence) -> String {
         ),
         _ => format!("packets passed {tap} and no answer came"),
     }
+}
+
+fn or_further(about: &str) -> &str {
+    if about.is_empty() { " for further addresses" } else { about }
+}
+
+fn other(evidence: &Evidence) -> String {
+    evidence.about.as_deref().map_or_else(|| "further addresses".to_owned(), |mac| Printable(mac).to_string())
 }
 
 /// Coverage counters of Open vSwitch: `lib/dpif-netdev.c`, `ofproto/ofproto-dpif-xlate.c`.
@@ -220,6 +249,18 @@ mod tests {
             shared: false,
         };
         assert!(meaning(&path(), &evidence).starts_with("ARP requests for 10.0.0.9 passed tap0"));
+        let vrrp = Some("00:00:5e:00:01:33".to_owned());
+        for (counter, words) in [
+            (Evidence::OTHER_ADDRESS_PASSED, "--mac 00:00:5e:00:01:33 follows them"),
+            (Evidence::OTHER_ADDRESS_FOLLOWED, "frames for 00:00:5e:00:01:33 passed tap0"),
+            (Evidence::OTHER_ADDRESS_SENT, "came to tap0 from 00:00:5e:00:01:33"),
+            (Evidence::OTHER_ADDRESS_UNLEARNED, "too many addresses"),
+        ] {
+            let known = Evidence { counter: counter.to_owned(), about: vrrp.clone(), ..evidence.clone() };
+            assert!(meaning(&path(), &known).contains(words), "{}", meaning(&path(), &known));
+            let others = Evidence { about: None, ..known };
+            assert!(meaning(&path(), &others).contains("further addresses"));
+        }
         let counter = "checksum_wrong".to_owned();
         let evidence = Evidence { counter, about: Some("UDP".to_owned()), ..evidence };
         assert!(meaning(&path(), &evidence).starts_with("packets (UDP) passed tap0 with a checksum"));

@@ -4,7 +4,7 @@ use super::{
     verdict::seen,
     words::{came, course, packets},
 };
-use crate::model::{Direction, Finding, Printable, Severity, TraceReport};
+use crate::model::{Direction, Evidence, Finding, Printable, Severity, TraceReport};
 
 pub(super) fn findings(report: &TraceReport<'_>) -> Vec<Finding> {
     let directions = &report.snapshot.directions;
@@ -44,6 +44,12 @@ fn nothing_came(report: &TraceReport<'_>) -> Finding {
     } else {
         format!("no packet that matches `{}`", Printable(report.filter))
     };
+    if report.snapshot.evidence.iter().any(Evidence::is_of_other_address) {
+        let text = format!(
+            "{what} under the port's own address was seen in {time:.1} s, but some for other addresses"
+        );
+        return Finding::new(Severity::Warning, "no-traffic", text).next("follow those with --mac");
+    }
     Finding::new(Severity::Warning, "no-traffic", format!("{what} was seen in {time:.1} s"))
         .next("check the filter, and that the VM has traffic")
 }

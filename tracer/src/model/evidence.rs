@@ -44,3 +44,20 @@ pub struct Evidence {
     /// Whether packets of others than the traced VM count, too.
     pub shared: bool,
 }
+
+impl Evidence {
+    /// Frames to the guest for another MAC address than the port's, which were not followed.
+    pub const OTHER_ADDRESS_PASSED: &'static str = "other_address_passed";
+    /// Such frames that were followed, because the address was given or the guest uses it.
+    pub const OTHER_ADDRESS_FOLLOWED: &'static str = "other_address_followed";
+    /// Frames of the guest from another MAC address than the port's.
+    pub const OTHER_ADDRESS_SENT: &'static str = "other_address_sent";
+    /// Such frames whose way could not be followed to its end.
+    pub const OTHER_ADDRESS_UNLEARNED: &'static str = "other_address_unlearned";
+
+    /// Whether it says that packets came to the guest that were not followed.
+    #[must_use]
+    pub fn is_of_other_address(&self) -> bool {
+        self.source == EvidenceSource::Tap && self.counter == Self::OTHER_ADDRESS_PASSED
+    }
+}

@@ -25,6 +25,13 @@ impl MacAddr {
     pub fn as_number(self) -> u64 {
         self.0.iter().rev().fold(0, |number, byte| (number << 8) | u64::from(*byte))
     }
+
+    /// The address that the eBPF programs tell as `number`.
+    #[must_use]
+    pub fn from_number(number: u64) -> Self {
+        let bytes = number.to_le_bytes();
+        Self(std::array::from_fn(|place| bytes.get(place).copied().unwrap_or(0)))
+    }
 }
 
 impl fmt::Display for MacAddr {

@@ -21,6 +21,8 @@ pub struct KernelMaps {
     pub sites: MapData,
     /// Counters of freed packets, per CPU.
     pub frees: MapData,
+    /// What passed the guest's tap for and from other MAC addresses.
+    pub sightings: MapData,
     /// Open questions to the guest and of the guest.
     pub questions: MapData,
     /// What came of earlier ones, per CPU.

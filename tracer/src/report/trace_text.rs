@@ -20,7 +20,7 @@ use flow::{Piece, flow};
 use table::{Block, Layout, Row};
 
 use super::{Canvas, Ink, packet_text};
-use crate::model::{Direction, DirectionReport, Ledger, Printable, Role, TraceReport};
+use crate::model::{Direction, DirectionReport, Evidence, Ledger, Printable, Role, TraceReport};
 
 /// Columns where there is no terminal: what fits into a log or a README.
 const DEFAULT_COLUMNS: usize = 100;
@@ -123,7 +123,7 @@ impl Page<'_> {
         let mut lines = vec![self.heading(direction.name(), way(direction))];
         match block {
             Some(block) => lines.extend(layout.draw(block, self.canvas)),
-            None => lines.push("  no packet was seen in this direction".to_owned()),
+            None => lines.push(self.nothing_seen(direction).to_owned()),
         }
         lines.extend(self.early(figures));
         lines.extend(self.drops(direction, figures));
@@ -142,6 +142,16 @@ impl Page<'_> {
             lines.extend(self.troubles(&figures.hooks));
         }
         lines
+    }
+
+    /// Said of a direction without packets.
+    fn nothing_seen(&self, direction: Direction) -> &'static str {
+        let others = self.report.snapshot.evidence.iter().any(Evidence::is_of_other_address);
+        if others && direction == Direction::Ingress {
+            "  no packet for the port's own address was seen; those for others are told below (also seen)"
+        } else {
+            "  no packet was seen in this direction"
+        }
     }
 
     /// The packets as `packets` prints them.

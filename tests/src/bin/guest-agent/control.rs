@@ -89,6 +89,11 @@ fn execute(mut words: SplitWhitespace<'_>, sink: &Sink) -> Result<Value> {
             neighbours_flush()?;
             Ok(json!({ "ok": true }))
         }
+        "address" => {
+            let mac: String = next(&mut words, "MAC")?;
+            ip(&["link", "set", "dev", "eth0", "address", &mac])?;
+            Ok(json!({ "ok": true }))
+        }
         other => bail!("unknown command {other:?}"),
     }
 }
@@ -96,12 +101,14 @@ fn execute(mut words: SplitWhitespace<'_>, sink: &Sink) -> Result<Value> {
 /// Forgets all neighbours, so that none is probed any more and the next packet asks anew.
 fn neighbours_flush() -> Result<()> {
     for family in ["-4", "-6"] {
-        let status = Command::new("/bin/busybox")
-            .args(["ip", family, "neigh", "flush", "dev", "eth0"])
-            .output()?
-            .status;
-        anyhow::ensure!(status.success(), "ip {family} neigh flush: {status}");
+        ip(&[family, "neigh", "flush", "dev", "eth0"])?;
     }
+    Ok(())
+}
+
+fn ip(words: &[&str]) -> Result<()> {
+    let ran = Command::new("/bin/busybox").arg("ip").args(words).output()?;
+    anyhow::ensure!(ran.status.success(), "ip {}: {}", words.join(" "), String::from_utf8_lossy(&ran.stderr));
     Ok(())
 }
 

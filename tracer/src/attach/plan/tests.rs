@@ -41,6 +41,9 @@ fn the_hybrid_path_gets_eight_hooks_in_path_order() {
     let (entry, terminal) = (HookConfig::ENTRY, HookConfig::TERMINAL);
     let (guest, shared) = (HookConfig::GUEST, HookConfig::SHARED);
     assert_eq!(flags, [entry | guest, 0, 0, terminal | shared, entry | shared, 0, 0, terminal | guest]);
+    // Addresses are learned at qvo, the last interface that is the port's alone.
+    let traits: Vec<_> = plan.hooks.iter().map(|hook| hook.config.traits).collect();
+    assert_eq!(traits, [0, 0, HookConfig::LEARNS, 0, 0, 0, 0, 0]);
     let later: Vec<_> = plan.hooks.iter().map(|hook| hook.config.later).collect();
     assert_eq!(later, [0b1110, 0b1100, 0b1000, 0, 0b1110_0000, 0b1100_0000, 0b1000_0000, 0]);
     assert_eq!(plan.segments.len(), 6);

@@ -7,11 +7,11 @@ use hoptrace_common::filter::Filter;
 use super::{
     Endings, FirstLook, HostWatch, Session,
     session::{Emission, SessionOptions},
-    units::{parse_time, parse_timeout},
+    units::{parse_mac, parse_time, parse_timeout},
 };
 use crate::{
     cli::{CliError, CommonArgs, find_path, output},
-    model::{PacketFilter, Path, XdpMode},
+    model::{MacAddr, PacketFilter, Path, XdpMode},
 };
 
 /// Which packets of which VM, and for how long.
@@ -44,6 +44,10 @@ pub(in crate::cli) struct LiveArgs {
     /// Leave the ports of the host's other VMs alone; what goes to them then counts as lost
     #[arg(long)]
     path_only: bool,
+    /// Trace packets for and from this MAC address, too, as the port's own: of a macvlan, VRRP, or whatever else is behind the
+    /// port. Can be given several times; addresses that the guest uses itself are learned
+    #[arg(long, value_name = "MAC", value_parser = parse_mac)]
+    mac: Vec<MacAddr>,
     /// Follow packets on to the NIC's driver, behind its queueing discipline (a tracepoint)
     #[arg(long)]
     wire: bool,
@@ -125,6 +129,7 @@ impl LiveArgs {
             filter,
             budget: self.count,
             path_only: self.path_only,
+            macs: self.mac.clone(),
             wire: self.wire,
             xdp: self.xdp.map(XdpMode::from),
             emission,

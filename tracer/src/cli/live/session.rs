@@ -18,7 +18,10 @@ use crate::{
     cli::{CliError, output},
     collect::{Collector, CostMeter, Found, Progress, Records, Witness},
     kernel::{KERNEL_BTF, kernel_btf, skb_layout},
-    model::{Direction, Mechanism, Path, Plan, Printable, Snapshot, Tail, Traceability, TracerCost, XdpMode},
+    model::{
+        Direction, MacAddr, Mechanism, Path, Plan, Printable, Snapshot, Tail, Traceability, TracerCost,
+        XdpMode,
+    },
 };
 
 /// How often the table is looked at while the last packets come in.
@@ -33,6 +36,8 @@ pub(in crate::cli) struct SessionOptions {
     pub(in crate::cli) budget: Option<u64>,
     /// Whether to leave the neighbours' ports alone.
     pub(in crate::cli) path_only: bool,
+    /// Further MAC addresses of the port.
+    pub(in crate::cli) macs: Vec<MacAddr>,
     /// Whether to follow packets to the NIC's driver.
     pub(in crate::cli) wire: bool,
     /// Whether XDP is hooked, too.
@@ -141,10 +146,18 @@ impl Session {
             attached.verified_instructions()
         );
         let diagnostics = if options.debug { diagnostics(&mut attached) } else { None };
+        let others = path.other_ports.iter().filter_map(|port| port.mac);
+        let others = others.filter(|mac| *mac != path.mac && !options.macs.contains(mac));
+        attached.introduce_strangers(others).map_err(|error| CliError::new(error.to_string()))?;
         let maps = attached.take_maps().map_err(|error| CliError::new(error.to_string()))?;
         let (collector, records) =
             Collector::new(plan.clone(), maps, options.timeout, options.emission.tail, seed)
                 .map_err(|error| CliError::new(error.to_string()))?;
+        for mac in options.macs.iter().filter(|mac| **mac != path.mac) {
+            if !collector.give_address(*mac) {
+                return Err(CliError::new(format!("there is no room for --mac {mac} beside the others")));
+            }
+        }
         Ok(Self {
             plan,
             attached,

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use crate::model::PARTS_PER_MILLION;
+use hoptrace_common::address::is_group;
+
+use crate::model::{MacAddr, PARTS_PER_MILLION, ParseMacError};
 
 /// Seconds, or a number with its unit; more than 0.
 pub(in crate::cli) fn parse_time(text: &str) -> Result<Duration, String> {
@@ -38,6 +40,15 @@ fn parse_duration(text: &str) -> Result<Duration, String> {
         .map_err(|_| "must be 0 or more, and less than an age".to_owned())
 }
 
+/// A MAC address that a port can have: not a group's, not 0.
+pub(in crate::cli) fn parse_mac(text: &str) -> Result<MacAddr, String> {
+    let mac: MacAddr = text.parse().map_err(|error: ParseMacError| error.to_string())?;
+    if mac.as_number() == 0 || is_group(mac.as_number()) {
+        return Err("must be the address of one interface, not of a group".to_owned());
+    }
+    Ok(mac)
+}
+
 /// `1:100`: one packet of so many.
 pub(in crate::cli) fn parse_sample(text: &str) -> Result<u32, String> {
     text.strip_prefix("1:")
@@ -60,6 +71,19 @@ pub(in crate::cli) fn parse_share_ppm(text: &str) -> Result<u32, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_address_is_that_of_one_interface() {
+        assert_eq!(
+            parse_mac("00:00:5e:00:01:33").map(|mac| mac.to_string()),
+            Ok("00:00:5e:00:01:33".to_owned())
+        );
+        for wrong in
+            ["", "00:00:5e:00:01", "01:00:5e:00:00:12", "ff:ff:ff:ff:ff:ff", "00:00:00:00:00:00", "tap0"]
+        {
+            assert!(parse_mac(wrong).is_err(), "{wrong}");
+        }
+    }
 
     #[test]
     fn times_have_units() {

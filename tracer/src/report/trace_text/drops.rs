@@ -42,7 +42,7 @@ impl Page<'_> {
         lines.extend(self.drops(direction, figures));
         lines.extend(self.carried(direction));
         if !saw_packets(figures) {
-            lines.push("  no packet was seen in this direction".to_owned());
+            lines.push(self.nothing_seen(direction).to_owned());
         } else if figures.drops.is_empty() && figures.early_drops.is_empty() {
             lines.push("  nothing died".to_owned());
         }

@@ -1,0 +1,153 @@
+//! Addresses behind the port that are not the port's own: counted, learned, and followed where that is wanted.
+
+#![allow(clippy::indexing_slicing, reason = "a JSON value that is missing reads as null")]
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use hoptrace_tests::{
+    Tracer,
+    lab::{Guest, Lab, Trap},
+};
+use serde_json::{Value, json};
+
+/// A virtual router's (VRRP).
+const VRRP: &str = "00:00:5e:00:01:33";
+const PINGS: u64 = 100;
+/// The exit code of a report that does not answer the question.
+const INCONCLUSIVE: i32 = 4;
+
+/// The outside world believes that the guest has the address `mac`.
+fn believe(lab: &Lab, guest: &Guest, mac: &str) -> Result<Trap> {
+    let (netns, to, from) = (&lab.wire.netns, guest.ipv4.to_string(), &lab.wire.interface);
+    let set = ["-n", netns, "neigh", "replace", &to, "lladdr", mac, "dev", from, "nud", "permanent"];
+    Trap::set("ip", &set, &["-n", netns, "neigh", "del", &to, "dev", from])
+}
+
+/// Pings the guest from outside; gives how many replies came.
+fn ping(lab: &Lab, guest: &Guest, count: u64) -> Result<u64> {
+    let words = ["-q", "-c", &count.to_string(), "-i", "0.01", "-W", "1", &guest.ipv4.to_string()];
+    let said = String::from_utf8(lab.wire("ping", words).output()?.stdout)?;
+    let received = said.split(" received").next().and_then(|said| said.rsplit(' ').next());
+    Ok(received.context("ping said nothing")?.parse()?)
+}
+
+/// What was told of an address.
+fn told(report: &Value, counter: &str, mac: &str) -> Result<u64> {
+    let evidence = report["evidence"].as_array().context("no evidence")?;
+    let of = evidence.iter().filter(|it| it["counter"] == counter && it["about"] == mac);
+    Ok(of.filter_map(|it| it["count"].as_u64()).sum())
+}
+
+fn ledger(report: &Value, direction: &str, expected: &Value) -> Result<()> {
+    let ledger = &report["directions"][direction]["ledger"];
+    for (name, count) in expected.as_object().context("no object")? {
+        ensure!(&ledger[name] == count, "{direction}: {name} in {ledger}; {}", report["evidence"]);
+    }
+    ensure!(ledger["balanced"] == true, "{direction}: {ledger}");
+    Ok(())
+}
+
+fn all_of(count: u64) -> Value {
+    json!({"entered": count, "completed": count, "joined_midway": 0, "lost": 0, "dropped": 0, "ambiguous": 0})
+}
+
+#[test]
+#[ignore = "needs the lab: cargo xtask test"]
+fn frames_for_another_address_are_said_where_nothing_else_came() -> Result<()> {
+    let lab = Lab::from_env()?;
+    let guest = lab.guest("yjwang-test-1")?;
+    // Nobody has it: the switches flood frames for it to every port.
+    let _belief = believe(&lab, guest, VRRP)?;
+    let tracer = Tracer::start(&["trace", &guest.port_id, "icmp", "--json"])?;
+    ensure!(ping(&lab, guest, PINGS)? == 0, "somebody has the address");
+    tracer.signal(rustix::process::Signal::INT)?;
+    let ended = tracer.wait()?;
+    let report: Value = serde_json::from_slice(&ended.stdout)?;
+    ensure!(told(&report, "other_address_passed", VRRP)? == PINGS, "{}", report["evidence"]);
+    ensure!(ended.status.code() == Some(INCONCLUSIVE), "{:?}: {}", ended.status, ended.stderr);
+    ensure!(ended.stderr.contains("100 frames for other addresses"), "{}", ended.stderr);
+    ensure!(!ended.stderr.contains("no matching packet"), "{}", ended.stderr);
+    Ok(())
+}
+
+#[test]
+#[ignore = "needs the lab: cargo xtask test"]
+fn an_address_that_the_guest_uses_is_learned() -> Result<()> {
+    let lab = Lab::from_env()?;
+    let guest = lab.guest("yjwang-test-1")?;
+    let _borrowed = guest.use_address(VRRP)?;
+    let _belief = believe(&lab, guest, VRRP)?;
+    // The switches learn where it is.
+    ensure!(ping(&lab, guest, 3)? == 3, "the guest does not answer under its new address");
+    let tracer = Tracer::start(&["trace", &guest.port_id, "icmp", "--json"])?;
+    ensure!(ping(&lab, guest, PINGS)? == PINGS, "not all were answered");
+    let report = tracer.finish()?;
+    // The first request came before the guest had used the address; its reply is the guest's in any case.
+    ledger(&report, "ingress", &all_of(PINGS - 1))?;
+    ledger(&report, "egress", &all_of(PINGS))?;
+    let counts = ["other_address_passed", "other_address_followed", "other_address_sent"]
+        .map(|counter| told(&report, counter, VRRP).ok());
+    ensure!(counts == [Some(1), Some(PINGS - 1), Some(PINGS)], "{}", report["evidence"]);
+    Ok(())
+}
+
+#[test]
+#[ignore = "needs the lab: cargo xtask test"]
+fn an_address_that_is_given_is_the_port_s_own() -> Result<()> {
+    let lab = Lab::from_env()?;
+    let guest = lab.guest("yjwang-test-1")?;
+    let _borrowed = guest.use_address(VRRP)?;
+    let _belief = believe(&lab, guest, VRRP)?;
+    ensure!(ping(&lab, guest, 3)? == 3, "the guest does not answer under its new address");
+    let tracer = Tracer::start(&["trace", &guest.port_id, "icmp", "--mac", VRRP, "--wire", "--json"])?;
+    ensure!(ping(&lab, guest, PINGS)? == PINGS, "not all were answered");
+    let report = tracer.finish()?;
+    ledger(&report, "ingress", &all_of(PINGS))?;
+    ledger(&report, "egress", &all_of(PINGS))?;
+    ensure!(told(&report, "other_address_passed", VRRP)? == 0, "{}", report["evidence"]);
+    Ok(())
+}
+
+#[test]
+#[ignore = "needs the lab: cargo xtask test"]
+fn what_dies_before_the_tap_is_told_of_an_address_that_is_given() -> Result<()> {
+    let lab = Lab::from_env()?;
+    let guest = lab.guest("yjwang-test-1")?;
+    let flow = format!("priority=200,icmp,dl_dst={VRRP}");
+    let rule = format!("{flow},actions=drop");
+    let _rule =
+        Trap::set("ovs-ofctl", &["add-flow", "br-int", &rule], &["--strict", "del-flows", "br-int", &flow])?;
+    let _belief = believe(&lab, guest, VRRP)?;
+    let tracer = Tracer::start(&["trace", &guest.port_id, "icmp", "--mac", VRRP, "--json"])?;
+    ensure!(ping(&lab, guest, PINGS)? == 0, "the rule does not drop them");
+    let report = tracer.finish()?;
+    let found = &report["directions"]["ingress"]["ledger"];
+    ensure!(found["entered"] == PINGS && found["completed"] == 0, "{found}");
+    let drops = report["directions"]["ingress"]["drops"].as_array().context("no drops")?;
+    let died: u64 =
+        drops.iter().filter(|it| it["after"] == "nic").filter_map(|it| it["count"].as_u64()).sum();
+    ensure!(died == PINGS, "{drops:?}");
+    Ok(())
+}
+
+#[test]
+#[ignore = "needs the lab: cargo xtask test"]
+fn a_neighbour_s_address_is_not_the_guest_s_to_take() -> Result<()> {
+    let lab = Lab::from_env()?;
+    let (guest, neighbour) = (lab.guest("yjwang-test-1")?, lab.guest("yjwang-test-2")?);
+    let tracer = Tracer::start(&["trace", &guest.port_id, "udp", "--json"])?;
+    {
+        let _stolen = guest.use_address(&neighbour.mac)?;
+        guest.send_udp((lab.wire.ipv4.into(), 9), 1, 64, Duration::ZERO)?;
+    }
+    // The switches learn where the address belongs.
+    let pinged = neighbour.ping(lab.wire.ipv4.into(), 3, Duration::from_millis(10))?;
+    ensure!(pinged.received > 0, "{pinged:?}");
+    lab.wire_udp_flood((neighbour.ipv4, 9).into(), 200, 64, Duration::from_millis(1))?;
+    let report = tracer.finish()?;
+    ledger(&report, "ingress", &json!({"entered": 0, "joined_midway": 0, "lost": 0, "dropped": 0}))?;
+    ledger(&report, "egress", &json!({"entered": 1, "completed": 1, "joined_midway": 0, "lost": 0}))?;
+    ensure!(told(&report, "other_address_sent", &neighbour.mac)? == 1, "{}", report["evidence"]);
+    Ok(())
+}
