@@ -10,7 +10,7 @@ use hoptrace_common::{
     config::{Control as GateState, HookConfig},
     counters::HookCounters,
     inflight::Kind,
-    packet::{Frame, Packet, hashed_end},
+    packet::{Frame, Packet, Reader as _, hashed_end},
 };
 
 use crate::{
@@ -25,7 +25,7 @@ use crate::{
     neighbour::{self, SIGHT_LAST},
     pieces,
     quick::{self, CHECK, PARTS, RARE},
-    reader::{Copied, SkbReader},
+    reader::{Copied, SkbReader as _},
     tally, thorough,
 };
 
@@ -91,7 +91,7 @@ pub(crate) fn clock() -> u64 {
 /// The note says what was decided about the packet already. Whether others may have been merged into it; then a note is left
 /// for the program that follows those.
 #[inline(always)]
-fn handle<R: SkbReader>(reader: &R, skb: *mut __sk_buff, number: u32) -> bool {
+fn handle(reader: &Copied, skb: *mut __sk_buff, number: u32) -> bool {
     let Some(gate) = control::gate() else { return false };
     let gate_state = gate.state();
     if gate_state == GateState::CLOSED {
@@ -147,7 +147,7 @@ fn handle<R: SkbReader>(reader: &R, skb: *mut __sk_buff, number: u32) -> bool {
         }
         now_ns = clock();
     }
-    // Not on the stack: for `at_guest`.
+    // Not on the stack: for `hop_at_guest`.
     let [.., kept_ns] = &mut counted.scratch;
     *kept_ns = now_ns;
     let admit = reader.opaque(u32::from(admit)) != 0;
@@ -162,7 +162,7 @@ fn handle<R: SkbReader>(reader: &R, skb: *mut __sk_buff, number: u32) -> bool {
         // What comes next is there once, for the compiler and for the verifier.
         let followed = reader.opaque(u32::from(matches!(outcome.kind, Kind::New | Kind::Passed))) != 0;
         let ends = u64::from(packet.l3_end) | u64::from(number | u32::from(followed) << 8) << 32;
-        at_guest(reader, packed(&packet), ends);
+        hop_at_guest(reader.len(), packed(&packet), ends);
     }
     if hook.has_trait(HookConfig::LEARNS) && matches!(outcome.kind, Kind::New | Kind::Passed) {
         hop_address(number, ADDRESS_LEARN);
@@ -214,7 +214,7 @@ fn handle<R: SkbReader>(reader: &R, skb: *mut __sk_buff, number: u32) -> bool {
 
 /// Whether what makes up the packet's identity is not all in linear memory, where programs at tracepoints can read it.
 #[inline(always)]
-fn is_hidden<R: SkbReader>(reader: &R, packet: &Packet, skb: *mut __sk_buff) -> bool {
+fn is_hidden(reader: &Copied, packet: &Packet, skb: *mut __sk_buff) -> bool {
     // SAFETY: the context of the running program.
     let linear = unsafe { (*skb).data_end.wrapping_sub((*skb).data) };
     hashed_end(reader, packet) > linear
@@ -264,8 +264,9 @@ const fn packed(packet: &Packet) -> u64 {
 /// [`guest::passes`], as a function for the same reason as [`strange`], and with numbers instead of a packet, which would have to
 /// be on the stack for that. `ends` is where the packet ends, then the hook's number and whether the packet is followed. When
 /// it came is in the scratch memory.
+#[unsafe(no_mangle)]
 #[inline(never)]
-fn at_guest<R: SkbReader>(reader: &R, packed: u64, ends: u64) {
+pub(crate) extern "C" fn hop_at_guest(len: u32, packed: u64, ends: u64) -> u32 {
     let number = (ends >> 32) as u32 & 0xf;
     let packet = Packet {
         identity: 0,
@@ -277,10 +278,14 @@ fn at_guest<R: SkbReader>(reader: &R, packed: u64, ends: u64) {
         l3_end: ends as u32,
     };
     let cpu = counters::cpu();
-    let Some(counted) = counters::of(cpu, number) else { return };
+    let Some(counted) = counters::of(cpu, number) else { return 0 };
+    let Some(copy) = scratch::buffer() else { return 0 };
     let [.., now_ns] = counted.scratch;
+    // SAFETY: the buffer that the packet's head was copied to, and a word of this CPU.
+    let reader = unsafe { Copied::of(copy, len, counted.scratch.as_mut_ptr()) };
     let followed = ends >> 40 != 0;
-    guest::passes(reader, &packet, config::hook(number).direction(), now_ns, cpu, followed);
+    guest::passes(&reader, &packet, config::hook(number).direction(), now_ns, cpu, followed);
+    0
 }
 
 /// What must not be averaged, or not as it came. A function, so that what it needs is not on the stack of its caller:

@@ -187,6 +187,12 @@ impl Copied {
         Self { start, len, scratch, place: Self::SCRATCH }
     }
 
+    /// Bytes of it.
+    #[inline(always)]
+    pub(crate) const fn len(self) -> u32 {
+        self.len
+    }
+
     /// The same where the buffer is in the room with this number.
     #[inline(always)]
     pub(crate) const fn in_room(self, number: u32) -> Self {
