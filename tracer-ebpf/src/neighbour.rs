@@ -65,10 +65,10 @@ pub(crate) fn count(hook: HookFacts, kind: Kind, sight: u32, skb: *mut __sk_buff
         return;
     }
     if hook.direction() == 1 {
-        if matches!(kind, Kind::New | Kind::Passed) {
+        if matches!(kind, Kind::New | Kind::Passed | Kind::Grouped) {
             neighbours::sent(ifindex(skb));
         }
-    } else if matches!(kind, Kind::Passed) && ends_here(sight) {
+    } else if matches!(kind, Kind::Passed | Kind::Grouped) && ends_here(sight) {
         neighbours::received(ifindex(skb));
     } else {
         neighbours::copied(ifindex(skb));

@@ -34,8 +34,6 @@ pub(super) struct Sweep {
     pub(super) elsewhere: [u64; 2],
     /// Packets on their way, by the direction they entered in.
     pub(super) in_flight: [u64; 2],
-    /// Of those: packets of which the kernel has freed a copy since they were seen last.
-    pub(super) marked: [u64; 2],
 }
 
 impl SharedTable {
@@ -64,12 +62,7 @@ impl SharedTable {
                 Settled::Ended(packet) => sweep.ended.push(packet),
                 Settled::Dropped(packet, site) => sweep.dropped.push((packet, site)),
                 Settled::EndedGroup(group) => sweep.groups.push(group),
-                Settled::InFlight(packet) => {
-                    count(&mut sweep.in_flight, packet.control, 1);
-                    if packet.site.is_some() {
-                        count(&mut sweep.marked, packet.control, 1);
-                    }
-                }
+                Settled::InFlight(packet) => count(&mut sweep.in_flight, packet.control, 1),
                 Settled::InFlightGroup(control, packets) => {
                     count(&mut sweep.in_flight, control, packets.into());
                 }
