@@ -22,7 +22,7 @@ use crate::{
         scratch,
     },
     pieces,
-    reader::{Copied, SkbReader as _},
+    reader::{self, Copied, SkbReader as _},
 };
 
 /// Parts that one run of the program looks up; for more it calls itself, 33 times at most.
@@ -118,7 +118,7 @@ pub(crate) fn merged(skb: *mut __sk_buff) {
 #[inline(always)]
 pub(crate) fn part_bytes(skb: *mut __sk_buff) -> u32 {
     // SAFETY: the context of the running program.
-    unsafe { (&raw const (*skb).gso_size).read_volatile() }
+    unsafe { reader::part_bytes(skb) }
 }
 
 /// Copies the first of the `len` bytes at `offset` to where `copy` has the headers, which nobody needs any more.

@@ -16,6 +16,8 @@ pub(crate) struct Direct {
     start: usize,
     end: usize,
     scratch: *mut u64,
+    /// The context of a TC program, or null.
+    skb: *const __sk_buff,
 }
 
 /// A checked piece of packet memory.
@@ -37,7 +39,7 @@ impl Direct {
         unsafe {
             let start = (&raw const (*skb).data).read_volatile() as usize;
             let end = (&raw const (*skb).data_end).read_volatile() as usize;
-            Self { start, end, scratch }
+            Self { start, end, scratch, skb }
         }
     }
 }
@@ -53,7 +55,7 @@ impl Direct {
         unsafe {
             let start = (&raw const (*ctx).data).read_volatile() as usize;
             let end = (&raw const (*ctx).data_end).read_volatile() as usize;
-            Self { start, end, scratch }
+            Self { start, end, scratch, skb: core::ptr::null() }
         }
     }
 }
@@ -77,7 +79,9 @@ impl Reader for Direct {
 
     #[inline(always)]
     fn deep_sum(&self, start: u32, end: u32) -> Option<u64> {
-        some(deep_in_place(self.start, self.end, start, end))
+        // SAFETY: the context of the running program.
+        let part = if self.skb.is_null() { 0 } else { unsafe { part_bytes(self.skb) } };
+        some(deep_in_place(self.start, self.end, start, end_of_first(start, end, part)))
     }
 }
 
@@ -85,8 +89,26 @@ impl Reader for Direct {
 /// packets: it is long, and few packets need it.
 #[inline(never)]
 fn deep_in_place(data: usize, data_end: usize, start: u32, end: u32) -> u64 {
-    let reader = Direct { start: data, end: data_end, scratch: core::ptr::null_mut() };
+    let reader =
+        Direct { start: data, end: data_end, scratch: core::ptr::null_mut(), skb: core::ptr::null() };
     packet::deep_sum(&reader, start, end).unwrap_or(0)
+}
+
+/// Payload of each part but the last one of `skb`, in bytes; 0: it has no parts.
+///
+/// # Safety
+/// `skb` is the context of the running TC program.
+#[inline(always)]
+pub(crate) unsafe fn part_bytes(skb: *const __sk_buff) -> u32 {
+    // SAFETY: by the caller's promise.
+    unsafe { (&raw const (*skb).gso_size).read_volatile() }
+}
+
+/// Where the first datagram's payload ends of one that begins at `start`, ends at `end`, and is made of parts of `part` bytes: a packet
+/// that is to be cut, or was merged, has the identity of its first part.
+#[inline(always)]
+const fn end_of_first(start: u32, end: u32, part: u32) -> u32 {
+    if part != 0 && start + part < end { start + part } else { end }
 }
 
 #[inline(always)]
@@ -135,6 +157,8 @@ pub(crate) struct Copied {
     scratch: *mut u64,
     /// [`Copied::SCRATCH`], or the number of a room and one.
     place: u32,
+    /// As [`part_bytes`] says.
+    part: u32,
 }
 
 impl Copied {
@@ -147,9 +171,11 @@ impl Copied {
         // SAFETY: the context is valid while the program runs.
         let skb_len = unsafe { (*skb).len };
         // SAFETY: the target has room for `len` bytes.
-        Self::with(skb_len, scratch, |target, len| unsafe {
+        let copy = Self::with(skb_len, scratch, |target, len| unsafe {
             bpf_skb_load_bytes(skb.cast(), 0, target.cast(), len)
-        })
+        })?;
+        // SAFETY: the context of the running program.
+        Some(Self { part: unsafe { part_bytes(skb) }, ..copy })
     }
 
     /// Copies the head of the frame of `frame_len` bytes that an XDP program sees.
@@ -172,7 +198,7 @@ impl Copied {
         // Never 0, which the helpers do not take.
         let len = scratch::bounded(scratch, last) as u32 + 1;
         if copy(target, len) == 0 {
-            Some(Self { start: target, len, scratch, place: Self::SCRATCH })
+            Some(Self { start: target, len, scratch, place: Self::SCRATCH, part: 0 })
         } else {
             None
         }
@@ -184,7 +210,7 @@ impl Copied {
     /// `start` is the start of such a buffer, `scratch` a word of this CPU that nobody else uses meanwhile.
     #[inline(always)]
     pub(crate) const unsafe fn of(start: *const u8, len: u32, scratch: *mut u64) -> Self {
-        Self { start, len, scratch, place: Self::SCRATCH }
+        Self { start, len, scratch, place: Self::SCRATCH, part: 0 }
     }
 
     /// Bytes of it.
@@ -219,7 +245,7 @@ impl Reader for Copied {
 
     #[inline(always)]
     fn deep_sum(&self, start: u32, end: u32) -> Option<u64> {
-        some(hop_deep(self.place, self.len, start, end))
+        some(hop_deep(self.place, self.len, start, end_of_first(start, end, self.part)))
     }
 }
 
