@@ -125,12 +125,14 @@ fn a_full_table_of_connections_is_told_by_its_own_counter() -> Result<()> {
     let lab = Lab::from_env()?;
     let guest = lab.guest("yjwang-test-1")?;
     lab.introduce(guest)?;
-    // Only those to the port are tracked.
+    // Only those to the port are tracked, and not where they come from: the limit is one for all namespaces.
+    let wire = format!("nsenter --net=/run/netns/{}", lab.wire.netns);
     let _full = shell(
         &format!(
             "modprobe br_netfilter
              iptables -t raw -A PREROUTING -p udp ! --dport {PORT} -j CT --notrack
              iptables -A FORWARD -p udp --dport {PORT} -m conntrack --ctstate INVALID -j DROP
+             {wire} iptables -t raw -A OUTPUT -p udp --dport {PORT} -j CT --notrack
              conntrack -F 2> /dev/null
              sysctl -n net.netfilter.nf_conntrack_max > /run/conntrack.max
              sysctl -qw net.netfilter.nf_conntrack_max=10"
@@ -138,6 +140,7 @@ fn a_full_table_of_connections_is_told_by_its_own_counter() -> Result<()> {
         &format!(
             "sysctl -qw net.netfilter.nf_conntrack_max=$(cat /run/conntrack.max)
              iptables -D FORWARD -p udp --dport {PORT} -m conntrack --ctstate INVALID -j DROP
+             {wire} iptables -t raw -D OUTPUT -p udp --dport {PORT} -j CT --notrack
              iptables -t raw -D PREROUTING -p udp ! --dport {PORT} -j CT --notrack"
         ),
     )?;
