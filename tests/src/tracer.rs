@@ -158,7 +158,8 @@ fn check_first_words(report: &Value, said: bool) -> Result<()> {
         let rows = report.pointer(&format!("/directions/{way}/early_drops")).and_then(Value::as_array);
         rows.into_iter().flatten().filter_map(|row| row["count"].as_u64()).sum::<u64>()
     };
-    let died = |way: &str| count(way, "dropped") + count(way, "lost") + early(way);
+    let died =
+        |way: &str| count(way, "dropped") + count(way, "lost") + count(way, "misdelivered") + early(way);
     let everything = |way: &str| {
         died(way) > 0 && ["completed", "in_flight", "merged"].iter().all(|name| count(way, name) == 0)
     };

@@ -81,7 +81,8 @@ fn datagrams_between_two_vms_complete_off_the_path() -> Result<()> {
     ensure!((&into["count"], &into["off_path"]) == (&json!(PACKETS), &json!(true)), "{into}");
     ensure!(segment(&report, "egress", "qvo", "nic")?["count"] == 0, "{report}");
     let neighbours = report["neighbours"].as_array().context("no neighbours")?;
-    let [found] = neighbours.as_slice() else { anyhow::bail!("not one neighbour: {neighbours:?}") };
+    let found =
+        neighbours.iter().find(|port| port["ifname"] == neighbour.qvo.as_str()).context("no neighbour")?;
     ensure!(found["received"] == PACKETS && found["sent"] == PACKETS && found["copies"] == 0, "{found}");
     Ok(())
 }
@@ -121,9 +122,10 @@ fn broadcasts_go_to_the_wire_and_copies_of_them_to_neighbours() -> Result<()> {
     let count = |name: &str| ledger[name].as_u64().with_context(|| format!("no {name} in {ledger}"));
     ensure!(count("entered")? > 0 && count("completed")? == count("entered")?, "{ledger}");
     // The guest may have answered a question of its neighbour's, too: that goes to the neighbour alone.
-    let beside = count("copies")? + count("elsewhere")?;
-    ensure!(count("copies")? > 0 && beside <= count("entered")?, "{ledger}");
+    ensure!(count("copies")? > 0 && count("elsewhere")? < count("entered")?, "{ledger}");
     assert_ledger(&report, "egress", &json!({"lost": 0, "ambiguous": 0}))?;
-    ensure!(report["neighbours"][0]["copies"] == ledger["copies"], "{report}");
+    let copies = report["neighbours"].as_array().context("no neighbours")?.iter();
+    let copies: u64 = copies.filter_map(|port| port["copies"].as_u64()).sum();
+    ensure!(copies == count("copies")?, "{report}");
     Ok(())
 }

@@ -9,6 +9,7 @@
 #![allow(clippy::doc_markdown, reason = "EtherType is a word, not code")]
 
 pub mod address;
+pub mod answer;
 pub mod checksum;
 pub mod config;
 pub mod conversation;

@@ -7,7 +7,7 @@ use aya_ebpf::{
     programs::TcContext,
 };
 
-use crate::{checksum, hop, merged};
+use crate::{answers, checksum, hop, maps::rare, merged};
 
 /// Lets the packet go on to whatever else is attached: `TC_ACT_UNSPEC` and TCX's "next" are the same number.
 const GO_ON: i32 = TCX_NEXT;
@@ -44,6 +44,16 @@ pub(crate) fn hop_rarely(ctx: TcContext) -> i32 {
 #[inline(always)]
 pub(crate) fn hop_merged(ctx: TcContext) -> i32 {
     merged::merged(ctx.skb.skb);
+    GO_ON
+}
+
+/// One for questions that the switch may answer, and their answers.
+#[classifier]
+#[inline(always)]
+pub(crate) fn hop_answers(ctx: TcContext) -> i32 {
+    if let Some(note) = rare::note() {
+        answers::exchange(ctx.skb.skb, note);
+    }
     GO_ON
 }
 

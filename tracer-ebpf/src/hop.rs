@@ -14,6 +14,7 @@ use hoptrace_common::{
 };
 
 use crate::{
+    answers,
     claim::{
         self, CLAIM_GROUP, CLAIM_IF_TRACKED, CLAIM_LEARN, CLAIM_NONE, CLAIM_OWN, CLAIM_SIGHTED, claim,
         concerns_guest,
@@ -22,9 +23,9 @@ use crate::{
     guest,
     maps::{config, control, counters, heads, rare, scratch},
     merged,
-    neighbour::{self, SIGHT_LAST},
+    neighbour::{self, SIGHT_LAST, SIGHT_OF_NOTHING},
     pieces,
-    quick::{self, CHECK, PARTS, RARE},
+    quick::{self, CHECK, DONE, EXCHANGE, PARTS, RARE},
     reader::{Copied, SkbReader as _},
     tally, thorough,
 };
@@ -69,8 +70,12 @@ pub(crate) fn rarely(skb: *mut __sk_buff) {
     let Some(note) = rare::note() else { return };
     let Some(counted) = counters::of(counters::cpu(), note.hook & 0xf) else { return };
     let Some(copy) = Copied::new(skb, counted.scratch.as_mut_ptr()) else { return };
-    if handle(&copy, skb, note.hook & 0xf) {
+    let left = handle(&copy, skb, note.hook & 0xf);
+    if left == PARTS {
         rare::call(skb, rare::MERGED);
+    }
+    if left == EXCHANGE {
+        rare::call(skb, rare::ANSWERS);
     }
 }
 
@@ -88,53 +93,57 @@ pub(crate) fn clock() -> u64 {
     unsafe { bpf_ktime_get_ns() }
 }
 
-/// The note says what was decided about the packet already. Whether others may have been merged into it; then a note is left
-/// for the program that follows those.
+/// The note says what was decided about the packet already. [`PARTS`]: others may have been merged into it; [`EXCHANGE`]: it may
+/// be part of an exchange with the switch. Then a note is left for the program that follows those.
 #[inline(always)]
-fn handle(reader: &Copied, skb: *mut __sk_buff, number: u32) -> bool {
-    let Some(gate) = control::gate() else { return false };
+fn handle(reader: &Copied, skb: *mut __sk_buff, number: u32) -> u32 {
+    let Some(gate) = control::gate() else { return DONE };
     let gate_state = gate.state();
     if gate_state == GateState::CLOSED {
-        return false;
+        return DONE;
     }
     let hook = config::hook(number);
-    let Some(frame) = reader.frame() else { return false };
+    let Some(frame) = reader.frame() else { return DONE };
     let claim = hop_address(number, ADDRESS_CLAIM);
     if claim == CLAIM_NONE {
-        return false;
+        return DONE;
     }
+    neighbour::learn_copied(hook, number, skb);
     let cpu = counters::cpu();
-    let Some(counted) = counters::of(cpu, number) else { return false };
-    // Before the packet is looked at, and not the frame kept on the stack for it.
-    let sight = reader.opaque(neighbour::sight(hook, &frame, skb));
+    let Some(counted) = counters::of(cpu, number) else { return DONE };
     let Ok(packet) = reader.packet(&frame, counted.scratch.as_mut_ptr()) else {
         if claim == CLAIM_OWN || claim == CLAIM_LEARN {
             counted.unparsed += 1;
             debug!(&TcContext::new(skb), "hook {}: no identity, EtherType {:x}", number, frame.ether_type);
         }
-        return false;
+        return DONE;
     };
     // The verifier follows what comes next once for all ways to it.
     let claim = reader.opaque(claim);
     if claim == CLAIM_GROUP && !concerns_guest(reader, &packet) {
-        return false;
+        return DONE;
     }
     if config::is_filtering() && !config::filter().matches(reader, &packet) {
-        return false;
+        return DONE;
     }
     // Read here, not kept on the stack.
-    let Some(note) = rare::note() else { return false };
+    let Some(note) = rare::note() else { return DONE };
     if hook.has(HookConfig::GUEST) && !note.is_decided() {
         hop_address(number, if claim == CLAIM_SIGHTED { ADDRESS_SIGHTED } else { ADDRESS_FOLLOWED });
     }
     if claim == CLAIM_SIGHTED {
-        return false;
+        return DONE;
     }
     let hidden = (hook.has(HookConfig::BEFORE_TRACEPOINT) && is_hidden(reader, &packet, skb))
         || (claim != CLAIM_OWN
             && hook.has_trait(HookConfig::LEARNS)
             && hop_address(number, ADDRESS_HAS_NO_ROOM) != 0);
-    let sight = reader.opaque(if hidden { SIGHT_LAST } else { sight });
+    let sight = if hidden { SIGHT_LAST } else { neighbour::sight_copied(hook, number, skb) };
+    // The verifier follows what comes next once for all of them.
+    let sight = reader.opaque(sight);
+    if sight == SIGHT_OF_NOTHING {
+        return DONE;
+    }
     // What leaves by a neighbour's port came by the path: a packet unknown there is none of ours.
     let mut admit =
         gate_state == GateState::OPEN && claim != CLAIM_IF_TRACKED && !neighbour::leaves_beside(hook);
@@ -156,7 +165,7 @@ fn handle(reader: &Copied, skb: *mut __sk_buff, number: u32) -> bool {
     // Read again rather than kept on the stack.
     let hook = config::hook(number);
     let cpu = counters::cpu();
-    let Some(counted) = counters::of(cpu, number) else { return false };
+    let Some(counted) = counters::of(cpu, number) else { return DONE };
     let outcome = thorough::outcome(kind, counted);
     if hook.has(HookConfig::GUEST) {
         // What comes next is there once, for the compiler and for the verifier.
@@ -168,16 +177,20 @@ fn handle(reader: &Copied, skb: *mut __sk_buff, number: u32) -> bool {
         hop_address(number, ADDRESS_LEARN);
     }
     if matches!(outcome.kind, Kind::Missing) {
-        return false;
+        return DONE;
     }
     let grown = matches!(outcome.kind, Kind::Passed) && outcome.grown;
     let terms = outcome.kind as u32 | u32::from(grown) << 8;
-    let merges = merged::has_parts(number, packet.protocol, merged::part_bytes(skb), terms);
-    if merges {
+    let mut left = DONE;
+    if merged::has_parts(number, packet.protocol, merged::part_bytes(skb), terms) {
         rare::leave(rare::Note::merged(number, 0));
+        left = PARTS;
+    } else if let Some(note) = answers::note(hook, number, outcome.kind, &packet) {
+        rare::leave(note);
+        left = EXCHANGE;
     }
     counted.seen += 1;
-    neighbour::count(hook, outcome.kind, sight, skb);
+    neighbour::count_copied(hook, number, outcome.kind, sight, skb);
     if heads::are_kept(hook) && matches!(outcome.kind, Kind::New | Kind::Passed) {
         heads::keep(skb, packet.identity, number);
     }
@@ -206,10 +219,10 @@ fn handle(reader: &Copied, skb: *mut __sk_buff, number: u32) -> bool {
         }
         _ => {
             strange(outcome.kind as u32, counted, skb, number, packet.identity);
-            return merges;
+            return left;
         }
     }
-    merges
+    left
 }
 
 /// Whether what makes up the packet's identity is not all in linear memory, where programs at tracepoints can read it.
@@ -235,11 +248,7 @@ const MAC: u64 = 0xffff_ffff_ffff;
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub(crate) extern "C" fn hop_address(number: u32, what: u32) -> u32 {
-    let Some(head) = scratch::buffer() else { return 0 };
-    // SAFETY: the buffer has room for more than an Ethernet header.
-    let (destination, source) =
-        unsafe { (head.cast::<u64>().read_unaligned(), head.add(6).cast::<u64>().read_unaligned()) };
-    let frame = Frame { destination: destination & MAC, source: source & MAC, ether_type: 0, l3_offset: 0 };
+    let Some(frame) = copied_frame() else { return 0 };
     let hook = config::hook(number);
     match what {
         ADDRESS_SIGHTED => claim::count(hook, &frame, CLAIM_SIGHTED),
@@ -249,6 +258,16 @@ pub(crate) extern "C" fn hop_address(number: u32, what: u32) -> u32 {
         _ => claim::learn(hook, &frame),
     }
     0
+}
+
+/// The frame whose head was copied last, with its addresses alone.
+#[inline(always)]
+pub(crate) fn copied_frame() -> Option<Frame> {
+    let head = scratch::buffer()?;
+    // SAFETY: the buffer has room for more than an Ethernet header.
+    let (destination, source) =
+        unsafe { (head.cast::<u64>().read_unaligned(), head.add(6).cast::<u64>().read_unaligned()) };
+    Some(Frame { destination: destination & MAC, source: source & MAC, ether_type: 0, l3_offset: 0 })
 }
 
 /// A packet's offsets and protocols in one number. Headers end within 64 KiB.

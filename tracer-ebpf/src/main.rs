@@ -4,6 +4,7 @@
 #![feature(core_intrinsics)]
 #![allow(internal_features, reason = "compare-exchange is not in core::sync::atomic on this target")]
 
+mod answers;
 mod atomic;
 mod checksum;
 mod claim;

@@ -1,36 +1,68 @@
-//! What a sight means: on the path, or at another VM's port.
+//! What a sight means: on the path, or at a port beside it.
 
 use aya_ebpf::bindings::__sk_buff;
 use hoptrace_common::{
     config::HookConfig,
     inflight::{Aside, Kind},
+    neighbour::Neighbour,
     packet::Frame,
 };
 
-use crate::maps::{config::HookFacts, neighbours};
+use crate::{
+    hop::copied_frame,
+    maps::{
+        config::{self, HookFacts},
+        neighbours,
+    },
+};
 
 const BROADCAST: u64 = 0xffff_ffff_ffff;
 
 /// A sight at a hook on the path.
 pub(crate) const SIGHT_ON_PATH: u32 = 0;
-/// The packet is for the VM behind this port: its way ends here.
+/// The packet is for who is behind this port: its way ends here.
 const SIGHT_RECEIVED: u32 = 1;
 /// The packet is for somebody else.
 const SIGHT_COPY: u32 = 2;
-/// The packet is for everybody.
+/// The packet is for everybody, or was copied here on purpose.
 const SIGHT_BROADCAST: u32 = 3;
 /// On the path, but the hook behind can not read the packet: its way ends here.
 pub(crate) const SIGHT_LAST: u32 = 4;
+/// The packet is for one address, and that is not behind this port.
+const SIGHT_ASTRAY: u32 = 5;
+/// Says nothing about the packet, and is not counted.
+pub(crate) const SIGHT_OF_NOTHING: u32 = 6;
 
 /// What the sight of `frame` at `hook` means, as a number: one of this module's constants.
 #[inline(always)]
 pub(crate) fn sight(hook: HookFacts, frame: &Frame, skb: *mut __sk_buff) -> u32 {
-    if !leaves_beside(hook) {
-        SIGHT_ON_PATH
-    } else if frame.destination == BROADCAST {
+    if leaves_beside(hook) { beside(frame, neighbours::key(skb), false) } else { SIGHT_ON_PATH }
+}
+
+/// `counts`: a packet that has gone astray is one more; it is asked twice about some.
+#[inline(always)]
+fn beside(frame: &Frame, port: u64, counts: bool) -> u32 {
+    let Some(port) = neighbours::of(port) else { return SIGHT_COPY };
+    // SAFETY: a map value of this CPU; only its counters are written, in this program.
+    let port = unsafe { &*port };
+    let destination = frame.destination;
+    if destination == port.mac {
+        return SIGHT_RECEIVED;
+    }
+    if port.flags & Neighbour::BRIDGE != 0 {
+        return SIGHT_OF_NOTHING;
+    }
+    if frame.is_group() {
+        // Those who listen to a group are known to nobody here; the host's own stack is not all of them.
+        let is_copy = destination != BROADCAST && port.flags & (Neighbour::HOST | Neighbour::MIRROR) == 0;
+        return if is_copy { SIGHT_COPY } else { SIGHT_BROADCAST };
+    }
+    if port.flags & Neighbour::MIRROR != 0 {
         SIGHT_BROADCAST
-    } else if frame.destination == neighbours::mac(ifindex(skb)) {
+    } else if neighbours::has_behind(port, destination, counts && port.flags & Neighbour::EXCLUSIVE != 0) {
         SIGHT_RECEIVED
+    } else if port.flags & Neighbour::EXCLUSIVE != 0 {
+        SIGHT_ASTRAY
     } else {
         SIGHT_COPY
     }
@@ -54,30 +86,102 @@ pub(crate) const fn aside(sight: u32) -> Aside {
     match sight {
         SIGHT_COPY => Aside::Copy,
         SIGHT_BROADCAST => Aside::Broadcast,
+        SIGHT_ASTRAY => Aside::Astray,
         _ => Aside::No,
     }
 }
 
-/// Counts a sight at a neighbour's port for that neighbour.
+/// Remembers who sends from the port that `hook` is at.
 #[inline(always)]
-pub(crate) fn count(hook: HookFacts, kind: Kind, sight: u32, skb: *mut __sk_buff) {
-    if !hook.has(HookConfig::NEIGHBOUR) {
-        return;
-    }
-    if hook.direction() == 1 {
-        if matches!(kind, Kind::New | Kind::Passed | Kind::Grouped) {
-            neighbours::sent(ifindex(skb));
-        }
-    } else if matches!(kind, Kind::Passed | Kind::Grouped) && ends_here(sight) {
-        neighbours::received(ifindex(skb));
-    } else {
-        neighbours::copied(ifindex(skb));
+pub(crate) fn learn(hook: HookFacts, frame: &Frame, skb: *mut __sk_buff) {
+    if comes_beside(hook) {
+        learn_at(frame, neighbours::key(skb));
     }
 }
 
-/// The interface the program runs at.
+/// Whether packets for the traced VM come to the path by `hook`.
 #[inline(always)]
-fn ifindex(skb: *mut __sk_buff) -> u32 {
-    // SAFETY: the context of the running program.
-    unsafe { (*skb).ifindex }
+fn comes_beside(hook: HookFacts) -> bool {
+    hook.has(HookConfig::NEIGHBOUR) && hook.direction() == 1
+}
+
+#[inline(always)]
+fn learn_at(frame: &Frame, port: u64) {
+    if let Some(port) = neighbours::of(port) {
+        // SAFETY: a map value of this CPU; only its counters are written, in this program.
+        neighbours::learn(unsafe { &*port }, frame.source);
+    }
+}
+
+/// Counts a sight at a port for that port.
+#[inline(always)]
+pub(crate) fn count(hook: HookFacts, kind: Kind, sight: u32, skb: *mut __sk_buff) {
+    if hook.has(HookConfig::NEIGHBOUR) {
+        count_at(hook, kind as u32, sight, neighbours::key(skb));
+    }
+}
+
+#[inline(always)]
+fn count_at(hook: HookFacts, kind: u32, sight: u32, port: u64) {
+    const NEW: u32 = Kind::New as u32;
+    const PASSED: u32 = Kind::Passed as u32;
+    const GROUPED: u32 = Kind::Grouped as u32;
+    let Some(port) = neighbours::of(port) else { return };
+    // SAFETY: a map value of this CPU.
+    let port = unsafe { &mut *port };
+    if hook.direction() == 1 {
+        if matches!(kind, NEW | PASSED | GROUPED) {
+            port.sent += 1;
+        }
+    } else if matches!(kind, PASSED | GROUPED) && ends_here(sight) {
+        port.received += 1;
+    } else {
+        port.copies += 1;
+        if sight == SIGHT_ASTRAY {
+            port.strays += 1;
+        }
+    }
+}
+
+/// [`sight`] of the frame whose head was copied last, which counts.
+#[inline(always)]
+pub(crate) fn sight_copied(hook: HookFacts, number: u32, skb: *mut __sk_buff) -> u32 {
+    if !leaves_beside(hook) {
+        return SIGHT_ON_PATH;
+    }
+    hop_at_port(number, neighbours::key(skb), PORT_SIGHT)
+}
+
+/// [`learn`] of the frame whose head was copied last.
+#[inline(always)]
+pub(crate) fn learn_copied(hook: HookFacts, number: u32, skb: *mut __sk_buff) {
+    if comes_beside(hook) {
+        hop_at_port(number, neighbours::key(skb), PORT_LEARN);
+    }
+}
+
+/// [`count`] of the frame whose head was copied last.
+#[inline(always)]
+pub(crate) fn count_copied(hook: HookFacts, number: u32, kind: Kind, sight: u32, skb: *mut __sk_buff) {
+    if hook.has(HookConfig::NEIGHBOUR) {
+        hop_at_port(number, neighbours::key(skb), PORT_COUNT | (kind as u32) << 8 | sight << 16);
+    }
+}
+
+/// What [`hop_at_port`] is to do; the kind and the sight to be counted are in the next bytes.
+const PORT_SIGHT: u32 = 0;
+const PORT_LEARN: u32 = 1;
+const PORT_COUNT: u32 = 2;
+
+/// What is done at `port` with the frame whose head was copied last. A global function: the verifier looks at it once.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn hop_at_port(number: u32, port: u64, what: u32) -> u32 {
+    let Some(frame) = copied_frame() else { return SIGHT_COPY };
+    match what & 0xff {
+        PORT_SIGHT => return beside(&frame, port, true),
+        PORT_LEARN => learn_at(&frame, port),
+        _ => count_at(config::hook(number & 0xf), what >> 8 & 0xff, what >> 16, port),
+    }
+    SIGHT_ON_PATH
 }

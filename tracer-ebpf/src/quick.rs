@@ -30,7 +30,9 @@ use crate::{
         latency::Figures,
         rare::{self, Note},
     },
-    merged, neighbour, pieces,
+    merged,
+    neighbour::{self, SIGHT_OF_NOTHING},
+    pieces,
     reader::{Direct, SkbReader as _, Usual},
     tally,
 };
@@ -43,6 +45,8 @@ pub(crate) const RARE: u32 = 1;
 pub(crate) const CHECK: u32 = 2;
 /// This is one for the program that knows what a packet is made of; a note is left for it.
 pub(crate) const PARTS: u32 = 3;
+/// This is one for the program that knows what the switch answers; a note is left for it.
+pub(crate) const EXCHANGE: u32 = 4;
 
 /// A packet at hook `number`, whose facts are `hook`: [`DONE`] or one of its siblings. `beside`: a hook at a neighbour's port, which is
 /// never the guest's tap.
@@ -66,6 +70,7 @@ pub(crate) fn hop(skb: *mut __sk_buff, hook: HookFacts, number: u32, beside: boo
             rare::leave(Note::undecided(number))
         };
     }
+    neighbour::learn(hook, &frame, skb);
     let cpu = counters::cpu();
     let Some(counted) = counters::of(cpu, number) else { return DONE };
     let Some(packet) = reader.usual(&frame, &raw mut counted.word) else {
@@ -90,6 +95,9 @@ pub(crate) fn hop(skb: *mut __sk_buff, hook: HookFacts, number: u32, beside: boo
     let now_ns = clock();
     let hook = hook.again();
     let sight = neighbour::sight(hook, &frame, skb);
+    if sight == SIGHT_OF_NOTHING {
+        return DONE;
+    }
     let mut visit = Visit {
         hook: hook.for_rules(number, neighbour::ends_here(sight)),
         key: packet.identity,

@@ -78,8 +78,9 @@ fn meaning<T: Table>(table: T, slot: T::Slot, control: Control, visit: &Visit) -
     let age_ns = visit.now_ns.wrapping_sub(last_seen_ns(slot, control));
     let is_old = is_over(age_ns, table.timeout_ns());
     match control.state() {
-        // It comes again from where it came before: the first one has died, or another one looks like it.
-        State::Live if passed_here || (overtaken && visit.hook.entry) => {
+        // It comes again from where it came before: the first one has died, or another one looks like it. At the end of a way
+        // a live packet has passed only as a copy beside the path.
+        State::Live if (passed_here && !visit.hook.terminal) || (overtaken && visit.hook.entry) => {
             if is_old || slot.mark().site(control).is_some() {
                 Meaning::Again
             } else if passed_here {
@@ -166,16 +167,22 @@ fn late<S: SlotCell>(slot: S, control: Control, visit: &Visit) -> Outcome {
 /// A copy beside the path. The packet may go on along it, so its slot stays as it is, but for a mark.
 #[inline(always)]
 fn aside<S: SlotCell>(slot: S, control: Control, visit: &Visit) -> Outcome {
-    if !matches!(control.state(), State::Live) || has_passed(control, &visit.hook) {
+    let passed_here = has_passed(control, &visit.hook);
+    let mut marked = control.with_passed(visit.hook.id);
+    marked = match visit.aside {
+        Aside::Copy => marked.with_elsewhere(),
+        Aside::Astray => marked.with_astray(),
+        Aside::No | Aside::Broadcast => marked,
+    };
+    if !matches!(control.state(), State::Live) || marked.0 == control.0 {
         return if slot.control() == control { Outcome::of(Kind::Copy) } else { Outcome::retry() };
     }
     let since_ns = visit.now_ns.wrapping_sub(last_seen_ns(slot, control));
-    let mut marked = control.with_passed(visit.hook.id);
-    if matches!(visit.aside, Aside::Copy) {
-        marked = marked.with_elsewhere();
-    }
     if !slot.exchange(control, marked) {
         return Outcome::retry();
+    }
+    if passed_here {
+        return Outcome::of(Kind::Copy);
     }
     Outcome {
         hook: control.last(),

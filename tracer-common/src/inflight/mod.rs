@@ -10,6 +10,7 @@
 //!
 //! The rules are written once, over the traits [`Table`] and [`SlotCell`], and compiled for eBPF and for the host.
 
+mod answered;
 mod control;
 mod found;
 mod freed;
@@ -24,6 +25,7 @@ mod slot;
 mod upcall;
 mod visit;
 
+pub use answered::{Answered, answered, come_again};
 pub use control::{Control, State};
 pub use found::deferred;
 pub use freed::{Marked, Reach, Tracked, find, mark};

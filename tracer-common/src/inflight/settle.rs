@@ -59,6 +59,8 @@ pub struct Ended {
 pub enum End {
     /// Copies beside the path were seen, and the kernel freed nothing on it.
     Elsewhere,
+    /// It was sent to the port of somebody it is not for, and seen nowhere else.
+    Astray,
     /// Nothing was seen.
     Lost,
 }
@@ -67,7 +69,13 @@ impl Ended {
     /// How it ended, if it does not go on.
     #[must_use]
     pub const fn end(&self) -> End {
-        if self.control.elsewhere() { End::Elsewhere } else { End::Lost }
+        if self.control.elsewhere() {
+            End::Elsewhere
+        } else if self.control.astray() {
+            End::Astray
+        } else {
+            End::Lost
+        }
     }
 }
 

@@ -29,8 +29,10 @@ pub enum Aside {
     No,
     /// A packet for somebody else: flooded, mirrored, or forwarded on. Another one may still go on along the path.
     Copy,
-    /// A copy of a broadcast, which must go on along the path, too.
+    /// A copy of a broadcast, which must go on along the path, too; or one that a mirror made.
     Broadcast,
+    /// A packet for one address, at the port of another one. It may still go on to whom it is for.
+    Astray,
 }
 
 /// A packet at a hook.

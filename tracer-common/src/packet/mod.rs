@@ -11,6 +11,7 @@ mod identity;
 mod ipv4;
 mod ipv6;
 mod merged;
+pub mod port;
 mod reader;
 mod transport;
 mod usual;

@@ -9,6 +9,7 @@ use super::{
     identity::{Identity, position},
     ipv4::{self, IPV4_MIN_LEN},
     ipv6::{self, IPV6_LEN},
+    port::is_of_dhcp,
     transport::{self, TCP_MIN_LEN, TCP_SYN, TIMESTAMP_LEN, UDP_LEN},
 };
 
@@ -89,6 +90,10 @@ fn udp<R: Reader>(reader: &R, packet: &Packet, is_weak: bool, identity: &mut Ide
         return None;
     }
     let window = reader.window(packet.l4_offset, UDP_LEN + UDP_BODY)?;
+    // The switch may answer it.
+    if is_of_dhcp(window.u16_be(2)) {
+        return None;
+    }
     identity.add(position::L4, u64::from(window.u32(0)));
     identity.add(position::BODY, window.u64(UDP_LEN));
     identity.add(position::BODY + 1, window.u64(UDP_LEN + 8));

@@ -1,6 +1,6 @@
 //! Packets that leave by a port beside the path, or come from there.
 
-use hoptrace_common::inflight::{Aside, End, Hook, Kind, Outcome, Settled, State, Visit};
+use hoptrace_common::inflight::{Answered, Aside, End, Hook, Kind, Outcome, Settled, State, Visit, answered};
 
 use crate::traced::{KEY, TIMEOUT_NS, Traced, hook};
 
@@ -121,4 +121,76 @@ fn a_copy_that_is_early_takes_nothing_from_the_path() {
     assert_eq!(traced.at_hook(hook(3), KEY, 400).latency_ns, 90);
     let ledger = traced.finish(400);
     assert_eq!((ledger.completed, ledger.overtaken, ledger.elsewhere), (1, 0, 0));
+}
+
+#[test]
+fn a_packet_that_only_a_wrong_port_saw_went_astray() {
+    let mut traced = Traced::new(16);
+    traced.up_to_qvo();
+    assert_eq!(traced.copied(320, Aside::Astray).kind, Kind::Aside);
+    let settled = traced.sweep(400 + TIMEOUT_NS);
+    assert!(matches!(settled[..], [Settled::Ended(packet)] if packet.end() == End::Astray));
+    let ledger = traced.finish(500 + TIMEOUT_NS);
+    assert_eq!((ledger.astray, ledger.elsewhere, ledger.lost), (1, 0, 0));
+}
+
+#[test]
+fn a_flooded_packet_went_where_the_best_of_its_copies_did() {
+    // To a wrong port, and to the right one, which share a hook.
+    let mut traced = Traced::new(16);
+    traced.up_to_qvo();
+    traced.copied(320, Aside::Astray);
+    assert_eq!(traced.received(330).kind, Kind::Passed);
+    let ledger = traced.finish(330);
+    assert_eq!((ledger.completed, ledger.astray, ledger.lost), (1, 0, 0));
+    // To a wrong port, and to the wire.
+    let mut traced = Traced::new(16);
+    traced.up_to_qvo();
+    traced.copied(320, Aside::Astray);
+    assert_eq!(traced.at_hook(hook(3), KEY, 400).kind, Kind::Passed);
+    let ledger = traced.finish(400);
+    assert_eq!((ledger.completed, ledger.astray, ledger.lost), (1, 0, 0));
+    // To a mirror first: what follows still counts.
+    for (second, astray, elsewhere) in [(Aside::Astray, 1, 0), (Aside::Copy, 0, 1)] {
+        let mut traced = Traced::new(16);
+        traced.up_to_qvo();
+        traced.copied(320, Aside::Broadcast);
+        assert_eq!(traced.copied(330, second).kind, Kind::Copy);
+        let ledger = traced.finish(400);
+        assert_eq!((ledger.astray, ledger.elsewhere, ledger.lost), (astray, elsewhere, 0));
+    }
+}
+
+/// The hooks before the switch.
+const BEFORE: u16 = 0b111;
+
+#[test]
+fn what_the_switch_answers_ends_there_and_its_repetition_is_a_packet_of_its_own() {
+    let mut traced = Traced::new(16);
+    for now_ns in [0, 1_000] {
+        traced.up_to_qvo();
+        assert!(answered(&traced.table, KEY, BEFORE, Answered::BySwitch), "{now_ns}");
+        // Once.
+        assert!(!answered(&traced.table, KEY, BEFORE, Answered::BySwitch));
+    }
+    // Counted by the programs.
+    traced.ledger.completed += 2;
+    let ledger = traced.finish(1_000);
+    assert_eq!((ledger.entered, ledger.lost), (2, 0));
+}
+
+#[test]
+fn what_left_the_switch_was_not_answered_by_it() {
+    let mut traced = Traced::new(16);
+    assert!(!answered(&traced.table, KEY, BEFORE, Answered::BySwitch));
+    traced.up_to_qvo();
+    traced.at_hook(hook(3), KEY, 400);
+    assert!(!answered(&traced.table, KEY, BEFORE, Answered::BySwitch));
+    // An answer of somebody beside the path: a broadcast that went there, and nowhere else.
+    let mut traced = Traced::new(16);
+    traced.up_to_qvo();
+    traced.copied(320, Aside::Broadcast);
+    assert!(answered(&traced.table, KEY, BEFORE, Answered::Beside));
+    let ledger = traced.finish(400);
+    assert_eq!((ledger.elsewhere, ledger.lost), (1, 0));
 }

@@ -29,6 +29,7 @@ pub(crate) struct Ledger {
     /// Frees of packets in the table, whatever came of them.
     pub(crate) freed: i64,
     pub(crate) elsewhere: i64,
+    pub(crate) astray: i64,
     pub(crate) merged: i64,
     pub(crate) in_flight: i64,
 }
@@ -91,6 +92,7 @@ impl Ledger {
             Settled::Ended(packet) => match packet.end() {
                 End::Lost => self.lost += 1,
                 End::Elsewhere => self.elsewhere += 1,
+                End::Astray => self.astray += 1,
             },
             Settled::Dropped(..) => self.dropped += 1,
             Settled::EndedGroup(group) => self.lost += i64::from(group.behind.iter().sum::<u32>()),
@@ -130,7 +132,13 @@ impl Ledger {
     pub(crate) fn assert_balanced(&self) {
         assert_eq!(
             self.net_entered() + self.net_joined(),
-            self.completed + self.lost + self.dropped + self.elsewhere + self.merged + self.in_flight,
+            self.completed
+                + self.lost
+                + self.dropped
+                + self.elsewhere
+                + self.astray
+                + self.merged
+                + self.in_flight,
             "{self:?}"
         );
         assert!(self.net_entered() >= 0 && self.net_joined() >= 0, "{self:?}");
@@ -155,6 +163,7 @@ impl AddAssign for Ledger {
         self.dropped += other.dropped;
         self.freed += other.freed;
         self.elsewhere += other.elsewhere;
+        self.astray += other.astray;
         self.merged += other.merged;
         self.in_flight += other.in_flight;
     }

@@ -2,6 +2,7 @@
 
 #![cfg(test)]
 
+mod answer;
 mod bytes;
 mod checksum;
 mod collisions;

@@ -1,6 +1,7 @@
 //! The maps, an owner module each.
 
 pub(crate) mod addresses;
+pub(crate) mod answers;
 pub(crate) mod checksums;
 pub(crate) mod config;
 pub(crate) mod control;

@@ -1,48 +1,93 @@
-//! Other VMs' ports on the switch that the path leads through, by the index of the interface.
+//! Ports beside the path, by the interface, and who is behind them.
 
-use aya_ebpf::{macros::map, maps::PerCpuHashMap};
-use hoptrace_common::neighbour::{MAX_NEIGHBOURS, Neighbour};
+use core::ffi::c_void;
+
+use aya_ebpf::{
+    Global,
+    bindings::__sk_buff,
+    macros::map,
+    maps::{HashMap, PerCpuHashMap},
+};
+use hoptrace_common::neighbour::{BEHIND, MAX_BEHIND, MAX_NEIGHBOURS, Neighbour, behind_key, port_key};
+
+use crate::{atomic, maps::skb as layout, raw};
 
 /// User space fills it before the programs are attached.
 #[map]
-static NEIGHBOURS: PerCpuHashMap<u32, Neighbour> = PerCpuHashMap::with_max_entries(MAX_NEIGHBOURS, 0);
+static NEIGHBOURS: PerCpuHashMap<u64, Neighbour> = PerCpuHashMap::with_max_entries(MAX_NEIGHBOURS, 0);
 
-/// The neighbour behind interface `ifindex`; of this CPU.
+/// Further addresses behind the ports. User space writes those it knows; who sends from there adds its own.
+#[map]
+static MACS_BEHIND: HashMap<u64, u64> = HashMap::with_max_entries(MAX_BEHIND, 0);
+
+/// 1 if some port is in another network namespace; patched in by the loader.
+#[unsafe(no_mangle)]
+static NAMESPACES: Global<u32> = Global::new(0);
+
+/// Where the port is found whose interface the program runs at ([`port_key`]).
 #[inline(always)]
-fn of(ifindex: u32) -> Option<*mut Neighbour> {
-    NEIGHBOURS.get_ptr_mut(&ifindex)
+pub(crate) fn key(skb: *mut __sk_buff) -> u64 {
+    // SAFETY: the context of the running program.
+    let ifindex = unsafe { (*skb).ifindex };
+    let namespace = if NAMESPACES.load() == 0 { 0 } else { namespace(skb) };
+    port_key(ifindex, namespace)
 }
 
-/// The MAC address of the VM behind interface `ifindex`; 0 if it is not known.
+/// The port found by `key`; of this CPU.
 #[inline(always)]
-pub(crate) fn mac(ifindex: u32) -> u64 {
-    // SAFETY: a map value.
-    of(ifindex).map_or(0, |neighbour| unsafe { (*neighbour).mac })
+pub(crate) fn of(key: u64) -> Option<*mut Neighbour> {
+    NEIGHBOURS.get_ptr_mut(&key)
 }
 
-/// Counts a packet that the neighbour behind `ifindex` sent.
+/// The number of the network namespace that the packet is in: the context of a TC program is the kernel's own
+/// `struct sk_buff`.
 #[inline(always)]
-pub(crate) fn sent(ifindex: u32) {
-    if let Some(neighbour) = of(ifindex) {
-        // SAFETY: a map value of this CPU.
-        unsafe { (*neighbour).sent += 1 };
+fn namespace(skb: *mut __sk_buff) -> u32 {
+    let Some(device) = raw::device(skb.cast::<c_void>()) else { return 0 };
+    let net: u64 = raw::probe(device, layout::net());
+    raw::probe(net as *const c_void, layout::net_inum())
+}
+
+/// Whether `mac` is known to be behind `port`. A packet for a stranger `counts` once, for the case that one turns out to be
+/// there.
+#[inline(always)]
+pub(crate) fn has_behind(port: &Neighbour, mac: u64, counts: bool) -> bool {
+    let key = behind_key(mac, port.number);
+    let Some(known) = MACS_BEHIND.get_ptr_mut(&key) else {
+        if counts {
+            // Without room a stranger stays one.
+            let _ = MACS_BEHIND.insert(&key, &1, 0);
+        }
+        return false;
+    };
+    // SAFETY: a map value, aligned to eight bytes.
+    unsafe {
+        if atomic::load(known) & BEHIND != 0 {
+            return true;
+        }
+        if counts {
+            atomic::fetch_add_u64(known, 1);
+        }
     }
+    false
 }
 
-/// Counts a packet that was for the neighbour behind `ifindex`.
+/// Somebody sent from `mac` behind `port`.
 #[inline(always)]
-pub(crate) fn received(ifindex: u32) {
-    if let Some(neighbour) = of(ifindex) {
-        // SAFETY: a map value of this CPU.
-        unsafe { (*neighbour).received += 1 };
+pub(crate) fn learn(port: &Neighbour, mac: u64) {
+    if mac == port.mac {
+        return;
     }
-}
-
-/// Counts a packet that came by the port of the neighbour behind `ifindex`.
-#[inline(always)]
-pub(crate) fn copied(ifindex: u32) {
-    if let Some(neighbour) = of(ifindex) {
-        // SAFETY: a map value of this CPU.
-        unsafe { (*neighbour).copies += 1 };
+    let key = behind_key(mac, port.number);
+    let Some(known) = MACS_BEHIND.get_ptr_mut(&key) else {
+        let _ = MACS_BEHIND.insert(&key, &BEHIND, 0);
+        return;
+    };
+    // SAFETY: a map value, aligned to eight bytes. Two CPUs may add the bit at the same time, so it is not added.
+    unsafe {
+        let counted = atomic::load(known);
+        if counted & BEHIND == 0 {
+            atomic::compare_exchange(known, counted, counted | BEHIND);
+        }
     }
 }

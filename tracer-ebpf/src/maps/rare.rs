@@ -13,10 +13,12 @@ pub(crate) const THOROUGH: u32 = 0;
 pub(crate) const MERGED: u32 = 1;
 /// Place of the program that looks at checksums.
 pub(crate) const CHECKSUM: u32 = 2;
+/// Place of the program that follows questions that the switch may answer.
+pub(crate) const ANSWERS: u32 = 3;
 
 /// Holds the programs; the loader puts them there.
 #[map]
-static RARE: ProgramArray = ProgramArray::with_max_entries(3, 0);
+static RARE: ProgramArray = ProgramArray::with_max_entries(4, 0);
 
 #[map]
 static NOTE: PerCpuArray<Note> = PerCpuArray::with_max_entries(1, 0);
@@ -60,6 +62,24 @@ impl Note {
     #[inline(always)]
     pub(crate) const fn next(&self) -> u32 {
         self.admit
+    }
+
+    /// The packet with this identity has a part in an exchange of the guest's.
+    #[inline(always)]
+    pub(crate) const fn exchange(hook: u32, part: u32, identity: u64) -> Self {
+        Self { hook, admit: part, now_ns: identity }
+    }
+
+    /// What [`Note::exchange`] was given as `part`.
+    #[inline(always)]
+    pub(crate) const fn part(&self) -> u32 {
+        self.admit
+    }
+
+    /// What [`Note::exchange`] was given as `identity`.
+    #[inline(always)]
+    pub(crate) const fn identity(&self) -> u64 {
+        self.now_ns
     }
 
     /// Whether the hook's program came as far as that.

@@ -76,7 +76,8 @@ impl Attacher {
     }
 }
 
-fn attach_link(
+/// Puts a program on one side of an interface of the calling thread's network namespace, with a link.
+pub(super) fn attach_link(
     program: &mut SchedClassifier,
     interface: &Interface,
     side: TcSide,

@@ -48,6 +48,15 @@ pub enum AttachError {
         #[source]
         source: Box<ProgramError>,
     },
+    /// A port of the switch is in another network namespace, and cannot be reached there.
+    #[error("netns {namespace}: {source}")]
+    Away {
+        /// The namespace.
+        namespace: String,
+        /// Why not.
+        #[source]
+        source: std::io::Error,
+    },
     /// A program could not be attached.
     #[error("attaching to {ifname} ({side}): {source}")]
     Attach {

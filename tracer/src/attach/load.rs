@@ -10,7 +10,7 @@ use std::{
 
 use aya::{
     Ebpf, EbpfLoader,
-    maps::{MapData, PerCpuHashMap, PerCpuValues, ProgramArray},
+    maps::{MapData, ProgramArray},
     programs::{Program, ProgramError, SchedClassifier, Xdp},
 };
 use hoptrace_common::{
@@ -26,7 +26,7 @@ use zerocopy::IntoBytes as _;
 use super::{
     AttachError, DropOptions, UpcallOptions,
     attacher::{Attacher, TcSide},
-    drops,
+    beside, drops,
     locked::locked_bytes,
     missed::missed_runs,
     nic::{self, Nic},
@@ -34,16 +34,14 @@ use super::{
     wire::{self, WIRE_PROGRAM},
     xdp,
 };
-use crate::model::{HookPlan, Interface, KernelMaps, MacAddr, Mechanism, OtherPort, Plan, Printable, Side};
+use crate::model::{HookPlan, Interface, KernelMaps, MacAddr, Mechanism, Plan, Side};
 
 /// The eBPF object, aligned as its ELF header wants.
 pub(super) static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/hoptrace"));
 
 /// The programs that all hooks share, in the order of their places in the map where hooks find them.
-const RARE_PROGRAMS: [&str; 3] = ["hop_rarely", "hop_merged", "hop_checksum"];
+const RARE_PROGRAMS: [&str; 4] = ["hop_rarely", "hop_merged", "hop_checksum", "hop_answers"];
 const RARE_MAP: &str = "RARE";
-/// What the programs know and count of the neighbours.
-const NEIGHBOURS: &str = "NEIGHBOURS";
 
 /// Sizes and settings of a trace. What the plan decides is filled in by [`Attached::new`].
 #[derive(Debug, Clone)]
@@ -74,6 +72,8 @@ pub struct Attached {
     programs: Vec<String>,
     /// The NICs with XDP, as they were before.
     nics: Vec<Nic>,
+    /// Ports beside the path that have no hook, in words.
+    unhooked: Vec<String>,
     /// Empties itself when it is closed.
     _rare: ProgramArray<MapData>,
     locked_bytes: u64,
@@ -147,6 +147,8 @@ impl Attached {
             .override_global("DROPS", drop_config.as_bytes(), true)
             .override_global("UPCALLS", upcall_config.as_bytes(), true)
             .override_global("SKB", options.skb.as_bytes(), true)
+            .override_global("AT_SWITCH", &plan.at_switch(), true)
+            .override_global("NAMESPACES", &beside::namespaces(&plan.neighbours), true)
             .override_global(aya_log::LEVEL, &options.log_level, true)
             .map_max_entries("SLOTS", slots)
             .map_max_entries("SPILLED", slots / WAYS)
@@ -154,6 +156,7 @@ impl Attached {
             .map_max_entries("FREES", cpus)
             .map_max_entries("EXCHANGES", cpus)
             .map_max_entries("UPCALL_COUNTS", cpus)
+            .map_max_entries("ANSWER_COUNTS", cpus)
             .map_max_entries("CHECKSUMS", cpus)
             .map_max_entries("HEADS", if options.heads_at == 0 { 1 } else { HEADS })
             .map_max_entries("SEGMENTS", cpus * plan.segment_count)
@@ -172,11 +175,12 @@ impl Attached {
             drops::teach(&mut ebpf, reading)?;
         }
         let rare = connect_rare_programs(&mut ebpf)?;
-        introduce_neighbours(&mut ebpf, &plan.neighbours, cpus)?;
+        beside::introduce(&mut ebpf, &plan.neighbours, cpus, options.skb.here_inum)?;
         Ok(Self {
             ebpf,
             programs,
             nics: Vec::new(),
+            unhooked: Vec::new(),
             _rare: rare,
             locked_bytes: locked_bytes(),
             attacher: None,
@@ -186,7 +190,10 @@ impl Attached {
     fn attach(&mut self, plan: &Plan, attacher: Attacher) -> Result<(), AttachError> {
         let attacher = self.attacher.insert(attacher);
         for (name, hook) in self.programs.iter().zip(&plan.hooks) {
-            if let Some(side) = TcSide::of(hook.side) {
+            if hook.is_neighbour() {
+                let program = classifier(&mut self.ebpf, name)?;
+                beside::attach(program, &plan.neighbours, hook.direction, attacher, &mut self.unhooked)?;
+            } else if let Some(side) = TcSide::of(hook.side) {
                 attach(classifier(&mut self.ebpf, name)?, hook, side, attacher)?;
             }
         }
@@ -206,7 +213,7 @@ impl Attached {
     /// What attaching changed on the host so far, and what else is to know about it; a line each.
     #[must_use]
     pub fn notes(&self) -> Vec<String> {
-        self.nics.iter().map(Nic::changes).collect()
+        self.nics.iter().map(Nic::changes).chain(self.unhooked.iter().cloned()).collect()
     }
 
     /// The program of the hook at `place` in the plan, if it is one for TC.
@@ -241,18 +248,14 @@ impl Attached {
             questions: take("QUESTIONS")?,
             exchanges: take("EXCHANGES")?,
             upcalls: take("UPCALL_COUNTS")?,
+            answers: take("ANSWER_COUNTS")?,
             checksums: take("CHECKSUMS")?,
             heads: take("HEADS")?,
             segments: take("SEGMENTS")?,
             latencies: take("LATENCIES")?,
-            neighbours: self
-                .ebpf
-                .take_map(NEIGHBOURS)
-                .ok_or_else(|| AttachError::Missing(format!("map {NEIGHBOURS}")))?,
-            records: self
-                .ebpf
-                .take_map("RECORDS")
-                .ok_or_else(|| AttachError::Missing("map RECORDS".to_owned()))?,
+            neighbours: any(&mut self.ebpf, beside::NEIGHBOURS)?,
+            macs_behind: any(&mut self.ebpf, beside::MACS_BEHIND)?,
+            records: any(&mut self.ebpf, "RECORDS")?,
         })
     }
 
@@ -321,6 +324,11 @@ impl Attached {
         let program = self.ebpf.program(name).and_then(|program| program.fd().ok());
         program.map_or(0, |program| missed_runs(program.as_fd()))
     }
+}
+
+/// A map that is no array.
+fn any(ebpf: &mut Ebpf, name: &str) -> Result<aya::maps::Map, AttachError> {
+    ebpf.take_map(name).ok_or_else(|| AttachError::Missing(format!("map {name}")))
 }
 
 fn map_data(map: aya::maps::Map) -> Option<MapData> {
@@ -414,22 +422,7 @@ fn load_programs<'n>(
     })
 }
 
-/// Tells the programs whose ports the neighbours' are.
-fn introduce_neighbours(ebpf: &mut Ebpf, ports: &[OtherPort], cpus: u32) -> Result<(), AttachError> {
-    let map = ebpf.map_mut(NEIGHBOURS).ok_or_else(|| AttachError::Missing(format!("map {NEIGHBOURS}")))?;
-    let failed = |source| AttachError::Map { map: NEIGHBOURS, source: Box::new(source) };
-    let mut neighbours: PerCpuHashMap<_, u32, [u64; 4]> = map.try_into().map_err(failed)?;
-    for port in ports {
-        let mac = port.mac.map_or(0, MacAddr::as_number);
-        let values = vec![[mac, 0, 0, 0]; cpus as usize];
-        let values =
-            PerCpuValues::try_from(values).map_err(|source| failed(aya::maps::MapError::IoError(source)))?;
-        neighbours.insert(port.ifindex.0, values, 0).map_err(failed)?;
-    }
-    Ok(())
-}
-
-/// Attaches a program at all its interfaces. A neighbour's may be gone meanwhile; those of the path may not.
+/// Attaches a program at all its interfaces.
 fn attach(
     program: &mut SchedClassifier,
     hook: &HookPlan,
@@ -437,12 +430,7 @@ fn attach(
     attacher: &mut Attacher,
 ) -> Result<(), AttachError> {
     for interface in &hook.interfaces {
-        match attacher.attach(program, interface, side) {
-            Err(AttachError::Gone { ifname }) if hook.is_neighbour() => {
-                log::info!("{} is gone: not attached to it", Printable(&ifname));
-            }
-            outcome => outcome?,
-        }
+        attacher.attach(program, interface, side)?;
     }
     Ok(())
 }

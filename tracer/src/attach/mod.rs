@@ -5,6 +5,7 @@
 //! with [`clsact`] a [`guardian`] sees to that.
 
 mod attacher;
+mod beside;
 mod clsact;
 mod drops;
 mod error;

@@ -103,8 +103,10 @@ mod tests {
 
     #[test]
     fn hooks_at_neighbours_are_told_apart_by_side() {
-        let plan =
-            plan(&[3, 4, 5, 6], &[OtherPort { ifname: "other".into(), ifindex: IfIndex(9), mac: None }]);
+        let plan = plan(
+            &[3, 4, 5, 6],
+            &[OtherPort { ifname: "other".into(), ifindex: IfIndex(9), ..OtherPort::default() }],
+        );
         for (side, number) in [Side::Ingress, Side::Egress].into_iter().zip(beside(&plan)) {
             let hook = &plan.hooks[usize::from(number)];
             assert!(hook.is_neighbour() && hook.side == side, "{hook:?}");

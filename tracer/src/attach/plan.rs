@@ -3,13 +3,16 @@
 mod devices;
 mod neighbours;
 
-use hoptrace_common::config::{HookConfig, MAX_HOOKS, MAX_XDP, OFF_PATH_SEGMENT};
+use hoptrace_common::{
+    config::{HookConfig, MAX_HOOKS, MAX_XDP, OFF_PATH_SEGMENT},
+    neighbour::MAX_NEIGHBOURS,
+};
 
 pub(super) use devices::kernel_switch_ports;
 pub use devices::{Devices, before_switch, devices};
 
 use crate::model::{
-    Direction, HookPlan, Hop, IfIndex, Interface, OtherPort, Plan, Role, SegmentPlan, Side, XdpMode,
+    Direction, HookPlan, Hop, IfIndex, Interface, OtherPort, Plan, PortKind, Role, SegmentPlan, Side, XdpMode,
 };
 
 /// How many segments the guest's own times take: what its kernel answers, what it acknowledges, what its programs say.
@@ -35,7 +38,7 @@ pub enum PlanError {
 /// What is hooked besides both sides of every hop.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Extras<'a> {
-    /// Other VMs' ports on the switch before the NIC.
+    /// Ports beside the path: those on the switch before the NIC, and the own interface of the Linux bridge at the tap.
     pub neighbours: &'a [OtherPort],
     /// XDP at the NICs.
     pub xdp: Option<XdpMode>,
@@ -47,8 +50,8 @@ pub struct Extras<'a> {
 
 /// The hooks and segments of a path: both sides of every hop, with XDP a hook before each NIC's on the way in, and with
 /// `wire` one behind each NIC's on the way out. Hops
-/// that share the last place (several NICs) are alternatives of each other. So are the neighbours, other VMs' ports on
-/// the switch before the NIC: they share one hook in each direction, if there is room for two more.
+/// that share the last place (several NICs) are alternatives of each other. So are the neighbours, other ports on the switch
+/// before the NIC, or without a NIC the Linux bridge's own interface only: they share one hook in each direction, if there is room for two more.
 ///
 /// # Errors
 /// When the path is too short or too long to be traced, or has no NIC for XDP.
@@ -68,7 +71,7 @@ pub fn plan(hops: &[Hop], extras: Extras<'_>) -> Result<Plan, PlanError> {
     if count > MAX_HOOKS {
         return Err(PlanError::TooLong(count));
     }
-    let neighbours = if nics > 0 && count + 2 <= MAX_HOOKS { extras.neighbours } else { &[] };
+    let neighbours = if count + 2 <= MAX_HOOKS { beside(extras.neighbours, nics > 0) } else { Vec::new() };
     let count = if neighbours.is_empty() { count } else { count + 2 };
     let wire = extras.wire && nics > 0 && nics <= MAX_XDP && count + nics <= MAX_HOOKS;
     let mut builder = Builder { slow_at: extras.slow_at, ..Builder::default() };
@@ -78,7 +81,7 @@ pub fn plan(hops: &[Hop], extras: Extras<'_>) -> Result<Plan, PlanError> {
     let xdp = extras.xdp.map(|mode| (Side::Xdp(mode), "xdp"));
     let ingress_total = builder.direction(Direction::Ingress, &stops(&stages, Direction::Ingress, xdp));
     let neighbour_totals =
-        if neighbours.is_empty() { [OFF_PATH_SEGMENT; 2] } else { builder.add_neighbours(neighbours) };
+        if neighbours.is_empty() { [OFF_PATH_SEGMENT; 2] } else { builder.add_neighbours(&neighbours) };
     let guest = builder.next_segment;
     Ok(Plan {
         neighbour_entries: builder.neighbour_entries,
@@ -87,11 +90,17 @@ pub fn plan(hops: &[Hop], extras: Extras<'_>) -> Result<Plan, PlanError> {
         segments: builder.segments,
         totals: [egress_total, ingress_total],
         neighbour_totals,
-        neighbours: neighbours.to_vec(),
+        neighbours,
         entries: [0, ingress_entry],
         guest,
         segment_count: u32::from(guest) + GUEST_FIGURES,
     })
+}
+
+/// The ports that can be reached from the path. Where that ends before the switch's ports, all of them are behind its end.
+fn beside(ports: &[OtherPort], has_nic: bool) -> Vec<OtherPort> {
+    let within = ports.iter().filter(|port| has_nic || port.kind == PortKind::Bridge);
+    within.take(MAX_NEIGHBOURS as usize).cloned().collect()
 }
 
 /// Groups hops that are alternatives: neighbours with the same role.

@@ -10,6 +10,7 @@ use hoptrace_common::{
 use super::{
     CollectError, Records,
     addresses::Sightings,
+    answers::AnswerCounts,
     checksums::Checksums,
     clock::monotonic_ns,
     counters::Counters,
@@ -46,8 +47,10 @@ pub struct Collector {
     sightings: Sightings,
     in_flight: [u64; 2],
     elsewhere: [u64; 2],
+    astray: [u64; 2],
     neighbours: Neighbours,
     upcalls: UpcallCounts,
+    answers: AnswerCounts,
     heads: Heads,
     opened: Option<Instant>,
     admitted: Duration,
@@ -91,8 +94,10 @@ impl Collector {
             checksums: Checksums::new(&maps.checksums, &gate, tap)?,
             in_flight: [0; 2],
             elsewhere: [0; 2],
-            neighbours: Neighbours::new(maps.neighbours)?,
+            astray: [0; 2],
+            neighbours: Neighbours::new(&plan.neighbours, maps.neighbours, maps.macs_behind)?,
             upcalls: UpcallCounts::new(&maps.upcalls)?,
+            answers: AnswerCounts::new(&maps.answers)?,
             heads: Heads::new(&maps.heads)?,
             opened: None,
             admitted: Duration::ZERO,
@@ -135,6 +140,9 @@ impl Collector {
         self.drops.take(&sweep, &self.heads, now_ns);
         self.drops.given_up(self.lost_at_hooks(), now_ns);
         for (sum, more) in self.elsewhere.iter_mut().zip(sweep.elsewhere) {
+            *sum += more;
+        }
+        for (sum, more) in self.astray.iter_mut().zip(sweep.astray) {
             *sum += more;
         }
         self.in_flight = sweep.in_flight;
@@ -235,6 +243,15 @@ impl Collector {
         self.plan.hooks.iter().position(at_tap).map_or(0, |number| self.counters.of(number).seen)
     }
 
+    /// Packets that were seen at ports beside the path and nowhere else: at one that may be the right one, and at wrong ones only.
+    fn beside(&self, direction: usize) -> (u64, u64) {
+        let of = |counts: &[u64; 2]| counts.get(direction).copied().unwrap_or(0);
+        let astray = of(&self.astray);
+        // Only what the VM sends goes astray there.
+        let right = if astray == 0 { 0 } else { self.neighbours.found_later().min(astray) };
+        (of(&self.elsewhere) + right, astray - right)
+    }
+
     fn direction(&self, direction: Direction, hooks: &[(&HookPlan, HookCounters)]) -> DirectionReport {
         let label =
             |place: usize| self.plan.hooks.get(place).map_or_else(String::new, |hook| hook.label.clone());
@@ -255,13 +272,16 @@ impl Collector {
             .collect();
         let index = usize::from(direction.index());
         let sums = self.drops.sums(direction);
+        let (elsewhere, misdelivered) = self.beside(index);
         let swept = Swept {
             lost: sums.lost,
             dropped: sums.dropped,
             dropped_done: sums.dropped_done,
             copy_dropped: sums.copy_dropped,
             unseen: self.drops.unseen(direction),
-            elsewhere: self.elsewhere.get(index).copied().unwrap_or(0),
+            elsewhere,
+            misdelivered,
+            by_switch: self.answers.by_switch(),
             in_flight: self.in_flight.get(index).copied().unwrap_or(0),
         };
         let total = |totals: [u8; 2]| match totals.get(index) {

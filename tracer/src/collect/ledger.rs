@@ -17,6 +17,10 @@ pub(super) struct Swept {
     pub(super) copy_dropped: u64,
     /// Packets of which only copies beside the path were seen again.
     pub(super) elsewhere: u64,
+    /// Packets that were sent to somebody they are not for, and seen nowhere else.
+    pub(super) misdelivered: u64,
+    /// Questions that the switch has answered; as many answers.
+    pub(super) by_switch: u64,
     /// Packets that looked lost behind the hook before the wire hook, and were not.
     pub(super) unseen: u64,
     /// Packets on their way at the last sweep.
@@ -28,6 +32,7 @@ pub(super) fn ledger(direction: Direction, hooks: &[(&HookPlan, HookCounters)], 
     let mut ledger = Ledger {
         completed: swept.elsewhere + swept.unseen,
         elsewhere: swept.elsewhere,
+        misdelivered: swept.misdelivered,
         unseen: swept.unseen,
         lost: swept.lost,
         dropped: swept.dropped,
@@ -64,7 +69,24 @@ pub(super) fn ledger(direction: Direction, hooks: &[(&HookPlan, HookCounters)], 
         }
     }
     ledger.completed = ledger.completed.saturating_sub(swept.dropped_done);
+    answered_by_switch(&mut ledger, direction, swept.by_switch);
     ledger.settled()
+}
+
+/// A question that the switch answers ends there, which no hook counted; its answer begins there, which the hook behind counted as
+/// joined.
+fn answered_by_switch(ledger: &mut Ledger, direction: Direction, count: u64) {
+    match direction {
+        Direction::Egress => {
+            ledger.by_switch = count;
+            ledger.completed += count;
+        }
+        Direction::Ingress => {
+            ledger.by_switch = count.min(ledger.joined_midway);
+            ledger.entered += ledger.by_switch;
+            ledger.joined_midway -= ledger.by_switch;
+        }
+    }
 }
 
 #[cfg(test)]

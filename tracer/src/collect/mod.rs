@@ -1,6 +1,7 @@
 //! Reads the kernel's maps and owns every loss counter; reads what else on the host counts losses.
 
 mod addresses;
+mod answers;
 mod checksums;
 mod clock;
 mod collector;

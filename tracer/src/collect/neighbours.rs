@@ -1,36 +1,65 @@
-//! What the programs count of neighbours.
+//! What the programs count of ports beside the path.
 
-use aya::maps::{Map, MapData, PerCpuHashMap};
+use std::{fs, os::unix::fs::MetadataExt as _};
+
+use aya::maps::{HashMap, Map, MapData, PerCpuHashMap};
+use hoptrace_common::neighbour::{BEHIND, port_key};
 
 use super::CollectError;
 use crate::model::{Neighbour, OtherPort};
 
-/// The neighbours' counters.
+/// The ports' counters, and who is behind them.
 pub(super) struct Neighbours {
-    map: PerCpuHashMap<MapData, u32, [u64; 4]>,
+    map: PerCpuHashMap<MapData, u64, [u64; 6]>,
+    behind: HashMap<MapData, u64, u64>,
+    /// The number of this network namespace, where the programs tell them apart; else 0.
+    here: u32,
 }
 
 impl Neighbours {
-    pub(super) fn new(map: Map) -> Result<Self, CollectError> {
-        let map = map
-            .try_into()
-            .map_err(|source| CollectError::Open { map: "NEIGHBOURS", source: Box::new(source) })?;
-        Ok(Self { map })
+    /// `ports` are those of the plan.
+    pub(super) fn new(ports: &[OtherPort], map: Map, behind: Map) -> Result<Self, CollectError> {
+        let failed = |map| move |source| CollectError::Open { map, source: Box::new(source) };
+        let is_apart = ports.iter().any(|port| port.namespace.is_some());
+        Ok(Self {
+            map: map.try_into().map_err(failed("NEIGHBOURS"))?,
+            behind: behind.try_into().map_err(failed("MACS_BEHIND"))?,
+            here: if is_apart { here() } else { 0 },
+        })
     }
 
     /// The figures of the neighbour at `port`, added up over all CPUs.
     pub(super) fn of(&self, port: &OtherPort) -> Neighbour {
-        let mut neighbour =
-            Neighbour { ifname: port.ifname.clone(), mac: port.mac, received: 0, copies: 0, sent: 0 };
-        if let Ok(values) = self.map.get(&port.ifindex.0, 0) {
-            for [_, received, copies, sent] in values.iter() {
+        let mut neighbour = Neighbour {
+            ifname: port.ifname.clone(),
+            kind: port.kind,
+            place: port.place(),
+            netns: port.namespace.as_ref().map(|namespace| namespace.name.clone()),
+            mac: port.macs.first().copied(),
+            ..Neighbour::default()
+        };
+        let namespace = port.namespace.as_ref().map_or(self.here, |namespace| namespace.inum);
+        if let Ok(values) = self.map.get(&port_key(port.ifindex.0, namespace), 0) {
+            for [_, _, received, copies, strays, sent] in values.iter() {
                 neighbour.received += received;
                 neighbour.copies += copies;
+                neighbour.strays += strays;
                 neighbour.sent += sent;
             }
         }
         neighbour
     }
+
+    /// Packets that went to somebody of whom it turned out only later that the port was the right one.
+    pub(super) fn found_later(&self) -> u64 {
+        let known = self.behind.iter().flatten().map(|(_, known)| known);
+        known.filter(|known| known & BEHIND != 0).map(|known| known & !BEHIND).sum()
+    }
+}
+
+/// The number of the network namespace that this process is in.
+fn here() -> u32 {
+    fs::metadata("/proc/self/ns/net").ok().and_then(|file| u32::try_from(file.ino()).ok()).unwrap_or_default()
 }
 
 impl std::fmt::Debug for Neighbours {

@@ -32,6 +32,8 @@ pub(super) struct Sweep {
     pub(super) groups: Vec<EndedGroup>,
     /// Packets of which only copies beside the path were seen again, by the direction they entered in.
     pub(super) elsewhere: [u64; 2],
+    /// Packets that were sent to somebody they are not for, and seen nowhere else, by the direction they entered in.
+    pub(super) astray: [u64; 2],
     /// Packets on their way, by the direction they entered in.
     pub(super) in_flight: [u64; 2],
 }
@@ -58,6 +60,9 @@ impl SharedTable {
             match settle(self, index, now_ns) {
                 Settled::Ended(packet) if packet.end() == End::Elsewhere => {
                     count(&mut sweep.elsewhere, packet.control, 1);
+                }
+                Settled::Ended(packet) if packet.end() == End::Astray => {
+                    count(&mut sweep.astray, packet.control, 1);
                 }
                 Settled::Ended(packet) => sweep.ended.push(packet),
                 Settled::Dropped(packet, site) => sweep.dropped.push((packet, site)),

@@ -12,6 +12,7 @@ mod early;
 mod evidence;
 mod filters;
 mod meaning;
+mod misdelivered;
 mod problems;
 mod quiet;
 mod troubles;
@@ -26,9 +27,10 @@ pub use verdict::{Verdict, verdict};
 use crate::model::{Finding, TraceReport};
 
 /// Every kind of finding, in the order in which findings of the same severity are told.
-const KINDS: [fn(&TraceReport<'_>) -> Vec<Finding>; 7] = [
+const KINDS: [fn(&TraceReport<'_>) -> Vec<Finding>; 8] = [
     balance::findings,
     early::findings,
+    misdelivered::findings,
     deaths::findings,
     problems::findings,
     evidence::findings,

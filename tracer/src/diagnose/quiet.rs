@@ -4,7 +4,7 @@ use super::{
     verdict::seen,
     words::{came, course, packets},
 };
-use crate::model::{Direction, Evidence, Finding, Printable, Severity, TraceReport};
+use crate::model::{Direction, Evidence, Finding, Ledger, Printable, Severity, TraceReport};
 
 pub(super) fn findings(report: &TraceReport<'_>) -> Vec<Finding> {
     let directions = &report.snapshot.directions;
@@ -13,7 +13,8 @@ pub(super) fn findings(report: &TraceReport<'_>) -> Vec<Finding> {
     }
     let is_clean = |way: &Direction| {
         let figures = directions.get(*way);
-        let died = figures.ledger.dropped.saturating_add(figures.ledger.lost);
+        let Ledger { dropped, lost, misdelivered, .. } = figures.ledger;
+        let died = dropped.saturating_add(lost).saturating_add(misdelivered);
         died == 0
             && figures.drops.is_empty()
             && figures.early_drops.is_empty()

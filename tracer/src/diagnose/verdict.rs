@@ -57,9 +57,11 @@ fn followed(figures: &DirectionReport) -> u64 {
         .max(died)
 }
 
-/// Whether packets of a direction died and not one arrived.
+/// Whether packets of a direction died, or were sent to somebody else, and not one arrived.
 pub(super) fn all_died(figures: &DirectionReport) -> bool {
     let ledger = &figures.ledger;
-    let died = ledger.dropped.saturating_add(ledger.lost).saturating_add(died_early(figures));
+    let astray = ledger.misdelivered;
+    let died =
+        ledger.dropped.saturating_add(ledger.lost).saturating_add(astray).saturating_add(died_early(figures));
     died > 0 && ledger.completed == 0 && ledger.in_flight == 0 && ledger.merged == 0
 }

@@ -8,6 +8,7 @@ mod ask;
 mod domain_xml;
 #[cfg(feature = "libvirt")]
 mod libvirt;
+mod namespaces;
 mod netlink;
 pub mod ovsdb;
 mod survey;

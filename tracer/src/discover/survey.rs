@@ -1,6 +1,6 @@
 //! All sources at once.
 
-use super::{ask::ask, netlink, ovsdb};
+use super::{ask::ask, namespaces, netlink, ovsdb};
 use crate::{
     model::{Instance, SourceName, SourceStatus, Topology},
     ovs::Remote,
@@ -37,7 +37,12 @@ pub async fn discover(sources: &Sources) -> Topology {
     topology.bridges = bridges.0;
     topology.sources = vec![links.1, bridges.1, instances.1];
     topology.set_links(links.0);
-    topology
+    tokio::task::spawn_blocking(move || {
+        topology.links_away = namespaces::links_away(&topology);
+        topology
+    })
+    .await
+    .unwrap_or_default()
 }
 
 async fn ask_ovsdb(remotes: &[Remote]) -> (Vec<crate::model::OvsBridge>, SourceStatus) {

@@ -29,12 +29,16 @@ pub struct KernelMaps {
     pub exchanges: MapData,
     /// Counters of packets that a switch gave to user space, per CPU.
     pub upcalls: MapData,
+    /// Counters of questions that the switch has answered, per CPU.
+    pub answers: MapData,
     /// What was found of checksums, per CPU.
     pub checksums: MapData,
     /// Heads of packets.
     pub heads: MapData,
     /// What the programs count of neighbours.
     pub neighbours: Map,
+    /// Who else is behind their ports.
+    pub macs_behind: Map,
     /// Packet records.
     pub records: Map,
 }

@@ -1,5 +1,6 @@
 //! What flows between the stages: the words of the design as types, without any I/O.
 
+mod beside;
 mod direction;
 mod early;
 mod evidence;
@@ -28,6 +29,7 @@ mod tail;
 mod topology;
 mod trace;
 
+pub use beside::{Namespace, OtherPort, PortKind};
 pub use direction::Direction;
 pub use early::EarlyDrop;
 pub use evidence::{Evidence, EvidenceSource};
@@ -47,8 +49,8 @@ pub use mechanism::Mechanism;
 pub use ovs::{NeutronKeys, NeutronNetwork, OvsBridge, OvsInterface, OvsPort};
 pub use packet::{Flow, PacketWay, WayPoint};
 pub use path::{
-    BridgeKind, Hop, InterfaceState, Node, OtherPort, Path, PathKind, PathSummary, Problem, ProblemKind,
-    Role, Traceability,
+    BridgeKind, Hop, InterfaceState, Node, Path, PathKind, PathSummary, Problem, ProblemKind, Role,
+    Traceability,
 };
 pub use plan::{HookPlan, Interface, Plan, SegmentPlan, Side, XdpMode};
 pub use port::VmPort;
@@ -59,5 +61,5 @@ pub use snapshot::{
 };
 pub use source::{SourceName, SourceStatus};
 pub use tail::{PARTS_PER_MILLION, Tail};
-pub use topology::{OvsPlace, Topology};
+pub use topology::{LinkAway, OvsPlace, Topology};
 pub use trace::TraceReport;

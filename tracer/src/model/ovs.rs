@@ -13,6 +13,8 @@ pub struct OvsBridge {
     pub fail_mode: Option<String>,
     /// Its ports.
     pub ports: Vec<OvsPort>,
+    /// The ports, by their names, that its mirrors copy packets to.
+    pub mirror_outputs: Vec<String>,
 }
 
 /// A port of an OVS bridge.
@@ -52,6 +54,8 @@ pub struct OvsInterface {
     pub ofport: Option<i64>,
     /// Why OVS could not open it.
     pub error: Option<String>,
+    /// The MAC address it has.
+    pub mac_in_use: Option<MacAddr>,
     /// `options:peer` of a patch port.
     pub peer: Option<String>,
     /// `admin_state`.

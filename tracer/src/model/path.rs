@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{IfIndex, InstanceId, MacAddr};
+use super::{IfIndex, InstanceId, MacAddr, OtherPort};
 
 /// The layout a path follows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -204,18 +204,6 @@ impl Traceability {
     }
 }
 
-/// A VM-facing interface beside the path, on the same integration bridge: traffic between two VMs of this host
-/// leaves the path there.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct OtherPort {
-    /// Its name.
-    pub ifname: String,
-    /// Its index.
-    pub ifindex: IfIndex,
-    /// The MAC address of the VM behind it, as Neutron noted it.
-    pub mac: Option<MacAddr>,
-}
-
 /// The ordered interfaces from the VM to the wire.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Path {
@@ -231,7 +219,7 @@ pub struct Path {
     pub nodes: Vec<Node>,
     /// The network behind the port, in words: `vlan 101 on physnet1`.
     pub network: Option<String>,
-    /// Other VM-facing interfaces on the same integration bridge.
+    /// Interfaces beside the path, where packets leave it or come from: on the same switch, and the Linux bridge's own.
     pub other_ports: Vec<OtherPort>,
     /// The interface at which the path ends because nobody could be asked about the switch behind it, and the kernel has
     /// it in none of its own: what it receives, a userspace datapath may have taken.

@@ -150,6 +150,22 @@ impl Plan {
         before.fold(0, |hooks, segment| hooks | 1 << (segment.from & 0xf))
     }
 
+    /// The hooks of the way out behind which packets still come to the switch, a bit each; in the upper half the first ones of the
+    /// way in behind it. 0: the path ends before the switch.
+    #[must_use]
+    pub fn at_switch(&self) -> u32 {
+        let is_shared = |place: usize| {
+            self.hooks.get(place).is_some_and(|hook| hook.config.flags & HookConfig::SHARED != 0)
+        };
+        let through = self.segments.iter().filter(|segment| is_shared(segment.from) != is_shared(segment.to));
+        let inner = through.filter(|segment| !segment.off_path).map(|segment| match segment.direction {
+            // All before it are, too.
+            Direction::Egress => (2_u32 << (segment.from & 0xf)) - 1,
+            Direction::Ingress => 1 << (16 + (segment.to & 0xf)),
+        });
+        inner.fold(0, |bits, more| bits | more)
+    }
+
     /// Where hooks are on the path: interfaces and sides of them.
     pub fn path_places(&self) -> impl Iterator<Item = (&Interface, Side)> {
         let hooks = self.hooks.iter().filter(|hook| !hook.is_neighbour());

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::{
     Direction, EarlyDrop, Evidence, Explanation, Flow, GuestTimes, MacAddr, Mechanism, PacketHead, PacketWay,
+    PortKind,
 };
 
 /// Latencies of one segment, in nanoseconds.
@@ -152,11 +153,16 @@ pub struct Ledger {
     pub joined_midway: u64,
     /// Seen at the last hook, or gone elsewhere.
     pub completed: u64,
-    /// Of those: left the switch for other VMs of this host, not for the wire.
+    /// Of those: left the path for other VMs of this host, or for the host itself, not for the wire.
     pub elsewhere: u64,
     /// Of those completed: left the hook before the wire hook, which was not shown them, though no counter says that one died
     /// in between. Known at the end only.
     pub unseen: u64,
+    /// Of those completed, on the way out: questions that the switch itself has answered. On the way in, of those entered: its
+    /// answers.
+    pub by_switch: u64,
+    /// Sent to the port of somebody they are not for, and seen nowhere else.
+    pub misdelivered: u64,
     /// Freed by the kernel with a reason.
     pub dropped: u64,
     /// Not seen again in time, no reason seen.
@@ -193,7 +199,15 @@ impl Ledger {
     #[must_use]
     pub fn imbalance(&self) -> i128 {
         let into = [self.entered, self.joined_midway, self.split];
-        let out = [self.completed, self.dropped, self.lost, self.merged, self.in_flight, self.evicted];
+        let out = [
+            self.completed,
+            self.misdelivered,
+            self.dropped,
+            self.lost,
+            self.merged,
+            self.in_flight,
+            self.evicted,
+        ];
         let sum = |counts: &[u64]| counts.iter().copied().map(i128::from).sum::<i128>();
         sum(&into) - sum(&out)
     }
@@ -260,17 +274,25 @@ impl Directions {
     }
 }
 
-/// Another VM's port on the switch that the path leads through.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+/// A port beside the path: another VM's or the host's own.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Neighbour {
     /// The interface.
     pub ifname: String,
-    /// The MAC address of the VM behind it.
+    /// Whose it is.
+    pub kind: PortKind,
+    /// Where it is, in words.
+    pub place: String,
+    /// The network namespace it is in, if that is another one.
+    pub netns: Option<String>,
+    /// The MAC address of who is behind it.
     pub mac: Option<MacAddr>,
-    /// Packets of the traced VM for that VM.
+    /// Packets of the traced VM for who is behind it.
     pub received: u64,
     /// Packets of the traced VM that came by, but were for others: flooded, mirrored or forwarded on.
     pub copies: u64,
+    /// Of those: for one other address only, of which nothing shows that it is behind this port.
+    pub strays: u64,
     /// Packets for the traced VM from there.
     pub sent: u64,
 }
@@ -310,7 +332,7 @@ pub struct Snapshot {
     pub off_path: Latencies,
     /// The guest's own response times.
     pub guest: GuestTimes,
-    /// Other VMs' ports on the same switch.
+    /// Ports beside the path.
     pub neighbours: Vec<Neighbour>,
     /// What the switch gave to user space; `None`: there is no kernel datapath, or its upcalls can not be seen.
     pub upcalls: Option<Upcalls>,

@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 
-use super::{IfIndex, Instance, Link, OvsBridge, OvsInterface, OvsPort, SourceName, SourceStatus, VethPeer};
+use super::{
+    IfIndex, Instance, Link, Namespace, OvsBridge, OvsInterface, OvsPort, SourceName, SourceStatus, VethPeer,
+};
 
 /// This host: its instances, links and OVS bridges, and which sources could be asked.
 #[derive(Debug, Clone, Default)]
@@ -13,9 +15,22 @@ pub struct Topology {
     pub bridges: Vec<OvsBridge>,
     /// Every source that was asked.
     pub sources: Vec<SourceStatus>,
+    /// Links in other network namespaces that ports of Open vSwitch lead to.
+    pub links_away: Vec<LinkAway>,
     links: Vec<Link>,
     link_by_name: HashMap<String, usize>,
     link_by_index: HashMap<IfIndex, usize>,
+}
+
+/// A link in another network namespace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LinkAway {
+    /// The link as it is there.
+    pub link: Link,
+    /// Where.
+    pub namespace: Namespace,
+    /// The OVS interface that it is, or whose other end.
+    pub of: String,
 }
 
 /// Where an OVS interface sits.
@@ -79,6 +94,12 @@ impl Topology {
     #[must_use]
     pub fn ovs_interface(&self, name: &str) -> Option<OvsPlace<'_>> {
         self.ovs_interfaces().find(|place| place.interface.name == name)
+    }
+
+    /// The link in another network namespace that an OVS interface is, or leads to.
+    #[must_use]
+    pub fn link_away(&self, ovs_interface: &str) -> Option<&LinkAway> {
+        self.links_away.iter().find(|away| away.of == ovs_interface)
     }
 
     /// Whether a source answered.

@@ -11,6 +11,7 @@ mod client;
 mod codec;
 mod datapath;
 mod error;
+mod fdb;
 mod remote;
 mod unixctl;
 
@@ -18,5 +19,6 @@ pub use client::{Client, Update};
 pub use codec::{JsonCodec, MAX_MESSAGE_BYTES};
 pub use datapath::{DatapathPort, KernelDatapath, kernel_datapaths};
 pub use error::OvsError;
+pub use fdb::{Learned, learned};
 pub use remote::{ParseRemoteError, Remote};
 pub use unixctl::{CALL_TIME_LIMIT, Unixctl, UnixctlError};

@@ -1,10 +1,12 @@
 //! Neutron's OVS driver with `iptables_hybrid`: tap, `qbr` (Linux bridge with the security groups), the veth pair
 //! `qvb`/`qvo`, the integration bridge, and from there to the wire.
 
-use super::{defects, layout::Layout, plug, ports::short_id, uplink, walk::Walk};
+use std::collections::HashSet;
+
+use super::{beside, defects, layout::Layout, plug, ports::short_id, uplink, walk::Walk};
 use crate::model::{
-    InstanceState, Link, LinkKind, OtherPort, OvsPlace, Path, PathKind, Printable, ProblemKind, Role,
-    SourceName, Topology, VethPeer, VmPort,
+    InstanceState, Link, LinkKind, OvsPlace, Path, PathKind, Printable, ProblemKind, Role, SourceName,
+    Topology, VethPeer, VmPort,
 };
 
 /// The hybrid layout.
@@ -33,6 +35,7 @@ fn walk(topology: &Topology, port: &VmPort) -> Path {
     let veth = bridge.and_then(|bridge| veth_on(topology, bridge));
     if let Some(bridge) = bridge {
         walk.linux_bridge(bridge);
+        walk.other_ports.push(beside::bridge(bridge));
         defects::bridge_down(&mut walk, bridge);
     }
     match (bridge, veth) {
@@ -150,15 +153,9 @@ fn walk_integration_bridge(walk: &mut Walk, topology: &Topology, qvo: OvsPlace<'
     walk.network = uplink::network_in_words(qvo.port);
     walk.ovs_bridge(qvo.bridge);
     uplink::walk_to_wire(walk, topology, qvo);
-    let on_path = |name: &str| walk.hops.iter().any(|hop| hop.ifname == name);
-    let others =
-        qvo.bridge.places().filter(|place| place.interface.is_netdev() && !on_path(&place.interface.name));
-    walk.other_ports = others
-        .filter_map(|place| {
-            topology.link(&place.interface.name).zip(Some(place.interface.neutron.attached_mac))
-        })
-        .map(|(link, mac)| OtherPort { ifname: link.name.clone(), ifindex: link.index, mac })
-        .collect();
+    let on_path: HashSet<&str> = walk.hops.iter().map(|hop| hop.ifname.as_str()).collect();
+    let others = beside::ports(topology, qvo, &on_path);
+    walk.other_ports.extend(others);
 }
 
 /// The name Nova would give.

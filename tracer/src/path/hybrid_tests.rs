@@ -3,7 +3,7 @@
 
 use super::super::{find, testing::*};
 use crate::model::{
-    BridgePortState, Hop, IfIndex, InstanceState, LinkKind, Node, OtherPort, Path, PathKind, Role,
+    BridgePortState, Hop, IfIndex, InstanceState, LinkKind, Node, OtherPort, Path, PathKind, PortKind, Role,
     SourceName, Topology, Traceability, VethPeer,
 };
 
@@ -55,7 +55,9 @@ fn a_healthy_path_goes_from_the_tap_to_the_nic() {
         "ens3",
     ];
     assert_eq!(node_names(&path), nodes);
-    assert_eq!((path.problems, path.traceability, path.other_ports), (vec![], Traceability::Fully, vec![]));
+    assert_eq!((path.problems, path.traceability), (vec![], Traceability::Fully));
+    let [bridge] = path.other_ports.as_slice() else { panic!("{:?}", path.other_ports) };
+    assert_eq!((bridge.kind, bridge.ifname.as_str()), (PortKind::Bridge, "qbrc3d70d5c-a9"));
     assert_eq!(path.instance.display_name.as_deref(), Some("yjwang-test-1"));
 }
 
@@ -315,12 +317,16 @@ fn ports_of_vms_and_agents_are_no_uplinks_but_other_ports() {
     ports.push(port(vec![dhcp]));
     add_links(&mut topology, vec![link(31, "qvo11111111-22", LinkKind::Veth)]);
     let path = path(&topology);
+    let of_switch: Vec<_> = path.other_ports.iter().filter(|port| port.kind != PortKind::Bridge).collect();
     let neighbour = OtherPort {
         ifname: "qvo11111111-22".to_owned(),
         ifindex: IfIndex(31),
-        mac: Some("fa:16:3e:00:00:02".parse().unwrap()),
+        macs: vec!["fa:16:3e:00:00:02".parse().unwrap()],
+        bridge: Some("br-int".to_owned()),
+        ofport: Some(5),
+        ..OtherPort::default()
     };
-    assert_eq!(path.other_ports, [neighbour]);
+    assert_eq!(of_switch, [&neighbour]);
     assert_eq!((path.hops.len(), path.problems), (4, vec![]));
 }
 

@@ -4,6 +4,7 @@
 //! [`ports`] joins what libvirt and OVSDB know of each port, [`resolve`] finds the one a handle means, a layout
 //! (`layout.rs`) walks from it to the wire, and `defects.rs` adds what is wrong with the interfaces it walked over.
 
+mod beside;
 mod close;
 mod defects;
 mod error;

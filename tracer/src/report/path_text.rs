@@ -4,7 +4,7 @@ use super::{
     Canvas, Ink,
     layout::{columns, pad, wrap},
 };
-use crate::model::{BridgeKind, Hop, InterfaceState, Node, Path, Printable, Role, Traceability};
+use crate::model::{BridgeKind, Hop, InterfaceState, Node, Path, PortKind, Printable, Role, Traceability};
 
 /// Columns of the names, at least.
 const NAME_COLUMNS: usize = 18;
@@ -204,7 +204,8 @@ impl Drawing<'_> {
         if !matches!(self.path.traceability, Traceability::No { .. }) {
             self.line(format!("{} hooks: tc ingress and egress at {hops} interfaces", 2 * hops));
         }
-        let others: Vec<_> = self.path.other_ports.iter().map(|port| name(&port.ifname)).collect();
+        let vms = self.path.other_ports.iter().filter(|port| port.kind == PortKind::Vm);
+        let others: Vec<_> = vms.map(|port| name(&port.ifname)).collect();
         if !others.is_empty() {
             let shown = others.iter().take(4).cloned().collect::<Vec<_>>().join(", ");
             let more = if others.len() > 4 { ", …" } else { "" };

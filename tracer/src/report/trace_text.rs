@@ -20,7 +20,7 @@ use flow::{Piece, flow};
 use table::{Block, Layout, Row};
 
 use super::{Canvas, Ink, packet_text};
-use crate::model::{Direction, DirectionReport, Evidence, Ledger, Printable, Role, TraceReport};
+use crate::model::{Direction, DirectionReport, Evidence, Ledger, PortKind, Printable, Role, TraceReport};
 
 /// Columns where there is no terminal: what fits into a log or a README.
 const DEFAULT_COLUMNS: usize = 100;
@@ -129,8 +129,8 @@ impl Page<'_> {
         lines.extend(self.drops(direction, figures));
         lines.extend(self.carried(direction));
         lines.extend(self.slowest(figures));
-        let unwatched =
-            !self.report.path.other_ports.is_empty() && self.report.snapshot.neighbours.is_empty();
+        let unwatched = self.report.path.other_ports.iter().any(|port| port.kind != PortKind::Bridge)
+            && !self.report.snapshot.neighbours.iter().any(|port| port.kind != PortKind::Bridge);
         if direction == Direction::Egress && unwatched {
             let left = lost_after(figures, |after| after == Role::Qvo.as_str());
             if left > 0 {
@@ -138,7 +138,7 @@ impl Page<'_> {
             }
         }
         if block.is_some() || figures.ledger != Ledger::default().settled() {
-            lines.extend(self.ledger(&figures.ledger));
+            lines.extend(self.ledger(direction, &figures.ledger));
             lines.extend(self.troubles(&figures.hooks));
         }
         lines

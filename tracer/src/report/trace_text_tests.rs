@@ -448,7 +448,7 @@ fn losses_after_qvo_may_be_packets_for_another_vm() {
     let mut path = path();
     assert!(!drawn(&path, &snapshot, at(80)).contains("other VMs"), "it is the only VM");
     path.other_ports =
-        vec![OtherPort { ifname: "qvo7be41f06-31".to_owned(), ifindex: IfIndex(9), mac: None }];
+        vec![OtherPort { ifname: "qvo7be41f06-31".to_owned(), ifindex: IfIndex(9), ..OtherPort::default() }];
     assert!(drawn(&path, &snapshot, at(80)).contains("packets for other VMs of this host"));
     snapshot.directions.egress.drops.clear();
     assert!(!drawn(&path, &snapshot, at(80)).contains("other VMs"), "nothing was lost");
@@ -460,14 +460,15 @@ fn neighbours_show_what_they_got_and_sent() {
     let neighbour = |ifname: &str, received| Neighbour {
         ifname: ifname.to_owned(),
         mac: "fa:16:3e:6c:82:a0".parse().ok(),
+        place: ifname.to_owned(),
         received,
-        copies: 0,
         sent: 2 * received,
+        ..Neighbour::default()
     };
     snapshot.neighbours = vec![neighbour("qvo7be41f06-31", 0), neighbour("qvo11111111-22", 0)];
     let mut path = path();
     path.other_ports =
-        vec![OtherPort { ifname: "qvo7be41f06-31".to_owned(), ifindex: IfIndex(9), mac: None }];
+        vec![OtherPort { ifname: "qvo7be41f06-31".to_owned(), ifindex: IfIndex(9), ..OtherPort::default() }];
     assert!(!drawn(&path, &snapshot, at(80)).contains("neighbour"), "nothing went beside the path");
 
     snapshot.neighbours = vec![neighbour("qvo7be41f06-31", 5), neighbour("qvo11111111-22", 0)];

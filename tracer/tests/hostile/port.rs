@@ -55,7 +55,7 @@ pub(crate) fn load_all() -> Result<u32> {
     };
     let hops =
         [(Role::Tap, "tap", 11), (Role::Qvb, "qvb", 12), (Role::Qvo, "qvo", 13), (Role::Nic, "nic", 14)];
-    let neighbour = OtherPort { ifname: "qvo2".to_owned(), ifindex: IfIndex(15), mac: None };
+    let neighbour = OtherPort { ifname: "qvo2".to_owned(), ifindex: IfIndex(15), ..OtherPort::default() };
     let extras =
         Extras { xdp: Some(XdpMode::Native), wire: true, neighbours: &[neighbour], ..Extras::default() };
     let plan = attach::plan(&hops.map(hop), extras)?;

@@ -8,7 +8,8 @@ use hoptrace_tests::lab::Folders;
 use crate::executables;
 
 /// Tests that run in the lab or on the kernel path, and in VMs alike.
-const EVERYWHERE: [&str; 10] = [
+const EVERYWHERE: [&str; 11] = [
+    "beside",
     "causes",
     "copies",
     "drivers",

@@ -1,17 +1,17 @@
-//! Hooks at other VMs' ports on the switch before the NIC: what leaves there instead of going to the wire, and what
-//! comes from there.
+//! Hooks at the ports beside the path: what leaves there instead of going to the wire, and what comes from there. That are
+//! other VMs' ports and the host's own on the switch before the NIC, and the own interface of the Linux bridge at the tap.
 
 use hoptrace_common::config::HookConfig;
 
 use super::{Builder, set_segment};
-use crate::model::{Direction, HookPlan, Interface, OtherPort, Side};
+use crate::model::{Direction, HookPlan, Interface, OtherPort, PortKind, Side};
 
 /// What reports call them, all together.
 const LABEL: &str = "neighbour";
 
 impl Builder<'_> {
-    /// Adds a hook for each direction, at all neighbours' ports: an alternative to the last hook on the way out, and to
-    /// the first on the way in. Gives the segments of the whole way to and from them.
+    /// Adds a hook for each direction, at all ports beside the path: an alternative to the last hook on the way out, and to
+    /// the first on the way in; at a Linux bridge's own, behind the tap and before it. Gives the segments of the whole way to and from them.
     pub(super) fn add_neighbours(&mut self, ports: &[OtherPort]) -> [u8; 2] {
         [self.way_out(ports), self.way_in(ports)]
     }
@@ -23,7 +23,8 @@ impl Builder<'_> {
             total_segment: self.unnamed_segment(),
             ..HookConfig::default()
         };
-        for from in self.before_nic(Direction::Egress, |(from, to)| (to, from)) {
+        let before = self.before_nic(Direction::Egress, |(from, to)| (to, from));
+        for from in self.at_tap(ports, Direction::Egress).into_iter().chain(before) {
             let segment = self.segment(Direction::Egress, from, place, true);
             set_segment(&mut config, from, segment);
         }
@@ -54,13 +55,21 @@ impl Builder<'_> {
         self.neighbour_entries |= 1 << place;
         let inner = self.before_nic(Direction::Ingress, |ends| ends);
         self.hooks.push(hook(ports, Direction::Ingress, Side::Ingress, config));
-        for to in inner {
+        for to in inner.into_iter().chain(self.at_tap(ports, Direction::Ingress)) {
             let segment = self.segment(Direction::Ingress, place, to, true);
             if let Some(hook) = self.hooks.get_mut(to) {
                 set_segment(&mut hook.config, place, segment);
             }
         }
         total
+    }
+
+    /// The hook of `direction` at the tap, where the own interface of its Linux bridge is beside it.
+    fn at_tap(&self, ports: &[OtherPort], direction: Direction) -> Option<usize> {
+        let is_there = ports.iter().any(|port| port.kind == PortKind::Bridge);
+        let is_tap =
+            |hook: &HookPlan| hook.direction == direction && hook.config.flags & HookConfig::GUEST != 0;
+        self.hooks.iter().position(is_tap).filter(|_| is_there)
     }
 
     /// The hooks of `direction` next to those at the NICs, on the VM's side; `order` puts the end of a segment that is
@@ -84,8 +93,11 @@ impl Builder<'_> {
     }
 }
 
+/// Its interfaces are those of this network namespace. `side` is the one at ports that the switch sends to; at others it is the
+/// other one.
 fn hook(ports: &[OtherPort], direction: Direction, side: Side, config: HookConfig) -> HookPlan {
+    let here = ports.iter().filter(|port| port.namespace.is_none());
     let interfaces =
-        ports.iter().map(|port| Interface { ifname: port.ifname.clone(), ifindex: port.ifindex }).collect();
+        here.map(|port| Interface { ifname: port.ifname.clone(), ifindex: port.ifindex }).collect();
     HookPlan { label: LABEL.to_owned(), interfaces, side, direction, config }
 }

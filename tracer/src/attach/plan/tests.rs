@@ -79,7 +79,7 @@ fn neighbours_are_alternatives_to_the_nic() {
     let ports = [(7, "qvo2"), (8, "qvo3")].map(|(index, ifname)| OtherPort {
         ifname: ifname.to_owned(),
         ifindex: IfIndex(index),
-        mac: None,
+        ..OtherPort::default()
     });
     let plan = super::plan(&hops, with(&ports)).unwrap();
     let [out, into] = &plan.hooks[8..] else { panic!("{:?}", plan.hooks) };
@@ -114,7 +114,7 @@ fn neighbours_are_alternatives_to_the_nic() {
 
 #[test]
 fn neighbours_need_a_path_to_the_nic_and_room() {
-    let port = OtherPort { ifname: "qvo2".to_owned(), ifindex: IfIndex(7), mac: None };
+    let port = OtherPort { ifname: "qvo2".to_owned(), ifindex: IfIndex(7), ..OtherPort::default() };
     let cut = hops(&[(Role::Tap, "tap1"), (Role::Qvb, "qvb1"), (Role::Qvo, "qvo1")]);
     assert_eq!(super::plan(&cut, with(std::slice::from_ref(&port))).unwrap().hooks.len(), 6);
     let nics = [(Role::Nic, "a"), (Role::Nic, "b"), (Role::Nic, "c"), (Role::Nic, "d"), (Role::Nic, "e")];
@@ -132,7 +132,7 @@ fn xdp_comes_before_the_nic_on_the_way_in() {
         (Role::Nic, "ens3"),
         (Role::Nic, "ens4"),
     ]);
-    let port = [OtherPort { ifname: "qvo2".to_owned(), ifindex: IfIndex(7), mac: None }];
+    let port = [OtherPort { ifname: "qvo2".to_owned(), ifindex: IfIndex(7), ..OtherPort::default() }];
     let plan =
         super::plan(&hops, Extras { neighbours: &port, xdp: Some(XdpMode::Native), ..Extras::default() })
             .unwrap();
@@ -200,7 +200,7 @@ fn with_wire(neighbours: &[OtherPort]) -> Extras<'_> {
 #[test]
 fn the_wire_comes_behind_the_nic_on_the_way_out() {
     let hops = hops(&[(Role::Tap, "tap1"), (Role::Qvo, "qvo1"), (Role::Nic, "ens3"), (Role::Nic, "ens4")]);
-    let port = [OtherPort { ifname: "qvo2".to_owned(), ifindex: IfIndex(7), mac: None }];
+    let port = [OtherPort { ifname: "qvo2".to_owned(), ifindex: IfIndex(7), ..OtherPort::default() }];
     let plan = super::plan(&hops, with_wire(&port)).unwrap();
     let label = |place: usize| plan.hooks[place].label.as_str();
     let egress: Vec<_> = plan.hooks.iter().filter(|hook| hook.direction == Direction::Egress).collect();
@@ -262,7 +262,7 @@ fn the_wire_is_left_out_without_a_nic_or_room() {
     let nics = [(Role::Nic, "a"), (Role::Nic, "b"), (Role::Nic, "c"), (Role::Nic, "d")];
     let long = hops(&[&[(Role::Tap, "tap1"), (Role::Qvb, "qvb1"), (Role::Qvo, "qvo1")][..], &nics].concat());
     // Neighbours come first: what goes to them would be lost, otherwise.
-    let port = [OtherPort { ifname: "qvo2".to_owned(), ifindex: IfIndex(7), mac: None }];
+    let port = [OtherPort { ifname: "qvo2".to_owned(), ifindex: IfIndex(7), ..OtherPort::default() }];
     let plan = super::plan(&long, with_wire(&port)).unwrap();
     assert_eq!((plan.hooks.len(), plan.neighbours.len(), plan.wire_hooks().count()), (16, 1, 0));
 }
@@ -270,7 +270,7 @@ fn the_wire_is_left_out_without_a_nic_or_room() {
 #[test]
 fn the_segments_through_a_switch_have_one_more_behind_them_for_its_slow_path() {
     let hops = hops(&[(Role::Tap, "tap1"), (Role::Qvb, "qvb1"), (Role::Qvo, "qvo1"), (Role::Nic, "ens3")]);
-    let port = [OtherPort { ifname: "qvo2".to_owned(), ifindex: IfIndex(7), mac: None }];
+    let port = [OtherPort { ifname: "qvo2".to_owned(), ifindex: IfIndex(7), ..OtherPort::default() }];
     let slow_at = [IfIndex(3), IfIndex(4)];
     for xdp in [None, Some(XdpMode::Generic)] {
         let extras = Extras { neighbours: &port, slow_at: &slow_at, xdp, wire: true };

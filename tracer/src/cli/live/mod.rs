@@ -1,5 +1,6 @@
 //! What the commands that attach have in common: a session on the path, what ends it, and the screen.
 
+mod beside;
 mod ending;
 mod host;
 mod options;

@@ -12,7 +12,7 @@ use btf_rs::Btf;
 use hoptrace_common::{config::TraceConfig, filter::Filter, skb::SkbLayout};
 use log::Log;
 
-use super::ending::Endings;
+use super::{beside, ending::Endings};
 use crate::{
     attach::{self, Attached, Extras, LoadOptions, UpcallOptions},
     cli::{CliError, output},
@@ -90,12 +90,17 @@ impl Session {
         }
         let preflight = attach::preflight().map_err(|error| CliError::new(error.to_string()))?;
         let kernel = Kernel::ask();
-        let neighbours: &[_] = if options.path_only { &[] } else { &path.other_ports };
+        let neighbours = beside::ports(path, options.path_only, kernel.is_some()).await;
         let upcalls = kernel.as_ref().and_then(|kernel| kernel.upcalls(path));
         let slow_at = upcalls.as_ref().map_or(&[][..], |upcalls| &upcalls.ports);
         let plan = attach::plan(
             &path.hops,
-            Extras { neighbours, xdp: options.xdp, wire: options.wire && kernel.is_some(), slow_at },
+            Extras {
+                neighbours: &neighbours,
+                xdp: options.xdp,
+                wire: options.wire && kernel.is_some(),
+                slow_at,
+            },
         )
         .map_err(|error| CliError::new(format!("cannot trace: {error}")))?;
         attach::check_xdp(&plan)
@@ -146,7 +151,7 @@ impl Session {
             attached.verified_instructions()
         );
         let diagnostics = if options.debug { diagnostics(&mut attached) } else { None };
-        let others = path.other_ports.iter().filter_map(|port| port.mac);
+        let others = path.other_ports.iter().flat_map(|port| port.macs.iter().copied());
         let others = others.filter(|mac| *mac != path.mac && !options.macs.contains(mac));
         attached.introduce_strangers(others).map_err(|error| CliError::new(error.to_string()))?;
         let maps = attached.take_maps().map_err(|error| CliError::new(error.to_string()))?;
@@ -193,8 +198,8 @@ impl Session {
         let ifnames: Vec<_> = path.hops.iter().map(|hop| Printable(&hop.ifname).to_string()).collect();
         let neighbours = match self.plan.neighbours.len() {
             0 => String::new(),
-            1 => " and at 1 neighbour's port".to_owned(),
-            count => format!(" and at {count} neighbours' ports"),
+            1 => " and at 1 port beside the path".to_owned(),
+            count => format!(" and at {count} ports beside the path"),
         };
         format!(
             "tracing {what} of {} ({}) with {} hooks at {}{neighbours}, ready after {} ms; Ctrl-C ends it",

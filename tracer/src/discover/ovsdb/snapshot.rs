@@ -18,11 +18,13 @@ pub const DATABASE: &str = "Open_vSwitch";
 #[must_use]
 pub fn monitor_requests() -> Value {
     json!({
-        "Bridge": [{"columns": ["name", "datapath_type", "fail_mode", "ports"]}],
+        "Bridge": [{"columns": ["name", "datapath_type", "fail_mode", "ports", "mirrors"]}],
         "Port": [{"columns": ["name", "tag", "trunks", "interfaces", "other_config"]}],
         "Interface": [{"columns": [
-            "name", "type", "ofport", "error", "options", "external_ids", "admin_state", "link_state"
+            "name", "type", "ofport", "error", "options", "external_ids", "admin_state", "link_state",
+            "mac_in_use"
         ]}],
+        "Mirror": [{"columns": ["output_port"]}],
     })
 }
 
@@ -56,10 +58,17 @@ pub fn bridges_from_updates(tables: &Value) -> Result<Vec<OvsBridge>, OvsError> 
     // A row belongs to one parent only. Taking it out keeps hostile data from multiplying rows.
     let mut ports = rows(tables, "Port");
     let mut interfaces = rows(tables, "Interface");
+    let mut mirrors = rows(tables, "Mirror");
     let mut bridges = Vec::new();
     for row in rows(tables, "Bridge").into_values() {
         let Some(mut bridge) = bridge(row) else { continue };
-        for port_row in row.references("ports").into_iter().filter_map(|uuid| ports.remove(&uuid)) {
+        let mirrors = row.references("mirrors").into_iter().filter_map(|uuid| mirrors.remove(&uuid));
+        let outputs: Vec<Uuid> = mirrors.flat_map(|mirror| mirror.references("output_port")).collect();
+        for port_uuid in row.references("ports") {
+            let Some(port_row) = ports.remove(&port_uuid) else { continue };
+            if outputs.contains(&port_uuid) {
+                bridge.mirror_outputs.extend(port_row.string("name"));
+            }
             let children = port_row.references("interfaces").into_iter();
             let children =
                 children.filter_map(|uuid| interfaces.remove(&uuid)).filter_map(interface).collect();
@@ -83,6 +92,7 @@ fn bridge(row: Row<'_>) -> Option<OvsBridge> {
         datapath_type: row.string("datapath_type").unwrap_or_default(),
         fail_mode: row.string("fail_mode"),
         ports: Vec::new(),
+        mirror_outputs: Vec::new(),
     })
 }
 
@@ -109,6 +119,7 @@ fn interface(row: Row<'_>) -> Option<OvsInterface> {
         kind: row.string("type").unwrap_or_default(),
         ofport: row.integer("ofport"),
         error: row.string("error"),
+        mac_in_use: row.string("mac_in_use").and_then(|mac| mac.parse().ok()),
         peer: row.key("options", "peer").map(str::to_owned),
         admin_up: is_up("admin_state"),
         link_up: is_up("link_state"),
@@ -154,6 +165,15 @@ mod tests {
         assert_eq!((interface.ofport, interface.error.as_deref()), (Some(-1), Some("no such device")));
         assert_eq!(interface.neutron.iface_id.as_deref(), Some("c3d7"));
         assert!(interface.is_netdev() && interface.link_up.is_none());
+    }
+
+    #[test]
+    fn the_output_port_of_a_mirror_is_known() {
+        let mut mirrored = tables();
+        assert!(bridges_from_updates(&mirrored).unwrap()[0].mirror_outputs.is_empty());
+        mirrored["Bridge"][BRIDGE]["initial"]["mirrors"] = json!(["uuid", GONE]);
+        mirrored["Mirror"] = json!({GONE: {"initial": {"output_port": ["uuid", PORT]}}});
+        assert_eq!(bridges_from_updates(&mirrored).unwrap()[0].mirror_outputs, ["qvo1"]);
     }
 
     #[test]

@@ -43,11 +43,14 @@ impl Page<'_> {
         lines.extend(self.carried(direction));
         if !saw_packets(figures) {
             lines.push(self.nothing_seen(direction).to_owned());
-        } else if figures.drops.is_empty() && figures.early_drops.is_empty() {
+        } else if figures.drops.is_empty()
+            && figures.early_drops.is_empty()
+            && figures.ledger.misdelivered == 0
+        {
             lines.push("  nothing died".to_owned());
         }
         if saw_packets(figures) || figures.ledger != Ledger::default().settled() {
-            lines.extend(self.ledger(&figures.ledger));
+            lines.extend(self.ledger(direction, &figures.ledger));
             lines.extend(self.troubles(&figures.hooks));
         }
         lines

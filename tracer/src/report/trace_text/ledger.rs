@@ -3,7 +3,7 @@
 use super::places;
 use super::{Page, flow::Piece};
 use crate::{
-    model::{HookReport, Ledger},
+    model::{Direction, HookReport, Ledger},
     report::{Ink, troubles},
 };
 
@@ -12,19 +12,28 @@ const INDENT: usize = 10;
 
 impl Page<'_> {
     /// What went in, what came out, whether it balances; then what stands beside the balance, if anything does.
-    pub(super) fn ledger(&self, ledger: &Ledger) -> Vec<String> {
+    pub(super) fn ledger(&self, direction: Direction, ledger: &Ledger) -> Vec<String> {
         let apart = ledger.imbalance();
         let mut pieces = vec![Piece::plain(format!("  ledger  entered {}", ledger.entered))];
+        if ledger.by_switch > 0 && direction == Direction::Ingress {
+            pieces.push(Piece::plain(format!("({} of them answers of the switch)", ledger.by_switch)));
+        }
         let more_in = [("joined midway", ledger.joined_midway), ("split", ledger.split)];
         pieces.extend(
             more_in.into_iter().filter(|(_, count)| *count > 0).map(|(name, count)| plus(name, count)),
         );
         let equals = if apart == 0 { "=" } else { "≠" };
         pieces.push(Piece::plain(format!("{equals} completed {}", ledger.completed)));
-        let of_them = [("elsewhere", ledger.elsewhere), ("unseen", ledger.unseen)];
+        let by_switch = if direction == Direction::Egress { ledger.by_switch } else { 0 };
+        let of_them = [
+            ("elsewhere", ledger.elsewhere),
+            ("answered by the switch", by_switch),
+            ("unseen", ledger.unseen),
+        ];
         let of_them = of_them.into_iter().filter(|(_, count)| *count > 0);
         pieces.extend(of_them.map(|(name, count)| Piece::plain(format!("({count} of them {name})"))));
         let out = [
+            ("misdelivered", ledger.misdelivered, false),
             ("dropped", ledger.dropped, false),
             ("lost", ledger.lost, true),
             ("merged", ledger.merged, false),

@@ -1,10 +1,10 @@
-//! Other VMs' ports on the same switch that packets left by or came from.
+//! Ports beside the path that packets left by or came from.
 
 use super::Page;
-use crate::model::{Neighbour, Printable};
+use crate::model::{Neighbour, PortKind, Printable};
 
 impl Page<'_> {
-    /// A line for each neighbour that had to do with the traced VM, below a heading; nothing without any.
+    /// A line for each port that had to do with the traced VM, below a heading; nothing without any.
     pub(super) fn neighbours(&self) -> Vec<String> {
         let met: Vec<&Neighbour> = self
             .report
@@ -16,12 +16,18 @@ impl Page<'_> {
         if met.is_empty() {
             return Vec::new();
         }
-        let what = "other VMs' ports on the same switch, off the path";
+        let what = if met.iter().all(|neighbour| neighbour.kind == PortKind::Vm) {
+            "other VMs' ports on the same switch, off the path"
+        } else {
+            "ports off the path: other VMs' and the host's own"
+        };
         let lines = met.into_iter().map(|neighbour| {
             let mac = neighbour.mac.map_or_else(String::new, |mac| format!("  {mac}"));
+            let copies = neighbour.copies - neighbour.strays.min(neighbour.copies);
             let counts = [
                 (neighbour.received, "received"),
-                (neighbour.copies, "copies of packets for others"),
+                (copies, "copies of packets for others"),
+                (neighbour.strays, "for other addresses"),
                 (neighbour.sent, "sent"),
             ];
             let counts: Vec<_> = counts
@@ -29,7 +35,7 @@ impl Page<'_> {
                 .filter(|(count, _)| *count > 0)
                 .map(|(count, what)| format!("{count} {what}"))
                 .collect();
-            format!("  {}{mac}  {}", Printable(&neighbour.ifname), counts.join(", "))
+            format!("  {}{mac}  {}", Printable(&neighbour.place), counts.join(", "))
         });
         [String::new(), self.heading("neighbours", what)].into_iter().chain(lines).collect()
     }

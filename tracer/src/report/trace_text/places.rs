@@ -30,7 +30,7 @@ pub(super) fn ends(path: &Path, segment: &Segment) -> Ends {
     };
     // Without a hop of the path they are the neighbours, all together.
     let name = |hop: Option<&Hop>| {
-        hop.map_or_else(|| "other VMs' ports".to_owned(), |hop| Printable(&hop.ifname).to_string())
+        hop.map_or_else(|| "ports off the path".to_owned(), |hop| Printable(&hop.ifname).to_string())
     };
     let (short_from, short_to) = (role(from, &segment.from), role(to, &segment.to));
     Ends {

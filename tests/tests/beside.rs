@@ -1,0 +1,305 @@
+//! Ports beside the path that are the host's own, and the port of somebody else: what is delivered there is not lost, and what
+//! is not for who is there is not delivered.
+
+#![allow(
+    clippy::indexing_slicing,
+    clippy::expect_used,
+    reason = "a panic is a failed test; a JSON value that is missing reads as null"
+)]
+
+use std::{net::Ipv4Addr, time::Duration};
+
+use anyhow::{Context as _, Result, ensure};
+use hoptrace_tests::{
+    Tracer,
+    lab::{Guest, Lab, Trap},
+};
+use serde_json::{Value, json};
+
+/// Echo requests, or datagrams, of each test.
+const PACKETS: u64 = 50;
+/// Where datagrams go to.
+const PORT: u16 = 9;
+/// An address of the guests' network that nobody has.
+const OURS: Ipv4Addr = Ipv4Addr::new(10, 99, 99, 50);
+/// A network namespace as those of Neutron's DHCP agent.
+const NETNS: &str = "qdhcp-5ae1c10f";
+/// A port in it.
+const DHCP: &str = "tapd1d2d3d4-d5";
+
+fn shell(set: &str, remove: &str) -> Result<Trap> {
+    Trap::set("sh", &["-ec", set], &["-c", remove])
+}
+
+/// The guest pings [`OURS`], which is at `place`: all is delivered there, and all answers come from there.
+fn assert_answered(guest: &Guest, place: &str) -> Result<Value> {
+    // Another test may have left its answer. The switches know both addresses then, and the guest knows the host's.
+    guest.control("neighbours-flush")?;
+    let known = guest.ping(OURS.into(), 3, Duration::from_millis(10))?;
+    ensure!(known.received > 0, "{known:?}");
+    let tracer = Tracer::start(&["trace", &guest.port_id, "icmp", "--timeout", "4s", "--json"])?;
+    let ping = guest.ping(OURS.into(), PACKETS, Duration::from_millis(5))?;
+    ensure!(ping.received == PACKETS, "{ping:?}");
+    let report = tracer.finish()?;
+    for (direction, elsewhere) in [("egress", PACKETS), ("ingress", 0)] {
+        let ledger = &report["directions"][direction]["ledger"];
+        let expected = json!({
+            "entered": PACKETS, "completed": PACKETS, "elsewhere": elsewhere, "joined_midway": 0, "lost": 0,
+            "dropped": 0, "misdelivered": 0, "ambiguous": 0, "copies": 0, "balanced": true,
+        });
+        for (name, count) in expected.as_object().context("no object")? {
+            ensure!(&ledger[name] == count, "{direction}: {name} in {ledger}");
+        }
+        let total = &report["directions"][direction]["neighbour_total"]["count"];
+        ensure!(total == PACKETS, "{direction}: {total}");
+    }
+    let port = port(&report, place)?;
+    let counts = json!([port["received"], port["sent"], port["copies"], port["strays"]]);
+    ensure!(counts == json!([PACKETS, PACKETS, 0, 0]), "{port}");
+    Ok(report)
+}
+
+fn port<'a>(report: &'a Value, place: &str) -> Result<&'a Value> {
+    let ports = report["neighbours"].as_array().context("no ports")?;
+    let found = ports.iter().find(|port| port["place"] == place);
+    found.with_context(|| format!("no {place} among {ports:?}"))
+}
+
+#[test]
+#[ignore = "needs the lab: cargo xtask test"]
+fn an_address_of_the_provider_bridge_is_delivered_to_and_answers() -> Result<()> {
+    let lab = Lab::from_env()?;
+    let bridge = &lab.provider_bridge;
+    let _address = shell(
+        // Or the host answers for it at the bridge at the tap, too, which the guest may hear later and believe.
+        &format!("sysctl -qw net.ipv4.conf.all.arp_ignore=1; ip addr add {OURS}/24 dev {bridge}"),
+        &format!("ip addr del {OURS}/24 dev {bridge}; sysctl -qw net.ipv4.conf.all.arp_ignore=0"),
+    )?;
+    let guest = lab.guests.first().context("no guest")?;
+    assert_answered(guest, &format!("{bridge} (local port of bridge {bridge})")).map(drop)
+}
+
+#[test]
+#[ignore = "needs the lab: cargo xtask test"]
+fn an_internal_port_in_another_namespace_is_delivered_to_and_answers() -> Result<()> {
+    let lab = Lab::from_env()?;
+    let (bridge, vlan) = (&lab.integration_bridge, lab.local_vlan);
+    let _port = shell(
+        &format!(
+            "ip netns add {NETNS}
+             ovs-vsctl --timeout=10 add-port {bridge} {DHCP} tag={vlan} -- set interface {DHCP} type=internal
+             ip link set {DHCP} netns {NETNS}
+             ip -n {NETNS} addr add {OURS}/24 dev {DHCP}
+             ip -n {NETNS} link set {DHCP} up"
+        ),
+        &format!("ovs-vsctl --timeout=10 del-port {bridge} {DHCP}; ip netns del {NETNS}"),
+    )?;
+    let guest = lab.guests.first().context("no guest")?;
+    let place = format!("{DHCP} in netns {NETNS} (internal port of bridge {bridge})");
+    let report = assert_answered(guest, &place)?;
+    ensure!(port(&report, &place)?["netns"] == NETNS, "{report}");
+    Ok(())
+}
+
+#[test]
+#[ignore = "needs the lab: cargo xtask test"]
+fn an_address_of_the_bridge_at_the_tap_is_delivered_to_and_answers() -> Result<()> {
+    let lab = Lab::from_env()?;
+    let guest = lab.guests.first().context("no guest")?;
+    let qbr = &guest.qbr;
+    let _address =
+        shell(&format!("ip addr add {OURS}/24 dev {qbr}"), &format!("ip addr del {OURS}/24 dev {qbr}"))?;
+    let report = assert_answered(guest, &format!("{qbr} (this host)"))?;
+    let egress = report["directions"]["egress"]["segments"].as_array().context("no segments")?;
+    let out = egress.iter().find(|segment| segment["to"] == "neighbour").context("no way out")?;
+    ensure!((&out["from"], &out["count"]) == (&json!("tap"), &json!(PACKETS)), "{out}");
+    Ok(())
+}
+
+/// A MAC address of the switch's own.
+const RESPONDER: &str = "02:00:00:00:00:99";
+
+/// Rules of the integration bridge by which it answers for [`OURS`] itself, as Neutron's and OVN's do.
+fn responder(lab: &Lab, guest: &Guest) -> Result<Vec<Trap>> {
+    let (mac, address) = (RESPONDER.replace(':', ""), u32::from(OURS));
+    let back = "move:NXM_OF_ETH_SRC[]->NXM_OF_ETH_DST[]";
+    let arp = format!(
+        "{back},mod_dl_src:{RESPONDER},load:0x2->NXM_OF_ARP_OP[],move:NXM_NX_ARP_SHA[]->NXM_NX_ARP_THA[],\
+         move:NXM_OF_ARP_SPA[]->NXM_OF_ARP_TPA[],load:0x{mac}->NXM_NX_ARP_SHA[],\
+         load:0x{address:08x}->NXM_OF_ARP_SPA[],in_port"
+    );
+    let echo = format!(
+        "{back},mod_dl_src:{RESPONDER},move:NXM_OF_IP_SRC[]->NXM_OF_IP_DST[],mod_nw_src:{OURS},\
+         load:0x0->NXM_OF_ICMP_TYPE[],in_port"
+    );
+    let rules = [
+        (format!("priority=1000,in_port={},arp,arp_op=1,arp_tpa={OURS}", guest.qvo), arp),
+        (format!("priority=1000,in_port={},icmp,icmp_type=8,nw_dst={OURS}", guest.qvo), echo),
+    ];
+    let bridge = lab.integration_bridge.as_str();
+    let set = |(flow, actions): (String, String)| {
+        let rule = format!("{flow},actions={actions}");
+        Trap::set("ovs-ofctl", &["add-flow", bridge, &rule], &["--strict", "del-flows", bridge, &flow])
+    };
+    rules.into_iter().map(set).collect()
+}
+
+/// All that entered was answered by the switch, and its answers arrived.
+fn assert_by_switch(report: &Value, count: u64) -> Result<()> {
+    for direction in ["egress", "ingress"] {
+        let ledger = &report["directions"][direction]["ledger"];
+        let expected = json!({
+            "entered": count, "completed": count, "by_switch": count, "elsewhere": 0, "joined_midway": 0, "lost": 0,
+            "dropped": 0, "ambiguous": 0, "misdelivered": 0, "balanced": true,
+        });
+        for (name, count) in expected.as_object().context("no object")? {
+            ensure!(&ledger[name] == count, "{direction}: {name} in {ledger}");
+        }
+    }
+    Ok(())
+}
+
+#[test]
+#[ignore = "needs the lab: cargo xtask test"]
+fn what_the_switch_answers_itself_ends_there() -> Result<()> {
+    let lab = Lab::from_env()?;
+    let guest = lab.guests.first().context("no guest")?;
+    let _rules = responder(&lab, guest)?;
+    let known = guest.ping(OURS.into(), 3, Duration::from_millis(10))?;
+    ensure!(known.received == 3, "{known:?}");
+    let tracer = Tracer::start(&["trace", &guest.port_id, "icmp", "--timeout", "4s", "--json"])?;
+    let ping = guest.ping(OURS.into(), PACKETS, Duration::from_millis(2))?;
+    ensure!(ping.received == PACKETS, "{ping:?}");
+    assert_by_switch(&tracer.finish()?, PACKETS)
+}
+
+#[test]
+#[ignore = "needs the lab: cargo xtask test"]
+fn an_arp_responder_answers_equal_questions_each_by_itself() -> Result<()> {
+    const QUESTIONS: u64 = 5;
+    let lab = Lab::from_env()?;
+    let guest = lab.guests.first().context("no guest")?;
+    let _rules = responder(&lab, guest)?;
+    let filter = OURS.to_string();
+    let tracer =
+        Tracer::start(&["trace", &guest.port_id, "arp", "host", &filter, "--timeout", "4s", "--json"])?;
+    for _ in 0..QUESTIONS {
+        guest.control("neighbours-flush")?;
+        let ping = guest.ping(OURS.into(), 1, Duration::ZERO)?;
+        ensure!(ping.received == 1, "{ping:?}");
+    }
+    assert_by_switch(&tracer.finish()?, QUESTIONS)
+}
+
+/// Datagrams to the wire that a rule sends to the other guest's port.
+#[test]
+#[ignore = "needs the lab: cargo xtask test"]
+fn what_goes_to_the_wrong_port_is_not_delivered() -> Result<()> {
+    let lab = Lab::from_env()?;
+    let [guest, other] = lab.guests.as_slice() else { anyhow::bail!("not two guests") };
+    lab.introduce(guest)?;
+    let flow = format!("priority=1000,in_port={},udp,tp_dst={PORT}", guest.qvo);
+    let rule = format!("{flow},actions=output:{}", other.qvo);
+    let _rule = Trap::set(
+        "ovs-ofctl",
+        &["add-flow", &lab.integration_bridge, &rule],
+        &["--strict", "del-flows", &lab.integration_bridge, &flow],
+    )?;
+    let args = ["trace", &guest.port_id, "udp", "port", "9", "--timeout", "4s"];
+    for is_json in [true, false] {
+        let json: &[&str] = if is_json { &["--json"] } else { &[] };
+        let tracer = Tracer::start(&[&args[..], json].concat())?;
+        send(guest, lab.wire.ipv4)?;
+        if is_json {
+            let report = tracer.finish()?;
+            let ledger = &report["directions"]["egress"]["ledger"];
+            let found =
+                json!([ledger["entered"], ledger["misdelivered"], ledger["completed"], ledger["lost"]]);
+            ensure!(found == json!([PACKETS, PACKETS, 0, 0]) && ledger["balanced"] == true, "{ledger}");
+            ensure!(port(&report, &other.qvo)?["strays"] == PACKETS, "{report}");
+        } else {
+            tracer.signal(rustix::process::Signal::INT)?;
+            let text = String::from_utf8(tracer.wait()?.stdout)?;
+            let first = text.lines().next().unwrap_or_default();
+            ensure!(first.contains("50 packets from the VM were sent to the port of another VM"), "{text}");
+            ensure!(text.contains(&other.qvo) && text.contains("misdelivered 50"), "{text}");
+        }
+    }
+    Ok(())
+}
+
+/// As long as the switch does not know where the wire is, it floods.
+#[test]
+#[ignore = "needs the lab: cargo xtask test"]
+fn a_flooded_copy_beside_a_delivery_is_a_copy() -> Result<()> {
+    let lab = Lab::from_env()?;
+    let [guest, other] = lab.guests.as_slice() else { anyhow::bail!("not two guests") };
+    lab.introduce(guest)?;
+    let flow = format!("priority=1000,in_port={},udp,tp_dst={PORT}", guest.qvo);
+    let rule = format!("{flow},actions=FLOOD");
+    let _rule = Trap::set(
+        "ovs-ofctl",
+        &["add-flow", &lab.integration_bridge, &rule],
+        &["--strict", "del-flows", &lab.integration_bridge, &flow],
+    )?;
+    // Without its VLAN the copy towards the wire would die there.
+    let back = format!("priority=1000,in_port={},udp,tp_dst={PORT}", lab.patch_provider);
+    let _back = Trap::set(
+        "ovs-ofctl",
+        &["add-flow", &lab.provider_bridge, &format!("{back},actions=NORMAL")],
+        &["--strict", "del-flows", &lab.provider_bridge, &back],
+    )?;
+    let sink = lab.wire_udp_sink(PORT)?;
+    let tracer = Tracer::start(&["trace", &guest.port_id, "udp", "port", "9", "--timeout", "4s", "--json"])?;
+    send(guest, lab.wire.ipv4)?;
+    let arrived = sink.finish(PACKETS, Duration::from_secs(10))?;
+    ensure!(arrived.datagrams == PACKETS, "{arrived:?}");
+    let report = tracer.finish()?;
+    let ledger = &report["directions"]["egress"]["ledger"];
+    let found = json!([ledger["completed"], ledger["misdelivered"], ledger["elsewhere"], ledger["lost"]]);
+    ensure!(found == json!([PACKETS, 0, 0, 0]) && ledger["balanced"] == true, "{ledger}");
+    ensure!(port(&report, &other.qvo)?["copies"] == PACKETS, "{report}");
+    Ok(())
+}
+
+/// A mirror shows what is dropped, too.
+#[test]
+#[ignore = "needs the lab: cargo xtask test"]
+fn what_only_a_mirror_saw_is_lost() -> Result<()> {
+    let lab = Lab::from_env()?;
+    let guest = lab.guests.first().context("no guest")?;
+    let bridge = &lab.integration_bridge;
+    let _mirror = shell(
+        &format!(
+            "ovs-vsctl --timeout=10 add-port {bridge} mirror0 -- set interface mirror0 type=internal \
+             -- --id=@out get port mirror0 -- --id=@m create mirror name=m select-all=true output-port=@out \
+             -- set bridge {bridge} mirrors=@m
+             ip link set mirror0 up"
+        ),
+        &format!("ovs-vsctl --timeout=10 clear bridge {bridge} mirrors -- del-port {bridge} mirror0"),
+    )?;
+    let flow = format!("priority=1000,in_port={},udp,tp_dst={PORT}", guest.qvo);
+    let _rule = Trap::set(
+        "ovs-ofctl",
+        &["add-flow", bridge, &format!("{flow},actions=drop")],
+        &["--strict", "del-flows", bridge, &flow],
+    )?;
+    let tracer = Tracer::start(&["trace", &guest.port_id, "udp", "port", "9", "--timeout", "4s", "--json"])?;
+    send(guest, lab.wire.ipv4)?;
+    let report = tracer.finish()?;
+    let ledger = &report["directions"]["egress"]["ledger"];
+    let found = json!([ledger["entered"], ledger["misdelivered"], ledger["elsewhere"], ledger["completed"]]);
+    ensure!(found == json!([PACKETS, 0, 0, 0]) && ledger["balanced"] == true, "{ledger}");
+    let mirror = port(&report, &format!("mirror0 (output port of a mirror of bridge {bridge})"))?;
+    ensure!(mirror["copies"] == PACKETS && mirror["strays"] == 0, "{mirror}");
+    Ok(())
+}
+
+/// The guest's datagrams; they have left it when this returns.
+fn send(guest: &Guest, to: Ipv4Addr) -> Result<()> {
+    let sent = guest.send_udp((to.into(), PORT), PACKETS, 64, Duration::from_millis(1))?;
+    ensure!(sent.sent == PACKETS, "{sent:?}");
+    let ping = guest.ping(to.into(), 1, Duration::ZERO)?;
+    ensure!(ping.received == 1, "{ping:?}");
+    Ok(())
+}

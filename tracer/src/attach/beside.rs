@@ -1,0 +1,196 @@
+//! The programs at ports beside the path, in whatever network namespace those are.
+
+use std::{
+    fs::File,
+    io,
+    os::{fd::AsFd as _, unix::fs::MetadataExt as _},
+    thread,
+};
+
+use aya::{
+    Ebpf,
+    maps::{HashMap, MapError, PerCpuHashMap, PerCpuValues},
+    programs::SchedClassifier,
+};
+use hoptrace_common::neighbour::{BEHIND, Neighbour, behind_key, port_key};
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+
+use super::{
+    AttachError,
+    attacher::{Attacher, TcSide},
+};
+use crate::model::{Direction, Interface, MacAddr, Namespace, OtherPort, PortKind, Printable};
+
+/// What the programs know and count of the ports.
+pub(super) const NEIGHBOURS: &str = "NEIGHBOURS";
+/// Who else is behind them.
+pub(super) const MACS_BEHIND: &str = "MACS_BEHIND";
+
+/// Whether the programs have to tell network namespaces apart.
+pub(super) fn namespaces(ports: &[OtherPort]) -> u32 {
+    u32::from(ports.iter().any(|port| port.namespace.is_some()))
+}
+
+/// Tells the programs which ports there are. `here` is the number of this network namespace.
+pub(super) fn introduce(
+    ebpf: &mut Ebpf,
+    ports: &[OtherPort],
+    cpus: u32,
+    here: u32,
+) -> Result<(), AttachError> {
+    introduce_ports(ebpf, ports, cpus, here)?;
+    let failed = |source| AttachError::Map { map: MACS_BEHIND, source: Box::new(source) };
+    let map = ebpf.map_mut(MACS_BEHIND).ok_or_else(|| AttachError::Missing(format!("map {MACS_BEHIND}")))?;
+    let mut behind: HashMap<_, u64, u64> = map.try_into().map_err(failed)?;
+    for (number, port) in (1..).zip(ports) {
+        for mac in port.macs.iter().skip(1) {
+            match behind.insert(behind_key(mac.as_number(), number), BEHIND, 0) {
+                // Who is not known from the start is learned.
+                Ok(()) | Err(MapError::SyscallError(_)) => {}
+                Err(error) => return Err(failed(error)),
+            }
+        }
+    }
+    Ok(())
+}
+
+fn introduce_ports(ebpf: &mut Ebpf, ports: &[OtherPort], cpus: u32, here: u32) -> Result<(), AttachError> {
+    let failed = |source| AttachError::Map { map: NEIGHBOURS, source: Box::new(source) };
+    let map = ebpf.map_mut(NEIGHBOURS).ok_or_else(|| AttachError::Missing(format!("map {NEIGHBOURS}")))?;
+    let mut known: PerCpuHashMap<_, u64, [u64; 6]> = map.try_into().map_err(failed)?;
+    let here = if namespaces(ports) == 0 { 0 } else { here };
+    for (number, port) in (1..).zip(ports) {
+        let facts = Neighbour {
+            mac: port.macs.first().copied().map_or(0, MacAddr::as_number),
+            number,
+            flags: flags(port),
+            ..Neighbour::default()
+        };
+        let value: [u64; 6] = zerocopy::transmute!(facts);
+        let values = PerCpuValues::try_from(vec![value; cpus as usize]);
+        let values = values.map_err(|source| failed(MapError::IoError(source)))?;
+        known.insert(key(port, here), values, 0).map_err(failed)?;
+    }
+    Ok(())
+}
+
+/// Where the programs find a port; `here` is 0 where they need not tell namespaces apart.
+pub(super) fn key(port: &OtherPort, here: u32) -> u64 {
+    port_key(port.ifindex.0, port.namespace.as_ref().map_or(here, |namespace| namespace.inum))
+}
+
+fn flags(port: &OtherPort) -> u32 {
+    let is_known = !port.macs.is_empty() && port.kind != PortKind::Other;
+    [
+        (is_known, Neighbour::EXCLUSIVE),
+        (port.is_mirror, Neighbour::MIRROR),
+        (port.kind.is_inward(), Neighbour::HOST),
+        (port.kind == PortKind::Bridge, Neighbour::BRIDGE),
+    ]
+    .into_iter()
+    .fold(0, |flags, (on, flag)| if on { flags | flag } else { flags })
+}
+
+/// Attaches the program of one direction at all ports. What is gone meanwhile is left out; where the kernel refuses at one of
+/// the host's own ports, that is a note.
+pub(super) fn attach(
+    program: &mut SchedClassifier,
+    ports: &[OtherPort],
+    direction: Direction,
+    attacher: &mut Attacher,
+    notes: &mut Vec<String>,
+) -> Result<(), AttachError> {
+    for port in ports {
+        let interface = Interface { ifname: port.ifname.clone(), ifindex: port.ifindex };
+        let outcome = match &port.namespace {
+            None => attacher.attach(program, &interface, side(port, direction)),
+            Some(namespace) => attach_away(program, &interface, side(port, direction), attacher, namespace),
+        };
+        match outcome {
+            Ok(()) => {}
+            Err(AttachError::Gone { ifname }) => {
+                log::info!("{} is gone: not attached to it", Printable(&ifname));
+            }
+            Err(error) if port.kind.is_inward() => {
+                let note = format!("no hook at {}: what goes there counts as lost ({error})", port.place());
+                // Each direction would say so.
+                if direction == Direction::Egress {
+                    notes.push(note);
+                }
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// At a VM's port the kernel sends what is for the VM; of what the switch sends to the host the kernel receives it.
+const fn side(port: &OtherPort, direction: Direction) -> TcSide {
+    match (direction, port.kind.is_inward()) {
+        (Direction::Egress, false) | (Direction::Ingress, true) => TcSide::Egress,
+        (Direction::Egress, true) | (Direction::Ingress, false) => TcSide::Ingress,
+    }
+}
+
+/// In another network namespace: an interface's index means nothing here, so a thread of its own goes there.
+fn attach_away(
+    program: &mut SchedClassifier,
+    interface: &Interface,
+    side: TcSide,
+    attacher: &Attacher,
+    namespace: &Namespace,
+) -> Result<(), AttachError> {
+    let Attacher::Tcx = attacher else {
+        return Err(AttachError::Away {
+            namespace: namespace.name.clone(),
+            source: io::ErrorKind::Unsupported.into(),
+        });
+    };
+    let failed = |source| AttachError::Away { namespace: namespace.name.clone(), source };
+    thread::scope(|scope| {
+        let thread = scope.spawn(|| {
+            enter(namespace).map_err(failed)?;
+            super::attacher::attach_link(program, interface, side)
+        });
+        thread.join().unwrap_or_else(|_| Err(failed(io::Error::other("the thread there has ended"))))
+    })
+}
+
+/// Moves the calling thread there.
+fn enter(namespace: &Namespace) -> io::Result<()> {
+    let file = File::open(&namespace.file)?;
+    // Another process may have its number by now.
+    if file.metadata()?.ino() != u64::from(namespace.inum) {
+        return Err(io::ErrorKind::NotFound.into());
+    }
+    Ok(move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network))?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hosts_ports_are_hooked_the_other_way_round() {
+        let of = |kind| OtherPort { kind, ..OtherPort::default() };
+        for kind in [PortKind::Local, PortKind::Internal, PortKind::Bridge] {
+            assert_eq!(side(&of(kind), Direction::Egress), TcSide::Ingress);
+            assert_eq!(side(&of(kind), Direction::Ingress), TcSide::Egress);
+        }
+        for kind in [PortKind::Vm, PortKind::Other] {
+            assert_eq!(side(&of(kind), Direction::Egress), TcSide::Egress);
+            assert_eq!(side(&of(kind), Direction::Ingress), TcSide::Ingress);
+        }
+    }
+
+    #[test]
+    fn who_is_behind_a_port_is_known_where_somebody_said_so() {
+        let macs = vec![MacAddr([2, 0, 0, 0, 0, 1])];
+        let vm = OtherPort { macs: macs.clone(), ..OtherPort::default() };
+        assert_eq!(flags(&vm), Neighbour::EXCLUSIVE);
+        assert_eq!(flags(&OtherPort { macs: Vec::new(), ..vm.clone() }), 0);
+        assert_eq!(flags(&OtherPort { kind: PortKind::Other, ..vm.clone() }), 0);
+        let bridge = OtherPort { kind: PortKind::Bridge, ..vm };
+        assert_eq!(flags(&bridge), Neighbour::EXCLUSIVE | Neighbour::HOST | Neighbour::BRIDGE);
+    }
+}

@@ -1,0 +1,109 @@
+//! Packets that the switch sent to somebody they are not for: how many, whose port, and what next.
+
+use super::words::{course, packets};
+use crate::model::{Direction, Finding, Neighbour, PortKind, Printable, Severity, TraceReport};
+
+/// Ports that are named at most.
+const MAX_NAMED: usize = 3;
+
+pub(super) fn findings(report: &TraceReport<'_>) -> Vec<Finding> {
+    let of = |direction: Direction| {
+        let snapshot = report.snapshot;
+        let count = snapshot.directions.get(direction).ledger.misdelivered;
+        let was = if count == 1 { "was" } else { "were" };
+        let wrong = wrong(&snapshot.neighbours);
+        let text = format!(
+            "{} {} {was} sent to {} and seen nowhere else: not whom they were for",
+            packets(count),
+            course(direction),
+            named(&wrong)
+        );
+        let finding = Finding::new(Severity::Critical, "misdelivered", text)
+            .next("the same with --explain asks Open vSwitch which of its rules it was");
+        let finding = match wrong.first() {
+            Some(worst) => finding.at(worst.ifname.clone()),
+            None => finding,
+        };
+        (count > 0).then_some(finding)
+    };
+    Direction::ALL.into_iter().filter_map(of).collect()
+}
+
+/// The ports that packets for others came to, the most first.
+fn wrong(neighbours: &[Neighbour]) -> Vec<&Neighbour> {
+    let mut wrong: Vec<&Neighbour> = neighbours.iter().filter(|neighbour| neighbour.strays > 0).collect();
+    wrong.sort_by_key(|neighbour| std::cmp::Reverse(neighbour.strays));
+    wrong
+}
+
+/// `the port of another VM (qvo7be41f06-31, of fa:16:3e:5c:90:d2)`.
+fn named(wrong: &[&Neighbour]) -> String {
+    let names = wrong.iter().take(MAX_NAMED).map(|neighbour| {
+        let mac = neighbour.mac.map_or_else(String::new, |mac| format!(", of {mac}"));
+        format!("{}{mac}", Printable(&neighbour.place))
+    });
+    let mut names: Vec<String> = names.collect();
+    if wrong.len() > MAX_NAMED {
+        names.push(format!("{} more", wrong.len() - MAX_NAMED));
+    }
+    let whose = match (wrong.iter().all(|neighbour| neighbour.kind == PortKind::Vm), wrong.len()) {
+        (true, 0 | 1) => "the port of another VM",
+        (true, _) => "the ports of other VMs",
+        (false, 0 | 1) => "a port of the host",
+        (false, _) => "ports of others",
+    };
+    if names.is_empty() { whose.to_owned() } else { format!("{whose} ({})", names.join("; ")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        diagnose::{Verdict, findings as all, verdict},
+        model::Ledger,
+        report::trace_samples::{path, report, snapshot},
+    };
+
+    fn neighbour(ifname: &str, kind: PortKind, strays: u64) -> Neighbour {
+        let mac = "fa:16:3e:5c:90:d2".parse().ok();
+        Neighbour {
+            ifname: ifname.to_owned(),
+            place: ifname.to_owned(),
+            kind,
+            mac,
+            copies: strays,
+            strays,
+            ..Neighbour::default()
+        }
+    }
+
+    #[test]
+    fn wrong_ports_are_named_worst_first() {
+        let names = |neighbours: &[Neighbour]| named(&wrong(neighbours));
+        let one = [neighbour("qvo2", PortKind::Vm, 0), neighbour("qvo3", PortKind::Vm, 7)];
+        assert_eq!(names(&one), "the port of another VM (qvo3, of fa:16:3e:5c:90:d2)");
+        let many: Vec<_> =
+            (1..=5).map(|count| neighbour(&format!("q{count}"), PortKind::Vm, count)).collect();
+        let text = names(&many);
+        assert!(text.starts_with("the ports of other VMs (q5, of ") && text.ends_with("; 2 more)"), "{text}");
+        assert!(names(&[neighbour("br-ex", PortKind::Local, 1)]).starts_with("a port of the host (br-ex"));
+    }
+
+    #[test]
+    fn where_all_go_astray_not_one_has_arrived() {
+        let mut snapshot = snapshot(0);
+        snapshot.directions.egress.ledger =
+            Ledger { entered: 176, misdelivered: 176, ..Ledger::default() }.settled();
+        snapshot.neighbours = vec![neighbour("qvo3", PortKind::Vm, 176)];
+        let path = path();
+        let found = all(&report(&path, &snapshot));
+        assert_eq!(found[0].code, "misdelivered", "{found:?}");
+        assert_eq!(found[0].place.as_deref(), Some("qvo3"));
+        assert!(
+            found[0].text.starts_with("176 packets from the VM were sent to the port of another VM (qvo3,"),
+            "{found:?}"
+        );
+        assert!(found.iter().all(|finding| finding.code != "nothing-died"), "{found:?}");
+        assert_eq!(verdict(&snapshot), Verdict::EverythingDied);
+    }
+}

@@ -1,0 +1,117 @@
+//! What is beside a path: every other port of the switches that it leads through, and the Linux bridge's own interface.
+
+use std::collections::{HashSet, VecDeque};
+
+use crate::model::{
+    InstanceInterface, Link, LinkKind, MacAddr, OtherPort, OvsBridge, OvsInterface, OvsPlace, PortKind,
+    Topology, VethPeer,
+};
+
+/// The interfaces beside the path of the port at `start`, whose own interfaces are `on_path`.
+pub(super) fn ports(topology: &Topology, start: OvsPlace<'_>, on_path: &HashSet<&str>) -> Vec<OtherPort> {
+    let places = reached(topology, start.bridge).into_iter().flat_map(OvsBridge::places);
+    let others = places.filter(|place| !on_path.contains(place.interface.name.as_str()));
+    others.filter_map(|place| port(topology, start, place)).collect()
+}
+
+/// The Linux bridge's own interface: what is for the host comes there.
+pub(super) fn bridge(link: &Link) -> OtherPort {
+    OtherPort {
+        ifname: link.name.clone(),
+        ifindex: link.index,
+        kind: PortKind::Bridge,
+        macs: link.mac.into_iter().collect(),
+        bridge: Some(link.name.clone()),
+        ..OtherPort::default()
+    }
+}
+
+/// The bridge and all that patch ports lead to from there.
+fn reached<'a>(topology: &'a Topology, start: &'a OvsBridge) -> Vec<&'a OvsBridge> {
+    let mut seen = HashSet::from([start.name.as_str()]);
+    let mut queue = VecDeque::from([start]);
+    let mut reached = Vec::new();
+    while let Some(bridge) = queue.pop_front() {
+        reached.push(bridge);
+        let peers = bridge.places().filter(|place| place.interface.kind == "patch");
+        for peer in peers.filter_map(|place| topology.ovs_interface(place.interface.peer.as_deref()?)) {
+            if seen.insert(peer.bridge.name.as_str()) {
+                queue.push_back(peer.bridge);
+            }
+        }
+    }
+    reached
+}
+
+fn port(topology: &Topology, start: OvsPlace<'_>, place: OvsPlace<'_>) -> Option<OtherPort> {
+    let interface = place.interface;
+    let is_mirror = place.bridge.mirror_outputs.contains(&place.port.name);
+    let other = OtherPort {
+        ifname: interface.name.clone(),
+        bridge: Some(place.bridge.name.clone()),
+        ofport: interface.ofport,
+        is_mirror,
+        ..OtherPort::default()
+    };
+    if interface.kind == "internal" {
+        // Of another network that is local to the bridge: nothing of this one goes there, and there may be hundreds.
+        let is_apart = place.bridge.name == start.bridge.name
+            && place.port.tag.is_some()
+            && place.port.tag != start.port.tag;
+        return if is_apart && !is_mirror { None } else { internal(topology, place, other) };
+    }
+    let link = topology.link(&interface.name).filter(|_| interface.is_netdev())?;
+    let of_vm = vm_mac(topology, interface);
+    let kind = if of_vm.is_some() { PortKind::Vm } else { PortKind::Other };
+    let macs = of_vm.or_else(|| mac_of_peer(topology, link, &interface.name)).into_iter().collect();
+    Some(OtherPort { ifindex: link.index, kind, macs, ..other })
+}
+
+/// An internal port: here, or moved to another network namespace.
+fn internal(topology: &Topology, place: OvsPlace<'_>, other: OtherPort) -> Option<OtherPort> {
+    let interface = place.interface;
+    let here = topology.link(&interface.name).filter(|link| is_internal(link));
+    let (link, namespace) = match (here, topology.link_away(&interface.name)) {
+        (Some(link), _) => (link, None),
+        (None, Some(away)) => (&away.link, Some(away.namespace.clone())),
+        (None, None) => return None,
+    };
+    let is_local = interface.name == place.bridge.name;
+    Some(OtherPort {
+        ifname: link.name.clone(),
+        ifindex: link.index,
+        kind: if is_local { PortKind::Local } else { PortKind::Internal },
+        macs: link.mac.or(interface.mac_in_use).into_iter().collect(),
+        namespace,
+        ..other
+    })
+}
+
+/// With the userspace datapath an internal port is a tap device.
+const fn is_internal(link: &Link) -> bool {
+    matches!(link.kind, LinkKind::OpenVswitch | LinkKind::Tun | LinkKind::Other)
+}
+
+/// The MAC address of the VM behind an interface, as OVSDB or libvirt has it.
+fn vm_mac(topology: &Topology, ovs: &OvsInterface) -> Option<MacAddr> {
+    let is_it = |interface: &&InstanceInterface| {
+        let short = interface.tap.as_deref().and_then(|tap| tap.strip_prefix("tap"));
+        interface.tap.as_ref() == Some(&ovs.name)
+            || (short.is_some() && short == ovs.name.strip_prefix("qvo"))
+    };
+    let mut of_vms = topology.instances.iter().flat_map(|instance| &instance.interfaces);
+    ovs.neutron.attached_mac.or_else(|| of_vms.find(is_it).map(|interface| interface.mac))
+}
+
+/// The address of a veth's other end, if that is no port of another bridge.
+fn mac_of_peer(topology: &Topology, link: &Link, ovs_interface: &str) -> Option<MacAddr> {
+    let peer = match link.peer? {
+        VethPeer::Here(_) => topology.veth_peer(link)?,
+        VethPeer::OtherNamespace(_) => &topology.link_away(ovs_interface)?.link,
+    };
+    peer.mac.filter(|_| peer.master.is_none())
+}
+
+#[cfg(test)]
+#[path = "beside_tests.rs"]
+mod tests;
