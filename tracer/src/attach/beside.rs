@@ -26,6 +26,22 @@ pub(super) const NEIGHBOURS: &str = "NEIGHBOURS";
 /// Who else is behind them.
 pub(super) const MACS_BEHIND: &str = "MACS_BEHIND";
 
+/// A port without a hook.
+#[derive(Debug)]
+pub(super) struct Unhooked {
+    /// Where it is, in words.
+    pub(super) place: String,
+    why: String,
+}
+
+impl std::fmt::Display for Unhooked {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { place, why } = self;
+        let meaning = "what goes there counts as lost, or if it was answered, as answered by the switch";
+        write!(formatter, "no hook at {place}: {meaning} ({why})")
+    }
+}
+
 /// Whether the programs have to tell network namespaces apart.
 pub(super) fn namespaces(ports: &[OtherPort]) -> u32 {
     u32::from(ports.iter().any(|port| port.namespace.is_some()))
@@ -92,13 +108,13 @@ fn flags(port: &OtherPort) -> u32 {
 }
 
 /// Attaches the program of one direction at all ports. What is gone meanwhile is left out; where the kernel refuses at one of
-/// the host's own ports, that is a note.
+/// the host's own ports, that is noted.
 pub(super) fn attach(
     program: &mut SchedClassifier,
     ports: &[OtherPort],
     direction: Direction,
     attacher: &mut Attacher,
-    notes: &mut Vec<String>,
+    unhooked: &mut Vec<Unhooked>,
 ) -> Result<(), AttachError> {
     for port in ports {
         let interface = Interface { ifname: port.ifname.clone(), ifindex: port.ifindex };
@@ -112,10 +128,10 @@ pub(super) fn attach(
                 log::info!("{} is gone: not attached to it", Printable(&ifname));
             }
             Err(error) if port.kind.is_inward() => {
-                let note = format!("no hook at {}: what goes there counts as lost ({error})", port.place());
+                let place = port.place();
                 // Each direction would say so.
-                if direction == Direction::Egress {
-                    notes.push(note);
+                if unhooked.iter().all(|known| known.place != place) {
+                    unhooked.push(Unhooked { place, why: error.to_string() });
                 }
             }
             Err(error) => return Err(error),

@@ -26,7 +26,8 @@ use zerocopy::IntoBytes as _;
 use super::{
     AttachError, DropOptions, UpcallOptions,
     attacher::{Attacher, TcSide},
-    beside, drops,
+    beside::{self, Unhooked},
+    drops,
     locked::locked_bytes,
     missed::missed_runs,
     nic::{self, Nic},
@@ -73,7 +74,7 @@ pub struct Attached {
     /// The NICs with XDP, as they were before.
     nics: Vec<Nic>,
     /// Ports beside the path that have no hook, in words.
-    unhooked: Vec<String>,
+    unhooked: Vec<Unhooked>,
     /// Empties itself when it is closed.
     _rare: ProgramArray<MapData>,
     locked_bytes: u64,
@@ -213,7 +214,13 @@ impl Attached {
     /// What attaching changed on the host so far, and what else is to know about it; a line each.
     #[must_use]
     pub fn notes(&self) -> Vec<String> {
-        self.nics.iter().map(Nic::changes).chain(self.unhooked.iter().cloned()).collect()
+        self.nics.iter().map(Nic::changes).chain(self.unhooked.iter().map(ToString::to_string)).collect()
+    }
+
+    /// Whether there are hooks at the port that is at `place`.
+    #[must_use]
+    pub fn is_hooked(&self, place: &str) -> bool {
+        self.unhooked.iter().all(|port| port.place != place)
     }
 
     /// The program of the hook at `place` in the plan, if it is one for TC.

@@ -36,6 +36,7 @@ impl Neighbours {
             place: port.place(),
             netns: port.namespace.as_ref().map(|namespace| namespace.name.clone()),
             mac: port.macs.first().copied(),
+            hooked: true,
             ..Neighbour::default()
         };
         let namespace = port.namespace.as_ref().map_or(self.here, |namespace| namespace.inum);

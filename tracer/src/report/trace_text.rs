@@ -20,7 +20,7 @@ use flow::{Piece, flow};
 use table::{Block, Layout, Row};
 
 use super::{Canvas, Ink, packet_text};
-use crate::model::{Direction, DirectionReport, Evidence, Ledger, PortKind, Printable, Role, TraceReport};
+use crate::model::{Direction, DirectionReport, Evidence, Ledger, Printable, Role, TraceReport};
 
 /// Columns where there is no terminal: what fits into a log or a README.
 const DEFAULT_COLUMNS: usize = 100;
@@ -129,9 +129,7 @@ impl Page<'_> {
         lines.extend(self.drops(direction, figures));
         lines.extend(self.carried(direction));
         lines.extend(self.slowest(figures));
-        let unwatched = self.report.path.other_ports.iter().any(|port| port.kind != PortKind::Bridge)
-            && !self.report.snapshot.neighbours.iter().any(|port| port.kind != PortKind::Bridge);
-        if direction == Direction::Egress && unwatched {
+        if direction == Direction::Egress && !self.sees_ports_beside() {
             let left = lost_after(figures, |after| after == Role::Qvo.as_str());
             if left > 0 {
                 lines.push(self.canvas.paint(Ink::Bad, LOCAL_TRAFFIC));

@@ -463,6 +463,7 @@ fn neighbours_show_what_they_got_and_sent() {
         place: ifname.to_owned(),
         received,
         sent: 2 * received,
+        hooked: true,
         ..Neighbour::default()
     };
     snapshot.neighbours = vec![neighbour("qvo7be41f06-31", 0), neighbour("qvo11111111-22", 0)];

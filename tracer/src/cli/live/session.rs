@@ -250,7 +250,10 @@ impl Session {
             mechanism: self.mechanism,
             ..TracerCost::default()
         };
-        let snapshot = self.collector.snapshot(cost);
+        let mut snapshot = self.collector.snapshot(cost);
+        for port in &mut snapshot.neighbours {
+            port.hooked = self.attached.is_hooked(&port.place);
+        }
         let unseen = self.attached.missed_frees();
         let mut notes = self.attached.notes();
         notes.extend(self.found.unasked.iter().cloned());

@@ -11,12 +11,26 @@ use crate::{
 const INDENT: usize = 10;
 
 impl Page<'_> {
+    /// Who answered what ended at the switch.
+    fn answerer(&self) -> &'static str {
+        if self.sees_ports_beside() {
+            "answered by the switch"
+        } else {
+            "answered by the switch, or at a port without a hook"
+        }
+    }
+
     /// What went in, what came out, whether it balances; then what stands beside the balance, if anything does.
     pub(super) fn ledger(&self, direction: Direction, ledger: &Ledger) -> Vec<String> {
         let apart = ledger.imbalance();
         let mut pieces = vec![Piece::plain(format!("  ledger  entered {}", ledger.entered))];
         if ledger.by_switch > 0 && direction == Direction::Ingress {
-            pieces.push(Piece::plain(format!("({} of them answers of the switch)", ledger.by_switch)));
+            let whose = if self.sees_ports_beside() {
+                "answers of the switch"
+            } else {
+                "answers of the switch, or of a port without a hook"
+            };
+            pieces.push(Piece::plain(format!("({} of them {whose})", ledger.by_switch)));
         }
         let more_in = [("joined midway", ledger.joined_midway), ("split", ledger.split)];
         pieces.extend(
@@ -25,11 +39,8 @@ impl Page<'_> {
         let equals = if apart == 0 { "=" } else { "≠" };
         pieces.push(Piece::plain(format!("{equals} completed {}", ledger.completed)));
         let by_switch = if direction == Direction::Egress { ledger.by_switch } else { 0 };
-        let of_them = [
-            ("elsewhere", ledger.elsewhere),
-            ("answered by the switch", by_switch),
-            ("unseen", ledger.unseen),
-        ];
+        let of_them =
+            [("elsewhere", ledger.elsewhere), (self.answerer(), by_switch), ("unseen", ledger.unseen)];
         let of_them = of_them.into_iter().filter(|(_, count)| *count > 0);
         pieces.extend(of_them.map(|(name, count)| Piece::plain(format!("({count} of them {name})"))));
         let out = [
