@@ -9,6 +9,7 @@ mod cpio;
 mod exec;
 pub mod faults;
 mod fingerprint;
+pub mod frames;
 mod kernels;
 pub mod lab;
 pub mod payload;

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::Guest;
+use crate::frames::to_words;
 
 /// Longest a single command may take, the guest's own work included.
 const ANSWER_TIMEOUT: Duration = Duration::from_mins(3);
@@ -107,6 +108,14 @@ impl Guest {
     /// As [`Guest::control`].
     pub fn send_tcp(&self, to: (IpAddr, u16), bytes: u64) -> Result<SendReport> {
         self.typed(&format!("tcp {} {} {bytes}", to.0, to.1))
+    }
+
+    /// Makes the guest send frames as they are, one each `pace`.
+    ///
+    /// # Errors
+    /// As [`Guest::control`].
+    pub fn send_frames(&self, frames: &[Vec<u8>], pace: Duration) -> Result<()> {
+        self.control(&format!("frames {} {}", pace.as_micros(), to_words(frames))).map(drop)
     }
 
     /// The guest's interface has another MAC address until the borrowed one is dropped.

@@ -8,7 +8,7 @@ use hoptrace_tests::lab::Folders;
 use crate::executables;
 
 /// Tests that run in the lab or on the kernel path, and in VMs alike.
-const EVERYWHERE: [&str; 11] = [
+const EVERYWHERE: [&str; 12] = [
     "beside",
     "causes",
     "copies",
@@ -17,6 +17,7 @@ const EVERYWHERE: [&str; 11] = [
     "faults",
     "findings",
     "losses",
+    "ordinary",
     "path_merging",
     "repeats",
     "xdp",

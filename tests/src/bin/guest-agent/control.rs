@@ -8,6 +8,7 @@ use std::str::{FromStr, SplitWhitespace};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
+use hoptrace_tests::frames::{from_word, send as send_frames};
 use serde_json::{Value, json};
 
 use crate::serve::Sink;
@@ -75,6 +76,12 @@ fn execute(mut words: SplitWhitespace<'_>, sink: &Sink) -> Result<Value> {
             let bytes = next(&mut words, "BYTES")?;
             let (received, elapsed) = send::tcp(to, bytes)?;
             Ok(json!({ "ok": true, "sent": bytes, "received": received, "elapsed_us": micros(elapsed) }))
+        }
+        "frames" => {
+            let pace = Duration::from_micros(next(&mut words, "PACE_US")?);
+            let frames = words.map(from_word).collect::<Result<Vec<_>>>()?;
+            send_frames("eth0", &frames, pace)?;
+            Ok(json!({ "ok": true, "sent": frames.len() }))
         }
         "sink-count" => Ok(sink_json(sink.counts())),
         "sink-wait" => {
