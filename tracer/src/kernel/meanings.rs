@@ -43,10 +43,12 @@ pub(super) fn of_function(name: &str, module: Option<&str>) -> Meaning {
         Meaning::FIREWALL
     } else if begins(&RECEIVING) || name.ends_with("_xdp_rcv_skb") {
         Meaning::RECEIVING
-    } else if has(&COMPLETIONS) {
+    } else if has(&COMPLETIONS) || is_one(&COPYING) {
         0
-    } else if has(&["xmit", "dev_forward_skb"])
+    } else if has(&["xmit", "transmit", "dev_forward_skb"])
         || begins(&SENDING)
+        || is_one(&DRIVERS)
+        || ["start_tx", "_enqueue_skb"].iter().any(|end| name.ends_with(end))
         || module.is_some_and(|module| module.starts_with("sch_"))
     {
         Meaning::SENDING
@@ -78,6 +80,24 @@ const RECEIVING: [&str; 4] =
 
 /// Parts of the names of functions that look as if they sent, but free what was sent.
 const COMPLETIONS: [&str; 6] = ["complet", "free_old", "reclaim", "clean", "xmit_done", "free_tx"];
+
+/// Functions that send, but of what they free they have sent nearly all: the original of a copy that the device reads from,
+/// or what was sent before.
+const COPYING: [&str; 2] = ["rtl8139_start_xmit", "smsc9420_hard_start_xmit"];
+
+/// Functions with which drivers send, of other names than nearly all (those of `natsemi`, `rhine` and `tlan` end in
+/// `start_tx`, those of `sfc` in `_enqueue_skb`). `_tx` alone tells nothing: in others that is what takes back.
+const DRIVERS: [&str; 9] = [
+    "et131x_tx",
+    "gve_tx",
+    "gve_tx_dqo",
+    "idpf_tx_start",
+    "ipheth_tx",
+    "netvsc_send",
+    "nfp_nfd3_tx",
+    "nfp_nfdk_tx",
+    "ql3xxx_send",
+];
 
 /// Functions that send, or queue what is to be sent, without `xmit` in their names: the device of a VM, and queueing
 /// disciplines (those that are built in: of modules the module tells), which also leave packets to the one who holds the
@@ -168,6 +188,19 @@ mod tests {
         );
         functions(
             Meaning::SENDING,
+            &[
+                "team_dummy_transmit",
+                "ab_transmit",
+                "gve_tx",
+                "netvsc_send",
+                "ql3xxx_send.cold",
+                "rhine_start_tx",
+                "start_tx",
+                "__efx_enqueue_skb",
+            ],
+        );
+        functions(
+            Meaning::SENDING,
             &["veth_xmit.cold", "tun_net_xmit", "tun_ptr_free", "__dev_queue_xmit", "dev_hard_start_xmit"],
         );
         functions(
@@ -179,6 +212,15 @@ mod tests {
                 "bnx2x_free_tx_pkt",
                 "qede_tx_int",
                 "qede_free_tx_pkt",
+                "kaweth_usb_transmit_complete",
+                "transmit_cleanup",
+                "pcnet32_poll",
+                "tulip_interrupt",
+                "tg3_tx",
+                "cp_tx",
+                "rndis_tx_fixup",
+                "rtl8139_start_xmit",
+                "smsc9420_hard_start_xmit",
             ],
         );
         functions(
