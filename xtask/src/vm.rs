@@ -55,6 +55,9 @@ pub(crate) struct VmArgs {
     /// Emulate all CPUs in one thread: half as fast, but safe for what has the kernel patch its own code under load.
     #[arg(long)]
     one_thread: bool,
+    /// Two more NICs of this model of QEMU's, on a wire of their own; two of vmxnet3 and of virtio-net-pci are there always.
+    #[arg(long, value_name = "MODEL")]
+    nic: Vec<String>,
     /// A file to take along; it lies in the folder in which the command runs.
     #[arg(long, value_name = "FILE")]
     file: Vec<PathBuf>,
@@ -74,7 +77,7 @@ pub(crate) fn run(args: VmArgs) -> Result<ExitCode> {
     };
     let hoptrace = build::release(&folders)?;
     let threads = if args.one_thread { Threads::One } else { Threads::Many };
-    let machine = Machine::new(&folders, &choice, &step)?.with_threads(threads);
+    let machine = Machine::new(&folders, &choice, &step)?.with_threads(threads).with_nics(args.nic);
     let limit = Duration::from_secs(args.time_limit);
     let path = if args.veths { Some(PathKind::Veths) } else { args.lab.then_some(PathKind::Guests) };
     let verdict = in_vm(&machine, &folders, &hoptrace, path, args.command, &args.file, limit)?;

@@ -20,6 +20,8 @@ use crate::static_binary;
 const INIT: &str = "vm-init";
 const CPUS: u32 = 2;
 const MEMORY_MIB: u32 = 2048;
+/// Models of NICs that every VM has: those of which Debian's kernels for clouds have the drivers.
+const NICS: [&str; 2] = ["vmxnet3", "virtio-net-pci"];
 /// Room for the programs that a run takes along: tests carry debug information.
 const PAYLOAD_MIB: u64 = 512;
 
@@ -32,6 +34,7 @@ pub struct Machine {
     threads: Threads,
     init: PathBuf,
     runs_dir: PathBuf,
+    nics: Vec<String>,
 }
 
 /// How a run ended.
@@ -68,6 +71,7 @@ impl Machine {
             kernel,
             init: static_binary::build(&folders.workspace_root, &folders.target_dir, INIT)?,
             runs_dir,
+            nics: NICS.map(str::to_owned).to_vec(),
         })
     }
 
@@ -75,6 +79,13 @@ impl Machine {
     #[must_use]
     pub fn with_threads(self, threads: Threads) -> Self {
         Self { threads, ..self }
+    }
+
+    /// The same machine with more NICs, a pair of each of these models of QEMU's.
+    #[must_use]
+    pub fn with_nics(mut self, models: Vec<String>) -> Self {
+        self.nics.extend(models);
+        self
     }
 
     /// Boots, runs the job with `files` beside it in [`super::PAYLOAD_DIR`], and passes on its output. The VM ends with the
@@ -150,6 +161,7 @@ impl Machine {
             threads: self.threads,
             cpus: CPUS,
             memory_mib: MEMORY_MIB,
+            nics: self.nics.clone(),
         })
     }
 }

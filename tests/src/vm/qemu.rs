@@ -28,6 +28,8 @@ pub(super) struct Boot {
     pub(super) threads: Threads,
     pub(super) cpus: u32,
     pub(super) memory_mib: u32,
+    /// Models of NICs, of each a pair on a wire of its own. Nothing loads their drivers.
+    pub(super) nics: Vec<String>,
 }
 
 /// QEMU with the command's output on its own standard streams. It dies with the thread that starts it.
@@ -42,6 +44,9 @@ pub(super) fn qemu(boot: &Boot) -> Command {
     for (place, disk) in boot.disks.iter().enumerate() {
         qemu.args(["-drive", &format!("file={},format=raw,if=none,id=d{place},snapshot=on", escaped(disk))]);
         qemu.args(["-device", &format!("virtio-blk-pci,drive=d{place}")]);
+    }
+    for (place, model) in boot.nics.iter().enumerate() {
+        add_pair(&mut qemu, place, model);
     }
     // Entropy, so that nothing waits for it.
     qemu.args(["-device", "virtio-rng-pci"]);
@@ -58,8 +63,18 @@ pub(super) fn qemu(boot: &Boot) -> Command {
         ]);
     }
     // A panic reboots at once, and a reboot ends QEMU.
-    qemu.args(["-display", "none", "-monitor", "none", "-nic", "none", "-no-reboot"]);
+    qemu.args(["-display", "none", "-monitor", "none", "-no-reboot"]);
     qemu
+}
+
+/// Two NICs on one wire.
+fn add_pair(qemu: &mut Command, place: usize, model: &str) {
+    for end in 0..2 {
+        qemu.args(["-netdev", &format!("hubport,id=n{place}.{end},hubid={place}")]);
+        // No program of the NIC's own runs before the kernel.
+        let device = format!("{model},netdev=n{place}.{end},mac=52:54:00:99:{place:02x}:0{end},romfile=");
+        qemu.args(["-device", &device]);
+    }
 }
 
 /// Waits for the process; `false` where it still runs when the time is over.
