@@ -251,3 +251,33 @@ fn short_connections_have_no_two_segments_that_look_alike() -> Result<()> {
     }
     Ok(())
 }
+
+#[test]
+#[ignore = "needs the lab: cargo xtask test"]
+fn a_long_echo_over_ipv6_is_told_segment_by_segment() -> Result<()> {
+    const BYTES: u64 = 5 << 20;
+    let lab = Lab::from_env()?;
+    let guest = lab.guests.first().context("no guest")?;
+    let _plain = without_timestamps(&lab)?;
+    let tracer = start(&lab, guest, &["tcp"])?;
+    let echoed = lab.wire_tcp_echo((guest.ipv6, 7).into(), BYTES)?;
+    ensure!(echoed == BYTES, "{echoed} bytes came back");
+    let report = tracer.finish()?;
+    let mut lost = 0;
+    for direction in ["egress", "ingress"] {
+        let ledger = &report["directions"][direction]["ledger"];
+        let count = |name: &str| ledger[name].as_u64().unwrap_or(u64::MAX);
+        for name in ["joined_midway", "dropped", "in_flight", "untracked"] {
+            ensure!(count(name) == 0, "{direction}: {name} in {ledger}");
+        }
+        // Acknowledgements that say the same again.
+        ensure!(count("ambiguous") <= count("entered") / 100, "{direction}: {ledger}");
+        ensure!(ledger["balanced"] == true && count("completed") > BYTES / 65_536, "{direction}: {ledger}");
+        lost += count("lost");
+    }
+    // A userspace datapath may read too slowly for a stream, which then sends again: the kernel counts the same.
+    let sockets = report["evidence"].as_array().into_iter().flatten().filter(|it| it["source"] == "socket");
+    let full: u64 = sockets.filter_map(|it| it["count"].as_u64()).sum();
+    ensure!(lost == full, "{lost} lost, {full} for want of room: {}", report["findings"]);
+    Ok(())
+}
