@@ -34,6 +34,17 @@ pub const fn place_of(ifindex: u32, spread: u32) -> usize {
     (ifindex.wrapping_mul(spread) >> (32 - PLACE_BITS)) as usize
 }
 
+/// Bits of [`near_bit`], for each side.
+pub const NEAR_WORDS: usize = 4;
+
+/// The word and the bit in it that stand for interface `ifindex`: programs at tracepoints, which see all interfaces of the
+/// host, go on only where it is set. Others may have the same.
+#[inline(always)]
+#[must_use]
+pub const fn near_bit(ifindex: u32) -> (usize, u64) {
+    ((ifindex >> 6) as usize & (NEAR_WORDS - 1), 1 << (ifindex & 63))
+}
+
 /// Facts about the whole trace; first what is read for every packet, together.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]

@@ -44,6 +44,40 @@ pub struct SkbLayout {
     pub ip_summed: u32,
     /// From which bit on it is: two of them.
     pub ip_summed_shift: u32,
+    /// `sk_buff.end` in the block: where `skb_shared_info` begins, counted from `head`.
+    pub end: u32,
+    /// `sk_buff.vlan_proto` in the block.
+    pub vlan_proto: u32,
+    /// `sk_buff.vlan_tci` in the block.
+    pub vlan_tci: u32,
+    /// The byte in the block that `sk_buff.vlan_present` is in, which kernels before 6.2 have.
+    pub vlan_present: u32,
+    /// The bit of it; 0: there is none, and a tag is there where `vlan_proto` is not 0.
+    pub vlan_present_bit: u32,
+    /// `skb_shared_info.gso_size`.
+    pub gso_size: u32,
+    /// The byte of `sk_buff` that `tc_skip_classify` is in.
+    pub skip_classify: u32,
+    /// The bit of it; 0: there is none.
+    pub skip_classify_bit: u32,
+    /// `skb_shared_info.nr_frags`.
+    pub nr_frags: u32,
+    /// `skb_shared_info.frags`: of each the page, the length and the offset in it.
+    pub frags: u32,
+    /// Size of `struct page`; 0: pages are not read.
+    pub page_bytes: u32,
 }
 
-const _: () = assert!(size_of::<SkbLayout>() == 64);
+const _: () = assert!(size_of::<SkbLayout>() == 108);
+
+/// Where two variables of the kernel are that tell where a page's memory is; 0: that is not known.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Memory {
+    /// Of `page_offset_base`.
+    pub page_offset_base: u64,
+    /// Of `vmemmap_base`.
+    pub vmemmap_base: u64,
+}
+
+const _: () = assert!(size_of::<Memory>() == 16);

@@ -3,6 +3,8 @@
 //! How it is known: the answer to a question of the guest is seen behind the switch, and no hook saw it enter; and of its
 //! question nobody saw that it left the switch. A program of its own, behind the one that knows all rules.
 
+use core::ffi::c_void;
+
 use aya_ebpf::bindings::__sk_buff;
 use hoptrace_common::{
     answer::{self, Asked},
@@ -19,7 +21,9 @@ use crate::{
         counters,
         inflight::Inflight,
         rare::Note,
+        room,
     },
+    raw::RawSkb,
     reader::{Copied, SkbReader as _},
 };
 
@@ -62,12 +66,29 @@ pub(crate) fn note(hook: HookFacts, number: u32, kind: Kind, packet: &Packet) ->
 #[inline(always)]
 pub(crate) fn exchange(skb: *mut __sk_buff, note: Note) {
     let Some(counted) = counters::of(counters::cpu(), note.hook & 0xf) else { return };
+    if let Some(copy) = Copied::new(skb, counted.scratch.as_mut_ptr()) {
+        settle(&copy, note);
+    }
+}
+
+/// The same at a tracepoint.
+#[inline(always)]
+pub(crate) fn exchange_at_tracepoint(skb: *const c_void, note: Note) {
+    let owner = room::Owner::Hooks;
+    let Some(room) = room::of(owner) else { return };
+    if let Some(raw) = RawSkb::read(skb, room, owner as u32) {
+        settle(&raw.head, note);
+    }
+}
+
+#[inline(always)]
+fn settle(copy: &Copied, note: Note) {
+    let Some(counted) = counters::of(counters::cpu(), note.hook & 0xf) else { return };
     let word = counted.scratch.as_mut_ptr();
-    let Some(copy) = Copied::new(skb, word) else { return };
     let Some(frame) = copy.frame() else { return };
     let Ok(packet) = copy.packet(&frame, word) else { return };
     let part = note.part();
-    let Some(key) = answer::exchange(&copy, &packet, part != ASKS) else { return };
+    let Some(key) = answer::exchange(copy, &packet, part != ASKS) else { return };
     let now_ns = clock();
     if part == ASKS {
         answers::ask(key, &Asked { identity: note.identity(), asked_ns: now_ns });

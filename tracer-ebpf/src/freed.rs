@@ -38,7 +38,7 @@ pub(crate) fn freed(context: &RawTracePointContext) {
     let skb: *const c_void = context.arg(0);
     let Some(device) = device_of(skb) else { return };
     let Some(room) = room::of(Owner::Drops) else { return };
-    let Some(raw) = RawSkb::read(skb, room, Owner::Drops) else { return };
+    let Some(raw) = RawSkb::read(skb, room, Owner::Drops as u32) else { return };
     let Some(frame) = raw.head.frame() else { return };
     // SAFETY: a map value of this program and CPU.
     let word = unsafe { &raw mut (*room).word };

@@ -19,9 +19,10 @@ use crate::{
         self, CLAIM_GROUP, CLAIM_IF_TRACKED, CLAIM_LEARN, CLAIM_NONE, CLAIM_OWN, CLAIM_SIGHTED, claim,
         concerns_guest,
     },
+    deep,
     emit::emit_if_wanted,
     guest,
-    maps::{config, control, counters, heads, rare, scratch},
+    maps::{config, control, counters, heads, rare},
     merged,
     neighbour::{self, SIGHT_LAST, SIGHT_OF_NOTHING},
     pieces,
@@ -235,20 +236,24 @@ fn is_hidden(reader: &Copied, packet: &Packet, skb: *mut __sk_buff) -> bool {
 
 /// What [`hop_address`] is to do: count a frame for another address that is not followed, or one that is, say whether the address
 /// of a packet of the VM can not be learned, or learn it, or tell how the frame belongs to the VM ([`claim()`]).
-const ADDRESS_SIGHTED: u32 = 0;
-const ADDRESS_FOLLOWED: u32 = 1;
-const ADDRESS_HAS_NO_ROOM: u32 = 2;
-const ADDRESS_LEARN: u32 = 3;
-const ADDRESS_CLAIM: u32 = 4;
+pub(crate) const ADDRESS_SIGHTED: u32 = 0;
+pub(crate) const ADDRESS_FOLLOWED: u32 = 1;
+pub(crate) const ADDRESS_HAS_NO_ROOM: u32 = 2;
+pub(crate) const ADDRESS_LEARN: u32 = 3;
+pub(crate) const ADDRESS_CLAIM: u32 = 4;
+/// Above the hook's number in a number of two: a place.
+pub(crate) const PLACE_SHIFT: u32 = 4;
 /// The bytes of an address among eight.
 const MAC: u64 = 0xffff_ffff_ffff;
 
-/// What is done about addresses that are not the VM's own, with the frame whose head was copied last. A global function: the
-/// verifier looks at it once.
+/// What is done about addresses that are not the VM's own, with the frame whose head was copied last: `hook` is the hook's number,
+/// and above it, from [`PLACE_SHIFT`] on, the place that it was copied to ([`Copied::SCRATCH`], or the number of a room and one). A
+/// global function: the verifier looks at it once.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub(crate) extern "C" fn hop_address(number: u32, what: u32) -> u32 {
-    let Some(frame) = copied_frame() else { return 0 };
+pub(crate) extern "C" fn hop_address(hook: u32, what: u32) -> u32 {
+    let number = hook & ((1 << PLACE_SHIFT) - 1);
+    let Some(frame) = copied_frame(hook >> PLACE_SHIFT) else { return 0 };
     let hook = config::hook(number);
     match what {
         ADDRESS_SIGHTED => claim::count(hook, &frame, CLAIM_SIGHTED),
@@ -260,10 +265,10 @@ pub(crate) extern "C" fn hop_address(number: u32, what: u32) -> u32 {
     0
 }
 
-/// The frame whose head was copied last, with its addresses alone.
+/// The frame whose head was copied last to `place`, with its addresses alone.
 #[inline(always)]
-pub(crate) fn copied_frame() -> Option<Frame> {
-    let head = scratch::buffer()?;
+pub(crate) fn copied_frame(place: u32) -> Option<Frame> {
+    let (head, _) = deep::place_of(place)?;
     // SAFETY: the buffer has room for more than an Ethernet header.
     let (destination, source) =
         unsafe { (head.cast::<u64>().read_unaligned(), head.add(6).cast::<u64>().read_unaligned()) };
@@ -272,7 +277,7 @@ pub(crate) fn copied_frame() -> Option<Frame> {
 
 /// A packet's offsets and protocols in one number. Headers end within 64 KiB.
 #[inline(always)]
-const fn packed(packet: &Packet) -> u64 {
+pub(crate) const fn packed(packet: &Packet) -> u64 {
     (packet.l3_offset as u64 & 0xffff)
         | (packet.l4_offset as u64 & 0xffff) << 16
         | (packet.ether_type as u64) << 32
@@ -281,8 +286,8 @@ const fn packed(packet: &Packet) -> u64 {
 }
 
 /// [`guest::passes`], as a function for the same reason as [`strange`], and with numbers instead of a packet, which would have to
-/// be on the stack for that. `ends` is where the packet ends, then the hook's number and whether the packet is followed. When
-/// it came is in the scratch memory.
+/// be on the stack for that. `ends` is where the packet ends, then the hook's number, whether the packet is followed, and the place of
+/// its head ([`hop_address`]). When it came is in the scratch memory.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub(crate) extern "C" fn hop_at_guest(len: u32, packed: u64, ends: u64) -> u32 {
@@ -298,11 +303,11 @@ pub(crate) extern "C" fn hop_at_guest(len: u32, packed: u64, ends: u64) -> u32 {
     };
     let cpu = counters::cpu();
     let Some(counted) = counters::of(cpu, number) else { return 0 };
-    let Some(copy) = scratch::buffer() else { return 0 };
+    let Some((copy, word)) = deep::place_of((ends >> 48) as u32) else { return 0 };
     let [.., now_ns] = counted.scratch;
     // SAFETY: the buffer that the packet's head was copied to, and a word of this CPU.
-    let reader = unsafe { Copied::of(copy, len, counted.scratch.as_mut_ptr()) };
-    let followed = ends >> 40 != 0;
+    let reader = unsafe { Copied::of(copy, len, word) };
+    let followed = ends >> 40 & 1 != 0;
     guest::passes(&reader, &packet, config::hook(number).direction(), now_ns, cpu, followed);
     0
 }

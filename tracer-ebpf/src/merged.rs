@@ -5,7 +5,7 @@
 //! the hook that sees the larger one: exactly those, and no other that may be lost nearby. A datagram's pieces have the
 //! same identities, should it be cut behind the hook: they are noted, to be known when they come.
 
-use aya_ebpf::{bindings::__sk_buff, helpers::generated::bpf_skb_load_bytes};
+use aya_ebpf::{bindings::__sk_buff, helpers::generated::bpf_skb_load_bytes, programs::RawTracePointContext};
 use hoptrace_common::{
     config::HookConfig,
     inflight::{Kind, merge},
@@ -19,9 +19,10 @@ use crate::{
         counters,
         inflight::Inflight,
         rare::{self, Note},
-        scratch,
+        room, scratch,
     },
     pieces,
+    raw::{self, RawSkb},
     reader::{self, Copied, SkbReader as _},
 };
 
@@ -60,21 +61,108 @@ pub(crate) extern "C" fn hop_has_parts(hook: u32, part_bytes: u32, outcome: u32)
     u32::from(grown || noted || config::hook(hook & 0xf).has(HookConfig::MERGES))
 }
 
+/// Whether it is worth to ask what a packet at a tracepoint is made of: see [`has_parts`].
+#[inline(always)]
+pub(crate) fn may_have_parts(number: u32, protocol: u8, outcome: u32) -> bool {
+    // Of whatever size the parts may be.
+    has_parts(number, protocol, 1, outcome)
+}
+
 /// The program that follows them.
 #[inline(always)]
 pub(crate) fn merged(skb: *mut __sk_buff) {
     let Some(note) = rare::note() else { return };
+    let Some(counted) = counters::of(counters::cpu(), note.hook & 0xf) else { return };
+    let Some(copy) = Copied::new(skb, counted.scratch.as_mut_ptr()) else { return };
+    if parts(&copy, &Tc(skb), note) {
+        rare::call(skb, rare::MERGED);
+    }
+}
+
+/// The same of a packet at a tracepoint.
+#[inline(always)]
+pub(crate) fn merged_at_tracepoint(ctx: &RawTracePointContext) {
+    let Some(note) = rare::note() else { return };
+    let Some(counted) = counters::of(counters::cpu(), note.hook & 0xf) else { return };
+    let owner = room::Owner::Hooks;
+    let Some(room) = room::of(owner) else { return };
+    let Some(skb) = RawSkb::read(ctx.arg(0), room, owner as u32) else { return };
+    let part_bytes = raw::part_bytes(owner as u32);
+    if parts(&skb.head, &Raw { skb, part_bytes, word: counted.scratch.as_mut_ptr() }, note) {
+        rare::call_seen(ctx, rare::PARTS);
+    }
+}
+
+/// A packet that consists of others.
+trait Whole {
+    /// Length of the frame, in bytes.
+    fn len_bytes(&self) -> u32;
+    /// Payload of each part but the last one, in bytes: a number that the verifier knows nothing of.
+    fn part_bytes(&self) -> u32;
+    /// Copies `len` bytes at `offset` to `target`, [`Body::LEN`] at most.
+    ///
+    /// # Safety
+    /// `target` has room for them.
+    unsafe fn load(&self, offset: u32, target: *mut u8, len: u32) -> bool;
+}
+
+struct Tc(*mut __sk_buff);
+
+impl Whole for Tc {
+    #[inline(always)]
+    fn len_bytes(&self) -> u32 {
+        len_bytes(self.0)
+    }
+
+    #[inline(always)]
+    fn part_bytes(&self) -> u32 {
+        part_bytes(self.0)
+    }
+
+    #[inline(always)]
+    unsafe fn load(&self, offset: u32, target: *mut u8, len: u32) -> bool {
+        // SAFETY: the caller's.
+        unsafe { bpf_skb_load_bytes(self.0.cast(), offset, target.cast(), len) == 0 }
+    }
+}
+
+struct Raw {
+    skb: RawSkb,
+    part_bytes: u32,
+    word: *mut u64,
+}
+
+impl Whole for Raw {
+    #[inline(always)]
+    fn len_bytes(&self) -> u32 {
+        self.skb.len_bytes
+    }
+
+    #[inline(always)]
+    fn part_bytes(&self) -> u32 {
+        scratch::through(self.word, self.part_bytes)
+    }
+
+    #[inline(always)]
+    unsafe fn load(&self, offset: u32, target: *mut u8, len: u32) -> bool {
+        // SAFETY: the caller's.
+        unsafe { self.skb.load(offset, target, len) }
+    }
+}
+
+/// Looks up the next parts of `whole`, whose head is `copy`. `true`: there are more, and a note about them.
+#[inline(always)]
+fn parts<W: Whole>(copy: &Copied, whole: &W, note: Note) -> bool {
     let number = note.hook & 0xf;
-    let Some(counted) = counters::of(counters::cpu(), number) else { return };
+    let Some(counted) = counters::of(counters::cpu(), number) else { return false };
     let word = counted.scratch.as_mut_ptr();
-    let Some(copy) = Copied::new(skb, word) else { return };
-    let Some(frame) = copy.frame() else { return };
-    let Ok(packet) = copy.packet(&frame, word) else { return };
-    let Some(merged) = Merged::of(&copy, &packet) else { return };
-    let end = if packet.l3_end == u32::MAX { len_bytes(skb) } else { packet.l3_end };
+    let Some(frame) = copy.frame() else { return false };
+    let Ok(packet) = copy.packet(&frame, word) else { return false };
+    let Some(merged) = Merged::of(copy, &packet) else { return false };
+    let end = if packet.l3_end == u32::MAX { whole.len_bytes() } else { packet.l3_end };
     let payload_bytes = end.wrapping_sub(merged.payload_offset);
-    if part_bytes(skb) == 0 || payload_bytes > len_bytes(skb) {
-        return;
+    if whole.part_bytes() == 0 || payload_bytes > whole.len_bytes() {
+        return false;
     }
     let written_us = pieces::now_us();
     // The first segment is the packet itself; so is the first datagram, unless more than its own bytes are part of the identity.
@@ -86,16 +174,16 @@ pub(crate) fn merged(skb: *mut __sk_buff) {
         // What the verifier knows of these from the last turn is of no use to it, and makes each turn another one.
         part = copy.opaque(part);
         let payload_bytes = copy.opaque(payload_bytes);
-        let size_bytes = part_bytes(skb);
+        let size_bytes = whole.part_bytes();
         let offset_bytes = part.wrapping_mul(size_bytes);
         if offset_bytes >= payload_bytes {
-            return;
+            return false;
         }
         if merged.is_datagrams() {
             let left_bytes = payload_bytes - offset_bytes;
             let len = copy.opaque(if left_bytes < size_bytes { left_bytes } else { size_bytes });
-            if !load(skb, &copy, merged.payload_offset + offset_bytes, len) {
-                return;
+            if !load(whole, copy, merged.payload_offset + offset_bytes, len) {
+                return false;
             }
             let short = hop_body(number, len);
             let body = Body::from_numbers([short, counted.word]);
@@ -111,7 +199,7 @@ pub(crate) fn merged(skb: *mut __sk_buff) {
         part = part.wrapping_add(1);
     }
     rare::leave(Note::merged(number, part));
-    rare::call(skb, rare::MERGED);
+    true
 }
 
 /// Payload of each part but the last one, in bytes; 0: the packet has no parts.
@@ -123,13 +211,13 @@ pub(crate) fn part_bytes(skb: *mut __sk_buff) -> u32 {
 
 /// Copies the first of the `len` bytes at `offset` to where `copy` has the headers, which nobody needs any more.
 #[inline(always)]
-fn load(skb: *mut __sk_buff, copy: &Copied, offset: u32, len: u32) -> bool {
+fn load<W: Whole>(whole: &W, copy: &Copied, offset: u32, len: u32) -> bool {
     let Some(target) = scratch::buffer() else { return false };
     let last = if len < Body::LEN { len.wrapping_sub(1) } else { Body::LEN - 1 };
     // Never 0, which the helper does not take.
     let len = (copy.opaque(last) & (scratch::LEN - 1)) + 1;
     // SAFETY: the target has room for `scratch::LEN` bytes behind others.
-    unsafe { bpf_skb_load_bytes(skb.cast(), offset, target.add(Body::BEHIND as usize).cast(), len) == 0 }
+    unsafe { whole.load(offset, target.add(Body::BEHIND as usize), len) }
 }
 
 /// What of a payload of `len` bytes makes up a datagram's identity; [`load`] has copied it. The second number is in the

@@ -9,7 +9,7 @@ use hoptrace_common::{
 };
 
 use crate::{
-    hop::copied_frame,
+    hop::{PLACE_SHIFT, copied_frame},
     maps::{
         config::{self, HookFacts},
         neighbours,
@@ -173,11 +173,42 @@ const PORT_SIGHT: u32 = 0;
 const PORT_LEARN: u32 = 1;
 const PORT_COUNT: u32 = 2;
 
-/// What is done at `port` with the frame whose head was copied last. A global function: the verifier looks at it once.
+/// The same three of the frame whose head is in a room, at `port`; `at` is the hook's number and the place, as
+/// [`crate::hop::hop_address`] has them.
+#[inline(always)]
+pub(crate) fn sight_in_room(hook: HookFacts, at: u32, port: u64) -> u32 {
+    if leaves_beside(hook) { hop_at_port(at, port, PORT_SIGHT) } else { SIGHT_ON_PATH }
+}
+
+#[inline(always)]
+pub(crate) fn learn_in_room(hook: HookFacts, at: u32, port: u64) {
+    if comes_beside(hook) {
+        hop_at_port(at, port, PORT_LEARN);
+    }
+}
+
+#[inline(always)]
+pub(crate) fn count_in_room(hook: HookFacts, at: u32, kind: Kind, sight: u32, port: u64) {
+    if hook.has(HookConfig::NEIGHBOUR) {
+        hop_at_port(at, port, PORT_COUNT | (kind as u32) << 8 | sight << 16);
+    }
+}
+
+/// Whether traffic control at the port behind `key` is the other way round: its interface is the host's own, so that the kernel receives
+/// what leaves the switch. `None`: there is no such port.
+#[inline(always)]
+pub(crate) fn is_inward(key: u64) -> Option<bool> {
+    // SAFETY: a map value of this CPU.
+    neighbours::of(key).map(|port| unsafe { (*port).flags & Neighbour::HOST != 0 })
+}
+
+/// What is done at `port` with the frame whose head was copied last, at the hook and the place that `at` says. A global function: the
+/// verifier looks at it once.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub(crate) extern "C" fn hop_at_port(number: u32, port: u64, what: u32) -> u32 {
-    let Some(frame) = copied_frame() else { return SIGHT_COPY };
+pub(crate) extern "C" fn hop_at_port(at: u32, port: u64, what: u32) -> u32 {
+    let number = at & ((1 << PLACE_SHIFT) - 1);
+    let Some(frame) = copied_frame(at >> PLACE_SHIFT) else { return SIGHT_COPY };
     match what & 0xff {
         PORT_SIGHT => return beside(&frame, port, true),
         PORT_LEARN => learn_at(&frame, port),

@@ -1,16 +1,18 @@
 //! Packets at tracepoints: the kernel's own `struct sk_buff`, of which only copies can be read.
 //!
 //! [`RawSkb::read`] copies the head of a packet, from its Ethernet header on, whatever layer `skb->data` points to at the
-//! moment. Only the linear part can be read. Programs at tracepoints must keep to memory of their own: see
+//! moment. Behind the linear part only the first piece in pages can be read, and that for the head alone. Programs at tracepoints must keep to memory of their own: see
 //! [`crate::maps::room`].
 
 use core::ffi::c_void;
 
 use aya_ebpf::helpers::generated::bpf_probe_read_kernel;
+use hoptrace_common::heads::Head;
 
 use crate::{
     maps::{
-        room::{Owner, Room},
+        memory::hop_pages,
+        room::{self, Owner, Room},
         scratch, skb as layout,
     },
     reader::Copied,
@@ -30,18 +32,22 @@ pub(crate) struct RawSkb {
     pub(crate) head: Copied,
     /// Length of the whole frame, in bytes, the Ethernet header included. What it is GSO may be larger than any frame.
     pub(crate) len_bytes: u32,
-    /// How many bytes of it are linear and thus readable; `head` has at most [`scratch::LEN`] of them.
+    /// How many bytes of it are linear; `head` has at most [`scratch::LEN`], of these and what follows.
     pub(crate) linear_bytes: u32,
+    /// Where its frame begins in the kernel's memory; where the Ethernet header is an invented one, as if that stood there.
+    pub(crate) start: u64,
+    /// The VLAN tag beside the packet, with [`Head::TAGGED`]; 0: there is none.
+    pub(crate) vlan_tci: u16,
 }
 
 impl RawSkb {
-    /// Copies the head of `skb`, a tracepoint's argument, to `room`, which is that of `owner`, the running program. `None`: it
+    /// Copies the head of `skb`, a tracepoint's argument, to `room`, which is that of the [`room::Owner`] with this number, the running program. `None`: it
     /// can not be read, or its headers are not where they should be.
     ///
     /// Where the headers begin: at `mac_header`, if it is set; else, or where it is the same as `network_header` (devices
     /// without Ethernet), at `network_header`.
     #[inline(always)]
-    pub(crate) fn read(skb: *const c_void, room: *mut Room, owner: Owner) -> Option<Self> {
+    pub(crate) fn read(skb: *const c_void, room: *mut Room, owner: u32) -> Option<Self> {
         let fields = Fields::read(skb, room)?;
         let has_ethernet = fields.mac_header != NOT_SET && fields.mac_header != fields.network_header;
         let (header, skipped) =
@@ -78,12 +84,87 @@ impl RawSkb {
         if result != 0 {
             return None;
         }
+        // SAFETY: a map value.
+        unsafe { (*room).shared = fields.head.wrapping_add(u64::from(fields.end)) };
+        let mut head_bytes = scratch::through(word, len + skipped);
+        // What the hook at TC could not leave to the wire hook's program, that shall not find.
+        if fields.data_len != 0 && len == linear && owner != Owner::Wire as u32 {
+            head_bytes = scratch::through(word, hop_pages(owner, head_bytes));
+        }
         // SAFETY: the buffer of this program and CPU, and its word.
-        let head =
-            unsafe { Copied::of(packet, scratch::through(word, len + skipped), word) }.in_room(owner as u32);
+        let head = unsafe { Copied::of(packet, head_bytes, word) }.in_room(owner);
         let len_bytes = fields.len.wrapping_add(pulled).wrapping_add(skipped);
-        Some(Self { head, len_bytes, linear_bytes: linear.wrapping_add(skipped) })
+        let start = start.wrapping_sub(u64::from(skipped));
+        let vlan_tci = fields.vlan_tci;
+        Some(Self { head, len_bytes, linear_bytes: linear.wrapping_add(skipped), start, vlan_tci })
     }
+
+    /// What of it can wait in memory: all but pointers, which the verifier would not know again.
+    #[inline(always)]
+    pub(crate) const fn kept(&self) -> Kept {
+        Kept {
+            start: self.start,
+            len_bytes: self.len_bytes,
+            linear_bytes: self.linear_bytes,
+            head_bytes: self.head.len(),
+            vlan_tci: self.vlan_tci,
+        }
+    }
+
+    /// Copies `len` bytes at `offset` of the frame to `target`. `false`: they are not in linear memory, or can not be read.
+    ///
+    /// # Safety
+    /// `target` has room for them.
+    #[inline(always)]
+    pub(crate) unsafe fn load(&self, offset: u32, target: *mut u8, len: u32) -> bool {
+        if offset.wrapping_add(len) > self.linear_bytes {
+            return false;
+        }
+        let from = self.start.wrapping_add(u64::from(offset)) as *const c_void;
+        // SAFETY: the caller's; the helper checks what it reads.
+        unsafe { bpf_probe_read_kernel(target.cast(), len, from) == 0 }
+    }
+}
+
+/// What [`RawSkb::kept`] gives.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub(crate) struct Kept {
+    start: u64,
+    len_bytes: u32,
+    linear_bytes: u32,
+    head_bytes: u32,
+    vlan_tci: u16,
+}
+
+impl Kept {
+    /// As [`RawSkb::len_bytes`].
+    #[inline(always)]
+    pub(crate) const fn len_bytes(&self) -> u32 {
+        self.len_bytes
+    }
+
+    /// The packet whose head is still in `room`, which has this number.
+    #[inline(always)]
+    pub(crate) fn again(self, room: *mut Room, number: u32) -> RawSkb {
+        let Self { start, len_bytes, linear_bytes, head_bytes, vlan_tci } = self;
+        // SAFETY: a map value; the buffer of this program and CPU, and its word.
+        let head = unsafe {
+            let (packet, word): (*mut u8, *mut u64) =
+                ((&raw mut (*room).packet).cast(), &raw mut (*room).word);
+            Copied::of(packet, head_bytes, word).in_room(number)
+        };
+        RawSkb { head, len_bytes, linear_bytes, start, vlan_tci }
+    }
+}
+
+/// Payload of each part but the last one of the packet that was read last to the room with this number, in bytes; 0: it has no parts.
+#[inline(always)]
+pub(crate) fn part_bytes(room: u32) -> u32 {
+    let Some(room) = room::numbered(room) else { return 0 };
+    // SAFETY: a map value of the running program and CPU.
+    let shared = unsafe { (*room).shared };
+    u32::from(probe::<u16>(shared as *const c_void, layout::gso_size()))
 }
 
 /// What of `struct sk_buff` is needed.
@@ -95,6 +176,8 @@ struct Fields {
     mac_header: u16,
     head: u64,
     data: u64,
+    end: u32,
+    vlan_tci: u16,
 }
 
 impl Fields {
@@ -116,8 +199,22 @@ impl Fields {
             mac_header: field(room, layout::mac_header()),
             head: field(room, layout::head()),
             data: field(room, layout::data()),
+            end: field(room, layout::end()),
+            vlan_tci: vlan_tci(room),
         })
     }
+}
+
+/// The VLAN tag beside the packet, as [`RawSkb::vlan_tci`] has it.
+#[inline(always)]
+fn vlan_tci(room: *mut Room) -> u16 {
+    let bit = layout::vlan_present_bit();
+    let present = if bit == 0 {
+        field::<u16>(room, layout::vlan_proto()) != 0
+    } else {
+        u32::from(field::<u8>(room, layout::vlan_present())) & bit != 0
+    };
+    if present { field::<u16>(room, layout::vlan_tci()) | Head::TAGGED } else { 0 }
 }
 
 /// The field at `offset` of the block.
@@ -148,6 +245,13 @@ pub(crate) fn device(skb: *const c_void) -> Option<*const c_void> {
     if result == 0 { Some(device as *const c_void) } else { None }
 }
 
+/// Whether `skb` was received before: an `ifb` gives what traffic control had redirected to it back to the interface, and marks it.
+#[inline(always)]
+pub(crate) fn is_given_back(skb: *const c_void) -> bool {
+    let bit = layout::skip_classify_bit();
+    bit != 0 && u32::from(probe::<u8>(skb, layout::skip_classify())) & bit != 0
+}
+
 /// Reads a number from the kernel's memory, 0 where that is not possible.
 #[inline(always)]
 pub(crate) fn probe<T: Copy + Default>(from: *const c_void, offset: u32) -> T {
@@ -162,6 +266,12 @@ pub(crate) fn probe<T: Copy + Default>(from: *const c_void, offset: u32) -> T {
 /// Whether the device `dev` is in the network namespace that is traced.
 #[inline(always)]
 pub(crate) fn is_here(dev: *const c_void) -> bool {
+    namespace(dev) == layout::here_inum()
+}
+
+/// The number of the network namespace that the device `dev` is in.
+#[inline(always)]
+pub(crate) fn namespace(dev: *const c_void) -> u32 {
     let net: u64 = probe(dev, layout::net());
-    probe::<u32>(net as *const c_void, layout::net_inum()) == layout::here_inum()
+    probe(net as *const c_void, layout::net_inum())
 }

@@ -107,7 +107,7 @@ pub(crate) unsafe fn part_bytes(skb: *const __sk_buff) -> u32 {
 /// Where the first datagram's payload ends of one that begins at `start`, ends at `end`, and is made of parts of `part` bytes: a packet
 /// that is to be cut, or was merged, has the identity of its first part.
 #[inline(always)]
-const fn end_of_first(start: u32, end: u32, part: u32) -> u32 {
+pub(crate) const fn end_of_first(start: u32, end: u32, part: u32) -> u32 {
     if part != 0 && start + part < end { start + part } else { end }
 }
 
@@ -157,7 +157,7 @@ pub(crate) struct Copied {
     scratch: *mut u64,
     /// [`Copied::SCRATCH`], or the number of a room and one.
     place: u32,
-    /// As [`part_bytes`] says.
+    /// As [`part_bytes`] says; of a copy in a room [`hop_deep`] asks itself.
     part: u32,
 }
 

@@ -53,7 +53,7 @@ pub(crate) fn upcall(context: &RawTracePointContext) {
     if !missed {
         return;
     }
-    let Some(raw) = RawSkb::read(skb, room, Owner::Upcalls) else { return };
+    let Some(raw) = RawSkb::read(skb, room, Owner::Upcalls as u32) else { return };
     let Some(frame) = raw.head.frame() else { return };
     // SAFETY: a map value of this program and CPU.
     let word = unsafe { &raw mut (*room).word };

@@ -11,7 +11,7 @@ use aya_ebpf::{
 };
 use aya_log_ebpf::debug;
 use hoptrace_common::{
-    config::Control as GateState,
+    config::{Control as GateState, HookConfig},
     counters::HookCounters,
     inflight::{Aside, Kind, Visit, quickly},
 };
@@ -102,7 +102,8 @@ fn handle<R: SkbReader>(reader: &R, ctx: *mut xdp_md, number: u32) -> u32 {
     }
     let now_ns = clock();
     let mut admit = gate_state == GateState::OPEN;
-    if admit && config::budgeted() != 0 {
+    // Before generic XDP there may be a hook at a tracepoint.
+    if admit && hook.has(HookConfig::ENTRY) && config::budgeted() != 0 {
         admit = gate.take();
     }
     let this = hook.for_rules(number, false);

@@ -3,7 +3,9 @@
 use core::hint::black_box;
 
 use aya_ebpf::Global;
-use hoptrace_common::config::{HookConfig, MAX_HOOKS, MAX_XDP, PLACES, TraceConfig, XdpPlace, place_of};
+use hoptrace_common::config::{
+    HookConfig, MAX_HOOKS, MAX_XDP, NEAR_WORDS, PLACES, TraceConfig, XdpPlace, near_bit, place_of,
+};
 use hoptrace_common::{
     filter::{Filter, Host},
     inflight::Hook,
@@ -45,6 +47,10 @@ static HOOKS: [HookConfig; MAX_HOOKS] = [NO_HOOK; MAX_HOOKS];
 #[unsafe(no_mangle)]
 static PLACED: [[HookConfig; PLACES]; 2] = [[NO_HOOK; PLACES]; 2];
 
+/// Interfaces that hooks at tracepoints are at, as [`near_bit`] has them: ingress side, egress side.
+#[unsafe(no_mangle)]
+static NEAR: [[u64; NEAR_WORDS]; 2] = [[0; NEAR_WORDS]; 2];
+
 const NO_HOOK: HookConfig = HookConfig {
     direction: 0,
     flags: 0,
@@ -77,6 +83,16 @@ pub(crate) fn xdp_hook(ifindex: u32) -> Option<u32> {
 #[inline(always)]
 pub(crate) fn wire_hook(ifindex: u32) -> Option<u32> {
     hook_at((&raw const WIRE).cast(), ifindex)
+}
+
+/// Whether a hook at a tracepoint may be on `side` of interface `ifindex`. Of most other interfaces it says no, and says it
+/// fast.
+#[inline(always)]
+pub(crate) fn is_near(side: usize, ifindex: u32) -> bool {
+    let (word, bit) = near_bit(ifindex);
+    let words: *const u64 = (&raw const NEAR).cast();
+    // SAFETY: each side has so many words; volatile because the loader patches them after compilation.
+    unsafe { words.add(side * NEAR_WORDS + word).read_volatile() & bit != 0 }
 }
 
 #[inline(always)]

@@ -33,6 +33,16 @@ pub(crate) fn key(skb: *mut __sk_buff) -> u64 {
     port_key(ifindex, namespace)
 }
 
+/// The same of the interface with index `ifindex` in network namespace number `namespace`. `None`: no port is in another namespace than
+/// the traced one, and this is another one.
+#[inline(always)]
+pub(crate) fn key_in(ifindex: u32, namespace: u32) -> Option<u64> {
+    if NAMESPACES.load() != 0 {
+        return Some(port_key(ifindex, namespace));
+    }
+    if namespace == layout::here_inum() { Some(port_key(ifindex, 0)) } else { None }
+}
+
 /// The port found by `key`; of this CPU.
 #[inline(always)]
 pub(crate) fn of(key: u64) -> Option<*mut Neighbour> {

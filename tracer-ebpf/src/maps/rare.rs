@@ -4,7 +4,7 @@ use aya_ebpf::{
     bindings::__sk_buff,
     macros::map,
     maps::{PerCpuArray, ProgramArray},
-    programs::TcContext,
+    programs::{RawTracePointContext, TcContext},
 };
 
 /// Place of the program that knows all rules.
@@ -19,6 +19,18 @@ pub(crate) const ANSWERS: u32 = 3;
 /// Holds the programs; the loader puts them there.
 #[map]
 static RARE: ProgramArray = ProgramArray::with_max_entries(4, 0);
+
+/// Place of the program at tracepoints that looks at a packet's parts.
+pub(crate) const PARTS: u32 = 0;
+/// Place of the one that looks at checksums.
+pub(crate) const SUMS: u32 = 1;
+
+/// Place of the one that knows what the switch answers.
+pub(crate) const EXCHANGES: u32 = 2;
+
+/// Holds those that programs at tracepoints go on in; the loader puts them there.
+#[map]
+static SEEN: ProgramArray = ProgramArray::with_max_entries(3, 0);
 
 #[map]
 static NOTE: PerCpuArray<Note> = PerCpuArray::with_max_entries(1, 0);
@@ -117,4 +129,11 @@ pub(crate) fn note() -> Option<Note> {
 pub(crate) fn call(skb: *mut __sk_buff, place: u32) {
     // SAFETY: the context of the running program.
     unsafe { RARE.tail_call(&TcContext::new(skb), place) };
+}
+
+/// Goes on in the program at tracepoints at `place`. Returns only when it is not there.
+#[inline(always)]
+pub(crate) fn call_seen(ctx: &RawTracePointContext, place: u32) {
+    // SAFETY: the context of the running program.
+    unsafe { SEEN.tail_call(ctx, place) };
 }

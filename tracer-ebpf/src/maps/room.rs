@@ -9,7 +9,7 @@ use aya_ebpf::{macros::map, maps::PerCpuArray};
 use hoptrace_common::skb::MAX_BLOCK;
 
 use super::scratch;
-use crate::freed::Freed;
+use crate::{follow::Sighted, freed::Freed};
 
 /// What one program needs.
 #[repr(C)]
@@ -19,8 +19,12 @@ pub(crate) struct Room {
     pub(crate) block: [u64; MAX_BLOCK as usize / 8 + 1],
     /// For [`scratch::through`].
     pub(crate) word: u64,
+    /// Where what goes with the packet's data begins (`skb_shared_info`).
+    pub(crate) shared: u64,
     /// What the program at `kfree_skb` knows of the packet.
     pub(crate) freed: Freed,
+    /// What those of hooks know of it.
+    pub(crate) sighted: Sighted,
     /// The head of the packet.
     pub(crate) packet: scratch::Buffer,
 }
@@ -35,10 +39,12 @@ pub(crate) enum Owner {
     Drops,
     /// The program at `ovs_dp_upcall`.
     Upcalls,
+    /// The programs at `netif_receive_skb` and `net_dev_queue`, and what they go on in: none of them interrupts another one.
+    Hooks,
 }
 
 #[map]
-static ROOMS: PerCpuArray<Room> = PerCpuArray::with_max_entries(3, 0);
+static ROOMS: PerCpuArray<Room> = PerCpuArray::with_max_entries(4, 0);
 
 /// This CPU's room of `owner`.
 #[inline(always)]

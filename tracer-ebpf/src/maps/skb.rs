@@ -22,6 +22,17 @@ static SKB: Global<SkbLayout> = Global::new(SkbLayout {
     data: 0,
     ip_summed: 0,
     ip_summed_shift: 0,
+    end: 0,
+    vlan_proto: 0,
+    vlan_tci: 0,
+    vlan_present: 0,
+    vlan_present_bit: 0,
+    gso_size: 0,
+    skip_classify: 0,
+    skip_classify_bit: 0,
+    nr_frags: 0,
+    frags: 0,
+    page_bytes: 0,
 });
 
 macro_rules! offsets {
@@ -38,5 +49,6 @@ macro_rules! offsets {
 
 offsets! {
     dev ifindex net net_inum here_inum block block_len len data_len protocol network_header mac_header head data
-    ip_summed ip_summed_shift
+    ip_summed ip_summed_shift end vlan_proto vlan_tci vlan_present vlan_present_bit gso_size skip_classify
+    skip_classify_bit nr_frags frags page_bytes
 }

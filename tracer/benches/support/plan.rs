@@ -3,7 +3,7 @@
 use anyhow::Result;
 use hoptrace::{
     attach::{self, Extras, LoadOptions},
-    model::{Direction, HookPlan, Hop, IfIndex, Plan, Role, Side, XdpMode},
+    model::{Direction, HookPlan, Hop, IfIndex, Mechanism, Plan, Role, Side, XdpMode},
 };
 use hoptrace_common::{config::TraceConfig, filter::Filter, skb::SkbLayout};
 
@@ -70,6 +70,7 @@ pub(crate) fn load_options(filter: Filter, sample_below: u64) -> LoadOptions {
             ..TraceConfig::default()
         },
         skb: SkbLayout::default(),
+        mechanism: Mechanism::Tcx,
         log_level: 0,
     }
 }

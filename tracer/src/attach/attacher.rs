@@ -51,6 +51,8 @@ pub(super) enum Attacher {
     Tcx,
     /// Filters.
     Clsact(Box<Clsact>),
+    /// Nothing at any interface: see [`super::host_wide`].
+    Nowhere,
 }
 
 impl Attacher {
@@ -59,6 +61,7 @@ impl Attacher {
         match mechanism {
             Mechanism::Tcx => Ok(Self::Tcx),
             Mechanism::Clsact => Ok(Self::Clsact(Box::new(Clsact::start()?))),
+            Mechanism::Tracepoints => Ok(Self::Nowhere),
         }
     }
 
@@ -72,6 +75,7 @@ impl Attacher {
         match self {
             Self::Tcx => attach_link(program, interface, side),
             Self::Clsact(clsact) => clsact.attach(program, interface, side),
+            Self::Nowhere => Ok(()),
         }
     }
 }

@@ -8,14 +8,14 @@ use std::{
 
 use aya::{
     Ebpf,
-    maps::{HashMap, LpmTrie, lpm_trie::Key},
+    maps::{Array, HashMap, LpmTrie, lpm_trie::Key},
 };
 use btf_rs::Btf;
 use hoptrace_common::drops::{Device, DropConfig, MAX_DEVICES};
 
 use super::{AttachError, plan::devices, tracepoint};
 use crate::{
-    kernel::{BtfError, CodePlaces, drop_config},
+    kernel::{BtfError, CodePlaces, MemoryBases, drop_config, places_and_memory},
     model::{IfIndex, Path, Plan},
 };
 
@@ -24,6 +24,7 @@ pub(super) const PROGRAM: &str = "hop_freed";
 const TRACEPOINT: &str = "kfree_skb";
 const DEVICES: &str = "DEVICES";
 const CODE: &str = "CODE";
+const MEMORY: &str = "MEMORY";
 
 /// What the program needs to know.
 #[derive(Debug, Clone)]
@@ -35,11 +36,11 @@ pub struct DropOptions {
 }
 
 /// What places in the kernel mean, read while the programs are loaded.
-pub(super) struct Reading(JoinHandle<io::Result<CodePlaces>>);
+pub(super) struct Reading(JoinHandle<io::Result<(CodePlaces, Option<MemoryBases>)>>);
 
 impl Reading {
     pub(super) fn start() -> Self {
-        Self(thread::spawn(CodePlaces::read))
+        Self(thread::spawn(places_and_memory))
     }
 }
 
@@ -73,13 +74,13 @@ pub(super) fn introduce(ebpf: &mut Ebpf, options: &DropOptions) -> Result<(), At
     Ok(())
 }
 
-/// Tells the program what places in the kernel mean. Without that, a packet that was sent and is freed without a reason has
+/// Tells the program what places in the kernel mean, and where packets' pages are. Without that, a packet that was sent and is freed without a reason has
 /// completed, and a capture socket's clone is taken for the packet as long as that is on its way.
 pub(super) fn teach(ebpf: &mut Ebpf, reading: Reading) -> Result<(), AttachError> {
     let read = reading.0.join().unwrap_or_else(|_| Err(io::Error::other("the reader panicked")));
-    let places = read.unwrap_or_else(|error| {
+    let (places, memory) = read.unwrap_or_else(|error| {
         log::warn!("drops without a reason are told by their interface alone: /proc/kallsyms: {error}");
-        CodePlaces::default()
+        Default::default()
     });
     let map = ebpf.map_mut(CODE).ok_or_else(|| AttachError::Missing(format!("map {CODE}")))?;
     let failed = |source| AttachError::Map { map: CODE, source: Box::new(source) };
@@ -87,6 +88,12 @@ pub(super) fn teach(ebpf: &mut Ebpf, reading: Reading) -> Result<(), AttachError
     for (prefix, meaning) in places.iter() {
         let key = Key::new(prefix.bits, prefix.start.to_be_bytes());
         code.insert(&key, u32::from(meaning.0), 0).map_err(failed)?;
+    }
+    if let Some(memory) = memory {
+        let failed = |source| AttachError::Map { map: MEMORY, source: Box::new(source) };
+        let map = ebpf.map_mut(MEMORY).ok_or_else(|| AttachError::Missing(format!("map {MEMORY}")))?;
+        let mut bases: Array<_, [u64; 2]> = map.try_into().map_err(failed)?;
+        bases.set(0, [memory.page_offset, memory.vmemmap], 0).map_err(failed)?;
     }
     Ok(())
 }

@@ -21,6 +21,11 @@ pub enum AttachError {
         /// What it brought.
         why: &'static str,
     },
+    /// Hooks at tracepoints were asked for, and it is not known where packets have their fields.
+    #[error(
+        "hooks at tracepoints need a kernel that describes its structures (BTF); --attach clsact does without"
+    )]
+    Undescribed,
     /// The object could not be loaded.
     #[error("loading the eBPF object: {0}")]
     Object(#[source] Box<EbpfError>),

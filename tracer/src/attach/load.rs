@@ -3,7 +3,6 @@
 use std::{
     collections::BTreeSet,
     num::NonZero,
-    os::fd::AsFd as _,
     sync::{Mutex, PoisonError},
     thread,
 };
@@ -24,12 +23,11 @@ use hoptrace_common::{
 use zerocopy::IntoBytes as _;
 
 use super::{
-    AttachError, DropOptions, UpcallOptions,
+    AttachError, DropOptions, Filters, UpcallOptions,
     attacher::{Attacher, TcSide},
     beside::{self, Unhooked},
-    drops,
+    drops, host_wide,
     locked::locked_bytes,
-    missed::missed_runs,
     nic::{self, Nic},
     placed, strangers, upcalls,
     wire::{self, WIRE_PROGRAM},
@@ -62,22 +60,27 @@ pub struct LoadOptions {
     pub heads_at: u16,
     /// Where programs at tracepoints find what they read; needed where the plan has such hooks.
     pub skb: SkbLayout,
+    /// Where the programs go.
+    pub mechanism: Mechanism,
     /// Level of the programs' own diagnostics, as aya-log numbers them; 0 compiles them away.
     pub log_level: u8,
 }
 
 /// The programs on the path. Dropping it takes them off.
 pub struct Attached {
-    ebpf: Ebpf,
+    pub(super) ebpf: Ebpf,
     /// The name of each hook's program; hooks share them.
-    programs: Vec<String>,
+    pub(super) programs: Vec<String>,
     /// The NICs with XDP, as they were before.
     nics: Vec<Nic>,
     /// Ports beside the path that have no hook, in words.
     unhooked: Vec<Unhooked>,
+    /// What else is to be told about where the hooks are.
+    told: Vec<String>,
     /// Empties itself when it is closed.
     _rare: ProgramArray<MapData>,
     locked_bytes: u64,
+    pub(super) mechanism: Mechanism,
     /// Behind `ebpf`, because it is dropped behind it, too.
     attacher: Option<Attacher>,
 }
@@ -87,8 +90,8 @@ impl Attached {
     ///
     /// # Errors
     /// When the kernel refuses; nothing stays attached then.
-    pub fn new(plan: &Plan, options: &LoadOptions, mechanism: Mechanism) -> Result<Self, AttachError> {
-        let attacher = Attacher::start(mechanism)?;
+    pub fn new(plan: &Plan, options: &LoadOptions) -> Result<Self, AttachError> {
+        let attacher = Attacher::start(options.mechanism)?;
         let mut loaded = Self::load(plan, options)?;
         if options.drops.is_some() {
             drops::attach(&mut loaded.ebpf)?;
@@ -109,7 +112,9 @@ impl Attached {
         let cpus = cpus()?;
         let reading = options.drops.as_ref().map(|_| drops::Reading::start());
         let slots = options.inflight_slots.next_power_of_two().clamp(WAYS * 8, 1 << 24);
-        let spread = placed::spread(plan).ok_or(AttachError::NoPlaces)?;
+        let mechanism = options.mechanism;
+        let found_at = host_wide::with_lower(plan, mechanism, host_wide::lower);
+        let spread = placed::spread(&found_at).ok_or(AttachError::NoPlaces)?;
         let trace = TraceConfig {
             spread,
             beside: placed::beside(plan),
@@ -132,7 +137,8 @@ impl Attached {
                 place.flags |= if nic::merges(hook, plan) { HookConfig::MERGES } else { 0 };
             }
         }
-        let placed = placed::placed(plan, &hooks, spread);
+        let placed = placed::placed(&found_at, &hooks, spread);
+        let near = host_wide::near(&found_at);
         let xdp = places(plan.xdp_hooks().map(|(number, _, interface)| (number, interface)));
         let wire = places(plan.wire_hooks());
         let ring_bytes = options.ring_bytes.next_power_of_two().max(4096);
@@ -144,6 +150,7 @@ impl Attached {
             .override_global("HOOKS", hooks.as_bytes(), true)
             .override_global("PLACED", placed.as_bytes(), true)
             .override_global("XDP", xdp.as_bytes(), true)
+            .override_global("NEAR", near.as_bytes(), true)
             .override_global("WIRE", wire.as_bytes(), true)
             .override_global("DROPS", drop_config.as_bytes(), true)
             .override_global("UPCALLS", upcall_config.as_bytes(), true)
@@ -165,32 +172,45 @@ impl Attached {
             .map_max_entries("RECORDS", ring_bytes)
             .load(OBJECT)
             .map_err(|source| AttachError::Object(Box::new(source)))?;
-        let programs: Vec<String> = plan.hooks.iter().map(|hook| program(hook).to_owned()).collect();
+        let programs: Vec<String> =
+            plan.hooks.iter().map(|hook| program(hook, mechanism).to_owned()).collect();
         if let Some(drops) = drops {
             drops::introduce(&mut ebpf, drops)?;
         }
         let at_tracepoints =
             [drops.map(|_| drops::PROGRAM), options.upcalls.as_ref().map(|_| upcalls::PROGRAM)];
-        load_programs(&mut ebpf, &programs, at_tracepoints.into_iter().flatten())?;
+        let shared = shared_programs(mechanism);
+        let more = at_tracepoints.into_iter().flatten().chain(shared.iter().copied());
+        load_programs(&mut ebpf, &programs, more)?;
         if let Some(reading) = reading {
             drops::teach(&mut ebpf, reading)?;
         }
-        let rare = connect_rare_programs(&mut ebpf)?;
+        let rare = match mechanism {
+            Mechanism::Tcx | Mechanism::Clsact => connect_rare_programs(&mut ebpf)?,
+            Mechanism::Tracepoints => host_wide::connect(&mut ebpf)?,
+        };
         beside::introduce(&mut ebpf, &plan.neighbours, cpus, options.skb.here_inum)?;
         Ok(Self {
             ebpf,
             programs,
             nics: Vec::new(),
             unhooked: Vec::new(),
+            told: Vec::new(),
             _rare: rare,
             locked_bytes: locked_bytes(),
             attacher: None,
+            mechanism,
         })
     }
 
     fn attach(&mut self, plan: &Plan, attacher: Attacher) -> Result<(), AttachError> {
         let attacher = self.attacher.insert(attacher);
-        for (name, hook) in self.programs.iter().zip(&plan.hooks) {
+        if self.mechanism == Mechanism::Tracepoints {
+            self.told = host_wide::notes(plan);
+            host_wide::attach(&mut self.ebpf)?;
+        }
+        let at_interfaces = self.mechanism != Mechanism::Tracepoints;
+        for (name, hook) in self.programs.iter().zip(&plan.hooks).filter(|_| at_interfaces) {
             if hook.is_neighbour() {
                 let program = classifier(&mut self.ebpf, name)?;
                 beside::attach(program, &plan.neighbours, hook.direction, attacher, &mut self.unhooked)?;
@@ -214,13 +234,23 @@ impl Attached {
     /// What attaching changed on the host so far, and what else is to know about it; a line each.
     #[must_use]
     pub fn notes(&self) -> Vec<String> {
-        self.nics.iter().map(Nic::changes).chain(self.unhooked.iter().map(ToString::to_string)).collect()
+        let unhooked = self.unhooked.iter().map(ToString::to_string);
+        self.nics.iter().map(Nic::changes).chain(unhooked).chain(self.told.iter().cloned()).collect()
     }
 
     /// Whether there are hooks at the port that is at `place`.
     #[must_use]
     pub fn is_hooked(&self, place: &str) -> bool {
         self.unhooked.iter().all(|port| port.place != place)
+    }
+
+    /// What somebody may take away; `None` where nobody can.
+    #[must_use]
+    pub fn filters(&self) -> Option<Filters> {
+        match &self.attacher {
+            Some(Attacher::Clsact(clsact)) => Some(Filters { owner: clsact.owner() }),
+            _ => None,
+        }
     }
 
     /// The program of the hook at `place` in the plan, if it is one for TC.
@@ -276,61 +306,6 @@ impl Attached {
     pub const fn ebpf_mut(&mut self) -> &mut Ebpf {
         &mut self.ebpf
     }
-
-    /// Instructions the verifier followed, in all programs together: most of what loading takes. From kernel 5.16.
-    #[must_use]
-    pub fn verified_instructions(&self) -> u32 {
-        let of = |name: &str| self.ebpf.program(name)?.info().ok()?.verified_instruction_count();
-        let others = RARE_PROGRAMS.into_iter().chain([drops::PROGRAM, upcalls::PROGRAM]);
-        self.program_names().into_iter().chain(others).filter_map(of).sum()
-    }
-
-    /// The hooks' programs, each once.
-    fn program_names(&self) -> BTreeSet<&str> {
-        self.programs.iter().map(String::as_str).collect()
-    }
-
-    /// Runs and time of the hooks' programs since statistics were switched on: (runs, nanoseconds). Without the one that
-    /// [`Attached::wire_statistics`] is about.
-    #[must_use]
-    pub fn run_statistics(&self) -> (u64, u64) {
-        let names = self.program_names();
-        names
-            .into_iter()
-            .filter(|name| *name != WIRE_PROGRAM)
-            .map(|name| self.statistics_of(name))
-            .fold((0, 0), |(runs, time_ns), (more_runs, more_ns)| (runs + more_runs, time_ns + more_ns))
-    }
-
-    /// The same of the program at the wire hooks, which runs for every packet that any device of the host sends.
-    #[must_use]
-    pub fn wire_statistics(&self) -> (u64, u64) {
-        if self.program_names().contains(WIRE_PROGRAM) { self.statistics_of(WIRE_PROGRAM) } else { (0, 0) }
-    }
-
-    fn statistics_of(&self, name: &str) -> (u64, u64) {
-        let info = self.ebpf.program(name).and_then(|program| program.info().ok());
-        info.map_or((0, 0), |info| {
-            (info.run_count(), u64::try_from(info.run_time().as_nanos()).unwrap_or(u64::MAX))
-        })
-    }
-
-    /// How often the kernel did not run the program at the wire hooks because its CPU was in the middle of it.
-    #[must_use]
-    pub fn missed_runs(&self) -> u64 {
-        self.missed_of(WIRE_PROGRAM)
-    }
-
-    /// The same of the program where the kernel frees packets, whosesoever they were.
-    #[must_use]
-    pub fn missed_frees(&self) -> u64 {
-        self.missed_of(drops::PROGRAM)
-    }
-
-    fn missed_of(&self, name: &str) -> u64 {
-        let program = self.ebpf.program(name).and_then(|program| program.fd().ok());
-        program.map_or(0, |program| missed_runs(program.as_fd()))
-    }
 }
 
 /// A map that is no array.
@@ -365,9 +340,19 @@ fn connect_rare_programs(ebpf: &mut Ebpf) -> Result<ProgramArray<MapData>, Attac
     Ok(rare)
 }
 
+/// The programs that those of hooks go on in.
+pub(super) const fn shared_programs(mechanism: Mechanism) -> &'static [&'static str] {
+    match mechanism {
+        Mechanism::Tcx | Mechanism::Clsact => &RARE_PROGRAMS,
+        Mechanism::Tracepoints => &host_wide::SHARED,
+    }
+}
+
 /// The program at a hook.
-const fn program(hook: &HookPlan) -> &'static str {
+const fn program(hook: &HookPlan, mechanism: Mechanism) -> &'static str {
     match (hook.side, hook.is_neighbour()) {
+        (Side::Ingress, _) if matches!(mechanism, Mechanism::Tracepoints) => host_wide::RECEIVED,
+        (Side::Egress, _) if matches!(mechanism, Mechanism::Tracepoints) => host_wide::QUEUED,
         (Side::Ingress, false) => "hop_in",
         (Side::Egress, false) => "hop_out",
         (Side::Ingress, true) => "hop_in_beside",
@@ -402,7 +387,7 @@ fn load_programs<'n>(
     names: &'n [String],
     more: impl Iterator<Item = &'n str>,
 ) -> Result<(), AttachError> {
-    let names: BTreeSet<&str> = names.iter().map(String::as_str).chain(RARE_PROGRAMS).chain(more).collect();
+    let names: BTreeSet<&str> = names.iter().map(String::as_str).chain(more).collect();
     let wanted: Vec<(&str, &mut Program)> =
         ebpf.programs_mut().filter(|(name, _)| names.contains(name)).collect();
     if wanted.len() != names.len() {

@@ -1,26 +1,29 @@
 //! What is on the path already: other tracers, and what killed ones have left.
 
-use std::io;
-
 use aya::programs::SchedClassifier;
 
 use super::{
     AttachError,
     attacher::TcSide,
     clsact::{self, PROGRAM_PREFIX},
+    host_wide,
 };
 use crate::model::{Interface, Leftover, Mechanism, Plan};
 
-/// How many of other tracers' programs, or with clsact how many other tracers, are on the path.
+/// How many of other tracers' programs, or with clsact how many other tracers, are on the path; with tracepoints also those
+/// that trace another one, because their programs see each packet, too.
 #[must_use]
 pub fn other_tracers(plan: &Plan, mechanism: Mechanism) -> usize {
     match mechanism {
         Mechanism::Tcx => links(plan),
-        Mechanism::Clsact => {
-            let places: Vec<_> = plan.path_places().map(|(interface, _)| interface.clone()).collect();
-            clsact::living_owners(&places).unwrap_or_default()
-        }
+        Mechanism::Clsact => filters(plan),
+        Mechanism::Tracepoints => host_wide::others() + filters(plan),
     }
+}
+
+fn filters(plan: &Plan) -> usize {
+    let places: Vec<_> = plan.path_places().map(|(interface, _)| interface.clone()).collect();
+    clsact::living_owners(&places).unwrap_or_default()
 }
 
 fn links(plan: &Plan) -> usize {
@@ -35,31 +38,18 @@ fn links(plan: &Plan) -> usize {
     attached.count()
 }
 
-/// What killed tracers have left on these interfaces. There is nothing where the kernel has TCX.
+/// What killed tracers have left on these interfaces: only filters are left.
 ///
 /// # Errors
 /// When the kernel cannot be asked.
-pub fn leftovers(interfaces: &[Interface], mechanism: Mechanism) -> Result<Vec<Leftover>, AttachError> {
-    on_clsact(mechanism, || clsact::find_leftovers(interfaces))
+pub fn leftovers(interfaces: &[Interface]) -> Result<Vec<Leftover>, AttachError> {
+    clsact::find_leftovers(interfaces).map_err(|source| AttachError::Leftovers { source })
 }
 
 /// Removes exactly those, and gives them.
 ///
 /// # Errors
 /// When the kernel refuses.
-pub fn remove_leftovers(
-    interfaces: &[Interface],
-    mechanism: Mechanism,
-) -> Result<Vec<Leftover>, AttachError> {
-    on_clsact(mechanism, || clsact::remove_leftovers(interfaces))
-}
-
-fn on_clsact(
-    mechanism: Mechanism,
-    work: impl FnOnce() -> io::Result<Vec<Leftover>>,
-) -> Result<Vec<Leftover>, AttachError> {
-    match mechanism {
-        Mechanism::Tcx => Ok(Vec::new()),
-        Mechanism::Clsact => work().map_err(|source| AttachError::Leftovers { source }),
-    }
+pub fn remove_leftovers(interfaces: &[Interface]) -> Result<Vec<Leftover>, AttachError> {
+    clsact::remove_leftovers(interfaces).map_err(|source| AttachError::Leftovers { source })
 }

@@ -48,10 +48,10 @@ pub(super) fn beside(plan: &Plan) -> [u8; 2] {
 
 /// The path's hooks on one side of their interfaces: the number of each, and the interface's index.
 fn on_path(plan: &Plan, side: TcSide) -> impl Iterator<Item = (usize, u32)> {
-    plan.hooks.iter().enumerate().filter_map(move |(number, hook)| {
-        let is_here = !hook.is_neighbour() && TcSide::of(hook.side) == Some(side);
-        hook.interfaces.first().filter(|_| is_here).map(|interface| (number, interface.ifindex.0))
-    })
+    let is_here = move |hook: &HookPlan| !hook.is_neighbour() && TcSide::of(hook.side) == Some(side);
+    let hooks = plan.hooks.iter().enumerate().filter(move |(_, hook)| is_here(hook));
+    hooks
+        .flat_map(|(number, hook)| hook.interfaces.iter().map(move |interface| (number, interface.ifindex.0)))
 }
 
 #[cfg(test)]

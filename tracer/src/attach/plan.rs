@@ -46,6 +46,8 @@ pub struct Extras<'a> {
     pub wire: bool,
     /// Interfaces that are ports of a switch whose slow path is told from its fast one.
     pub slow_at: &'a [IfIndex],
+    /// Whether hooks are at tracepoints: then what an interface receives is seen before generic XDP.
+    pub at_tracepoints: bool,
 }
 
 /// The hooks and segments of a path: both sides of every hop, with XDP a hook before each NIC's on the way in, and with
@@ -75,11 +77,13 @@ pub fn plan(hops: &[Hop], extras: Extras<'_>) -> Result<Plan, PlanError> {
     let count = if neighbours.is_empty() { count } else { count + 2 };
     let wire = extras.wire && nics > 0 && nics <= MAX_XDP && count + nics <= MAX_HOOKS;
     let mut builder = Builder { slow_at: extras.slow_at, ..Builder::default() };
-    let egress = stops(&stages, Direction::Egress, wire.then_some((Side::Wire, "wire")));
+    let egress = stops(&stages, Direction::Egress, wire.then_some((Side::Wire, "wire")), false);
     let egress_total = builder.direction(Direction::Egress, &egress);
     let ingress_entry = u8::try_from(builder.hooks.len()).unwrap_or(u8::MAX);
     let xdp = extras.xdp.map(|mode| (Side::Xdp(mode), "xdp"));
-    let ingress_total = builder.direction(Direction::Ingress, &stops(&stages, Direction::Ingress, xdp));
+    let behind = extras.at_tracepoints && extras.xdp == Some(XdpMode::Generic);
+    let ingress_total =
+        builder.direction(Direction::Ingress, &stops(&stages, Direction::Ingress, xdp, behind));
     let neighbour_totals =
         if neighbours.is_empty() { [OFF_PATH_SEGMENT; 2] } else { builder.add_neighbours(&neighbours) };
     let guest = builder.next_segment;
@@ -131,11 +135,12 @@ impl Stop<'_> {
 }
 
 /// The hooks of one direction in the order its packets pass them, alternatives together. `outermost` is one more at each
-/// NIC, on the wire's side of the others, and its name.
+/// NIC, on the wire's side of the others unless it is `behind` them, and its name.
 fn stops<'a>(
     stages: &[Vec<&'a Hop>],
     direction: Direction,
     outermost: Option<(Side, &str)>,
+    behind: bool,
 ) -> Vec<Vec<Stop<'a>>> {
     let at = |stage: &Vec<&'a Hop>, side: &dyn Fn(&Hop) -> Side, name: Option<&str>| {
         let stop = |hop: &&'a Hop| Stop { hop, side: side(hop), label: label(hop, name, stage.len()) };
@@ -143,7 +148,9 @@ fn stops<'a>(
     };
     let mut stops: Vec<_> = stages.iter().map(|stage| at(stage, &|hop| side(hop, direction), None)).collect();
     let nics = outermost.zip(stages.last());
-    stops.extend(nics.map(|((side, name), nics)| at(nics, &|_| side, Some(name))));
+    if let Some(((side, name), nics)) = nics {
+        stops.insert(stops.len() - usize::from(behind), at(nics, &|_| side, Some(name)));
+    }
     if direction == Direction::Ingress {
         stops.reverse();
     }

@@ -1,4 +1,4 @@
-//! The stack of the programs, as the strictest verifier counts it.
+//! The stack of the programs, as the strictest verifier counts it; and where their functions end.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -64,11 +64,32 @@ fn depth_bytes(frames: &BTreeMap<usize, Frame>, start: usize) -> u32 {
     frame.bytes.max(1).next_multiple_of(FRAME_BYTES) + below
 }
 
-#[test]
-fn every_chain_of_calls_fits_the_stack() {
+/// The object, each of its programs linked with all it calls.
+fn linked() -> Object {
     let mut object = Object::parse(OBJECT).unwrap();
     let sections = object.functions.keys().map(|(section, _)| *section).collect();
     object.relocate_calls(&sections).unwrap();
+    object
+}
+
+#[test]
+fn every_function_ends_where_older_kernels_let_it() {
+    const EXIT: u8 = 0x95;
+    const JUMP: u8 = 0x05;
+    let object = linked();
+    for (name, program) in &object.programs {
+        let instructions = &object.functions[&program.function_key()].instructions;
+        let starts = frames(instructions).into_keys().skip(1);
+        for end in starts.chain([instructions.len()]) {
+            // A function that panics ends with a call.
+            assert!([EXIT, JUMP].contains(&instructions[end - 1].code), "{name}: before {end}");
+        }
+    }
+}
+
+#[test]
+fn every_chain_of_calls_fits_the_stack() {
+    let object = linked();
     let depth = |name: &str| {
         let function = &object.functions[&object.programs[name].function_key()];
         let frames = frames(&function.instructions);

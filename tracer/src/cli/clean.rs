@@ -2,9 +2,9 @@
 
 use super::{CliError, Exit, output};
 use crate::{
-    attach,
+    attach::{self, Wanted},
     discover::links,
-    model::{Cleaning, Interface, Mechanism, Printable},
+    model::{Cleaning, Interface, Printable},
     report,
 };
 
@@ -26,14 +26,14 @@ pub struct Args {
 pub(super) async fn run(args: &Args) -> Result<Exit, CliError> {
     let mechanism = attach::mechanism();
     let failed = |error: &dyn std::fmt::Display| CliError::new(Printable(&error.to_string()).to_string());
-    if mechanism == Mechanism::Clsact && !args.dry_run {
-        attach::preflight().map_err(|error| failed(&error))?;
+    if !args.dry_run {
+        attach::preflight(Wanted::default()).map_err(|error| failed(&error))?;
     }
     let links = links().await.map_err(|error| failed(&error))?;
     let interfaces: Vec<_> =
         links.into_iter().map(|link| Interface { ifname: link.name, ifindex: link.index }).collect();
     let clean = if args.dry_run { attach::leftovers } else { attach::remove_leftovers };
-    let leftovers = clean(&interfaces, mechanism).map_err(|error| failed(&error))?;
+    let leftovers = clean(&interfaces).map_err(|error| failed(&error))?;
     let cleaning = Cleaning { mechanism, dry_run: args.dry_run, leftovers };
     let text = if args.json { report::clean_json(&cleaning) + "\n" } else { report::clean_text(&cleaning) };
     output::result(&text)?;

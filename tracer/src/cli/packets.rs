@@ -74,7 +74,7 @@ pub(super) async fn run(common: &CommonArgs, args: &Args) -> Result<Exit, CliErr
             }
         }
     };
-    session.drain(&mut endings).await;
+    session.drain(&ending, &mut endings).await;
     let snapshot = session.finish();
     let told = printer.finish(&mut endings).await?;
     for line in report::packets_summary(&snapshot, told) {

@@ -110,7 +110,7 @@ pub(super) async fn watch(
             }
         }
     };
-    tokio::join!(session.drain(&mut endings), host.look_again(&path));
+    tokio::join!(session.drain(&ending, &mut endings), host.look_again(&path));
     let mut snapshot = session.finish();
     drop(session);
     tokio::select! {
@@ -139,6 +139,13 @@ pub(super) fn conclude(ending: &Ending, snapshot: &Snapshot, findings: &[Finding
             "interface {ifname} vanished while tracing: was the VM stopped, migrated or its port unplugged? The \
              report covers the time before"
         )));
+    }
+    if let Ending::Taken(taken) = ending {
+        let what = format!(
+            "inconclusive: somebody removed the hooks at {} at {}; the report covers the time before",
+            taken.hooks, taken.at
+        );
+        return Err(CliError::with_exit(Exit::Inconclusive, what));
     }
     match diagnose::verdict(snapshot) {
         Verdict::Told => Ok(Exit::Ok),

@@ -132,6 +132,13 @@ impl Collector {
         self.gate.close();
     }
 
+    /// Lets everything by unseen because hooks are missing: what does not come any more is not lost, but in flight.
+    pub fn abandon(&mut self) {
+        self.drain();
+        self.close();
+        self.table.wait_for_ever();
+    }
+
     /// Settles packets that were not seen again in time. Call it several times per time-out.
     pub fn sweep(&mut self) -> Progress {
         let now_ns = monotonic_ns();
@@ -199,6 +206,7 @@ impl Collector {
                 .chain(self.sightings.evidence())
                 .collect(),
             drops_without_site: self.drops.without_site(),
+            taken: None,
             tracer: TracerCost { hooks: self.plan.hooks.len(), ..tracer },
         }
     }

@@ -26,16 +26,19 @@ pub struct CostMeter {
     last_runs: u64,
     tick: u32,
     busy: bool,
+    by_themselves: bool,
 }
 
 impl CostMeter {
-    /// Starts measuring.
+    /// Starts measuring. Where the programs measure themselves (`by_themselves`), the kernel's statistics stay off. Best before the
+    /// programs are attached: the kernel patches its code for that.
     #[must_use]
-    pub fn start() -> Self {
+    pub fn start(by_themselves: bool) -> Self {
         Self {
             started: Instant::now(),
             cpu_before: process_cpu(),
-            statistics: enable_stats(Stats::RunTime).ok(),
+            statistics: if by_themselves { None } else { enable_stats(Stats::RunTime).ok() },
+            by_themselves,
             window: Instant::now(),
             last_runs: 0,
             tick: 0,
@@ -43,8 +46,17 @@ impl CostMeter {
         }
     }
 
+    /// What this process did so far does not count: it loaded programs.
+    #[must_use]
+    pub fn from_now(self) -> Self {
+        Self { started: Instant::now(), cpu_before: process_cpu(), window: Instant::now(), ..self }
+    }
+
     /// Decides whether to keep statistics on; `runs` is the number the kernel counted so far.
     pub fn tick(&mut self, runs: u64) {
+        if self.by_themselves {
+            return;
+        }
         self.tick = self.tick.wrapping_add(1);
         if self.statistics.is_some() {
             let seconds = self.window.elapsed().as_secs_f64().max(SHORTEST_WINDOW_S);

@@ -53,6 +53,11 @@ impl SharedTable {
         })
     }
 
+    /// From now on no packet is given up, however long it is not seen.
+    pub(super) const fn wait_for_ever(&mut self) {
+        self.timeout_ns = u64::MAX >> 1;
+    }
+
     /// Settles every slot: see [`settle`].
     pub(super) fn sweep(&self, now_ns: u64) -> Sweep {
         let mut sweep = Sweep::default();

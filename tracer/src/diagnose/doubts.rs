@@ -21,10 +21,9 @@ pub(super) fn findings(report: &TraceReport<'_>) -> Vec<Finding> {
     let missed = report.snapshot.tracer.missed_runs;
     if missed > 0 {
         let text = format!(
-            "egress: the kernel left out {missed} runs of the wire hook: as many packets that were sent may count as lost \
-             after the NIC"
+            "the kernel left out {missed} runs of hooks at tracepoints: as many packets may count as lost before them"
         );
-        found.push(warning("wire-hook-missed", text).at("wire"));
+        found.push(warning("hook-runs-missed", text));
     }
     let unseen = report.snapshot.directions.egress.ledger.unseen;
     if unseen > 0 {

@@ -15,6 +15,7 @@ mod meaning;
 mod misdelivered;
 mod problems;
 mod quiet;
+mod taken;
 mod troubles;
 mod verdict;
 mod words;
@@ -27,7 +28,8 @@ pub use verdict::{Verdict, verdict};
 use crate::model::{Finding, TraceReport};
 
 /// Every kind of finding, in the order in which findings of the same severity are told.
-const KINDS: [fn(&TraceReport<'_>) -> Vec<Finding>; 8] = [
+const KINDS: [fn(&TraceReport<'_>) -> Vec<Finding>; 9] = [
+    taken::findings,
     balance::findings,
     early::findings,
     misdelivered::findings,

@@ -22,6 +22,9 @@ pub enum Verdict {
 #[must_use]
 pub fn verdict(snapshot: &Snapshot) -> Verdict {
     let directions = [&snapshot.directions.egress, &snapshot.directions.ingress];
+    if snapshot.taken.is_some() {
+        return Verdict::Inconclusive;
+    }
     if directions.iter().all(|figures| seen(figures) == 0) {
         return Verdict::NoTraffic;
     }

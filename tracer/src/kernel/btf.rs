@@ -97,7 +97,16 @@ pub fn skb_layout(btf: &Btf) -> Result<SkbLayout, BtfError> {
     let [protocol, network_header, mac_header] =
         [skb.offset("protocol")?, skb.offset("network_header")?, skb.offset("mac_header")?];
     let [head, data] = [skb.offset("head")?, skb.offset("data")?];
-    let all = [len, data_len, protocol, network_header, mac_header, head, data];
+    let end = skb.offset("end")?;
+    let [vlan_proto, vlan_tci] = [skb.offset("vlan_proto")?, skb.offset("vlan_tci")?];
+    // Gone with 6.2; in a byte with others.
+    let present_bits = skb.offset_bits("vlan_present").ok();
+    let present = present_bits.map_or(vlan_tci, |bits| bits / 8);
+    // Not there where the kernel has no traffic control.
+    let shared = Structure::find(btf, "skb_shared_info")?;
+    let skip_bits = skb.offset_bits("tc_skip_classify").ok();
+    let all =
+        [len, data_len, protocol, network_header, mac_header, head, data, end, vlan_proto, vlan_tci, present];
     let first = all.into_iter().min().unwrap_or(0) / WORD * WORD;
     // No field is longer than a word.
     let last = all.into_iter().max().unwrap_or(0) / WORD * WORD + WORD;
@@ -123,6 +132,17 @@ pub fn skb_layout(btf: &Btf) -> Result<SkbLayout, BtfError> {
         data: data - first,
         ip_summed: summed_bits / 8,
         ip_summed_shift: summed_bits % 8,
+        end: end - first,
+        vlan_proto: vlan_proto - first,
+        vlan_tci: vlan_tci - first,
+        vlan_present: present - first,
+        vlan_present_bit: present_bits.map_or(0, |bits| 1 << (bits % 8)),
+        gso_size: shared.offset("gso_size")?,
+        skip_classify: skip_bits.map_or(0, |bits| bits / 8),
+        skip_classify_bit: skip_bits.map_or(0, |bits| 1 << (bits % 8)),
+        nr_frags: shared.offset("nr_frags")?,
+        frags: shared.offset("frags")?,
+        page_bytes: u32::try_from(Structure::find(btf, "page")?.body.size()).unwrap_or(0),
     })
 }
 
@@ -243,6 +263,13 @@ mod tests {
         assert!(layout.net > 0 && layout.net_inum > 0 && layout.here_inum > 0);
         // Two bits in one byte.
         assert!(layout.ip_summed > layout.dev && layout.ip_summed_shift <= 6, "{layout:?}");
+        assert_eq!(layout.end, layout.head - 4);
+        assert!(layout.gso_size > 0 && layout.vlan_tci.abs_diff(layout.vlan_proto) == 2, "{layout:?}");
+        assert!(layout.frags > layout.nr_frags && layout.page_bytes >= 64, "{layout:?}");
+        assert!(
+            layout.skip_classify_bit.is_power_of_two() && layout.skip_classify > layout.dev,
+            "{layout:?}"
+        );
         assert!(layout.block_len <= MAX_BLOCK && layout.data + 8 <= layout.block_len);
         for offset in [layout.block, layout.block_len, layout.head, layout.data] {
             assert!(offset.is_multiple_of(WORD), "{layout:?}");

@@ -32,7 +32,12 @@ impl CodePlaces {
     /// # Errors
     /// When the list can not be read, or does not tell addresses (`kernel.kptr_restrict`).
     pub fn read() -> Result<Self, Error> {
-        let places = Self::of(&fs::read_to_string(KALLSYMS)?);
+        Self::listed_in(&fs::read_to_string(KALLSYMS)?)
+    }
+
+    /// The same, given the list.
+    pub(super) fn listed_in(symbols: &str) -> Result<Self, Error> {
+        let places = Self::of(symbols);
         if places.0.is_empty() {
             return Err(Error::new(ErrorKind::PermissionDenied, "it hides addresses (kernel.kptr_restrict)"));
         }

@@ -6,6 +6,7 @@ mod btf;
 mod code;
 pub mod ethtool;
 mod meanings;
+mod memory;
 mod reasons;
 mod sockets;
 mod symbols;
@@ -13,6 +14,7 @@ mod upcalls;
 
 pub use btf::{BtfError, KERNEL_BTF, drop_config, kernel_btf, skb_layout};
 pub use code::{CodePlaces, Prefix};
+pub use memory::{MemoryBases, places_and_memory};
 pub use reasons::{Reason, Reasons};
 pub use sockets::{PacketSocket, packet_sockets};
 pub use symbols::Symbols;

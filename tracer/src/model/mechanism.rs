@@ -1,16 +1,20 @@
-//! How programs get onto interfaces.
+//! How programs get to the packets of the path's interfaces.
 
 use serde::Serialize;
 
-/// What the kernel offers for programs at traffic control.
+/// Where the programs are.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Mechanism {
-    /// TCX links, from kernel 6.6 on: the kernel removes them with the process.
+    /// At the interfaces, as TCX links, from kernel 6.6 on: the kernel removes them with the process.
     #[default]
     Tcx,
-    /// Filters at a `clsact` queueing discipline: they stay until somebody removes them.
+    /// At the interfaces, as filters at a `clsact` queueing discipline: they stay until somebody removes them. Making and
+    /// removing it costs packets on kernels before 6.6, and leaves no room for an `ingress` one.
     Clsact,
+    /// At the tracepoints `netif_receive_skb` and `net_dev_queue`: nothing is attached to any interface, and the programs run
+    /// for each packet of the host.
+    Tracepoints,
 }
 
 impl Mechanism {
@@ -20,6 +24,7 @@ impl Mechanism {
         match self {
             Self::Tcx => "TCX",
             Self::Clsact => "clsact",
+            Self::Tracepoints => "tracepoints",
         }
     }
 }

@@ -26,6 +26,7 @@ mod printable;
 mod snapshot;
 mod source;
 mod tail;
+mod taken;
 mod topology;
 mod trace;
 
@@ -61,5 +62,6 @@ pub use snapshot::{
 };
 pub use source::{SourceName, SourceStatus};
 pub use tail::{PARTS_PER_MILLION, Tail};
+pub use taken::Taken;
 pub use topology::{LinkAway, OvsPlace, Topology};
 pub use trace::TraceReport;

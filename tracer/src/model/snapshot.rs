@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{
     Direction, EarlyDrop, Evidence, Explanation, Flow, GuestTimes, MacAddr, Mechanism, PacketHead, PacketWay,
-    PortKind,
+    PortKind, Taken,
 };
 
 /// Latencies of one segment, in nanoseconds.
@@ -309,11 +309,12 @@ pub struct TracerCost {
     pub ns_per_hook: Option<f64>,
     /// Runs of the programs that the figure is the mean of.
     pub runs_measured: u64,
-    /// Nanoseconds that the wire hook costs per packet that any device of the host sends; `None` as above.
+    /// Nanoseconds that hooks at tracepoints cost per packet that any device of the host sends and, where not only the wire
+    /// hook is at one, receives; `None` as above.
     pub ns_per_sent: Option<f64>,
     /// Runs that the figure is the mean of.
     pub sent_measured: u64,
-    /// Packets that the wire hook has missed because the kernel did not run its program.
+    /// Packets that hooks at tracepoints have missed because the kernel did not run their program.
     pub missed_runs: u64,
     /// CPU of this process, in percent of one core.
     pub cpu_pct: f64,
@@ -344,6 +345,8 @@ pub struct Snapshot {
     pub evidence: Vec<Evidence>,
     /// Frees of packets from more places than are kept apart: those packets are lost without a reason.
     pub drops_without_site: u64,
+    /// Hooks that somebody took away, which ended the trace.
+    pub taken: Option<Taken>,
     /// What tracing cost.
     pub tracer: TracerCost,
 }

@@ -13,6 +13,9 @@ pub fn clean_text(cleaning: &Cleaning) -> String {
         (0, Mechanism::Tcx, _) => {
             "nothing to clean: with TCX the kernel removes programs with their process".to_owned()
         }
+        (0, Mechanism::Tracepoints, _) => {
+            "nothing to clean: at tracepoints the kernel removes programs with their process".to_owned()
+        }
         (0, Mechanism::Clsact, _) => "nothing to clean".to_owned(),
         (_, _, true) => format!("{count} {noun} of a killed hoptrace, not removed:"),
         (_, _, false) => format!("removed {count} {noun} of a killed hoptrace:"),
@@ -70,6 +73,7 @@ mod tests {
         let nothing = |mechanism| clean_text(&Cleaning { mechanism, dry_run: false, leftovers: Vec::new() });
         assert_eq!(nothing(Mechanism::Clsact), "nothing to clean\n");
         assert!(nothing(Mechanism::Tcx).contains("TCX"));
+        assert!(nothing(Mechanism::Tracepoints).contains("tracepoints"));
     }
 
     #[test]

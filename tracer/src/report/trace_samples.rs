@@ -149,6 +149,7 @@ pub(crate) fn snapshot(count: u64) -> Snapshot {
         notes: Vec::new(),
         evidence: Vec::new(),
         drops_without_site: 0,
+        taken: None,
         tracer: TracerCost {
             hooks: 8,
             ns_per_hook: (count > 0).then_some(118.4),

@@ -184,14 +184,20 @@ impl Page<'_> {
         }
         lines.extend(self.upcalls());
         let cost = snapshot.tracer;
-        let per_packet = match cost.ns_per_hook {
-            Some(ns) => {
+        let per_packet = match (cost.ns_per_hook, cost.ns_per_sent) {
+            (None, Some(ns)) => format!(
+                "{ns:.0} ns per packet that any interface of the host receives or sends, the VM's included (measured \
+                 in {} runs)",
+                cost.sent_measured
+            ),
+            (Some(ns), _) => {
                 format!("{ns:.0} ns per packet and hook (kernel BPF statistics, {} runs)", cost.runs_measured)
             }
-            None => "cost per packet not measured: no packet while statistics were on".to_owned(),
+            (None, None) => "cost per packet not measured: no packet while statistics were on".to_owned(),
         };
         let per_sent = cost
-            .ns_per_sent
+            .ns_per_hook
+            .and(cost.ns_per_sent)
             .map(|ns| format!("{ns:.0} ns more per packet that any device sends (wire hook)"));
         let pieces: Vec<_> =
             [format!("tracer: {} hooks ({})", cost.hooks, cost.mechanism.name()), per_packet]

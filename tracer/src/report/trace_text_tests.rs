@@ -11,8 +11,8 @@ use super::{
 };
 use crate::diagnose;
 use crate::model::{
-    Drop, Explanation, Hop, IfIndex, Neighbour, OtherPort, Path, Role, Segment, Snapshot, SwitchPaths,
-    Upcalls,
+    Drop, Explanation, Hop, IfIndex, Mechanism, Neighbour, OtherPort, Path, Role, Segment, Snapshot,
+    SwitchPaths, Upcalls,
 };
 
 fn at(width: usize) -> Canvas {
@@ -494,6 +494,20 @@ fn neighbours_show_what_they_got_and_sent() {
         assert!(text.contains(expected), "{expected}: {text}");
     }
     assert!(!text.contains("qvo11111111-22") && !text.contains("packets for other VMs"), "{text}");
+}
+
+#[test]
+fn what_hooks_at_tracepoints_cost_the_whole_host_is_told() {
+    let mut snapshot = snapshot(1_000);
+    let cost = &mut snapshot.tracer;
+    (cost.mechanism, cost.ns_per_hook, cost.ns_per_sent, cost.sent_measured) =
+        (Mechanism::Tracepoints, None, Some(61.4), 5_000);
+    let text = drawn(&path(), &snapshot, at(200)).replace("\n        ", " ");
+    let expected = "61 ns per packet that any interface of the host receives or sends";
+    assert!(
+        text.contains("(tracepoints)") && text.contains(expected) && !text.contains("wire hook"),
+        "{text}"
+    );
 }
 
 #[test]

@@ -9,8 +9,8 @@ use hoptrace::{
     collect::Collector,
     kernel::{KERNEL_BTF, drop_config, kernel_btf, skb_layout},
     model::{
-        Direction, Evidence, Hop, IfIndex, Ledger, MacAddr, OtherPort, Role, Snapshot, Tail, TracerCost,
-        XdpMode,
+        Direction, Evidence, Hop, IfIndex, Ledger, MacAddr, Mechanism, OtherPort, Role, Snapshot, Tail,
+        TracerCost, XdpMode,
     },
 };
 use hoptrace_common::{config::TraceConfig, skb::SkbLayout};
@@ -80,6 +80,7 @@ fn options() -> Result<LoadOptions> {
             ..TraceConfig::default()
         },
         skb: SkbLayout::default(),
+        mechanism: Mechanism::Tcx,
         log_level: 0,
     })
 }

@@ -8,7 +8,7 @@ use aya::programs::{
 };
 use rustix::io::Errno;
 
-use super::{Footprint, Owner, Qdisc, Step, Tag, TrafficControl, tag_of};
+use super::{Footprint, Owner, OwnerId, Qdisc, Step, Tag, TrafficControl, tag_of};
 use crate::{
     attach::{
         AttachError,
@@ -39,6 +39,11 @@ impl Clsact {
         let guardian = Guardian::start(&owner, &footprint).map_err(failed)?;
         let control = TrafficControl::open().map_err(failed)?;
         Ok(Self { owner, footprint, control, guardian })
+    }
+
+    /// How our filters are known.
+    pub(in crate::attach) const fn owner(&self) -> OwnerId {
+        self.owner.id
     }
 
     /// Puts the program on one side of an interface: before all others on the way in, behind them on the way out.

@@ -17,6 +17,10 @@ pub(super) use leftovers::{find as find_leftovers, living_owners, remove as remo
 pub(super) use owner::Owner;
 pub(super) use tag::PROGRAM_PREFIX;
 
-use footprint::{remove_filters, tag_of};
-use netlink::{Filter, Qdisc, TrafficControl};
-use tag::{OwnerId, Tag};
+pub(super) use footprint::tag_of;
+pub(super) use netlink::TrafficControl;
+pub(super) use tag::OwnerId;
+
+use footprint::remove_filters;
+use netlink::{Filter, Qdisc};
+use tag::Tag;

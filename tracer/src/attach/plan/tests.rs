@@ -273,7 +273,7 @@ fn the_segments_through_a_switch_have_one_more_behind_them_for_its_slow_path() {
     let port = [OtherPort { ifname: "qvo2".to_owned(), ifindex: IfIndex(7), ..OtherPort::default() }];
     let slow_at = [IfIndex(3), IfIndex(4)];
     for xdp in [None, Some(XdpMode::Generic)] {
-        let extras = Extras { neighbours: &port, slow_at: &slow_at, xdp, wire: true };
+        let extras = Extras { neighbours: &port, slow_at: &slow_at, xdp, wire: true, ..Extras::default() };
         let plan = super::plan(&hops, extras).unwrap();
         let label = |place: usize| plan.hooks[place].label.as_str();
         let slow: Vec<_> = plan
@@ -299,4 +299,20 @@ fn the_segments_through_a_switch_have_one_more_behind_them_for_its_slow_path() {
     }
     let plan = super::plan(&hops, with(&port)).unwrap();
     assert!(plan.upcalled_after == 0 && plan.segments.iter().all(|segment| segment.slow.is_none()));
+}
+
+#[test]
+fn generic_xdp_comes_behind_the_tracepoint_where_the_nic_receives() {
+    let hops = hops(&[(Role::Tap, "tap1"), (Role::Qvo, "qvo1"), (Role::Nic, "ens3")]);
+    let order = |mode, at_tracepoints| {
+        let plan =
+            super::plan(&hops, Extras { xdp: Some(mode), at_tracepoints, ..Extras::default() }).unwrap();
+        let ingress = plan.hooks.iter().filter(|hook| hook.direction == Direction::Ingress);
+        let entry = ingress.clone().find(|hook| hook.config.flags & HookConfig::ENTRY != 0).unwrap();
+        assert_eq!(entry.label, ingress.clone().next().unwrap().label);
+        ingress.map(|hook| hook.label.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(order(XdpMode::Generic, true), ["nic", "xdp", "qvo", "tap"]);
+    assert_eq!(order(XdpMode::Generic, false), ["xdp", "nic", "qvo", "tap"]);
+    assert_eq!(order(XdpMode::Native, true), ["xdp", "nic", "qvo", "tap"]);
 }

@@ -14,9 +14,9 @@ use tokio::{
 };
 
 use crate::{
-    attach,
+    attach::{self, Filters},
     cli::{CliError, output},
-    model::Plan,
+    model::{Plan, Taken},
 };
 
 /// Why a trace ended.
@@ -32,6 +32,8 @@ pub(in crate::cli) enum Ending {
     Signal,
     /// An interface of the path is gone.
     Vanished(String),
+    /// Hooks of the path are gone.
+    Taken(Taken),
 }
 
 type Waiting<T> = Pin<Box<dyn Future<Output = T>>>;
@@ -42,6 +44,7 @@ pub(in crate::cli) struct Endings {
     deadline: Option<Instant>,
     command: Waiting<()>,
     vanished: Waiting<String>,
+    taken: Waiting<Taken>,
 }
 
 impl Endings {
@@ -58,11 +61,26 @@ impl Endings {
             deadline: None,
             command: Box::pin(pending()),
             vanished: Box::pin(pending()),
+            taken: Box::pin(pending()),
         })
     }
 
-    /// Waits for interfaces of `plan` to go, too.
-    pub(in crate::cli) fn watch(&mut self, plan: &Plan) {
+    /// Waits for interfaces of `plan` to go, too, and for the `filters` at them.
+    pub(in crate::cli) fn watch(&mut self, plan: &Plan, filters: Option<Filters>) {
+        if let Some(filters) = filters {
+            let plan = plan.clone();
+            self.taken = Box::pin(async move {
+                match filters.taken(&plan).await {
+                    Ok(taken) => taken,
+                    Err(error) => {
+                        output::note(&format!(
+                            "cannot watch the filters, one that is taken away goes unnoticed: {error}"
+                        ));
+                        pending().await
+                    }
+                }
+            });
+        }
         let plan = plan.clone();
         self.vanished = Box::pin(async move {
             match attach::watch(&plan).await {
@@ -118,6 +136,7 @@ impl Endings {
             _ = terminate.recv() => Ending::Signal,
             _ = hangup.recv() => Ending::Signal,
             ifname = &mut self.vanished => Ending::Vanished(ifname),
+            taken = &mut self.taken => Ending::Taken(taken),
             () = &mut self.command => Ending::Command,
             () = timer => Ending::Duration,
         }

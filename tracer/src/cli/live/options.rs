@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     cli::{CliError, CommonArgs, find_path, output},
-    model::{MacAddr, PacketFilter, Path, XdpMode},
+    model::{MacAddr, Mechanism, PacketFilter, Path, XdpMode},
 };
 
 /// Which packets of which VM, and for how long.
@@ -55,6 +55,35 @@ pub(in crate::cli) struct LiveArgs {
     /// reset the NIC and turn offloads off, generic XDP copies packets; the report says what it was
     #[arg(long, value_enum, value_name = "MODE")]
     xdp: Option<Xdp>,
+    /// Where the hooks are; by default at the interfaces (TCX) from kernel 6.6 on, before that at tracepoints, which see every
+    /// packet of the host. Before 6.6 clsact costs packets when it is attached and removed, and others can not limit bandwidth
+    /// meanwhile
+    #[arg(long, value_enum, value_name = "WHERE", default_value = "auto")]
+    attach: Attach,
+}
+
+/// Where hooks are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Attach {
+    /// Where it is best on this kernel
+    Auto,
+    /// At the interfaces, as links
+    Tcx,
+    /// At the interfaces, as filters
+    Clsact,
+    /// Where the kernel receives and queues packets
+    Tracepoints,
+}
+
+impl Attach {
+    const fn mechanism(self) -> Option<Mechanism> {
+        match self {
+            Self::Auto => None,
+            Self::Tcx => Some(Mechanism::Tcx),
+            Self::Clsact => Some(Mechanism::Clsact),
+            Self::Tracepoints => Some(Mechanism::Tracepoints),
+        }
+    }
 }
 
 /// Where an XDP program runs.
@@ -109,7 +138,7 @@ impl LiveArgs {
         let mut host = HostWatch::begin(common, &path, &topology, first_look);
         let mut endings = Endings::new()?;
         let mut session = Session::start(&path, &self.options(common, filter.to_kernel(), emission)).await?;
-        endings.watch(session.plan());
+        endings.watch(session.plan(), session.filters());
         host.wait_for_filters().await;
         if emission.explain {
             host.count_rules(&path).await;
@@ -132,6 +161,7 @@ impl LiveArgs {
             macs: self.mac.clone(),
             wire: self.wire,
             xdp: self.xdp.map(XdpMode::from),
+            mechanism: self.attach.mechanism(),
             emission,
             debug: common.verbose >= 2,
         }

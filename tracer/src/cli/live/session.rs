@@ -12,15 +12,18 @@ use btf_rs::Btf;
 use hoptrace_common::{config::TraceConfig, filter::Filter, skb::SkbLayout};
 use log::Log;
 
-use super::{beside, ending::Endings};
+use super::{
+    beside,
+    ending::{Ending, Endings},
+};
 use crate::{
-    attach::{self, Attached, Extras, LoadOptions, UpcallOptions},
+    attach::{self, Attached, Extras, Filters, LoadOptions, UpcallOptions, Wanted},
     cli::{CliError, output},
     collect::{Collector, CostMeter, Found, Progress, Records, Witness},
     kernel::{KERNEL_BTF, kernel_btf, skb_layout},
     model::{
-        Direction, MacAddr, Mechanism, Path, Plan, Printable, Snapshot, Tail, Traceability, TracerCost,
-        XdpMode,
+        Direction, MacAddr, Mechanism, Path, Plan, Printable, Snapshot, Tail, Taken, Traceability,
+        TracerCost, XdpMode,
     },
 };
 
@@ -42,6 +45,8 @@ pub(in crate::cli) struct SessionOptions {
     pub(in crate::cli) wire: bool,
     /// Whether XDP is hooked, too.
     pub(in crate::cli) xdp: Option<XdpMode>,
+    /// Where the hooks are to be, if somebody says.
+    pub(in crate::cli) mechanism: Option<Mechanism>,
     pub(in crate::cli) emission: Emission,
     /// Whether the programs shall tell what they do.
     pub(in crate::cli) debug: bool,
@@ -78,6 +83,8 @@ pub(in crate::cli) struct Session {
     witness: Option<Witness>,
     /// What it found at the end.
     found: Found,
+    /// Hooks that somebody took away: the trace ended there.
+    taken: Option<Taken>,
 }
 
 impl Session {
@@ -88,8 +95,8 @@ impl Session {
             Traceability::Partly { why } => output::note(&format!("tracing a part of the path only: {why}")),
             Traceability::No { why } => return Err(CliError::new(format!("cannot trace: {why}"))),
         }
-        let preflight = attach::preflight().map_err(|error| CliError::new(error.to_string()))?;
         let kernel = Kernel::ask();
+        let mechanism = mechanism(options.mechanism, kernel.is_some())?;
         let neighbours = beside::ports(path, options.path_only, kernel.is_some()).await;
         let upcalls = kernel.as_ref().and_then(|kernel| kernel.upcalls(path));
         let slow_at = upcalls.as_ref().map_or(&[][..], |upcalls| &upcalls.ports);
@@ -100,18 +107,15 @@ impl Session {
                 xdp: options.xdp,
                 wire: options.wire && kernel.is_some(),
                 slow_at,
+                at_tracepoints: mechanism == Mechanism::Tracepoints,
             },
         )
         .map_err(|error| CliError::new(format!("cannot trace: {error}")))?;
         attach::check_xdp(&plan)
             .await
             .map_err(|error| CliError::new(Printable(&error.to_string()).to_string()))?;
-        remove_leftovers(&plan, preflight.mechanism)?;
-        if attach::other_tracers(&plan, preflight.mechanism) > 0 {
-            output::note(
-                "another hoptrace traces these interfaces: both go on, and each one's figures contain the other's cost",
-            );
-        }
+        remove_leftovers(&plan)?;
+        note_other_tracers(&plan, mechanism);
         let drops = kernel.as_ref().and_then(|kernel| {
             attach::drop_options(&kernel.btf, &plan, path)
                 .inspect_err(|error| output::note(&format!("losses will have no reason: {error}")))
@@ -137,16 +141,18 @@ impl Session {
                 ..TraceConfig::default()
             },
             skb: kernel.map_or_else(SkbLayout::default, |kernel| kernel.skb),
+            mechanism,
             log_level: if options.debug { aya_log::Level::Debug as u8 } else { 0 },
         };
+        let cost = CostMeter::start(mechanism == Mechanism::Tracepoints);
         let loading = Instant::now();
-        let mut attached = Attached::new(&plan, &load, preflight.mechanism)
+        let mut attached = Attached::new(&plan, &load)
             // The verifier's own words fill pages.
             .inspect_err(|error| log::debug!("{error}"))
             .map_err(|error| CliError::new(Printable(&error.to_string()).to_string()))?;
         log::info!(
             "loading and attaching ({}) took {:.1} ms, the verifier followed {} instructions",
-            preflight.mechanism.name(),
+            mechanism.name(),
             loading.elapsed().as_secs_f64() * 1e3,
             attached.verified_instructions()
         );
@@ -167,20 +173,26 @@ impl Session {
             plan,
             attached,
             collector,
-            cost: CostMeter::start(),
+            cost: cost.from_now(),
             budget: options.budget,
             timeout: options.timeout,
             records: Some(records),
             keeps_slowest: matches!(options.emission.tail, Tail::Top(_)),
             diagnostics,
-            mechanism: preflight.mechanism,
+            mechanism,
             witness: None,
             found: Found::default(),
+            taken: None,
         })
     }
 
     pub(in crate::cli) const fn plan(&self) -> &Plan {
         &self.plan
+    }
+
+    /// What somebody may take away meanwhile.
+    pub(in crate::cli) fn filters(&self) -> Option<Filters> {
+        self.attached.filters()
     }
 
     /// Admits packets, after a look at the host's own counters.
@@ -216,7 +228,7 @@ impl Session {
         if let Some(diagnostics) = &mut self.diagnostics {
             diagnostics.flush();
         }
-        self.cost.tick(self.attached.run_statistics().0 + self.attached.wire_statistics().0);
+        self.cost.tick(self.attached.run_statistics().0 + self.attached.host_wide_statistics().0);
         self.keep_slowest();
         self.collector.sweep()
     }
@@ -236,14 +248,14 @@ impl Session {
     /// The figures so far.
     pub(in crate::cli) fn snapshot(&self) -> Snapshot {
         let statistics = self.attached.run_statistics();
-        let wire_statistics = self.attached.wire_statistics();
+        let host_wide = self.attached.host_wide_statistics();
         #[allow(clippy::cast_precision_loss, reason = "a mean")]
         let mean = |(runs, time_ns): (u64, u64)| (runs > 0).then(|| time_ns as f64 / runs as f64);
         let cost = TracerCost {
             ns_per_hook: mean(statistics),
             runs_measured: statistics.0,
-            ns_per_sent: mean(wire_statistics),
-            sent_measured: wire_statistics.0,
+            ns_per_sent: mean(host_wide),
+            sent_measured: host_wide.0,
             missed_runs: self.attached.missed_runs(),
             cpu_pct: self.cost.cpu_pct(),
             map_bytes: self.attached.locked_bytes(),
@@ -264,24 +276,34 @@ impl Session {
             ));
         }
         let evidence = [snapshot.evidence.as_slice(), self.found.evidence.as_slice()].concat();
-        Snapshot { notes, evidence, ..snapshot }
+        Snapshot { notes, evidence, taken: self.taken.clone(), ..snapshot }
     }
 
     /// Admits nothing new and waits for the packets on their way: at most until each has come or timed out. Then looks at
-    /// the host's own counters again. One more signal ends both.
-    pub(in crate::cli) async fn drain(&mut self, endings: &mut Endings) {
+    /// the host's own counters again. One more signal ends both. Where hooks are gone, packets on their way can not come any
+    /// more, and none of them is lost because of that.
+    pub(in crate::cli) async fn drain(&mut self, ending: &Ending, endings: &mut Endings) {
+        if let Ending::Taken(taken) = ending {
+            self.collector.abandon();
+            self.taken = Some(taken.clone());
+        } else {
+            self.drain_table(endings).await;
+        }
+        if let Some(witness) = &self.witness {
+            tokio::select! {
+                found = witness.end() => self.found = found,
+                () = endings.signal() => {}
+            }
+        }
+    }
+
+    async fn drain_table(&mut self, endings: &mut Endings) {
         self.collector.drain();
         let deadline = Instant::now() + self.timeout + 2 * DRAIN_EVERY;
         while self.collector.sweep().in_flight > 0 && Instant::now() < deadline {
             tokio::select! {
                 () = tokio::time::sleep(DRAIN_EVERY) => {}
                 () = endings.signal() => return,
-            }
-        }
-        if let Some(witness) = &self.witness {
-            tokio::select! {
-                found = witness.end() => self.found = found,
-                () = endings.signal() => {}
             }
         }
     }
@@ -298,10 +320,32 @@ impl Session {
     }
 }
 
+/// Where the hooks are to be, given what somebody wants and whether the kernel describes its structures.
+fn mechanism(wanted: Option<Mechanism>, described: bool) -> Result<Mechanism, CliError> {
+    let found = attach::preflight(Wanted { mechanism: wanted, described })
+        .map_err(|error| CliError::new(error.to_string()))?;
+    if wanted.is_none() && found == Mechanism::Clsact {
+        output::note(
+            "so the hooks are filters at clsact: on this kernel attaching and removing them costs packets, and others can not \
+             limit bandwidth meanwhile",
+        );
+    }
+    Ok(found)
+}
+
+fn note_other_tracers(plan: &Plan, mechanism: Mechanism) {
+    if attach::other_tracers(plan, mechanism) > 0 {
+        let here = if mechanism == Mechanism::Tracepoints { "this host" } else { "these interfaces" };
+        output::note(&format!(
+            "another hoptrace traces {here}: both go on, and each one's figures contain the other's cost"
+        ));
+    }
+}
+
 /// Removes what a killed hoptrace has left on the plan's interfaces, and says so.
-fn remove_leftovers(plan: &Plan, mechanism: Mechanism) -> Result<(), CliError> {
+fn remove_leftovers(plan: &Plan) -> Result<(), CliError> {
     let interfaces: Vec<_> = plan.hooks.iter().flat_map(|hook| &hook.interfaces).cloned().collect();
-    let removed = attach::remove_leftovers(&interfaces, mechanism)
+    let removed = attach::remove_leftovers(&interfaces)
         .map_err(|error| CliError::new(Printable(&error.to_string()).to_string()))?;
     let places: BTreeSet<_> =
         removed.iter().map(|leftover| Printable(&leftover.ifname).to_string()).collect();
