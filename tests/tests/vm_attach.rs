@@ -98,8 +98,36 @@ fn kill_both(tracer: Tracer) -> Result<()> {
     tracer.wait().map(drop)
 }
 
+/// A trace with filters where the kernel has no better links.
 fn start(guest: &Guest) -> Result<Tracer> {
-    Tracer::start(&["trace", &guest.port_id, "icmp", "--json"])
+    let words = ["trace", &guest.port_id, "icmp", "--json"];
+    Tracer::start(&[&words[..], mechanism()].concat())
+}
+
+/// Without TCX, filters have to be asked for.
+fn mechanism() -> &'static [&'static str] {
+    if has_clsact_only() { &["--attach", "clsact"] } else { &[] }
+}
+
+#[test]
+#[ignore = "needs a VM: cargo xtask test --vm"]
+fn nothing_is_at_any_interface_that_outlives_its_tracer() -> Result<()> {
+    let lab = Lab::from_env()?;
+    let guest = lab.guest(GUEST)?;
+    for mechanism in [&[][..], &["--attach", "tracepoints"]] {
+        let words = ["trace", &guest.port_id, "icmp", "--json"];
+        let start = || Tracer::start(&[&words[..], mechanism].concat());
+        let tracer = start()?;
+        ensure_clean()?;
+        ensure!(guardians()?.is_empty(), "nobody has to be there");
+        ping(&lab, guest, 20)?;
+        ensure_complete(&tracer.finish()?, 20)?;
+        let tracer = start()?;
+        tracer.signal(Signal::KILL)?;
+        tracer.wait()?;
+        ensure_clean()?;
+    }
+    Ok(())
 }
 
 fn ping(lab: &Lab, guest: &Guest, count: u32) -> Result<()> {
@@ -253,7 +281,7 @@ fn an_ingress_qdisc_in_the_way_gets_one_clear_line() -> Result<()> {
         ping(&lab, guest, 5)?;
         return ensure_complete(&tracer.finish()?, 5);
     }
-    let output = hoptrace(["trace", &guest.port_id])?.output()?;
+    let output = hoptrace([&["trace", &guest.port_id], mechanism()].concat())?.output()?;
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     let last = said.lines().last().unwrap_or_default();
     ensure!(output.status.code() == Some(1) && last.contains(device) && last.contains("ingress"), "{said}");
