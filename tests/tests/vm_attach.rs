@@ -21,8 +21,8 @@ use serde_json::Value;
 
 const GUEST: &str = "yjwang-test-1";
 const OTHER_GUEST: &str = "yjwang-test-2";
-/// Filters of a trace: both sides of the path's four interfaces, and of the other guest's port.
-const FILTERS: usize = 10;
+/// Filters of a trace: both sides of the path's four interfaces, of the other guest's port, and of three ports of the host's own.
+const FILTERS: usize = 16;
 /// From the tracer's death to the end of its guardian.
 const REMOVAL_LIMIT: Duration = Duration::from_secs(1);
 

@@ -29,7 +29,7 @@ fn dropping(interface: &str, what: &str) -> Result<Trap> {
         "nft" => (
             format!(
                 "nft 'table netdev doom {{ chain in {{ type filter hook ingress device {interface} priority 0; udp dport \
-                 {DOOMED_PORT} drop; }} }}'"
+                 {DOOMED_PORT} drop; }}; }}'"
             ),
             "nft delete table netdev doom".to_owned(),
         ),
