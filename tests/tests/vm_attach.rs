@@ -253,9 +253,9 @@ fn clean_removes_leftovers_and_nothing_of_a_running_tracer() -> Result<()> {
     );
     let found = clean(&["--dry-run"])?;
     let leftovers = found["leftovers"].as_array().context("no leftovers")?.clone();
-    ensure!(leftovers.len() == 4, "tap and qvb of the other path: {found}");
+    ensure!(leftovers.len() == 6, "tap, qvb and bridge of the other path: {found}");
     ensure!(leftovers.iter().all(|it| it["ifname"].as_str().is_some_and(|name| !other(name))), "{found}");
-    ensure!(filters()?.len() == FILTERS + 4, "looking removes nothing: {:?}", filters()?);
+    ensure!(filters()?.len() == FILTERS + 6, "looking removes nothing: {:?}", filters()?);
     ensure!(clean(&[])?["leftovers"].as_array().context("none")? == &leftovers);
     ensure!(filters()?.len() == FILTERS, "{:?}", filters()?);
     ping(&lab, running_guest, 20)?;
