@@ -52,7 +52,7 @@ impl Ends {
         header.extend(id.to_be_bytes());
         header.extend(fragment.to_be_bytes());
         header.extend([64, protocol, 0, 0]);
-        header.extend(self.ipv4.iter().flat_map(|address| address.octets()));
+        header.extend(self.ipv4.iter().flat_map(Ipv4Addr::octets));
         let sum = checksum(&[&header]).to_be_bytes();
         header.splice(10..12, sum);
         [header, payload.to_vec()].concat()
@@ -68,16 +68,16 @@ impl Ends {
         let mut header = vec![0x60, 0, 0, 0];
         header.extend(length(payload.len()));
         header.extend([next, 64]);
-        header.extend(self.ipv6.iter().flat_map(|address| address.octets()));
+        header.extend(self.ipv6.iter().flat_map(Ipv6Addr::octets));
         [header, payload.to_vec()].concat()
     }
 
     /// What transport checksums cover of the IP header.
     fn pseudo(&self, is_v6: bool, protocol: u8, payload: usize) -> Vec<u8> {
         let mut pseudo: Vec<u8> = if is_v6 {
-            self.ipv6.iter().flat_map(|address| address.octets()).collect()
+            self.ipv6.iter().flat_map(Ipv6Addr::octets).collect()
         } else {
-            self.ipv4.iter().flat_map(|address| address.octets()).collect()
+            self.ipv4.iter().flat_map(Ipv4Addr::octets).collect()
         };
         pseudo.extend([0, protocol]);
         pseudo.extend(length(payload));
@@ -155,9 +155,8 @@ fn length(bytes: usize) -> [u8; 2] {
 
 /// The Internet checksum of some bytes, one part after the other; all but the last have an even length.
 fn checksum(parts: &[&[u8]]) -> u16 {
-    let words = parts.iter().flat_map(|part| part.chunks(2));
-    let sum: u32 =
-        words.map(|word| u32::from(u16::from_be_bytes([word[0], word.get(1).copied().unwrap_or(0)]))).sum();
+    let bytes = parts.iter().flat_map(|part| part.iter()).copied().map(u32::from);
+    let sum: u32 = bytes.enumerate().map(|(place, byte)| if place % 2 == 0 { byte << 8 } else { byte }).sum();
     let folded = (sum & 0xffff) + (sum >> 16);
     !u16::try_from((folded & 0xffff) + (folded >> 16)).unwrap_or(u16::MAX)
 }

@@ -13,7 +13,10 @@ use anyhow::{Context as _, Result};
 /// Frames as words of a guest's control line.
 #[must_use]
 pub fn to_words(frames: &[Vec<u8>]) -> String {
-    let hex = |frame: &Vec<u8>| frame.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let digit = |value: u8| char::from_digit(u32::from(value), 16).unwrap_or_default();
+    let hex = |frame: &Vec<u8>| {
+        frame.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect::<String>()
+    };
     frames.iter().map(hex).collect::<Vec<_>>().join(" ")
 }
 

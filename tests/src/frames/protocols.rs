@@ -117,7 +117,7 @@ fn streams(ends: &Ends) -> Vec<Traffic> {
         burst("resets of one connection", |n| ends.tcp(true, ports, [at(n, 1), 0], RESET, &[])),
         burst("SYNs from many ports", |n| ends.tcp(false, [6000 + n, 80], [5, 0], SYN, &[])),
         burst("data over IPv6 without timestamps", |n| {
-            ends.tcp(true, ports, [at(n, 1000), 9], ACK | PUSH, &[n as u8; 1000])
+            ends.tcp(true, ports, [at(n, 1000), 9], ACK | PUSH, &vec![low(n); 1000])
         }),
         Traffic {
             name: "whole connections over IPv6, the ACK right before the first data",
@@ -179,7 +179,7 @@ fn headers(ends: &Ends) -> Vec<Traffic> {
             name: "fragments of IPv4",
             frames: (0..8_u16)
                 .flat_map(|n| {
-                    let udp = ends.bare_udp(false, [5555, 7], &[n as u8; 1000]);
+                    let udp = ends.bare_udp(false, [5555, 7], &vec![low(n); 1000]);
                     let (first, second) = udp.split_at(504);
                     [
                         ends.ethernet(0x0800, &ends.bare_ipv4(protocol::UDP, 1000 + n, 0x2000, first)),
@@ -192,7 +192,7 @@ fn headers(ends: &Ends) -> Vec<Traffic> {
             name: "fragments of IPv6",
             frames: (0..8_u16)
                 .flat_map(|n| {
-                    let udp = ends.bare_udp(true, [5555, 7], &[n as u8; 1000]);
+                    let udp = ends.bare_udp(true, [5555, 7], &vec![low(n); 1000]);
                     let (first, second) = udp.split_at(504);
                     [fragment_v6(n, 0, 1, first), fragment_v6(n, 504, 0, second)]
                 })
@@ -241,9 +241,14 @@ pub fn without_identity(ends: &Ends) -> Vec<Traffic> {
     ]
 }
 
+/// The low byte of a number that is a small one.
+fn low<N: TryInto<u8>>(number: N) -> u8 {
+    number.try_into().unwrap_or_default()
+}
+
 /// `len` bytes which differ from those of another number only at `place`.
 fn numbered(len: usize, place: usize, number: u16) -> Vec<u8> {
-    let mut bytes: Vec<u8> = (0..len).map(|byte| (byte * 7 % 251) as u8).collect();
+    let mut bytes: Vec<u8> = (0..len).map(|byte| low(byte * 7 % 251)).collect();
     if let Some(room) = bytes.get_mut(place..place + 2) {
         room.copy_from_slice(&number.to_be_bytes());
     }
