@@ -54,13 +54,15 @@ fn beside(frame: &Frame, port: u64, counts: bool) -> u32 {
     }
     if frame.is_group() {
         // Those who listen to a group are known to nobody here; the host's own stack is not all of them.
-        let is_copy = destination != BROADCAST && port.flags & (Neighbour::HOST | Neighbour::MIRROR) == 0;
+        let is_copy = destination != BROADCAST && port.flags & (Neighbour::HOST | Neighbour::COPIED_TO) == 0;
         return if is_copy { SIGHT_COPY } else { SIGHT_BROADCAST };
     }
-    if port.flags & Neighbour::MIRROR != 0 {
-        SIGHT_BROADCAST
-    } else if neighbours::has_behind(port, destination, counts && port.flags & Neighbour::EXCLUSIVE != 0) {
+    const ASTRAY: u32 = Neighbour::EXCLUSIVE | Neighbour::COPIED_TO;
+    let is_astray = port.flags & ASTRAY == Neighbour::EXCLUSIVE;
+    if neighbours::has_behind(port, destination, counts && is_astray) {
         SIGHT_RECEIVED
+    } else if port.flags & Neighbour::COPIED_TO != 0 {
+        SIGHT_BROADCAST
     } else if port.flags & Neighbour::EXCLUSIVE != 0 {
         SIGHT_ASTRAY
     } else {

@@ -99,7 +99,7 @@ fn flags(port: &OtherPort) -> u32 {
     let is_known = !port.macs.is_empty() && port.kind != PortKind::Other;
     [
         (is_known, Neighbour::EXCLUSIVE),
-        (port.is_mirror, Neighbour::MIRROR),
+        (port.is_mirror || port.kind == PortKind::Local, Neighbour::COPIED_TO),
         (port.kind.is_inward(), Neighbour::HOST),
         (port.kind == PortKind::Bridge, Neighbour::BRIDGE),
     ]
@@ -206,6 +206,8 @@ mod tests {
         assert_eq!(flags(&vm), Neighbour::EXCLUSIVE);
         assert_eq!(flags(&OtherPort { macs: Vec::new(), ..vm.clone() }), 0);
         assert_eq!(flags(&OtherPort { kind: PortKind::Other, ..vm.clone() }), 0);
+        let local = OtherPort { kind: PortKind::Local, ..vm.clone() };
+        assert_eq!(flags(&local), Neighbour::EXCLUSIVE | Neighbour::HOST | Neighbour::COPIED_TO);
         let bridge = OtherPort { kind: PortKind::Bridge, ..vm };
         assert_eq!(flags(&bridge), Neighbour::EXCLUSIVE | Neighbour::HOST | Neighbour::BRIDGE);
     }
