@@ -244,7 +244,8 @@ fn short_connections_have_no_two_segments_that_look_alike() -> Result<()> {
         for direction in ["egress", "ingress"] {
             let found = &report["directions"][direction];
             let entered = found["ledger"]["entered"].as_u64().unwrap_or(0);
-            ensure!(entered >= 400, "{to} {direction}: {found}");
+            // An acknowledgement may travel with the next segment.
+            ensure!(entered >= 300, "{to} {direction}: {found}");
             ledger_is(&found["ledger"], &[("entered", entered), ("completed", entered)])?;
             ensure!(found["ledger"]["ambiguous"] == 0, "{to} {direction}: {found}");
         }

@@ -31,11 +31,12 @@ impl Neighbour {
     /// It is known who is behind the port: what is for another address, and nothing shows that to be there, too, has gone
     /// astray.
     pub const EXCLUSIVE: u32 = 1;
-    /// The switch copies packets to this port: a mirror's output, or a bridge's own port, which is in all VLANs and so part of every
-    /// flood. That packets for others come there says nothing about them.
-    pub const COPIED_TO: u32 = 1 << 1;
+    /// The switch copies packets to this port: that they come there says nothing about them.
+    pub const MIRROR: u32 = 1 << 1;
     /// The host's own stack is behind it: it is not the end of what goes to a group.
     pub const HOST: u32 = 1 << 2;
+    /// A bridge's own port of Open vSwitch, which is in all VLANs: what comes there for others is being flooded.
+    pub const LOCAL: u32 = 1 << 4;
     /// A Linux bridge's own interface: what is not for the host comes there for who looks on, and for groups.
     pub const BRIDGE: u32 = 1 << 3;
 }

@@ -16,20 +16,20 @@ use crate::{
     },
 };
 
-const BROADCAST: u64 = 0xffff_ffff_ffff;
-
 /// A sight at a hook on the path.
 pub(crate) const SIGHT_ON_PATH: u32 = 0;
 /// The packet is for who is behind this port: its way ends here.
 const SIGHT_RECEIVED: u32 = 1;
 /// The packet is for somebody else.
 const SIGHT_COPY: u32 = 2;
-/// The packet is for everybody, or was copied here on purpose.
+/// The packet is for a group, or was copied here on purpose.
 const SIGHT_BROADCAST: u32 = 3;
 /// On the path, but the hook behind can not read the packet: its way ends here.
 pub(crate) const SIGHT_LAST: u32 = 4;
 /// The packet is for one address, and that is not behind this port.
 const SIGHT_ASTRAY: u32 = 5;
+/// The same, and the switch floods it.
+const SIGHT_FLOODED: u32 = 7;
 /// Says nothing about the packet, and is not counted.
 pub(crate) const SIGHT_OF_NOTHING: u32 = 6;
 
@@ -42,10 +42,14 @@ pub(crate) fn sight(hook: HookFacts, frame: &Frame, skb: *mut __sk_buff) -> u32 
 /// `counts`: a packet that has gone astray is one more; it is asked twice about some.
 #[inline(always)]
 fn beside(frame: &Frame, port: u64, counts: bool) -> u32 {
-    let Some(port) = neighbours::of(port) else { return SIGHT_COPY };
+    // It has moved to another network namespace since.
+    let Some(port) = neighbours::of(port) else { return SIGHT_BROADCAST };
     // SAFETY: a map value of this CPU; only its counters are written, in this program.
     let port = unsafe { &*port };
     let destination = frame.destination;
+    if port.flags & Neighbour::MIRROR != 0 {
+        return SIGHT_BROADCAST;
+    }
     if destination == port.mac {
         return SIGHT_RECEIVED;
     }
@@ -53,16 +57,15 @@ fn beside(frame: &Frame, port: u64, counts: bool) -> u32 {
         return SIGHT_OF_NOTHING;
     }
     if frame.is_group() {
-        // Those who listen to a group are known to nobody here; the host's own stack is not all of them.
-        let is_copy = destination != BROADCAST && port.flags & (Neighbour::HOST | Neighbour::COPIED_TO) == 0;
-        return if is_copy { SIGHT_COPY } else { SIGHT_BROADCAST };
+        // Those who listen to a group are known to nobody here.
+        return SIGHT_BROADCAST;
     }
-    const ASTRAY: u32 = Neighbour::EXCLUSIVE | Neighbour::COPIED_TO;
+    const ASTRAY: u32 = Neighbour::EXCLUSIVE | Neighbour::LOCAL;
     let is_astray = port.flags & ASTRAY == Neighbour::EXCLUSIVE;
     if neighbours::has_behind(port, destination, counts && is_astray) {
         SIGHT_RECEIVED
-    } else if port.flags & Neighbour::COPIED_TO != 0 {
-        SIGHT_BROADCAST
+    } else if port.flags & Neighbour::LOCAL != 0 {
+        SIGHT_FLOODED
     } else if port.flags & Neighbour::EXCLUSIVE != 0 {
         SIGHT_ASTRAY
     } else {
@@ -89,6 +92,7 @@ pub(crate) const fn aside(sight: u32) -> Aside {
         SIGHT_COPY => Aside::Copy,
         SIGHT_BROADCAST => Aside::Broadcast,
         SIGHT_ASTRAY => Aside::Astray,
+        SIGHT_FLOODED => Aside::Flooded,
         _ => Aside::No,
     }
 }
@@ -135,7 +139,8 @@ fn count_at(hook: HookFacts, kind: u32, sight: u32, port: u64) {
         if matches!(kind, NEW | PASSED | GROUPED) {
             port.sent += 1;
         }
-    } else if matches!(kind, PASSED | GROUPED) && ends_here(sight) {
+    } else if ends_here(sight) {
+        // Also where another copy was faster to the wire, while the switch floods.
         port.received += 1;
     } else {
         port.copies += 1;

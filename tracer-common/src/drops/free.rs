@@ -93,8 +93,10 @@ pub const fn verdict(free: Free, device: &Device, stands: Stands) -> Verdict {
         match stands {
             Stands::Here if can_end => return Verdict::Drop,
             Stands::Done | Stands::Several if was_to_be_sent => return Verdict::Drop,
-            // Drivers give no reason: where there is one, it is that of a packet on its way.
-            Stands::Several if can_end && !meaning.is(Meaning::UNTOLD) => return Verdict::Drop,
+            // Drivers give no reason: where there is one, or a firewall's function, it is that of a packet on its way.
+            Stands::Several if can_end && (!meaning.is(Meaning::UNTOLD) || meaning.is(Meaning::FIREWALL)) => {
+                return Verdict::Drop;
+            }
             Stands::Done | Stands::Several => return Verdict::Completion,
             // Another one with the same content may be in the table, further on.
             Stands::Unknown | Stands::Away | Stands::DoneAway if device.is_before(meaning) => {

@@ -17,7 +17,7 @@ pub enum State {
 
 /// Bits: 0..3 state · 3 joined · 4 direction · 5 crossed · 6 overtaken · 7 elsewhere ·
 /// 8..12 count · 12..16 last hook · 16..32 hooks passed · 32 large · 33 upcalled · 34 slow · 35 dead · 36 astray ·
-/// 37..64 generation. In state `Group` bits 8..16 change with each change of the group, and the hooks are those behind which
+/// 37 flooded · 38..64 generation. In state `Group` bits 8..16 change with each change of the group, and the hooks are those behind which
 /// its packets are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Control(pub u64);
@@ -38,6 +38,7 @@ const UPCALLED: u64 = 1 << 33;
 const SLOW: u64 = 1 << 34;
 const DEAD: u64 = 1 << 35;
 const ASTRAY: u64 = 1 << 36;
+const FLOODED: u64 = 1 << 37;
 const TURN: u64 = COUNT | LAST;
 const TURN_ONE: u64 = 1 << COUNT_SHIFT;
 const GENERATION_SHIFT: u32 = Control::GENERATION_SHIFT;
@@ -53,7 +54,7 @@ impl Control {
     /// The bits that say which path through a switch the packet took.
     pub const PATH_BITS: u64 = UPCALLED | SLOW;
     /// Where the generation begins; it goes on to the word's end.
-    pub const GENERATION_SHIFT: u32 = 37;
+    pub const GENERATION_SHIFT: u32 = 38;
 
     /// The word of a packet seen at its first hook, generation 0.
     #[inline(always)]
@@ -141,6 +142,13 @@ impl Control {
         self.0 & ASTRAY != 0
     }
 
+    /// Whether copies of the packet were seen beside the path because the switch floods it.
+    #[inline(always)]
+    #[must_use]
+    pub const fn flooded(self) -> bool {
+        self.0 & FLOODED != 0
+    }
+
     /// Whether this is a done packet that did not reach its end: it was dropped, and that is counted. A hook that sees it all
     /// the same takes that back.
     #[inline(always)]
@@ -174,7 +182,7 @@ impl Control {
 
     /// The low bits of the generation.
     #[inline(always)]
-    #[allow(clippy::cast_possible_truncation, reason = "27 bits")]
+    #[allow(clippy::cast_possible_truncation, reason = "26 bits")]
     pub(super) const fn generation(self) -> u32 {
         (self.0 >> GENERATION_SHIFT) as u32
     }
@@ -247,6 +255,11 @@ impl Control {
     #[inline(always)]
     pub(super) const fn with_astray(self) -> Self {
         Self(self.0 | ASTRAY)
+    }
+
+    #[inline(always)]
+    pub(super) const fn with_flooded(self) -> Self {
+        Self(self.0 | FLOODED)
     }
 
     #[inline(always)]

@@ -26,6 +26,9 @@ pub(super) fn step<T: Table>(
     // One way to each of these, which the eBPF verifier follows once.
     match meaning(table, slot, control, visit) {
         Meaning::Pass => pass(slot, index, control, visit),
+        Meaning::Again if place::is_after_the_end(control, visit) => {
+            place::forget(table, slot, index, control, visit)
+        }
         Meaning::Again => place::renew(slot, index, control, visit),
         Meaning::Alike | Meaning::Late => Outcome { index, ..Outcome::of(Kind::Deferred) },
         Meaning::Copy if slot.control() == control => Outcome::of(Kind::Copy),
@@ -171,7 +174,10 @@ fn aside<S: SlotCell>(slot: S, control: Control, visit: &Visit) -> Outcome {
     let mut marked = control.with_passed(visit.hook.id);
     marked = match visit.aside {
         Aside::Copy => marked.with_elsewhere(),
+        // At two ports: nobody sends to the wrong one twice.
+        Aside::Astray if control.astray() => marked.with_flooded(),
         Aside::Astray => marked.with_astray(),
+        Aside::Flooded => marked.with_flooded(),
         Aside::No | Aside::Broadcast => marked,
     };
     if !matches!(control.state(), State::Live) || marked.0 == control.0 {

@@ -77,10 +77,11 @@ fn before(hooks: u16, hook: &Hook) -> u8 {
     if near == Outcome::NO_HOOK { last_of(there) } else { near }
 }
 
-/// A second packet with this identity enters while the first, whose control word is `control`, is on its way.
+/// A second packet with this identity enters while the first, whose control word is `control`, is on its way. It is followed also
+/// where nothing is admitted any more: its further sights would be taken for the first one's.
 #[inline(always)]
 pub(super) fn begin<S: SlotCell>(slot: S, control: Control, visit: &Visit) -> Outcome {
-    if !visit.admit {
+    if !visit.admit && !visit.hook.entry {
         return Outcome::of(Kind::Missing);
     }
     if !slot.exchange(control, control.busy()) {
@@ -109,9 +110,8 @@ const fn grouped(from: u8) -> Outcome {
 pub(super) fn seen<S: SlotCell>(slot: S, control: Control, visit: &Visit) -> Outcome {
     let hook = &visit.hook;
     let from = if hook.entry { Outcome::NO_HOOK } else { before(control.passed(), hook) };
-    if from == Outcome::NO_HOOK && !(hook.entry && visit.admit) {
-        let kind = if hook.entry { Kind::Missing } else { Kind::Copy };
-        return if slot.control() == control { Outcome::of(kind) } else { Outcome::retry() };
+    if from == Outcome::NO_HOOK && !hook.entry {
+        return if slot.control() == control { Outcome::of(Kind::Copy) } else { Outcome::retry() };
     }
     if !slot.exchange(control, control.busy()) {
         return Outcome::retry();

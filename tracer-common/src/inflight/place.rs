@@ -30,10 +30,32 @@ fn fill<S: SlotCell>(slot: S, key: u64, now_ns: u64, word: Control) {
     slot.publish(word);
 }
 
-/// Takes over the slot of an earlier packet with the same identity: one that has ended, or is given up now.
+/// Whether a packet comes after nothing is admitted any more that looks the same as one which has ended.
+#[inline(always)]
+pub(super) fn is_after_the_end(control: Control, visit: &Visit) -> bool {
+    !visit.admit && visit.hook.entry && matches!(control.state(), State::Done)
+}
+
+/// Then that one is forgotten: further sights are not its copies.
+#[inline(always)]
+pub(super) fn forget<T: Table>(
+    table: T,
+    slot: T::Slot,
+    index: u32,
+    control: Control,
+    visit: &Visit,
+) -> Outcome {
+    if slot.exchange(control, control.free()) {
+        left(table, visit.key, index);
+    }
+    Outcome::of(Kind::Missing)
+}
+
+/// Takes over the slot of an earlier packet with the same identity: one that has ended, or is given up now. One that enters while such
+/// a one is on its way is followed whether or not it is to be admitted: its further sights would be taken for the other's.
 #[inline(always)]
 pub(super) fn renew<S: SlotCell>(slot: S, index: u32, control: Control, visit: &Visit) -> Outcome {
-    if !visit.admit {
+    if !visit.admit && !(visit.hook.entry && matches!(control.state(), State::Live)) {
         return Outcome::of(Kind::Missing);
     }
     let word = first_word(visit).generation_after(control);

@@ -87,7 +87,8 @@ impl Pass {
 pub fn arrive<T: Table>(table: T, home: u32, slot: T::Slot, control: Control, visit: &Visit) -> Outcome {
     let state = control.state();
     if slot.key() == visit.key {
-        if state == State::Done && visit.hook.entry && found::has_passed(control, &visit.hook) {
+        if state == State::Done && visit.admit && visit.hook.entry && found::has_passed(control, &visit.hook)
+        {
             return place::renew(slot, home, control, visit);
         }
     } else if visit.admit && matches!(state, State::Free | State::Done) {

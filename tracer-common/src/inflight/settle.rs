@@ -59,7 +59,7 @@ pub struct Ended {
 pub enum End {
     /// Copies beside the path were seen, and the kernel freed nothing on it.
     Elsewhere,
-    /// It was sent to the port of somebody it is not for, and seen nowhere else.
+    /// It was sent to the port of somebody it is not for, and seen nowhere else; not because the switch floods.
     Astray,
     /// Nothing was seen.
     Lost,
@@ -71,7 +71,7 @@ impl Ended {
     pub const fn end(&self) -> End {
         if self.control.elsewhere() {
             End::Elsewhere
-        } else if self.control.astray() {
+        } else if self.control.astray() && !self.control.flooded() {
             End::Astray
         } else {
             End::Lost
@@ -90,7 +90,7 @@ pub fn settle<T: Table>(table: T, index: u32, now_ns: u64) -> Settled {
         State::Done => {
             let age_ns = now_ns.wrapping_sub(last_seen_ns(slot, control));
             let key = slot.key();
-            if !is_over(age_ns, table.timeout_ns()) || !slot.exchange(control, control.free()) {
+            if !is_over(age_ns, table.done_ns()) || !slot.exchange(control, control.free()) {
                 return Settled::Idle;
             }
             left(table, key, index);

@@ -85,6 +85,11 @@ pub trait Table: Copy {
     fn settled_ns(self) -> u64 {
         SETTLED_NS
     }
+    /// How long a packet that has ended is remembered if no other one needs the slot, in nanoseconds.
+    #[inline(always)]
+    fn done_ns(self) -> u64 {
+        self.timeout_ns()
+    }
     /// [`place::look`]; a method so that the eBPF side can make it a function of its own to the verifier.
     #[inline(always)]
     fn look(self, key: u64, now_ns: u64) -> Look {

@@ -33,6 +33,8 @@ pub enum Aside {
     Broadcast,
     /// A packet for one address, at the port of another one. It may still go on to whom it is for.
     Astray,
+    /// The same where the switch floods: it knew no better.
+    Flooded,
 }
 
 /// A packet at a hook.

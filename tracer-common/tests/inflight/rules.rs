@@ -48,10 +48,10 @@ fn without_admission_only_known_packets_are_followed() {
     assert_eq!(traced.kind(0, KEY, 5), Kind::New);
     assert_eq!(visit(&traced.table, &stranger).kind, Kind::Passed);
     assert_eq!(traced.kind(3, KEY, 5), Kind::Passed);
-    // A done one is no reason to start again.
+    // A done one is no reason to start again, and what comes now is no copy of it.
     let again = Visit { hook: hook(0), key: KEY, now_ns: 9, admit: false, aside: Aside::No, large: false };
     assert_eq!(visit(&traced.table, &again).kind, Kind::Missing);
-    assert_eq!(traced.table.count(State::Done), 1);
+    assert_eq!(traced.table.count(State::Done), 0);
 }
 
 #[test]
@@ -222,15 +222,38 @@ fn packets_that_look_alike_and_go_astray() {
     assert_eq!((ledger.entered, ledger.completed, ledger.copies), (2, 2, 1));
 }
 
+fn uninvited(id: u8, now_ns: u64) -> Visit {
+    Visit { hook: hook(id), key: KEY, now_ns, admit: false, aside: Aside::No, large: false }
+}
+
+/// Its further sights would be taken for those of the other one.
 #[test]
-fn nobody_is_admitted_to_those_that_look_alike_when_nobody_is_admitted() {
+fn what_looks_alike_is_followed_also_when_nobody_is_admitted() {
     let mut traced = Traced::new(16);
     traced.at(0, KEY, 0);
-    let stranger = Visit { hook: hook(0), key: KEY, now_ns: 5, admit: false, aside: Aside::No, large: false };
-    assert_eq!(visit(&traced.table, &stranger).kind, Kind::Missing);
-    traced.at(0, KEY, 0);
-    assert_eq!(visit(&traced.table, &stranger).kind, Kind::Missing);
-    assert_eq!(traced.finish(5).lost, 2);
+    assert_eq!(visit(&traced.table, &uninvited(0, 5)).kind, Kind::Grouped);
+    assert_eq!(visit(&traced.table, &uninvited(0, 6)).kind, Kind::Grouped);
+    // Three went in, and one comes out: two are missing.
+    for id in 1..4 {
+        assert_eq!(visit(&traced.table, &uninvited(id, 10)).kind, Kind::Grouped, "hook {id}");
+    }
+    let left: u32 = match settle(&traced.table, traced.slot(KEY), 2 * TIMEOUT_NS) {
+        Settled::EndedGroup(group) => group.behind.iter().sum(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(left, 2);
+}
+
+#[test]
+fn what_comes_after_the_end_is_no_copy_of_what_has_ended() {
+    let mut traced = Traced::new(16);
+    for id in 0..4 {
+        traced.at(id, KEY, 10 + u64::from(id));
+    }
+    for id in 0..4 {
+        assert_eq!(visit(&traced.table, &uninvited(id, 20)).kind, Kind::Missing, "hook {id}");
+    }
+    assert_eq!(traced.finish(30).copies, 0);
 }
 
 #[test]

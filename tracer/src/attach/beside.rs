@@ -99,7 +99,8 @@ fn flags(port: &OtherPort) -> u32 {
     let is_known = !port.macs.is_empty() && port.kind != PortKind::Other;
     [
         (is_known, Neighbour::EXCLUSIVE),
-        (port.is_mirror || port.kind == PortKind::Local, Neighbour::COPIED_TO),
+        (port.is_mirror, Neighbour::MIRROR),
+        (port.kind == PortKind::Local, Neighbour::LOCAL),
         (port.kind.is_inward(), Neighbour::HOST),
         (port.kind == PortKind::Bridge, Neighbour::BRIDGE),
     ]
@@ -207,7 +208,7 @@ mod tests {
         assert_eq!(flags(&OtherPort { macs: Vec::new(), ..vm.clone() }), 0);
         assert_eq!(flags(&OtherPort { kind: PortKind::Other, ..vm.clone() }), 0);
         let local = OtherPort { kind: PortKind::Local, ..vm.clone() };
-        assert_eq!(flags(&local), Neighbour::EXCLUSIVE | Neighbour::HOST | Neighbour::COPIED_TO);
+        assert_eq!(flags(&local), Neighbour::EXCLUSIVE | Neighbour::HOST | Neighbour::LOCAL);
         let bridge = OtherPort { kind: PortKind::Bridge, ..vm };
         assert_eq!(flags(&bridge), Neighbour::EXCLUSIVE | Neighbour::HOST | Neighbour::BRIDGE);
     }

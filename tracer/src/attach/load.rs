@@ -381,6 +381,9 @@ fn load(program: &mut Program) -> Result<(), ProgramError> {
     }
 }
 
+/// The programs that take the verifier longest, the longest first.
+const LONGEST: [&str; 4] = [drops::PROGRAM, "hop_in", "hop_out", "hop_rarely"];
+
 /// Hands the programs to the verifier, on all CPUs at a time: it is most of what starting takes.
 fn load_programs<'n>(
     ebpf: &mut Ebpf,
@@ -388,8 +391,12 @@ fn load_programs<'n>(
     more: impl Iterator<Item = &'n str>,
 ) -> Result<(), AttachError> {
     let names: BTreeSet<&str> = names.iter().map(String::as_str).chain(more).collect();
-    let wanted: Vec<(&str, &mut Program)> =
+    let mut wanted: Vec<(&str, &mut Program)> =
         ebpf.programs_mut().filter(|(name, _)| names.contains(name)).collect();
+    // Taken from the end: what takes longest first, so that no CPU has it left over.
+    wanted.sort_by_key(|(name, _)| {
+        LONGEST.iter().rev().position(|long| long == name).map_or(0, |place| place + 1)
+    });
     if wanted.len() != names.len() {
         return Err(AttachError::Missing(format!("programs {}", Vec::from_iter(names).join(", "))));
     }

@@ -33,6 +33,7 @@ mod xdp;
 pub use drops::{DropOptions, drop_options};
 pub use error::AttachError;
 pub use load::{Attached, LoadOptions};
+pub use nic::merges_datagrams;
 pub use others::{leftovers, other_tracers, remove_leftovers};
 pub use plan::{Devices, Extras, PlanError, before_switch, devices, plan};
 pub use preflight::{Wanted, mechanism, preflight};

@@ -4,7 +4,7 @@ use std::fs;
 
 use crate::{
     kernel::ethtool,
-    model::{HookPlan, Interface, Plan, XdpMode},
+    model::{HookPlan, Interface, Path, Plan, XdpMode},
 };
 
 /// Merges received packets.
@@ -48,6 +48,17 @@ pub(super) fn merges(hook: &HookPlan, plan: &Plan) -> bool {
     let merges = |interface: &Interface| ethtool::value(&interface.ifname, GRO.1).is_some_and(|on| on != 0);
     let mut native = plan.xdp_hooks().filter(|(_, mode, _)| *mode == XdpMode::Native);
     hook.interfaces.iter().any(|interface| merges(interface) || native.any(|(_, _, nic)| nic == interface))
+}
+
+/// An interface of the path that merges datagrams before hooks see them, and the feature that does.
+#[must_use]
+pub fn merges_datagrams(path: &Path) -> Option<(&str, &'static str)> {
+    const FEATURES: [&str; 2] = ["rx-udp-gro-forwarding", "rx-gro-list"];
+    path.hops.iter().find_map(|hop| {
+        let on = ethtool::features(&hop.ifname);
+        let feature = FEATURES.into_iter().find(|feature| on.iter().any(|it| it == feature))?;
+        Some((hop.ifname.as_str(), feature))
+    })
 }
 
 impl Nic {

@@ -93,6 +93,9 @@ fn count(counts: &mut [u64; 2], control: Control, packets: u64) {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct SharedSlot(*mut Slot);
 
+/// Behind its last hook a packet may wait in a queue, and die there.
+const DONE_NS: u64 = 30_000_000_000;
+
 impl Table for &SharedTable {
     type Slot = SharedSlot;
 
@@ -117,6 +120,10 @@ impl Table for &SharedTable {
 
     fn timeout_ns(self) -> u64 {
         self.timeout_ns
+    }
+
+    fn done_ns(self) -> u64 {
+        DONE_NS.max(self.timeout_ns)
     }
 }
 

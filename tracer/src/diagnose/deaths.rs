@@ -7,7 +7,7 @@ use super::{
 };
 use crate::model::{
     BridgeKind, Direction, Drop, Evidence, EvidenceSource, Explanation, Finding, Node, Path, Printable,
-    ProblemKind, Severity, TraceReport,
+    ProblemKind, Role, Severity, TraceReport,
 };
 
 /// Reasons that say enough by themselves: an interface that is down, say, is not why.
@@ -83,8 +83,13 @@ fn cause(report: &TraceReport<'_>, direction: Direction, drop: &Drop) -> Advice 
     let in_switch = between.iter().any(|node| is_switch(node));
     let next = (in_switch && drop.explain.is_none())
         .then(|| "the same with --explain asks Open vSwitch which of its rules it was".to_owned());
-    let counted: Vec<_> =
-        report.snapshot.evidence.iter().filter(|it| is_about(it, &between, in_switch)).map(counter).collect();
+    let counted: Vec<_> = report
+        .snapshot
+        .evidence
+        .iter()
+        .filter(|it| is_about(it, &between, in_switch) && is_of_way(it, report.path, direction))
+        .map(counter)
+        .collect();
     let what = if counted.is_empty() {
         "lost, no reason was seen".to_owned()
     } else {
@@ -129,7 +134,7 @@ fn between<'a>(path: &'a Path, direction: Direction, after: &str) -> Vec<&'a Nod
 /// The trouble in between that can have killed them; an interface that is down rather than one whose carrier went with it.
 fn blocking(report: &TraceReport<'_>, between: &[&Node], drop: &Drop) -> Option<Trouble> {
     let reason = drop.reason.as_deref().unwrap_or_default();
-    if SAY_WHY.contains(&reason) || reason.starts_with("QDISC_") {
+    if SAY_WHY.contains(&reason) || (reason.starts_with("QDISC_") && reason != "QDISC_DROP") {
         return None;
     }
     let tap = report.path.hops.first().map(|hop| hop.ifname.as_str());
@@ -177,6 +182,22 @@ fn is_about(evidence: &Evidence, between: &[&Node], in_switch: bool) -> bool {
         | EvidenceSource::DatapathPort
         | EvidenceSource::Socket => between.iter().any(|node| node.name() == evidence.at),
         EvidenceSource::Tap | EvidenceSource::Conntrack => false,
+    }
+}
+
+/// Whether a counter of an interface is for packets that go the way of `direction`: the tap and qvo receive what comes from the VM,
+/// qvb and the NIC send it.
+fn is_of_way(evidence: &Evidence, path: &Path, direction: Direction) -> bool {
+    let counts = |start: &str| evidence.counter.starts_with(start);
+    let is_received = counts("rx_") || evidence.source == EvidenceSource::Socket;
+    if !is_received && !counts("tx_") {
+        return true;
+    }
+    let role = path.hops.iter().find(|hop| hop.ifname == evidence.at).map(|hop| hop.role);
+    match role {
+        Some(Role::Tap | Role::Qvo) => is_received == (direction == Direction::Egress),
+        Some(Role::Qvb | Role::Nic) => is_received == (direction == Direction::Ingress),
+        _ => true,
     }
 }
 

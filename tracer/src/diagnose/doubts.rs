@@ -60,13 +60,31 @@ fn of(report: &TraceReport<'_>, direction: Direction) -> Vec<Finding> {
                 ledger.clock_skew
             ),
         ),
+        (
+            Severity::Warning,
+            "in-flight",
+            !report.live && ledger.in_flight > 0,
+            format!(
+                "{} {who} had not arrived when the trace ended, and others that look the same came: which of them died is not known",
+                packets(ledger.in_flight)
+            ),
+        ),
+        (
+            Severity::Warning,
+            "not-followed",
+            ledger.unparsed > 0,
+            format!(
+                "{} sights, one at each hook, of frames {who} that are not followed: they are not IPv4, IPv6 or ARP, or broken",
+                ledger.unparsed
+            ),
+        ),
         // No doubt about any count.
         (
             Severity::Info,
             "look-alike",
             is_much(ledger.ambiguous, ledger),
             format!(
-                "{} {who} looked like another one on its way at the time: counted exactly, and not timed",
+                "{} {who} looked like another one on its way at the time: counted, not timed",
                 packets(ledger.ambiguous)
             ),
         ),

@@ -26,6 +26,7 @@ pub(super) fn findings(report: &TraceReport<'_>) -> Vec<Finding> {
 fn code(evidence: &Evidence, died: bool) -> Option<&'static str> {
     Some(match (evidence.source, evidence.counter.as_str()) {
         (EvidenceSource::Tap, "checksum_wrong") => "wrong-checksums",
+        (EvidenceSource::Tap, counter) if counter.starts_with("other_address") => "other-address",
         (EvidenceSource::Tap, _) => "unanswered",
         (EvidenceSource::Conntrack, "drop") => "conntrack-full",
         (EvidenceSource::Socket, _) if !died => "socket-drops",

@@ -13,13 +13,14 @@ pub(super) fn findings(report: &TraceReport<'_>) -> Vec<Finding> {
         let was = if count == 1 { "was" } else { "were" };
         let wrong = wrong(&snapshot.neighbours);
         let text = format!(
-            "{} {} {was} sent to {} and seen nowhere else: not whom they were for",
+            "{} {} {was} sent to {} and seen nowhere else: not whom they were for (a wrong rule, or a flood of which the copy \
+             for the wire died)",
             packets(count),
             course(direction),
             named(&wrong)
         );
         let finding = Finding::new(Severity::Critical, "misdelivered", text)
-            .next("the same with --explain asks Open vSwitch which of its rules it was");
+            .next("ovs-ofctl dump-flows tells which rule sends there, ovs-appctl fdb/show where the switch looks for an address");
         let finding = match wrong.first() {
             Some(worst) => finding.at(worst.ifname.clone()),
             None => finding,

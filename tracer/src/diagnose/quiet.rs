@@ -18,7 +18,8 @@ pub(super) fn findings(report: &TraceReport<'_>) -> Vec<Finding> {
         died == 0
             && figures.drops.is_empty()
             && figures.early_drops.is_empty()
-            && (report.live || figures.ledger.imbalance() == 0)
+            && (report.live || (figures.ledger.imbalance() == 0 && figures.ledger.in_flight == 0))
+            && !(came(&figures.ledger) == 0 && figures.ledger.unparsed > 0)
     };
     if !Direction::ALL.iter().all(is_clean) {
         return Vec::new();

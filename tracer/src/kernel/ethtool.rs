@@ -12,8 +12,11 @@ const ETHTOOL_GDRVINFO: u32 = 0x03;
 const ETHTOOL_GSTRINGS: u32 = 0x1b;
 const ETHTOOL_GSTATS: u32 = 0x1d;
 const ETHTOOL_GSSET_INFO: u32 = 0x37;
+const ETHTOOL_GFEATURES: u32 = 0x3a;
 /// The set of names that belongs to the counters.
 const ETH_SS_STATS: u32 = 1;
+/// The one that belongs to the features.
+const ETH_SS_FEATURES: u32 = 4;
 /// Bytes of a name.
 const NAME_LEN: usize = 32;
 /// More counters than any driver has.
@@ -75,30 +78,58 @@ pub fn driver(ifname: &str) -> Option<String> {
     Some(text(&info.driver)).filter(|name| !name.is_empty())
 }
 
+/// Which features of an interface are on, by name (`ethtool -k`); none where the kernel does not say.
+#[must_use]
+pub fn features(ifname: &str) -> Vec<String> {
+    active_features(ifname).unwrap_or_default()
+}
+
+fn active_features(ifname: &str) -> io::Result<Vec<String>> {
+    let count = names_in(ifname, ETH_SS_FEATURES)?;
+    let mut names = Fenced::new()?;
+    names.set(&[ETHTOOL_GSTRINGS, ETH_SS_FEATURES, count]);
+    ask(ifname, names.start)?;
+    let mut states = Fenced::new()?;
+    states.set(&[ETHTOOL_GFEATURES, count.div_ceil(u32::BITS)]);
+    ask(ifname, states.start)?;
+    let (names, states) = (names.bytes(), states.bytes());
+    let names = names.get(12..).unwrap_or_default().as_chunks::<NAME_LEN>().0;
+    // For each 32 features: which there can be, are wanted, are on, never change.
+    let is_on = |place: usize| number(states, 8 + place / 32 * 16 + 8) & 1 << (place % 32) != 0;
+    let count = usize::try_from(count).unwrap_or_default();
+    let on = names.iter().take(count).enumerate().filter(|(place, _)| is_on(*place));
+    Ok(on.map(|(_, name)| text(name)).collect())
+}
+
+/// How many names a set has; 0: there is none.
+fn names_in(ifname: &str, set: u32) -> io::Result<u32> {
+    let mut info = SetInfo { command: ETHTOOL_GSSET_INFO, reserved: 0, sets: 1 << set, count: 0, rest: 0 };
+    match ask(ifname, (&raw mut info).cast()) {
+        Err(error) if has_none(&error) => return Ok(0),
+        answer => answer?,
+    }
+    if info.count > COUNTERS_MAX {
+        return Err(io::Error::other(format!("{ifname}: {} names", info.count)));
+    }
+    Ok(if info.sets == 0 { 0 } else { info.count })
+}
+
 /// The counters of an interface's driver by name, in its own order (`ethtool -S`); none where it has none, or the interface
 /// is gone.
 ///
 /// # Errors
 /// When the driver does not answer, or says that it has more than [`COUNTERS_MAX`].
 pub fn statistics(ifname: &str) -> io::Result<Vec<(String, u64)>> {
-    let sets = 1 << ETH_SS_STATS;
-    let mut info = SetInfo { command: ETHTOOL_GSSET_INFO, reserved: 0, sets, count: 0, rest: 0 };
-    match ask(ifname, (&raw mut info).cast()) {
-        Err(error) if has_none(&error) => return Ok(Vec::new()),
-        answer => answer?,
-    }
-    if info.sets == 0 || info.count == 0 {
+    let count = names_in(ifname, ETH_SS_STATS)?;
+    if count == 0 {
         return Ok(Vec::new());
-    }
-    if info.count > COUNTERS_MAX {
-        return Err(io::Error::other(format!("{ifname}: {} counters", info.count)));
     }
     // The kernel writes as many as the driver has by then, whatever was said before; newer ones none if it is another number.
     let mut names = Fenced::new()?;
-    names.set(&[ETHTOOL_GSTRINGS, ETH_SS_STATS, info.count]);
+    names.set(&[ETHTOOL_GSTRINGS, ETH_SS_STATS, count]);
     ask(ifname, names.start)?;
     let mut values = Fenced::new()?;
-    values.set(&[ETHTOOL_GSTATS, info.count]);
+    values.set(&[ETHTOOL_GSTATS, count]);
     ask(ifname, values.start)?;
     let (names, values) = (names.bytes(), values.bytes());
     let [name_count, value_count] =

@@ -18,6 +18,11 @@ pub(super) fn network_in_words(port: &OvsPort) -> Option<String> {
     Some(words)
 }
 
+/// The kind of tunnel, if Neutron noted that the port's network is one.
+fn tunnel_of(port: &OvsPort) -> Option<&str> {
+    port.network.network_type.as_deref().filter(|kind| ["vxlan", "geneve", "gre"].contains(kind))
+}
+
 /// A bridge reached from the integration bridge, and how.
 struct Reached<'a> {
     bridge: &'a OvsBridge,
@@ -28,6 +33,14 @@ struct Reached<'a> {
 /// Walks on from the integration bridge, whose node is already drawn, to every bridge with an uplink.
 pub(super) fn walk_to_wire(walk: &mut Walk, topology: &Topology, start: OvsPlace<'_>) {
     let reached = breadth_first(walk, topology, start.bridge);
+    if let Some(kind) = tunnel_of(start.port) {
+        // Whatever else leads to the wire is for other networks.
+        walk.cut(format!(
+            "the network is a {kind} tunnel: the way beyond {} is not traced yet",
+            Printable(&start.bridge.name)
+        ));
+        return;
+    }
     let with_uplink: Vec<(&Reached<'_>, Vec<OvsPlace<'_>>)> = reached
         .iter()
         .map(|reached| (reached, uplinks(topology, reached.bridge, start.interface)))
@@ -169,15 +182,6 @@ fn no_uplink<'a>(
     start: OvsPlace<'a>,
     drawn: &mut HashSet<&'a str>,
 ) {
-    let tunnel =
-        start.port.network.network_type.as_deref().filter(|kind| ["vxlan", "geneve", "gre"].contains(kind));
-    if let Some(kind) = tunnel {
-        walk.cut(format!(
-            "the network is a {kind} tunnel: the way beyond {} is not traced yet",
-            Printable(&start.bridge.name)
-        ));
-        return;
-    }
     let is_tunnel = |it: &Reached<'_>| {
         it.bridge.places().any(|place| matches!(place.interface.kind.as_str(), "vxlan" | "geneve" | "gre"))
     };

@@ -96,7 +96,7 @@ impl Session {
             Traceability::No { why } => return Err(CliError::new(format!("cannot trace: {why}"))),
         }
         let kernel = Kernel::ask();
-        let mechanism = mechanism(options.mechanism, kernel.is_some())?;
+        let mechanism = mechanism(options.mechanism, kernel.is_some(), path)?;
         let neighbours = beside::ports(path, options.path_only, kernel.is_some()).await;
         let upcalls = kernel.as_ref().and_then(|kernel| kernel.upcalls(path));
         let slow_at = upcalls.as_ref().map_or(&[][..], |upcalls| &upcalls.ports);
@@ -321,9 +321,27 @@ impl Session {
 }
 
 /// Where the hooks are to be, given what somebody wants and whether the kernel describes its structures.
-fn mechanism(wanted: Option<Mechanism>, described: bool) -> Result<Mechanism, CliError> {
-    let found = attach::preflight(Wanted { mechanism: wanted, described })
-        .map_err(|error| CliError::new(error.to_string()))?;
+fn mechanism(wanted: Option<Mechanism>, described: bool, path: &Path) -> Result<Mechanism, CliError> {
+    let preflight = |mechanism| {
+        attach::preflight(Wanted { mechanism, described }).map_err(|error| CliError::new(error.to_string()))
+    };
+    let mut found = preflight(wanted)?;
+    if found == Mechanism::Tracepoints
+        && let Some((ifname, feature)) = attach::merges_datagrams(path)
+    {
+        let ifname = Printable(ifname);
+        if wanted.is_some() {
+            output::note(&format!(
+                "{ifname} merges datagrams ({feature}), which hooks at tracepoints can not take apart: they look lost; \
+                 --attach clsact follows them"
+            ));
+        } else {
+            output::note(&format!(
+                "{ifname} merges datagrams ({feature}), which hooks at tracepoints could not take apart"
+            ));
+            found = preflight(Some(Mechanism::Clsact))?;
+        }
+    }
     if wanted.is_none() && found == Mechanism::Clsact {
         output::note(
             "so the hooks are filters at clsact: on this kernel attaching and removing them costs packets, and others can not \
