@@ -55,7 +55,8 @@ pub(super) fn forget<T: Table>(
 /// a one is on its way is followed whether or not it is to be admitted: its further sights would be taken for the other's.
 #[inline(always)]
 pub(super) fn renew<S: SlotCell>(slot: S, index: u32, control: Control, visit: &Visit) -> Outcome {
-    if !visit.admit && !(visit.hook.entry && matches!(control.state(), State::Live)) {
+    let enters_beside = visit.hook.entry && matches!(control.state(), State::Live);
+    if !visit.admit && !enters_beside {
         return Outcome::of(Kind::Missing);
     }
     let word = first_word(visit).generation_after(control);

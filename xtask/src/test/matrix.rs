@@ -14,7 +14,7 @@ use crate::progress::{heading, result_line, step};
 use crate::vm::{PathKind, in_vm};
 
 /// How long the tests on one kernel may take before the VM is taken for hanging.
-const TIME_LIMIT: Duration = Duration::from_mins(15);
+const TIME_LIMIT: Duration = Duration::from_mins(25);
 
 /// The kernels to test on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
