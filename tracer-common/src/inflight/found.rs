@@ -5,6 +5,9 @@ use super::{
     slot::{is_over, last_seen_ns},
 };
 
+/// A hook can come later than those behind it by so long: longer than a CPU is taken away, and shorter than packets are repeated.
+const LATE_NS: u64 = 50_000_000;
+
 /// Whether `hook` has seen the packet of `control`.
 #[inline(always)]
 pub(super) const fn has_passed(control: Control, hook: &Hook) -> bool {
@@ -80,11 +83,13 @@ fn meaning<T: Table>(table: T, slot: T::Slot, control: Control, visit: &Visit) -
     let overtaken = !passed_here && same_direction && control.passed() & later != 0;
     let age_ns = visit.now_ns.wrapping_sub(last_seen_ns(slot, control));
     let is_old = is_over(age_ns, table.timeout_ns());
+    // It was first seen behind here, just now: this is no repetition of it, but its own way in, seen late.
+    let comes_late = overtaken && visit.hook.entry && control.joined() && !is_over(age_ns, LATE_NS);
     match control.state() {
         // It comes again from where it came before: the first one has died, or another one looks like it. At the end of a way
         // a live packet has passed only as a copy beside the path.
         State::Live if (passed_here && !visit.hook.terminal) || (overtaken && visit.hook.entry) => {
-            if is_old || slot.mark().site(control).is_some() {
+            if is_old || (!comes_late && slot.mark().site(control).is_some()) {
                 Meaning::Again
             } else if passed_here {
                 Meaning::Alike
@@ -94,6 +99,7 @@ fn meaning<T: Table>(table: T, slot: T::Slot, control: Control, visit: &Visit) -
         }
         State::Live if overtaken => Meaning::Late,
         State::Live => Meaning::Pass,
+        State::Done if control.dead() && comes_late => Meaning::Late,
         State::Done if control.dead() => dead(slot, control, visit, passed_here, overtaken),
         State::Done => {
             // With the userspace datapath a frame reaches `ovs-vswitchd` through `AF_PACKET` a moment before TC ingress

@@ -443,3 +443,30 @@ fn a_packet_seen_late_at_an_earlier_hook_keeps_its_mark() {
     assert_eq!(traced.end(), (6, Found::Dropped(3)));
     assert_eq!(traced.finish(10_000).dropped, 1);
 }
+
+/// The hooks behind the first one, and the kernel, may be faster than it.
+#[test]
+fn a_packet_that_its_first_hook_sees_only_when_it_is_dead_has_entered() {
+    for is_settled in [false, true] {
+        let mut traced = Traced::new(16);
+        for id in 1..3 {
+            traced.at(id, KEY, u64::from(id) * 100);
+        }
+        assert_eq!(traced.freed(KEY, 7, ON_THE_WAY), Some(Marked::Provisional));
+        let now_ns = 2 * SETTLED_NS;
+        if is_settled {
+            assert!(matches!(traced.sweep(now_ns)[..], [Settled::Dropped(_, 7)]));
+        }
+        assert_eq!(traced.kind(0, KEY, now_ns), Kind::Overtaken);
+        // What enters then is another one.
+        assert_eq!(traced.kind(0, KEY, now_ns + SETTLED_NS), Kind::New);
+        for id in 1..4 {
+            assert_eq!(traced.kind(id, KEY, now_ns + SETTLED_NS + 100 * u64::from(id)), Kind::Passed);
+        }
+        let ledger = traced.finish(now_ns);
+        assert_eq!(
+            (ledger.net_entered(), ledger.net_joined(), ledger.dropped, ledger.completed, ledger.lost),
+            (2, 0, 1, 1, 0)
+        );
+    }
+}
