@@ -65,7 +65,7 @@ fn of(report: &TraceReport<'_>, direction: Direction) -> Vec<Finding> {
             "in-flight",
             !report.live && ledger.in_flight > 0,
             format!(
-                "{} {who} had not arrived when the trace ended, and others that look the same came: which of them died is not known",
+                "{} {who} had not arrived when the trace ended: which of them died is not known",
                 packets(ledger.in_flight)
             ),
         ),
