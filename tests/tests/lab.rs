@@ -136,12 +136,7 @@ fn an_idle_path_is_silent() -> Result<()> {
     // Silence has no event to wait for.
     let window = Duration::from_secs(3);
     let interfaces: Vec<&str> = lab.guests.iter().flat_map(|guest| lab.path_interfaces(guest)).collect();
-    // Stale neighbour entries of earlier traffic are still probed for a few seconds; an empty table is not.
-    let flush = |family| lab.wire("ip", [family, "neighbour", "flush", "dev", &lab.wire.interface]).status();
-    ensure!(flush("-4")?.success() && flush("-6")?.success(), "cannot empty the neighbour table");
-    for guest in &lab.guests {
-        guest.control("neighbours-flush")?;
-    }
+    lab.forget_neighbours()?;
     let before = interfaces.iter().map(|name| packets(name)).collect::<Result<Vec<_>>>()?;
     std::thread::sleep(window);
     for (name, before) in interfaces.iter().zip(before) {

@@ -67,6 +67,7 @@ fn send(lab: &Lab, guest: &Guest, way: Way, traffic: &[Traffic], pace: Duration)
 
 /// The report of a trace of `traffic`.
 fn traced(lab: &Lab, guest: &Guest, way: Way, traffic: &[Traffic], pace: Duration) -> Result<Value> {
+    lab.forget_neighbours()?;
     // The switches know both ends then. A ping would do that, too, but have the guest's kernel ask later whether the wire is still there.
     for way in [Way::ToGuest, Way::FromGuest] {
         let hello = frames::without_identity(&ends(lab, guest, way)?);
@@ -123,7 +124,7 @@ fn assert_right(way: Way, traffic: fn(&Ends) -> Vec<Traffic>, pace: Duration, te
             ));
         }
     }
-    anyhow::bail!("{}: {}\n{}", way.name(), report["directions"][way.name()]["ledger"], wrong.join("\n"))
+    anyhow::bail!("{} of {} packets: {report}\n{}", way.name(), packets(&traffic), wrong.join("\n"))
 }
 
 /// Long enough for a packet to arrive, also on an emulated machine.

@@ -9,7 +9,7 @@ use clap::{Args, ValueEnum};
 use hoptrace_tests::BINARY_ENV;
 use hoptrace_tests::lab::Folders;
 use hoptrace_tests::vm::{
-    Job, KernelChoice, Machine, PAYLOAD_DIR, STAGE_COMMAND, Series, Threads, VETHS, Verdict,
+    Job, KernelChoice, Machine, PAYLOAD_DIR, STAGE_COMMAND, Series, VETHS, Verdict,
 };
 
 use crate::build;
@@ -52,9 +52,6 @@ pub(crate) struct VmArgs {
     /// Likewise, but the guest is behind a veth pair: nothing but the kernel carries its packets, and it has no agent.
     #[arg(long, conflicts_with = "lab")]
     veths: bool,
-    /// Emulate all CPUs in one thread: half as fast, but safe for what has the kernel patch its own code under load.
-    #[arg(long)]
-    one_thread: bool,
     /// Two more NICs of this model of QEMU's, on a wire of their own; two of vmxnet3 and of virtio-net-pci are there always.
     #[arg(long, value_name = "MODEL")]
     nic: Vec<String>,
@@ -76,8 +73,7 @@ pub(crate) fn run(args: VmArgs) -> Result<ExitCode> {
         _ => KernelChoice::Debian(args.series.into()),
     };
     let hoptrace = build::release(&folders)?;
-    let threads = if args.one_thread { Threads::One } else { Threads::Many };
-    let machine = Machine::new(&folders, &choice, &step)?.with_threads(threads).with_nics(args.nic);
+    let machine = Machine::new(&folders, &choice, &step)?.with_nics(args.nic);
     let limit = Duration::from_secs(args.time_limit);
     let path = if args.veths { Some(PathKind::Veths) } else { args.lab.then_some(PathKind::Guests) };
     let verdict = in_vm(&machine, &folders, &hoptrace, path, args.command, &args.file, limit)?;
@@ -123,9 +119,6 @@ pub(crate) fn in_vm(
         environment: vec![(BINARY_ENV.to_owned(), inside("hoptrace"))],
     };
     let ended = machine.run(&job, &carried, limit)?;
-    if ended.booted_again {
-        step("QEMU's emulation made the kernel fall over while it booted; booted a second time");
-    }
     if !matches!(ended.verdict, Verdict::Exited(_)) {
         step(&format!("{} (console: {})", ended.verdict, ended.console.display()));
     }

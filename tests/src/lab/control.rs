@@ -10,11 +10,11 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::Guest;
+use super::{Guest, Lab};
 use crate::frames::to_words;
 
 /// Longest a single command may take, the guest's own work included.
@@ -149,6 +149,21 @@ impl Guest {
     /// As [`Guest::control`].
     pub fn sink_reset(&self) -> Result<()> {
         self.control("sink-reset").map(drop)
+    }
+}
+
+impl Lab {
+    /// Has both ends, guests and wire, forget all neighbours: who was spoken to is asked for some seconds afterwards whether it is
+    /// still there, and such a question, or its answer, would be a packet that no test has sent.
+    ///
+    /// # Errors
+    /// As [`Guest::control`], and where the wire's table cannot be emptied.
+    pub fn forget_neighbours(&self) -> Result<()> {
+        for family in ["-4", "-6"] {
+            let flush = [family, "neighbour", "flush", "dev", &self.wire.interface];
+            ensure!(self.wire("ip", flush).status()?.success(), "cannot empty the wire's neighbour table");
+        }
+        self.guests.iter().try_for_each(|guest| guest.control("neighbours-flush").map(drop))
     }
 }
 

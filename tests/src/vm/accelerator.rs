@@ -28,17 +28,6 @@ pub(super) enum Accelerator {
     Tcg,
 }
 
-/// Threads of this machine that emulate the VM's CPUs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Threads {
-    /// One each.
-    #[default]
-    Many,
-    /// One for all: half as fast. But while one CPU patches the kernel's code, as static keys do, no other one runs into a
-    /// breakpoint that is gone already, which QEMU can not tell apart and the kernel dies of (`Oops: int3`).
-    One,
-}
-
 impl Accelerator {
     /// KVM where `kernel` really runs with it. The device alone says little: inside some VMs it is there and QEMU dies, or
     /// the guest spins without ever executing its kernel. What was found holds until this machine is started again.
@@ -63,12 +52,13 @@ impl Accelerator {
         Ok(found)
     }
 
-    /// QEMU's name for it, and how many threads emulate CPUs.
-    pub(super) const fn option(self, threads: Threads) -> &'static str {
-        match (self, threads) {
-            (Self::Kvm, _) => "kvm",
-            (Self::Tcg, Threads::Many) => "tcg,thread=multi",
-            (Self::Tcg, Threads::One) => "tcg,thread=single",
+    /// QEMU's name for it. All CPUs are emulated in one thread: with one thread each, a CPU now and then runs into a breakpoint
+    /// that another one had set in the kernel's code, and taken away again, while it patched it (static keys, static calls), which
+    /// the kernel dies of (`Oops: int3`). Tests take as long either way, as long as a VM seldom uses more than one CPU.
+    pub(super) const fn option(self) -> &'static str {
+        match self {
+            Self::Kvm => "kvm",
+            Self::Tcg => "tcg,thread=single",
         }
     }
 }

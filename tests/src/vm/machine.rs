@@ -1,15 +1,14 @@
 //! Running a job in a test VM.
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{BufRead as _, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail};
 
-use super::accelerator::{Accelerator, Threads};
-use super::contract::TAG;
+use super::accelerator::Accelerator;
 use super::kernel::Kernel;
 use super::qemu::{Boot, ends_within, qemu};
 use super::{Job, KernelChoice, Verdict, initramfs, payload, tidy, userland};
@@ -31,10 +30,10 @@ pub struct Machine {
     kernel: Kernel,
     userland: PathBuf,
     accelerator: Accelerator,
-    threads: Threads,
     init: PathBuf,
     runs_dir: PathBuf,
     nics: Vec<String>,
+    name: Option<String>,
 }
 
 /// How a run ended.
@@ -44,8 +43,6 @@ pub struct Ended {
     pub verdict: Verdict,
     /// The console's words, in a file. It stays until the next run of this machine.
     pub console: PathBuf,
-    /// Whether the emulator made the kernel fall over before the job began, so that it was booted a second time.
-    pub booted_again: bool,
 }
 
 impl Machine {
@@ -67,18 +64,18 @@ impl Machine {
         Ok(Self {
             userland: userland::ensure(&cache_dir, progress)?,
             accelerator: Accelerator::find(&kernel.image, &cache_dir)?,
-            threads: Threads::default(),
             kernel,
             init: static_binary::build(&folders.workspace_root, &folders.target_dir, INIT)?,
             runs_dir,
             nics: NICS.map(str::to_owned).to_vec(),
+            name: None,
         })
     }
 
-    /// The same machine, its CPUs emulated otherwise; nothing changes where they are not emulated.
+    /// The same machine beside others of this process: each line of its job's output begins with the name.
     #[must_use]
-    pub fn with_threads(self, threads: Threads) -> Self {
-        Self { threads, ..self }
+    pub fn named(self, name: &str) -> Self {
+        Self { name: Some(name.to_owned()), ..self }
     }
 
     /// The same machine with more NICs, a pair of each of these models of QEMU's.
@@ -91,20 +88,12 @@ impl Machine {
     /// Boots, runs the job with `files` beside it in [`super::PAYLOAD_DIR`], and passes on its output. The VM ends with the
     /// job, or when `limit` has passed.
     ///
-    /// Call it from the main thread: the VM dies with the thread that started it.
+    /// The VM dies with the thread that called.
     ///
     /// # Errors
     /// Where QEMU cannot be started. Whatever happens in the VM is a verdict.
     pub fn run(&self, job: &Job, files: &[PathBuf], limit: Duration) -> Result<Ended> {
-        let ended = self.run_once(job, files, limit)?;
-        if self.accelerator != Accelerator::Tcg || !is_emulators_fault(&fs::read(&ended.console)?) {
-            return Ok(ended);
-        }
-        Ok(Ended { booted_again: true, ..self.run_once(job, files, limit)? })
-    }
-
-    fn run_once(&self, job: &Job, files: &[PathBuf], limit: Duration) -> Result<Ended> {
-        let folder = self.runs_dir.join(format!("run-{}", std::process::id()));
+        let folder = self.runs_dir.join(format!("run-{}{}", std::process::id(), self.suffix()));
         drop(fs::remove_dir_all(&folder));
         fs::create_dir_all(&folder).with_context(|| format!("create {}", folder.display()))?;
         tidy::ensure_room(&folder, PAYLOAD_MIB, "what the VM needs of this run")?;
@@ -119,8 +108,8 @@ impl Machine {
             (child.stdout.take().context("no stdout")?, child.stderr.take().context("no stderr")?);
         let (timed_out, status) = std::thread::scope(|scope| {
             let copies = [
-                scope.spawn(move || pass_on(out, std::io::stdout())),
-                scope.spawn(move || pass_on(err, std::io::stderr())),
+                scope.spawn(|| pass_on(out, std::io::stdout(), self.name.as_deref())),
+                scope.spawn(|| pass_on(err, std::io::stderr(), self.name.as_deref())),
             ];
             let timed_out = !ends_within(&child, limit)?;
             if timed_out {
@@ -137,7 +126,7 @@ impl Machine {
         for disk in [&boot.disks[2], &boot.initramfs] {
             drop(fs::remove_file(disk));
         }
-        Ok(Ended { verdict, console: boot.console, booted_again: false })
+        Ok(Ended { verdict, console: boot.console })
     }
 
     /// The program that plays the guests of a lab in the VM.
@@ -146,6 +135,11 @@ impl Machine {
     /// Where it does not build.
     pub fn guest_agent(&self, folders: &Folders) -> Result<PathBuf> {
         static_binary::build(&folders.workspace_root, &folders.target_dir, AGENT)
+    }
+
+    /// What tells this machine's folder from that of another one of this process.
+    fn suffix(&self) -> String {
+        self.name.as_ref().map(|name| format!("-{name}")).unwrap_or_default()
     }
 
     fn boot(&self, folder: &Path, job: &Job, files: &[PathBuf]) -> Result<Boot> {
@@ -158,7 +152,6 @@ impl Machine {
             disks: [self.userland.clone(), self.kernel.modules_disk.clone(), payload],
             console: folder.join("console.log"),
             accelerator: self.accelerator,
-            threads: self.threads,
             cpus: CPUS,
             memory_mib: MEMORY_MIB,
             nics: self.nics.clone(),
@@ -166,36 +159,21 @@ impl Machine {
     }
 }
 
-/// Whether the kernel ran into a breakpoint that it had set itself, and taken away again, while it changed its own text:
-/// QEMU's emulation with several threads now and then executes what it translated before. Only as long as nothing of ours
-/// had begun; from then on a panic is a panic.
-fn is_emulators_fault(console: &[u8]) -> bool {
-    let text = String::from_utf8_lossy(console);
-    text.contains("int3: 0000 [#1]") && !text.contains(TAG)
-}
-
-fn pass_on(mut from: impl Read, mut to: impl Write) -> Result<()> {
-    let mut buffer = [0; 8192];
-    loop {
-        let length = from.read(&mut buffer).context("read the VM's output")?;
-        let Some(bytes) = buffer.get(..length).filter(|bytes| !bytes.is_empty()) else { return Ok(()) };
-        // A reader that went away does not end the VM.
-        drop(to.write_all(bytes).and_then(|()| to.flush()));
+/// Passes on what the VM says, line by line where lines have a name in front.
+fn pass_on(mut from: impl Read, mut to: impl Write, name: Option<&str>) -> Result<()> {
+    // A reader that went away does not end the VM.
+    let Some(name) = name else {
+        let mut buffer = [0; 8192];
+        loop {
+            let length = from.read(&mut buffer).context("read the VM's output")?;
+            let Some(bytes) = buffer.get(..length).filter(|bytes| !bytes.is_empty()) else { return Ok(()) };
+            drop(to.write_all(bytes).and_then(|()| to.flush()));
+        }
+    };
+    for line in BufReader::new(from).split(b'\n') {
+        let line = line.context("read the VM's output")?;
+        let line = [name.as_bytes(), b" | ", &line, b"\n"].concat();
+        drop(to.write_all(&line).and_then(|()| to.flush()));
     }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::is_emulators_fault;
-
-    #[test]
-    fn only_a_breakpoint_before_the_job_is_the_emulators_fault() {
-        let oops =
-            "[ 4.1] Oops: int3: 0000 [#1] PREEMPT SMP\n[ 4.2] Kernel panic - not syncing: Fatal exception\n";
-        assert!(is_emulators_fault(oops.as_bytes()));
-        assert!(!is_emulators_fault(format!("[ 3.9] hoptrace-vm: up\n{oops}").as_bytes()));
-        assert!(!is_emulators_fault(
-            b"[ 4.1] Oops: 0002 [#1]\n[ 4.2] Kernel panic - not syncing: Fatal exception\n"
-        ));
-    }
+    Ok(())
 }

@@ -23,7 +23,6 @@ mod qemu;
 mod tidy;
 mod userland;
 
-pub use accelerator::Threads;
 pub use console::Verdict;
 pub use contract::PAYLOAD_DIR;
 pub use inside::{STAGE_COMMAND, VETHS, run_stage};

@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
-use super::accelerator::{Accelerator, CPU, Threads};
+use super::accelerator::{Accelerator, CPU};
 use crate::exec::command;
 
 /// The kernel's own idea of a lockup, in seconds. Emulated CPUs share real ones with whatever else runs: what is well
@@ -25,7 +25,6 @@ pub(super) struct Boot {
     /// File for the console.
     pub(super) console: PathBuf,
     pub(super) accelerator: Accelerator,
-    pub(super) threads: Threads,
     pub(super) cpus: u32,
     pub(super) memory_mib: u32,
     /// Models of NICs, of each a pair on a wire of its own. Nothing loads their drivers.
@@ -36,7 +35,7 @@ pub(super) struct Boot {
 pub(super) fn qemu(boot: &Boot) -> Command {
     let mut qemu = command("setpriv");
     qemu.args(["--pdeathsig", "KILL", "--", "qemu-system-x86_64"]);
-    qemu.args(["-accel", boot.accelerator.option(boot.threads)]);
+    qemu.args(["-accel", boot.accelerator.option()]);
     qemu.args(["-machine", "q35,hpet=off", "-cpu", CPU, "-nodefaults", "-no-user-config"]);
     qemu.args(["-smp", &boot.cpus.to_string(), "-m", &boot.memory_mib.to_string()]);
     qemu.arg("-kernel").arg(&boot.kernel).arg("-initrd").arg(&boot.initramfs);

@@ -70,7 +70,6 @@ fn in_vm(series: SeriesName, program: &Path, words: &[String], json: Option<&Pat
             "--series",
             series.get_name(),
             "--veths",
-            "--one-thread",
             "--time-limit",
             &VM_TIME_LIMIT_S.to_string(),
         ])

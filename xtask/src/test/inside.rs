@@ -6,14 +6,17 @@ use std::process::{Command, ExitCode, Stdio};
 
 use anyhow::{Context as _, Result};
 
+use super::times::Times;
 use crate::progress::result_line;
 
 /// Hidden subcommand: runs test binaries.
 pub(crate) const INSIDE_COMMAND: &str = "test-inside";
+const SLOWEST_SHOWN: usize = 10;
 
 /// Runs every binary, also after one has failed, one test at a time: they share the path.
 pub(crate) fn run_inside(hoptrace: &Path, binaries: &[PathBuf]) -> Result<ExitCode> {
     let (mut passed, mut failed) = (0, 0);
+    let mut times = Times::default();
     for binary in binaries {
         let mut child = Command::new(binary)
             .args(["--ignored", "--test-threads=1"])
@@ -22,8 +25,10 @@ pub(crate) fn run_inside(hoptrace: &Path, binaries: &[PathBuf]) -> Result<ExitCo
             .spawn()
             .with_context(|| format!("cannot run {}", binary.display()))?;
         let output = child.stdout.take().context("a test without output")?;
+        times.begin(binary);
         for line in BufReader::new(output).lines().map_while(Result::ok) {
             result_line(&line);
+            times.read(&line);
             passed += number_before(&line, " passed;");
             failed += number_before(&line, " failed;");
         }
@@ -32,6 +37,7 @@ pub(crate) fn run_inside(hoptrace: &Path, binaries: &[PathBuf]) -> Result<ExitCo
             failed += 1;
         }
     }
+    times.slowest(SLOWEST_SHOWN).for_each(|line| result_line(&line));
     result_line(&format!("end-to-end tests: {passed} passed, {failed} failed"));
     Ok(if failed == 0 && passed > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use clap::ValueEnum;
 use hoptrace_tests::lab::Folders;
 use hoptrace_tests::vm::{KernelChoice, Machine, PAYLOAD_DIR, Series, Verdict};
@@ -14,7 +14,7 @@ use crate::progress::{heading, result_line, step};
 use crate::vm::{PathKind, in_vm};
 
 /// How long the tests on one kernel may take before the VM is taken for hanging.
-const TIME_LIMIT: Duration = Duration::from_mins(25);
+const TIME_LIMIT: Duration = Duration::from_mins(35);
 
 /// The kernels to test on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -39,25 +39,41 @@ impl Kernels {
     }
 }
 
-/// Runs the tests on each kernel, also after one has failed; whether all passed.
+/// Runs the tests on all these kernels at once, each in a VM that seldom uses more than one CPU; whether all passed.
 pub(super) fn run(kernels: Kernels, folders: &Folders, hoptrace: &Path, binaries: &[Binary]) -> Result<bool> {
     let files: Vec<PathBuf> =
         binaries.iter().filter(|binary| binary.is_for_vm()).map(|binary| binary.path.clone()).collect();
+    let names: Vec<_> = kernels.series().iter().map(|series| series.name()).collect();
+    heading(&format!("end-to-end tests on kernel {}", names.join(" and ")));
+    // One after the other: they share what they are made of.
+    let machines = kernels.series().into_iter().map(|series| {
+        let machine = Machine::new(folders, &KernelChoice::Debian(series), &step)?.named(series.name());
+        Ok((series, machine))
+    });
+    let machines = machines.collect::<Result<Vec<_>>>()?;
+    let on = |series: Series, machine: &Machine| {
+        let started = Instant::now();
+        let verdict = on_machine(machine, folders, hoptrace, &files)?;
+        let word = if verdict == Verdict::Exited(0) { "passed" } else { "FAILED" };
+        let (name, took_s) = (series.name(), started.elapsed().as_secs_f32());
+        result_line(&format!("kernel {name}: {word} in {took_s:.0} s: {verdict}"));
+        anyhow::Ok(verdict == Verdict::Exited(0))
+    };
+    std::thread::scope(|scope| {
+        let running: Vec<_> =
+            machines.iter().map(|(series, machine)| scope.spawn(|| on(*series, machine))).collect();
+        let mut passed = true;
+        for thread in running {
+            passed &= thread.join().map_err(|_| anyhow!("the thread of a VM panicked"))??;
+        }
+        Ok(passed)
+    })
+}
+
+fn on_machine(machine: &Machine, folders: &Folders, hoptrace: &Path, files: &[PathBuf]) -> Result<Verdict> {
     let inside =
         |file: &Path| format!("{PAYLOAD_DIR}/{}", file.file_name().unwrap_or_default().to_string_lossy());
-    let mut passed = true;
-    for series in kernels.series() {
-        heading(&format!("end-to-end tests on kernel {}", series.name()));
-        let started = Instant::now();
-        let machine = Machine::new(folders, &KernelChoice::Debian(series), &step)?;
-        let mut command = vec![format!("{PAYLOAD_DIR}/xtask"), INSIDE_COMMAND.to_owned(), inside(hoptrace)];
-        command.extend(files.iter().map(|file| inside(file)));
-        let verdict =
-            in_vm(&machine, folders, hoptrace, Some(PathKind::Guests), command, &files, TIME_LIMIT)?;
-        let word = if verdict == Verdict::Exited(0) { "passed" } else { "FAILED" };
-        let name = series.name();
-        result_line(&format!("kernel {name}: {word} in {:.0} s: {verdict}", started.elapsed().as_secs_f32()));
-        passed &= verdict == Verdict::Exited(0);
-    }
-    Ok(passed)
+    let mut command = vec![format!("{PAYLOAD_DIR}/xtask"), INSIDE_COMMAND.to_owned(), inside(hoptrace)];
+    command.extend(files.iter().map(|file| inside(file)));
+    in_vm(machine, folders, hoptrace, Some(PathKind::Guests), command, files, TIME_LIMIT)
 }

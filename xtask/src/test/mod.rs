@@ -3,6 +3,7 @@
 mod binaries;
 mod inside;
 mod matrix;
+mod times;
 
 use std::path::Path;
 use std::process::ExitCode;
