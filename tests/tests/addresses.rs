@@ -6,13 +6,15 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use hoptrace_tests::{
-    Tracer,
+    Tracer, frames,
     lab::{Guest, Lab, Trap},
 };
 use serde_json::{Value, json};
 
 /// A virtual router's (VRRP).
 const VRRP: &str = "00:00:5e:00:01:33";
+/// Another one, which the wire takes over: the switches remember that.
+const TAKEN: &str = "00:00:5e:00:01:34";
 const PINGS: u64 = 100;
 /// The exit code of a report that does not answer the question.
 const INCONCLUSIVE: i32 = 4;
@@ -149,5 +151,37 @@ fn a_neighbour_s_address_is_not_the_guest_s_to_take() -> Result<()> {
     ledger(&report, "ingress", &json!({"entered": 0, "joined_midway": 0, "lost": 0, "dropped": 0}))?;
     ledger(&report, "egress", &json!({"entered": 1, "completed": 1, "joined_midway": 0, "lost": 0}))?;
     ensure!(told(&report, "other_address_sent", &neighbour.mac)? == 1, "{}", report["evidence"]);
+    Ok(())
+}
+
+/// A question to all about an address that nobody has, from the virtual router's address.
+fn announcement() -> Vec<u8> {
+    let router = [0x00, 0x00, 0x5e, 0x00, 0x01, 0x34];
+    let address = [10, 99, 99, 251];
+    let arp = [&[0, 1, 8, 0, 6, 4, 0, 1][..], &router, &address, &[0; 6], &address].concat();
+    let frame = [&[0xff; 6][..], &router, &[8, 6], &arp].concat();
+    [frame, vec![0; 18]].concat()
+}
+
+#[test]
+#[ignore = "needs the lab: cargo xtask test"]
+fn an_address_that_somebody_else_has_taken_over_is_not_the_guest_s_any_more() -> Result<()> {
+    let lab = Lab::from_env()?;
+    let guest = lab.guest("yjwang-test-1")?;
+    let _belief = believe(&lab, guest, TAKEN)?;
+    let tracer = Tracer::start(&["trace", &guest.port_id, "icmp", "--json"])?;
+    {
+        let _borrowed = guest.use_address(TAKEN)?;
+        // The outside world asks, and the switches learn where it is.
+        ensure!(ping(&lab, guest, 3)? > 0, "the guest does not answer under its new address");
+    }
+    // A frame of the guest's own may come back this late; silence has no event to wait for.
+    std::thread::sleep(Duration::from_millis(1200));
+    lab.in_wire(|| frames::send(&lab.wire.interface, &[announcement()], Duration::ZERO))?;
+    ensure!(ping(&lab, guest, PINGS)? == 0, "somebody has the address");
+    let report = tracer.finish()?;
+    let ledger = &report["directions"]["ingress"]["ledger"];
+    ensure!(ledger["entered"].as_u64().is_some_and(|entered| entered <= 3) && ledger["lost"] == 0, "{ledger}");
+    ensure!(ledger["completed"] == ledger["entered"] && ledger["balanced"] == true, "{ledger}");
     Ok(())
 }

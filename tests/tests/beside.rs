@@ -12,6 +12,7 @@ use std::{net::Ipv4Addr, time::Duration};
 use anyhow::{Context as _, Result, ensure};
 use hoptrace_tests::{
     Tracer,
+    frames::{self, Ends},
     lab::{Guest, Lab, Trap},
 };
 use serde_json::{Value, json};
@@ -22,6 +23,8 @@ const PACKETS: u64 = 50;
 const PORT: u16 = 9;
 /// An address of the guests' network that nobody has.
 const OURS: Ipv4Addr = Ipv4Addr::new(10, 99, 99, 50);
+/// A MAC address that nobody has.
+const NEW: &str = "fa:16:3e:77:00:01";
 /// A network namespace as those of Neutron's DHCP agent.
 const NETNS: &str = "qdhcp-5ae1c10f";
 /// A port in it.
@@ -278,6 +281,32 @@ fn a_flooded_copy_beside_a_delivery_is_a_copy() -> Result<()> {
     let found = json!([ledger["completed"], ledger["misdelivered"], ledger["elsewhere"], ledger["lost"]]);
     ensure!(found == json!([PACKETS, 0, 0, 0]) && ledger["balanced"] == true, "{ledger}");
     ensure!(port(&report, &other.qvo)?["copies"] == PACKETS, "{report}");
+    Ok(())
+}
+
+/// The other guest shows itself under a new address, to the wire only; then the guest's packets go there.
+#[test]
+#[ignore = "needs the lab: cargo xtask test"]
+fn what_goes_to_an_address_that_turned_up_meanwhile_is_delivered() -> Result<()> {
+    let lab = Lab::from_env()?;
+    let [guest, other] = lab.guests.as_slice() else { anyhow::bail!("not two guests") };
+    let ends = Ends {
+        macs: [frames::mac(&guest.mac)?, frames::mac(NEW)?],
+        ipv4: [Ipv4Addr::new(10, 99, 99, 201), Ipv4Addr::new(10, 99, 99, 202)],
+        ipv6: ["fd99::c1".parse()?, "fd99::c2".parse()?],
+    };
+    let traffic = frames::ordinary(&ends).into_iter().next().context("nothing to send")?;
+    let tracer = Tracer::start(&["trace", &guest.port_id, "udp", "--json"])?;
+    {
+        let _address = other.use_address(NEW)?;
+        let to_wire = Ends { macs: [frames::mac(NEW)?, frames::mac(&lab.wire.mac)?], ..ends };
+        other.send_frames(&frames::without_identity(&to_wire)[0].frames, Duration::ZERO)?;
+        guest.send_frames(&traffic.frames, Duration::ZERO)?;
+    }
+    let report = tracer.finish()?;
+    let ledger = &report["directions"]["egress"]["ledger"];
+    let found = json!([ledger["elsewhere"], ledger["misdelivered"], ledger["lost"], ledger["balanced"]]);
+    ensure!(found == json!([traffic.frames.len(), 0, 0, true]), "{ledger}");
     Ok(())
 }
 

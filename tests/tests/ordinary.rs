@@ -39,15 +39,10 @@ enum Tells {
     Some,
 }
 
-fn mac(text: &str) -> Result<[u8; 6]> {
-    let bytes = text.split(':').map(|byte| u8::from_str_radix(byte, 16)).collect::<Result<Vec<_>, _>>()?;
-    bytes.try_into().ok().with_context(|| format!("{text} is no MAC address"))
-}
-
 /// Frames between the wire and the guest for addresses that neither has, so that nobody answers.
 fn ends(lab: &Lab, guest: &Guest, way: Way) -> Result<Ends> {
     let ends = Ends {
-        macs: [mac(&lab.wire.mac)?, mac(&guest.mac)?],
+        macs: [frames::mac(&lab.wire.mac)?, frames::mac(&guest.mac)?],
         ipv4: [Ipv4Addr::new(10, 99, 99, 201), Ipv4Addr::new(10, 99, 99, 202)],
         ipv6: ["fd99::c1".parse()?, "fd99::c2".parse()?],
     };

@@ -20,6 +20,10 @@ const SENT_TICKS: u64 = 10;
 /// Packets to an address are the port's for so long: about five minutes, as long as bridges remember.
 const OWN_TICKS: u64 = 560;
 
+/// Who else sends from an address has it only if the guest has not used it for so many ticks: half a second at least, longer than
+/// frames of the guest itself need to come back from where they were flooded to.
+const MOVED_TICKS: u64 = 2;
+
 /// A place of the set: 0, or an address with what is known about it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Known(pub u64);
@@ -84,13 +88,27 @@ impl Known {
         Self(self.0 & (MAC | Self::OWN) | Self::SENT | stamp(now_ns) << STAMP_SHIFT)
     }
 
+    /// What is left of it when somebody else sends from it at `now_ns`: nothing, unless it was given, or the guest has used it just now.
+    #[inline(always)]
+    #[must_use]
+    pub const fn seen_elsewhere(self, now_ns: u64) -> Self {
+        let is_idle = self.ticks_until(now_ns) >= MOVED_TICKS;
+        if is_idle && !self.is_given() { Self(0) } else { self }
+    }
+
+    /// Ticks since the guest has used it.
+    #[inline(always)]
+    const fn ticks_until(self, now_ns: u64) -> u64 {
+        stamp(now_ns).wrapping_sub(self.0 >> STAMP_SHIFT) & (STAMPS - 1)
+    }
+
     /// What is left of it at `now_ns`.
     #[must_use]
     pub const fn aged(self, now_ns: u64) -> Self {
         if self.0 == 0 || self.is_given() {
             return self;
         }
-        let ticks = stamp(now_ns).wrapping_sub(self.0 >> STAMP_SHIFT) & (STAMPS - 1);
+        let ticks = self.ticks_until(now_ns);
         match (ticks > SENT_TICKS, self.is_own() && ticks <= OWN_TICKS) {
             (false, _) => self,
             (true, true) => Self(self.0 & !Self::SENT),
@@ -196,6 +214,16 @@ mod tests {
             assert_eq!((given.aged(now_ns), given.used_again(now_ns)), (given, given));
             assert!(!Known::used(VRRP, true, now_ns).is_given());
         }
+    }
+
+    #[test]
+    fn an_address_moves_when_somebody_else_sends_from_it() {
+        let then = 1_000 * SECOND;
+        let own = Known::used(VRRP, true, then);
+        // A frame of the guest's that comes back.
+        assert_eq!(own.seen_elsewhere(then + SECOND / 10), own);
+        assert_eq!(own.seen_elsewhere(then + 2 * SECOND), Known(0));
+        assert_eq!(Known::given(VRRP).seen_elsewhere(then), Known::given(VRRP));
     }
 
     #[test]

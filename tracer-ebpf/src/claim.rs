@@ -37,7 +37,14 @@ pub(crate) fn claim(hook: HookFacts, frame: &Frame) -> u32 {
         return if frame.destination == mac {
             CLAIM_OWN
         } else if frame.is_group() {
-            if frame.source == mac { CLAIM_NONE } else { CLAIM_GROUP }
+            if frame.source == mac {
+                CLAIM_NONE
+            } else {
+                if hook.has(HookConfig::SHARED) {
+                    sends_elsewhere(frame.source);
+                }
+                CLAIM_GROUP
+            }
         } else if known(frame.destination).is_own() {
             CLAIM_OWN
         } else if hook.has(HookConfig::GUEST) {
@@ -82,6 +89,23 @@ pub(crate) extern "C" fn hop_room(mac: u64) -> u32 {
 pub(crate) extern "C" fn hop_learn(mac: u64, now_ns: u64) -> u32 {
     if let Some(gate) = control::gate() {
         gate.learn(mac, !addresses::is_strange(mac), now_ns);
+    }
+    0
+}
+
+/// Somebody else sends from `mac`: to everybody, as who takes over a virtual router's address does, or from another port.
+#[inline(always)]
+pub(crate) fn sends_elsewhere(mac: u64) {
+    if known(mac).is_own() {
+        hop_sends_elsewhere(mac, clock());
+    }
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn hop_sends_elsewhere(mac: u64, now_ns: u64) -> u32 {
+    if let Some(gate) = control::gate() {
+        gate.forget(mac, now_ns);
     }
     0
 }

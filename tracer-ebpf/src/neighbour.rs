@@ -9,6 +9,7 @@ use hoptrace_common::{
 };
 
 use crate::{
+    claim,
     hop::{PLACE_SHIFT, copied_frame},
     maps::{
         config::{self, HookFacts},
@@ -113,6 +114,7 @@ fn comes_beside(hook: HookFacts) -> bool {
 
 #[inline(always)]
 fn learn_at(frame: &Frame, port: u64) {
+    claim::sends_elsewhere(frame.source);
     if let Some(port) = neighbours::of(port) {
         // SAFETY: a map value of this CPU; only its counters are written, in this program.
         neighbours::learn(unsafe { &*port }, frame.source);

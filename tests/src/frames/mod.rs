@@ -20,6 +20,15 @@ pub fn to_words(frames: &[Vec<u8>]) -> String {
     frames.iter().map(hex).collect::<Vec<_>>().join(" ")
 }
 
+/// A MAC address as bytes.
+///
+/// # Errors
+/// When it is none.
+pub fn mac(text: &str) -> Result<[u8; 6]> {
+    let bytes = text.split(':').map(|byte| u8::from_str_radix(byte, 16)).collect::<Result<Vec<_>, _>>()?;
+    bytes.try_into().ok().with_context(|| format!("{text} is no MAC address"))
+}
+
 /// One of [`to_words`].
 ///
 /// # Errors

@@ -118,6 +118,26 @@ impl Gate {
         }
     }
 
+    /// Forgets `mac`, which somebody else sends from at `now_ns`, unless the guest uses it, too.
+    #[inline(always)]
+    pub(crate) fn forget(self, mac: u64, now_ns: u64) {
+        let place = place_of(mac);
+        let mut at = place;
+        let mut tried = 0;
+        while tried < 2 {
+            tried += 1;
+            let address = self.address(at);
+            // SAFETY: in the map value.
+            let known = Known(unsafe { atomic::load(address) });
+            if known.is_of(mac) {
+                let left = known.seen_elsewhere(now_ns);
+                // SAFETY: likewise. Who changes it at the same time has seen the guest use it.
+                unsafe { atomic::compare_exchange(address, known.0, left.0) };
+            }
+            at = other_place(at);
+        }
+    }
+
     #[inline(always)]
     fn address(self, place: usize) -> *mut u64 {
         // SAFETY: in the map value, because there are so many places.

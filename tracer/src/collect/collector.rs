@@ -251,6 +251,16 @@ impl Collector {
         self.plan.hooks.iter().position(at_tap).map_or(0, |number| self.counters.of(number).seen)
     }
 
+    /// Whether packets were seen at wrong ports only, as far as is known.
+    pub fn has_gone_astray(&self) -> bool {
+        self.astray.iter().any(|count| *count > 0)
+    }
+
+    /// It turned out that an address is behind the port beside the path with this place in the plan.
+    pub fn found_behind(&mut self, place: usize, mac: MacAddr) {
+        self.neighbours.found_behind(place, mac);
+    }
+
     /// Packets that were seen at ports beside the path and nowhere else: at one that may be the right one, and at wrong ones only.
     fn beside(&self, direction: usize) -> (u64, u64) {
         let of = |counts: &[u64; 2]| counts.get(direction).copied().unwrap_or(0);

@@ -3,10 +3,10 @@
 use std::{fs, os::unix::fs::MetadataExt as _};
 
 use aya::maps::{HashMap, Map, MapData, PerCpuHashMap};
-use hoptrace_common::neighbour::{BEHIND, port_key};
+use hoptrace_common::neighbour::{BEHIND, behind_key, port_key};
 
 use super::CollectError;
-use crate::model::{Neighbour, OtherPort};
+use crate::model::{MacAddr, Neighbour, OtherPort};
 
 /// The ports' counters, and who is behind them.
 pub(super) struct Neighbours {
@@ -49,6 +49,15 @@ impl Neighbours {
             }
         }
         neighbour
+    }
+
+    /// An address is behind the port with this place in the plan.
+    pub(super) fn found_behind(&mut self, place: usize, mac: MacAddr) {
+        let Some(number) = u32::try_from(place).ok().and_then(|place| place.checked_add(1)) else { return };
+        let key = behind_key(mac.as_number(), number);
+        let counted = self.behind.get(&key, 0).unwrap_or_default();
+        // Without room a stranger stays one.
+        drop(self.behind.insert(key, counted | BEHIND, 0));
     }
 
     /// Packets that went to somebody of whom it turned out only later that the port was the right one.

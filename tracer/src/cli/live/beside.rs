@@ -3,11 +3,11 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use crate::{
-    model::{OtherPort, Path},
+    model::{MacAddr, OtherPort, Path},
     ovs::{Learned, Unixctl, learned},
 };
 
-/// How long the start of a trace waits for what `ovs-vswitchd` has learned.
+/// How long a trace waits for what `ovs-vswitchd` has learned.
 const PATIENCE: Duration = Duration::from_millis(200);
 
 /// The ports. Only what the kernel says about itself (`has_btf`) tells programs in which network namespace they run.
@@ -17,6 +17,21 @@ pub(super) async fn ports(path: &Path, path_only: bool, has_btf: bool) -> Vec<Ot
     }
     let here = path.other_ports.iter().filter(|port| has_btf || port.namespace.is_none());
     let mut ports: Vec<OtherPort> = here.cloned().collect();
+    let known = learned_at(&ports).await;
+    for (place, mac) in unknown(&ports, &known) {
+        ports.get_mut(place).map(|port| port.macs.push(mac)).unwrap_or_default();
+    }
+    ports
+}
+
+/// Addresses that the switch has found behind these ports since they were looked for, each with the port's place.
+pub(super) async fn learned_since(ports: &[OtherPort]) -> Vec<(usize, MacAddr)> {
+    unknown(ports, &learned_at(ports).await)
+}
+
+/// What the bridges of these ports have learned. Nothing where there is no answer: addresses are learned from the packets that come
+/// from them, too.
+async fn learned_at(ports: &[OtherPort]) -> Vec<(String, Vec<Learned>)> {
     let bridges: BTreeSet<String> =
         ports.iter().filter(|port| port.ofport.is_some()).filter_map(|port| port.bridge.clone()).collect();
     let asking = async {
@@ -28,30 +43,29 @@ pub(super) async fn ports(path: &Path, path_only: bool, has_btf: bool) -> Vec<Ot
         }
         Some(found)
     };
-    // Without an answer addresses are learned from the packets that come from them.
-    if let Ok(Some(found)) = tokio::time::timeout(PATIENCE, asking).await {
-        for (bridge, addresses) in found {
-            add(&mut ports, &bridge, &addresses);
-        }
-    }
-    ports
+    tokio::time::timeout(PATIENCE, asking).await.ok().flatten().unwrap_or_default()
 }
 
-/// Adds what a bridge has learned to its ports.
-fn add(ports: &mut [OtherPort], bridge: &str, addresses: &[Learned]) {
-    for port in ports.iter_mut().filter(|port| port.bridge.as_deref() == Some(bridge)) {
-        for learned in addresses.iter().filter(|learned| port.ofport == Some(learned.ofport)) {
-            if !port.macs.contains(&learned.mac) {
-                port.macs.push(learned.mac);
-            }
+/// What bridges have learned of their ports and is not known of them.
+fn unknown(ports: &[OtherPort], found: &[(String, Vec<Learned>)]) -> Vec<(usize, MacAddr)> {
+    let of_port = |port: &OtherPort, bridge: &str, learned: &Learned| {
+        port.bridge.as_deref() == Some(bridge)
+            && port.ofport == Some(learned.ofport)
+            && !port.macs.contains(&learned.mac)
+    };
+    let mut new = Vec::new();
+    for (place, port) in ports.iter().enumerate() {
+        for (bridge, addresses) in found {
+            let here = addresses.iter().filter(|learned| of_port(port, bridge, learned));
+            new.extend(here.map(|learned| (place, learned.mac)));
         }
     }
+    new
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::MacAddr;
 
     #[test]
     fn addresses_go_to_the_port_of_that_number_and_bridge() {
@@ -62,9 +76,8 @@ mod tests {
             macs: vec![mac(1)],
             ..OtherPort::default()
         };
-        let mut ports = [port("br-int", 5), port("br-ex", 5), port("br-int", 6)];
+        let ports = [port("br-int", 5), port("br-ex", 5), port("br-int", 6)];
         let at = |last| Learned { ofport: 5, mac: mac(last) };
-        add(&mut ports, "br-int", &[at(1), at(7)]);
-        assert_eq!(ports.map(|port| port.macs), [vec![mac(1), mac(7)], vec![mac(1)], vec![mac(1)]]);
+        assert_eq!(unknown(&ports, &[("br-int".to_owned(), vec![at(1), at(7)])]), [(0, mac(7))]);
     }
 }

@@ -289,6 +289,11 @@ impl Session {
         } else {
             self.drain_table(endings).await;
         }
+        if self.collector.has_gone_astray() {
+            for (place, mac) in beside::learned_since(&self.plan.neighbours).await {
+                self.collector.found_behind(place, mac);
+            }
+        }
         if let Some(witness) = &self.witness {
             tokio::select! {
                 found = witness.end() => self.found = found,
