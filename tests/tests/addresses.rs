@@ -181,7 +181,10 @@ fn an_address_that_somebody_else_has_taken_over_is_not_the_guest_s_any_more() ->
     ensure!(ping(&lab, guest, PINGS)? == 0, "somebody has the address");
     let report = tracer.finish()?;
     let ledger = &report["directions"]["ingress"]["ledger"];
-    ensure!(ledger["entered"].as_u64().is_some_and(|entered| entered <= 3) && ledger["lost"] == 0, "{ledger}");
+    ensure!(
+        ledger["entered"].as_u64().is_some_and(|entered| entered <= 3) && ledger["lost"] == 0,
+        "{ledger}"
+    );
     ensure!(ledger["completed"] == ledger["entered"] && ledger["balanced"] == true, "{ledger}");
     Ok(())
 }

@@ -8,9 +8,7 @@ use anyhow::Result;
 use clap::{Args, ValueEnum};
 use hoptrace_tests::BINARY_ENV;
 use hoptrace_tests::lab::Folders;
-use hoptrace_tests::vm::{
-    Job, KernelChoice, Machine, PAYLOAD_DIR, STAGE_COMMAND, Series, VETHS, Verdict,
-};
+use hoptrace_tests::vm::{Job, KernelChoice, Machine, PAYLOAD_DIR, STAGE_COMMAND, Series, VETHS, Verdict};
 
 use crate::build;
 use crate::progress::step;

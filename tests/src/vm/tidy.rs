@@ -37,7 +37,8 @@ pub(super) fn remove_old_runs(runs_dir: &Path) {
     let mut ended: Vec<_> = entries
         .filter(|entry| {
             let name = entry.file_name();
-            let pid = name.to_str().and_then(|name| name.strip_prefix("run-")?.split('-').next()?.parse().ok());
+            let pid =
+                name.to_str().and_then(|name| name.strip_prefix("run-")?.split('-').next()?.parse().ok());
             pid.is_some_and(|pid| !is_running(pid))
         })
         .filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path())))

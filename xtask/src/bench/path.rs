@@ -65,14 +65,7 @@ fn in_vm(series: SeriesName, program: &Path, words: &[String], json: Option<&Pat
     let file_name = program.file_name().context("a benchmark without a name")?;
     let mut command = Command::new(std::env::current_exe()?);
     command
-        .args([
-            "vm",
-            "--series",
-            series.get_name(),
-            "--veths",
-            "--time-limit",
-            &VM_TIME_LIMIT_S.to_string(),
-        ])
+        .args(["vm", "--series", series.get_name(), "--veths", "--time-limit", &VM_TIME_LIMIT_S.to_string()])
         .arg("--file")
         .arg(program)
         .arg("--")

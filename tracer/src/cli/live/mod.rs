@@ -4,6 +4,7 @@ mod beside;
 mod ending;
 mod host;
 mod options;
+mod prepare;
 mod printer;
 mod screen;
 mod session;
