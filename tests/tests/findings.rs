@@ -147,6 +147,27 @@ fn an_interface_that_was_down_for_a_moment_is_told_with_both_times() -> Result<(
     Ok(())
 }
 
+#[test]
+#[ignore = "needs the lab or a VM: cargo xtask test"]
+fn a_bridge_that_goes_down_and_comes_back_is_told_with_both_times() -> Result<()> {
+    let lab = Lab::from_env()?;
+    let guest = lab.guest("yjwang-test-1")?;
+    lab.introduce(guest)?;
+    let qbr = guest.qbr.as_str();
+    let tracer = Tracer::start(&["drops", &guest.port_id, "udp", "--json"])?;
+    let down = Trap::set("ip", &["link", "set", qbr, "down"], &["link", "set", qbr, "up"])?;
+    lab.wire_udp_flood((guest.ipv4, 9).into(), 40, 64, PACE)?;
+    down.take_away()?;
+    back(&lab, guest)?;
+    lab.wire_udp_flood((guest.ipv4, 9).into(), 20, 64, PACE)?;
+    let report = tracer.finish()?;
+    let first = &report["findings"][0];
+    says(first, "text", "40 of 60 packets to the VM died after")?;
+    says(first, "text", &format!("{qbr} was DOWN (IFF_UP is not set), from "))?;
+    ensure!(first["next"].is_null(), "{first}");
+    Ok(())
+}
+
 /// Waits until packets pass again.
 fn back(lab: &Lab, guest: &Guest) -> Result<()> {
     let deadline = Instant::now() + Duration::from_secs(20);

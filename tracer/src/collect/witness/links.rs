@@ -1,4 +1,4 @@
-//! Notices when an interface of the path goes down, loses its carrier, or comes back.
+//! Notices when an interface of the path goes down, loses its carrier, or comes back, and when a Linux bridge does.
 
 use std::{
     collections::BTreeMap,
@@ -18,13 +18,21 @@ use rtnetlink::{
 };
 use tokio::task::JoinHandle;
 
-use crate::model::{LinkChange, Node, Path};
+use crate::model::{BridgeKind, LinkChange, Node, Path, ProblemKind};
 
 /// Changes that are kept; an interface that flaps is told by its first ones.
 const MAX_CHANGES: usize = 1_000;
 
 /// Whether it is `IFF_UP`, and whether it has a carrier.
 type State = (bool, bool);
+
+/// What is known of an interface.
+#[derive(Debug)]
+struct Known {
+    state: State,
+    /// A Linux bridge's own carrier is that of its ports, and nothing that forwards.
+    is_bridge: bool,
+}
 
 /// Watches until it is dropped.
 #[derive(Debug)]
@@ -70,17 +78,25 @@ impl Drop for LinkWatch {
     }
 }
 
-/// The states that the path's interfaces were found in.
-fn states(path: &Path) -> BTreeMap<String, State> {
+/// The states that the path's interfaces were found in. A bridge that was down from the start is among the path's problems: what is told
+/// of it is when it goes down.
+fn states(path: &Path) -> BTreeMap<String, Known> {
     let state = |node: &Node| match node {
-        Node::Interface(state) => Some((state.ifname.clone(), (state.admin_up, state.carrier))),
+        Node::Interface(found) => {
+            let known = Known { state: (found.admin_up, found.carrier), is_bridge: false };
+            Some((found.ifname.clone(), known))
+        }
+        Node::Bridge { name, kind: BridgeKind::Linux } => {
+            let is_down = path.problems.iter().any(|it| it.kind == ProblemKind::Down && it.at == *name);
+            Some((name.clone(), Known { state: (!is_down, true), is_bridge: true }))
+        }
         _ => None,
     };
     path.nodes.iter().filter_map(state).collect()
 }
 
 /// What a message of the kernel changes; most change nothing.
-fn change(message: &LinkMessage, states: &mut BTreeMap<String, State>, at_ns: u64) -> Option<LinkChange> {
+fn change(message: &LinkMessage, states: &mut BTreeMap<String, Known>, at_ns: u64) -> Option<LinkChange> {
     // A bridge tells of its ports in the same words, but with its own family.
     if u8::from(message.header.interface_family) != 0 {
         return None;
@@ -90,9 +106,9 @@ fn change(message: &LinkMessage, states: &mut BTreeMap<String, State>, at_ns: u6
         _ => None,
     })?;
     let flags = message.header.flags;
-    let state = (flags.contains(LinkFlags::Up), flags.contains(LinkFlags::LowerUp));
     let known = states.get_mut(ifname)?;
-    let is_new = std::mem::replace(known, state) != state;
+    let state = (flags.contains(LinkFlags::Up), known.is_bridge || flags.contains(LinkFlags::LowerUp));
+    let is_new = std::mem::replace(&mut known.state, state) != state;
     is_new.then(|| LinkChange { ifname: ifname.clone(), admin_up: state.0, carrier: state.1, at_ns })
 }
 
@@ -115,12 +131,17 @@ mod tests {
     #[test]
     fn only_changes_of_the_path_s_own_interfaces_are_noted() {
         let up = LinkFlags::Up | LinkFlags::LowerUp;
-        let mut states: BTreeMap<String, State> = [("qvo".to_owned(), (true, true))].into();
+        let known = |is_bridge| Known { state: (true, true), is_bridge };
+        let mut states: BTreeMap<String, Known> =
+            [("qvo".to_owned(), known(false)), ("qbr".to_owned(), known(true))].into();
         assert_eq!(change(&message("qvo", up), &mut states, 1), None);
         assert_eq!(change(&message("other", LinkFlags::empty()), &mut states, 2), None);
         let down = change(&message("qvo", LinkFlags::empty()), &mut states, 3);
         let expected = LinkChange { ifname: "qvo".to_owned(), admin_up: false, carrier: false, at_ns: 3 };
         assert_eq!(down, Some(expected));
         assert!(change(&message("qvo", up), &mut states, 4).is_some_and(|it| it.admin_up && it.carrier));
+        assert_eq!(change(&message("qbr", LinkFlags::Up), &mut states, 3), None);
+        let down = change(&message("qbr", LinkFlags::empty()), &mut states, 4);
+        assert!(down.is_some_and(|it| !it.admin_up), "a bridge that goes down");
     }
 }
