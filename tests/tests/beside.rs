@@ -315,16 +315,24 @@ fn what_goes_to_an_address_that_turned_up_meanwhile_is_delivered() -> Result<()>
 #[ignore = "needs the lab: cargo xtask test"]
 fn what_only_a_mirror_saw_is_lost() -> Result<()> {
     let lab = Lab::from_env()?;
+    shown_to_a_mirror(&lab, "", "-- set interface mirror0 type=internal", "")?;
+    // What leads out of the host otherwise.
+    shown_to_a_mirror(&lab, "ip link add mirror0 type veth peer name mirror1", "", "ip link del mirror0")
+}
+
+/// A mirror's output port of some kind, and a rule that drops what the guest sends.
+fn shown_to_a_mirror(lab: &Lab, before: &str, kind: &str, behind: &str) -> Result<()> {
     let guest = lab.guests.first().context("no guest")?;
     let bridge = &lab.integration_bridge;
     let _mirror = shell(
         &format!(
-            "ovs-vsctl --timeout=10 add-port {bridge} mirror0 -- set interface mirror0 type=internal \
+            "{before}
+             ovs-vsctl --timeout=10 add-port {bridge} mirror0 {kind} \
              -- --id=@out get port mirror0 -- --id=@m create mirror name=m select-all=true output-port=@out \
              -- set bridge {bridge} mirrors=@m
              ip link set mirror0 up"
         ),
-        &format!("ovs-vsctl --timeout=10 clear bridge {bridge} mirrors -- del-port {bridge} mirror0"),
+        &format!("ovs-vsctl --timeout=10 clear bridge {bridge} mirrors -- del-port {bridge} mirror0; {behind}"),
     )?;
     let flow = format!("priority=1000,in_port={},udp,tp_dst={PORT}", guest.qvo);
     let _rule = Trap::set(

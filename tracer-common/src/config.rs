@@ -151,11 +151,15 @@ pub struct Control {
     pub slower_than_ns: [u64; 2],
     /// Packets to the guest whose identity is below this have their checksum looked at; 0: none.
     pub checksum_below: u64,
-    /// Zero: whole cache lines.
-    pub reserved_behind: [u64; 3],
+    /// Interfaces by their index, 0: none, where hooks at tracepoints see nothing: what a bond's inactive member receives the bond
+    /// throws away.
+    pub inactive: [u32; INACTIVE],
     /// MAC addresses that are the port's beside its own: see [`crate::address`].
     pub addresses: [u64; ADDRESSES],
 }
+
+/// Inactive members of bonds that are known at a time.
+pub const INACTIVE: usize = 6;
 
 impl Control {
     /// Packets are let by unseen.

@@ -61,6 +61,8 @@ impl Device {
     pub const NOWHERE: u16 = 1 << 2;
     /// Sockets take the path's packets here; what the host does with them behind that are copies.
     pub const TAPPED: u16 = 1 << 3;
+    /// The first hook sees what this interface receives before anything can end it (hooks at tracepoints).
+    pub const SEEN_FIRST: u16 = 1 << 4;
 
     /// Whether `flag` is set.
     #[inline(always)]
@@ -69,11 +71,28 @@ impl Device {
         self.flags & flag != 0
     }
 
-    /// Where a packet that is freed here may have ended.
+    /// Where a packet that is freed here for a reason that can mean this may have ended.
     #[inline(always)]
     #[must_use]
-    pub const fn reach(&self) -> Reach {
-        Reach { live_after: self.live_after, done_after: self.done_after }
+    pub const fn reach(&self, meaning: Meaning) -> Reach {
+        Reach { live_after: self.live_after(meaning), done_after: self.done_after }
+    }
+
+    /// Hooks behind which a live packet that is freed here for such a reason comes to this interface, a bit each.
+    #[inline(always)]
+    #[must_use]
+    pub const fn live_after(&self, meaning: Meaning) -> u16 {
+        // Behind the sockets that take packets from here, the host has copies.
+        let ends = if self.has(Self::TAPPED) {
+            Meaning::RECEIVING
+        } else {
+            Meaning::RECEIVING | Meaning::TAPPED | Meaning::FIREWALL
+        };
+        if self.has(Self::SEEN_FIRST) && self.entry != 0 && meaning.is(ends) {
+            self.live_after | 1 << ((self.entry - 1) & 0xf)
+        } else {
+            self.live_after
+        }
     }
 
     /// The same where the reason can mean this: behind the last hook packets end only by what can mean it.
@@ -81,15 +100,15 @@ impl Device {
     #[must_use]
     pub const fn reach_of(&self, meaning: Meaning) -> Reach {
         let done = self.has(Self::RECEIVED) || meaning.is(Meaning::SENDING | Meaning::PURGE);
-        Reach { live_after: self.live_after, done_after: if done { self.done_after } else { 0 } }
+        Reach { live_after: self.live_after(meaning), done_after: if done { self.done_after } else { 0 } }
     }
 
     /// Whether packets that are freed here for a reason that can mean this died before the path's first hook.
     #[inline(always)]
     #[must_use]
     pub const fn is_before(&self, meaning: Meaning) -> bool {
-        let before =
-            meaning.is(Meaning::RECEIVING) || (meaning.is(Meaning::TAPPED) && !self.has(Self::TAPPED));
+        let tapped = meaning.is(Meaning::TAPPED) && !self.has(Self::TAPPED) && !self.has(Self::SEEN_FIRST);
+        let before = meaning.is(Meaning::RECEIVING) || tapped;
         self.entry != 0 && before
     }
 }

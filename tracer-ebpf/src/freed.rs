@@ -193,18 +193,20 @@ pub(crate) extern "C" fn freed_identified(location: u64, reason: u32, identity: 
     let device = facts.device();
     let tracked = inflight::find(Inflight(word), identity);
     let free = facts.free();
-    let example =
-        match (verdict(free, &device, stands(device, tracked.map(|tracked| tracked.control))), tracked) {
-            (Verdict::Drop, Some(tracked)) => {
-                dropped(location, reason, identity, tracked, device.reach_of(free.meaning), word)
-            }
-            (Verdict::Copy, Some(tracked)) => {
-                copied(tracked.control);
-                None
-            }
-            (Verdict::Early, _) if facts.early != 0 => early(location, reason, device),
-            _ => None,
-        };
+    let example = match (
+        verdict(free, &device, stands(device, free.meaning, tracked.map(|tracked| tracked.control))),
+        tracked,
+    ) {
+        (Verdict::Drop, Some(tracked)) => {
+            dropped(location, reason, identity, tracked, device.reach_of(free.meaning), word)
+        }
+        (Verdict::Copy, Some(tracked)) => {
+            copied(tracked.control);
+            None
+        }
+        (Verdict::Early, _) if facts.early != 0 => early(location, reason, device),
+        _ => None,
+    };
     let Some(example) = example else { return 0 };
     // SAFETY: as above; the facts are not used any more.
     unsafe { (&raw mut (*room).freed.example).write(example) };
@@ -213,11 +215,12 @@ pub(crate) extern "C" fn freed_identified(location: u64, reason: u32, identity: 
 
 /// Where the packet of `control` stands as seen from `device`.
 #[inline(always)]
-fn stands(device: Device, control: Option<Control>) -> Stands {
+fn stands(device: Device, meaning: Meaning, control: Option<Control>) -> Stands {
     let Some(control) = control else { return Stands::Unknown };
-    let here = device.reach().covers(control);
+    let reach = device.reach(meaning);
+    let here = reach.covers(control);
     match control.state() {
-        State::Group if control.passed() & device.live_after == 0 && here => Stands::Done,
+        State::Group if control.passed() & reach.live_after == 0 && here => Stands::Done,
         State::Group if device.done_after != 0 && here => Stands::Several,
         State::Done if !control.dead() && here => Stands::Done,
         State::Done if !control.dead() => Stands::DoneAway,

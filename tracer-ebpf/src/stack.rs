@@ -15,7 +15,7 @@ use aya_ebpf::{macros::raw_tracepoint, programs::RawTracePointContext};
 use crate::{
     answers, checksum,
     follow::{CHECK, EXCHANGE, PARTS, follow},
-    maps::{config, costs, neighbours, rare, room::Owner, skb as layout},
+    maps::{config, control, costs, neighbours, rare, room::Owner, skb as layout},
     merged, neighbour, raw,
 };
 
@@ -89,6 +89,9 @@ fn hop(ctx: &RawTracePointContext, side: usize) -> u32 {
     let namespace = raw::namespace(dev);
     let on_path = if namespace == layout::here_inum() { config::hook_on(side, ifindex) } else { None };
     if let Some(hook) = on_path {
+        if side == INGRESS && control::gate().is_some_and(|gate| gate.is_inactive(ifindex)) {
+            return 0;
+        }
         return follow(Owner::Hooks, skb, 0, hook.number());
     }
     let Some(port) = neighbours::key_in(ifindex, namespace) else { return 0 };

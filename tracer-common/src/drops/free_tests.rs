@@ -6,7 +6,8 @@ const HERE: Device = Device { live_after: 1, done_after: 1, flags: 0, entry: 0, 
 const ENTRY: Device = Device { entry: 1, ..HERE };
 const STANDS: [Stands; 6] =
     [Stands::Unknown, Stands::Here, Stands::Away, Stands::Done, Stands::DoneAway, Stands::Several];
-const FLAGS: [u16; 4] = [Device::FILTER_ONLY, Device::RECEIVED, Device::NOWHERE, Device::TAPPED];
+const FLAGS: [u16; 5] =
+    [Device::FILTER_ONLY, Device::RECEIVED, Device::NOWHERE, Device::TAPPED, Device::SEEN_FIRST];
 
 fn with(flags: u16, device: Device) -> Device {
     Device { flags, ..device }
@@ -16,11 +17,11 @@ fn free(meaning: u8) -> Free {
     Free { meaning: Meaning(meaning), socket: false }
 }
 
-/// Every combination of facts: 2 sockets, 256 meanings, 2 devices with 16 combinations of flags, 6 places to stand at.
+/// Every combination of facts: 2 sockets, 256 meanings, 2 devices with 32 combinations of flags, 6 places to stand at.
 fn everything(mut check: impl FnMut(Free, Device, Stands, Verdict)) {
     for meaning in 0..=u8::MAX {
         for socket in [false, true] {
-            for flags in 0..16 {
+            for flags in 0..32 {
                 for device in [HERE, ENTRY] {
                     for stands in STANDS {
                         let free = Free { meaning: Meaning(meaning), socket };
@@ -35,7 +36,7 @@ fn everything(mut check: impl FnMut(Free, Device, Stands, Verdict)) {
 
 #[test]
 fn the_flags_are_a_bit_each() {
-    assert_eq!(FLAGS.into_iter().fold(0, |all, flag| all | flag), 15);
+    assert_eq!(FLAGS.into_iter().fold(0, |all, flag| all | flag), 31);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use aya_ebpf::{macros::map, maps::Array};
 use hoptrace_common::{
     address::{ADDRESSES, Known, other_place, place_of},
-    config::Control,
+    config::{Control, INACTIVE},
 };
 
 use super::MMAPABLE;
@@ -55,6 +55,21 @@ impl Gate {
     pub(crate) fn checksum_below(self) -> u64 {
         // SAFETY: a map value.
         unsafe { atomic::load(&raw const (*self.0).checksum_below) }
+    }
+
+    /// Whether a bond throws away what it receives by this interface.
+    #[inline(always)]
+    pub(crate) fn is_inactive(self, ifindex: u32) -> bool {
+        let first: *const u32 = unsafe { (&raw const (*self.0).inactive).cast() };
+        let mut place = 0;
+        while place < INACTIVE {
+            // SAFETY: in the map value.
+            if unsafe { first.add(place).read_volatile() } == ifindex {
+                return true;
+            }
+            place += 1;
+        }
+        false
     }
 
     /// What is known about `mac`, as one of the port's addresses; 0: nothing.

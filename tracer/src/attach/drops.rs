@@ -13,10 +13,15 @@ use aya::{
 use btf_rs::Btf;
 use hoptrace_common::drops::{Device, DropConfig, MAX_DEVICES};
 
-use super::{AttachError, plan::devices, tracepoint};
+use super::{
+    AttachError,
+    below::{all_below, carriers, lower},
+    plan::{Around, devices},
+    tracepoint,
+};
 use crate::{
     kernel::{BtfError, CodePlaces, MemoryBases, drop_config, places_and_memory},
-    model::{IfIndex, Path, Plan},
+    model::{IfIndex, Mechanism, Path, Plan},
 };
 
 /// The program, the tracepoint it runs at, and the interfaces it knows.
@@ -48,8 +53,22 @@ impl Reading {
 ///
 /// # Errors
 /// When the kernel does not describe itself: then losses have no reason.
-pub fn drop_options(btf: &Btf, plan: &Plan, path: &Path) -> Result<DropOptions, BtfError> {
-    let found = devices(plan, path, index_of);
+pub fn drop_options(
+    btf: &Btf,
+    plan: &Plan,
+    path: &Path,
+    mechanism: Mechanism,
+) -> Result<DropOptions, BtfError> {
+    let found = devices(
+        plan,
+        path,
+        &Around {
+            index_of: &index_of,
+            below: &|top| all_below(top, &lower),
+            carriers: &|top| all_below(top, &carriers),
+            at_tracepoints: mechanism == Mechanism::Tracepoints,
+        },
+    );
     Ok(DropOptions {
         config: DropConfig { nowhere_after: found.nowhere_after.into(), ..drop_config(btf)? },
         devices: found.by_index.into_iter().map(|(index, device)| (index.0, device)).collect(),

@@ -3,7 +3,7 @@
 //! Nothing is grafted, so no packet is lost and nobody's queueing discipline finds the place taken; and the links end with the
 //! process. The programs run for each packet that any interface of the host receives or sends, also of other namespaces.
 
-use std::{collections::BTreeSet, fs, path::Path};
+use std::collections::BTreeSet;
 
 use aya::{
     Ebpf,
@@ -12,8 +12,13 @@ use aya::{
 };
 use hoptrace_common::config::{NEAR_WORDS, near_bit};
 
-use super::{AttachError, attacher::TcSide, tracepoint};
-use crate::model::{IfIndex, Interface, Mechanism, Plan, Printable, Side};
+use super::{
+    AttachError,
+    attacher::TcSide,
+    below::{all_below, lower},
+    tracepoint,
+};
+use crate::model::{Interface, Mechanism, Plan, Printable, Side};
 
 /// The programs, by the side they serve.
 pub(super) const RECEIVED: &str = "hop_received";
@@ -21,8 +26,6 @@ pub(super) const QUEUED: &str = "hop_queued";
 /// What both go on in, in the order of their places in the map where they are found.
 pub(super) const SHARED: [&str; 3] = ["hop_parts", "hop_sums", "hop_switch"];
 const SHARED_MAP: &str = "SEEN";
-/// Devices below each other at most: a VLAN on a bond.
-const MAX_DEPTH: u32 = 3;
 
 /// The interfaces of `plan` that the programs look at, as [`near_bit`] has them: ingress side, egress side.
 pub(super) fn near(plan: &Plan) -> [[u64; NEAR_WORDS]; 2] {
@@ -48,32 +51,11 @@ pub(super) fn with_lower(plan: &Plan, mechanism: Mechanism, lower: impl Fn(&str)
     if mechanism == Mechanism::Tracepoints {
         let hooks = plan.hooks.iter_mut().filter(|hook| hook.side == Side::Ingress && !hook.is_neighbour());
         for hook in hooks {
-            hook.interfaces =
-                hook.interfaces.iter().flat_map(|it| with_those_below(it, &lower, MAX_DEPTH)).collect();
+            let below = hook.interfaces.iter().flat_map(|top| all_below(&top.ifname, &lower));
+            hook.interfaces = hook.interfaces.iter().cloned().chain(below.collect::<Vec<_>>()).collect();
         }
     }
     plan
-}
-
-fn with_those_below(top: &Interface, lower: &impl Fn(&str) -> Vec<Interface>, depth: u32) -> Vec<Interface> {
-    let mut all = vec![top.clone()];
-    if depth > 0 {
-        let below = lower(&top.ifname).into_iter();
-        all.extend(below.flat_map(|interface| with_those_below(&interface, lower, depth - 1)));
-    }
-    all
-}
-
-/// The interfaces below `ifname`, by sysfs.
-pub(super) fn lower(ifname: &str) -> Vec<Interface> {
-    let folder = Path::new("/sys/class/net").join(ifname);
-    let entries = fs::read_dir(&folder).into_iter().flatten().flatten();
-    let below = entries.filter_map(|entry| {
-        let ifname = entry.file_name().to_str()?.strip_prefix("lower_")?.to_owned();
-        let index = fs::read_to_string(entry.path().join("ifindex")).ok()?;
-        Some(Interface { ifname, ifindex: IfIndex(index.trim().parse().ok()?) })
-    });
-    below.collect()
 }
 
 /// Puts the programs that the others go on in where they look for them.
@@ -129,7 +111,7 @@ mod tests {
     use super::*;
     use crate::{
         attach::{self, Extras},
-        model::{Hop, Role},
+        model::{Hop, IfIndex, Role},
     };
 
     fn plan() -> Plan {

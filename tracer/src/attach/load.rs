@@ -25,6 +25,7 @@ use zerocopy::IntoBytes as _;
 use super::{
     AttachError, DropOptions, Filters, UpcallOptions,
     attacher::{Attacher, TcSide},
+    below,
     beside::{self, Unhooked},
     drops, host_wide,
     locked::locked_bytes,
@@ -113,7 +114,7 @@ impl Attached {
         let reading = options.drops.as_ref().map(|_| drops::Reading::start());
         let slots = options.inflight_slots.next_power_of_two().clamp(WAYS * 8, 1 << 24);
         let mechanism = options.mechanism;
-        let found_at = host_wide::with_lower(plan, mechanism, host_wide::lower);
+        let found_at = host_wide::with_lower(plan, mechanism, below::lower);
         let spread = placed::spread(&found_at).ok_or(AttachError::NoPlaces)?;
         let trace = TraceConfig {
             spread,

@@ -5,6 +5,7 @@
 //! SIGKILL leaves nothing on an interface; with [`clsact`] a [`guardian`] sees to that.
 
 mod attacher;
+mod below;
 mod beside;
 mod clsact;
 mod drops;
@@ -30,12 +31,13 @@ mod watch;
 mod wire;
 mod xdp;
 
+pub use below::members;
 pub use drops::{DropOptions, drop_options};
 pub use error::AttachError;
 pub use load::{Attached, LoadOptions};
 pub use nic::merges_datagrams;
 pub use others::{leftovers, other_tracers, remove_leftovers};
-pub use plan::{Devices, Extras, PlanError, before_switch, devices, plan};
+pub use plan::{Around, Devices, Extras, PlanError, before_switch, devices, plan};
 pub use preflight::{Wanted, mechanism, preflight};
 pub use taken::Filters;
 pub use upcalls::UpcallOptions;

@@ -9,7 +9,7 @@ use hoptrace_common::{
 };
 
 pub(super) use devices::kernel_switch_ports;
-pub use devices::{Devices, before_switch, devices};
+pub use devices::{Around, Devices, before_switch, devices};
 
 use crate::model::{
     Direction, HookPlan, Hop, IfIndex, Interface, OtherPort, Plan, PortKind, Role, SegmentPlan, Side, XdpMode,

@@ -20,6 +20,7 @@ use super::{
     heads::{Heads, packet_head},
     latency::LatencyMaps,
     ledger::{Swept, ledger},
+    members::Members,
     neighbours::Neighbours,
     table::SharedTable,
     thresholds::Thresholds,
@@ -27,8 +28,9 @@ use super::{
     upcalls::UpcallCounts,
 };
 use crate::model::{
-    Application, Direction, DirectionReport, Directions, GuestTimes, HookPlan, HookReport, KernelMaps,
-    Latencies, MacAddr, PacketHead, Plan, Segment, SegmentPlan, Snapshot, SwitchPaths, Tail, TracerCost,
+    Application, Direction, DirectionReport, Directions, GuestTimes, HookPlan, HookReport, Interface,
+    KernelMaps, Latencies, MacAddr, PacketHead, Plan, Segment, SegmentPlan, Snapshot, SwitchPaths, Tail,
+    TracerCost,
 };
 
 /// Reads the maps of one trace.
@@ -36,6 +38,7 @@ use crate::model::{
 pub struct Collector {
     plan: Plan,
     gate: Gate,
+    members: Members,
     table: SharedTable,
     counters: Counters,
     latencies: LatencyMaps,
@@ -101,10 +104,17 @@ impl Collector {
             heads: Heads::new(&maps.heads)?,
             opened: None,
             admitted: Duration::ZERO,
+            members: Members::default(),
             gate,
             plan,
         };
         Ok((collector, Records::new(maps.records)?))
+    }
+
+    /// Looks from now on which of these members of bonds are inactive: nothing is seen there.
+    pub fn watch_members(&mut self, members: Vec<Interface>) {
+        self.members = Members(members);
+        self.gate.set_inactive(self.members.inactive());
     }
 
     /// Lets packets in: `budget` of them at most, if it is given.
@@ -143,6 +153,7 @@ impl Collector {
     pub fn sweep(&mut self) -> Progress {
         let now_ns = monotonic_ns();
         self.gate.age_addresses(now_ns);
+        self.gate.set_inactive(self.members.inactive());
         let sweep = self.table.sweep(now_ns);
         self.drops.take(&sweep, &self.heads, now_ns);
         self.drops.given_up(self.lost_at_hooks(), now_ns);

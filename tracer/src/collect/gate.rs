@@ -3,7 +3,10 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use aya::maps::MapData;
-use hoptrace_common::{address::ADDRESSES, config::Control};
+use hoptrace_common::{
+    address::ADDRESSES,
+    config::{Control, INACTIVE},
+};
 
 use super::{
     CollectError, addresses,
@@ -65,6 +68,17 @@ impl Gate {
         if let Some(control) = self.0.at(0) {
             // SAFETY: inside the mapping, the field aligned to eight bytes.
             unsafe { atomic_u64(&raw mut (*control).checksum_below) }.store(below, Ordering::SeqCst);
+        }
+    }
+
+    /// From now on nothing is seen at interfaces with these indices.
+    pub(super) fn set_inactive(&self, indices: [u32; INACTIVE]) {
+        let Some(control) = self.0.at(0) else { return };
+        // SAFETY: inside the mapping.
+        let first: *mut u32 = unsafe { (&raw mut (*control).inactive).cast() };
+        for (place, index) in indices.into_iter().enumerate() {
+            // SAFETY: there are so many places, aligned to four bytes.
+            unsafe { atomic_u32(first.add(place)) }.store(index, Ordering::Relaxed);
         }
     }
 

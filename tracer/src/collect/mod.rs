@@ -16,6 +16,7 @@ mod heads;
 mod latency;
 mod ledger;
 mod mapped;
+mod members;
 mod neighbours;
 mod recent;
 mod records;

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::filters;
+use crate::kernel::{is_in_queue, is_queue_s};
 use crate::model::{Direction, Drop, Hop, Node, Path, Printable, Role, TraceReport};
 
 /// Bytes before what an MTU is about.
@@ -105,7 +106,7 @@ impl Place<'_> {
                 "the guest does not drain its queue: the ring of {} is full",
                 self.interface(Role::Tap)
             )),
-            reason if reason.starts_with("QDISC_") => self.queue(),
+            reason if is_queue_s(reason) => self.queue(),
             "PKT_TOO_BIG" => {
                 let example = self.over_mtu(drop).map_or_else(String::new, |text| format!("; {text}"));
                 Advice::new(format!(
@@ -119,6 +120,12 @@ impl Place<'_> {
             "TC_INGRESS" | "TC_EGRESS" => Advice::new("a filter of tc drops it")
                 .next(format!("tc filter show dev {} (or its neighbour)", self.own())),
             "XDP" => Advice::new("another XDP program drops it"),
+            "" | "NOT_SPECIFIED" if drop.location.as_deref().is_some_and(is_in_queue) => self.queue(),
+            "" | "NOT_SPECIFIED"
+                if drop.location.as_deref().is_some_and(|at| at.starts_with("do_xdp_generic")) =>
+            {
+                Advice::new("another XDP program drops it")
+            }
             "QUEUE_PURGE" => Advice::new("it was still queued when its interface was taken down"),
             "IP_CSUM" | "TCP_CSUM" | "UDP_CSUM" | "SKB_CSUM" => Advice::new(
                 "its checksum is wrong: corrupted on its way, or an offload that was never completed",

@@ -47,7 +47,7 @@ fn of(report: &TraceReport<'_>, direction: Direction) -> Vec<Finding> {
             "untracked",
             ledger.untracked > 0,
             format!(
-                "{} sights of packets {who} are untracked: they found no room in the table",
+                "{} sights of packets {who} are untracked: they found no room in the table, or another CPU kept their place busy",
                 ledger.untracked
             ),
         ),

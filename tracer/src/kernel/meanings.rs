@@ -20,9 +20,15 @@ pub(super) fn of_reason(name: &str) -> Meaning {
         "TC_EGRESS" | "FULL_RING" | "TAP_FILTER" | "TAP_TXFILTER" | "HDR_TRUNC" | "DEV_HDR" | "DEV_READY"
         | "NOMEM" | "SKB_CSUM" | "SKB_GSO_SEG" | "SKB_UCOPY_FAULT" | "RECURSION_LIMIT" | "NO_TX_TARGET"
         | "VXLAN_NO_REMOTE" | "TUNNEL_TXINFO" | "PKT_TOO_BIG" | "PSP_OUTPUT" => Meaning::SENDING,
-        _ if QUEUES.iter().any(|prefix| name.starts_with(prefix)) => Meaning::SENDING,
+        _ if is_queue_s(name) => Meaning::SENDING,
         _ => 0,
     })
+}
+
+/// Whether the reason `name`, without its prefix, is that of a queueing discipline.
+#[must_use]
+pub fn is_queue_s(name: &str) -> bool {
+    QUEUES.iter().any(|prefix| name.starts_with(prefix))
 }
 
 /// How the reasons of queueing disciplines begin.
@@ -30,8 +36,7 @@ const QUEUES: [&str; 4] = ["QDISC_", "FQ_", "CAKE_", "DUALPI2_"];
 
 /// What it means that a packet is freed, without a reason, in the function `name` of `module` (none: the kernel itself).
 pub(super) fn of_function(name: &str, module: Option<&str>) -> Meaning {
-    // The compiler's copies and parts of a function: `veth_xmit.cold`, `tun_attach.isra.0`.
-    let name = name.split('.').next().unwrap_or(name);
+    let name = bare(name);
     let is_one = |of: &[&str]| of.contains(&name);
     let begins = |of: &[&str]| of.iter().any(|prefix| name.starts_with(prefix));
     let has = |of: &[&str]| of.iter().any(|part| name.contains(part));
@@ -49,7 +54,7 @@ pub(super) fn of_function(name: &str, module: Option<&str>) -> Meaning {
         || begins(&SENDING)
         || is_one(&DRIVERS)
         || ["start_tx", "_enqueue_skb"].iter().any(|end| name.ends_with(end))
-        || module.is_some_and(|module| module.starts_with("sch_"))
+        || is_queueing(name, module)
     {
         Meaning::SENDING
     } else {
@@ -57,19 +62,32 @@ pub(super) fn of_function(name: &str, module: Option<&str>) -> Meaning {
     })
 }
 
+/// A function's name without the compiler's words for copies and parts of it (`veth_xmit.cold`, `tun_attach.isra.0`), and without
+/// underscores before it: `fq_codel_dequeue` is `__fq_codel_dequeue` in kernels of 2025.
+fn bare(name: &str) -> &str {
+    name.split('.').next().unwrap_or(name).trim_start_matches('_')
+}
+
+fn is_queueing(name: &str, module: Option<&str>) -> bool {
+    QUEUEING.iter().any(|prefix| name.starts_with(prefix))
+        || module.is_some_and(|module| module.starts_with("sch_"))
+}
+
+/// Whether `place`, as [`super::Symbols`] names it (`fq_codel_enqueue+0x1a0`, `tbf_dequeue+0x2f [sch_tbf]`), is in a queueing discipline.
+#[must_use]
+pub fn is_in_queue(place: &str) -> bool {
+    let (name, rest) = place.split_once('+').unwrap_or((place, ""));
+    let module = rest.split_once('[').map(|(_, module)| module.trim_end_matches(']'));
+    is_queueing(bare(name), module)
+}
+
 /// Clones are freed in functions that begin so: those of capture sockets (`packet_rcv` with all its variants, and what gives
 /// it the packets that are sent), and those that macvlans get of group traffic.
-const CLONES: [&str; 6] = [
-    "packet_rcv",
-    "tpacket_rcv",
-    "dev_queue_xmit_nit",
-    "sock_queue_rcv_skb",
-    "__sock_queue_rcv_skb",
-    "macvlan_broadcast",
-];
+const CLONES: [&str; 5] =
+    ["packet_rcv", "tpacket_rcv", "dev_queue_xmit_nit", "sock_queue_rcv_skb", "macvlan_broadcast"];
 
 /// Queues are emptied.
-const PURGES: [&str; 3] = ["skb_queue_purge", "__skb_queue_purge", "skb_rbtree_purge"];
+const PURGES: [&str; 2] = ["skb_queue_purge", "skb_rbtree_purge"];
 
 /// Verdicts of the firewall, those that user space gives later (`NFQUEUE`) included.
 const FIREWALL: [&str; 4] = ["nf_hook_slow", "nf_reinject", "nf_queue", "nfqnl_"];
@@ -99,18 +117,13 @@ const DRIVERS: [&str; 9] = [
     "ql3xxx_send",
 ];
 
-/// Functions that send, or queue what is to be sent, without `xmit` in their names: the device of a VM, and queueing
-/// disciplines (those that are built in: of modules the module tells), which also leave packets to the one who holds the
-/// RTNL lock.
-const SENDING: [&str; 40] = [
-    "tun_",
-    "tap_",
-    "kfree_skb_list",
-    "rtnl_unlock",
-    "__rtnl_unlock",
-    "rtnl_kfree_skbs",
+/// Functions that send, or queue what is to be sent, without `xmit` in their names: the device of a VM, and what leaves packets to the
+/// one who holds the RTNL lock.
+const SENDING: [&str; 5] = ["tun_", "tap_", "kfree_skb_list", "rtnl_unlock", "rtnl_kfree_skbs"];
+
+/// Functions of queueing disciplines that are built in; of modules the module tells.
+const QUEUEING: [&str; 33] = [
     "qdisc_",
-    "__qdisc_",
     "dev_deactivate",
     "dev_graft_qdisc",
     "dev_reset_queue",
@@ -240,15 +253,33 @@ mod tests {
     fn sockets_queues_and_firewalls_are_known_by_their_functions() {
         functions(
             Meaning::COPY,
-            &["packet_rcv", "packet_rcv_spkt.cold", "packet_rcv_fanout", "tpacket_rcv", "dev_queue_xmit_nit"],
+            &[
+                "packet_rcv",
+                "packet_rcv_spkt.cold",
+                "packet_rcv_fanout",
+                "tpacket_rcv",
+                "__sock_queue_rcv_skb",
+            ],
         );
-        functions(Meaning::PURGE, &["skb_queue_purge", "skb_queue_purge_reason", "packet_release"]);
+        functions(
+            Meaning::PURGE,
+            &["skb_queue_purge", "__skb_queue_purge", "skb_queue_purge_reason", "packet_release"],
+        );
         functions(Meaning::FIREWALL, &["nf_hook_slow", "nf_reinject", "nfqnl_reinject"]);
         functions(Meaning::RECEIVING, &["do_xdp_generic", "veth_xdp_rcv_skb"]);
         functions(
             Meaning::SENDING,
-            &["tbf_dequeue", "fq_codel_dequeue", "__rtnl_unlock", "pfifo_fast_reset"],
+            &[
+                "tbf_dequeue",
+                "fq_codel_dequeue",
+                "__fq_codel_dequeue",
+                "__qdisc_run",
+                "__rtnl_unlock",
+                "pfifo_fast_reset",
+            ],
         );
+        assert!(is_in_queue("__fq_codel_dequeue+0x389") && is_in_queue("whatever+0x1 [sch_new]"));
+        assert!(!is_in_queue("tun_net_xmit+0x2e2 [tun]") && !is_in_queue(""));
         assert_eq!(of_function("drr_delete", Some("sch_drr")).0, Meaning::SENDING);
         assert_eq!(of_function("whatever", Some("sch_new")).0, Meaning::SENDING);
         functions(0, &["ip_rcv_core", "__netif_receive_skb_core", "udp_rcv"]);

@@ -40,7 +40,10 @@ impl Course {
     fn comes_by(&self, chain: &Chain) -> bool {
         let Some(hook) = &chain.hook else { return false };
         let passes = matches!(hook.name.as_str(), "prerouting" | "forward" | "postrouting");
-        let at_device = hook.devices.iter().any(|device| self.interfaces.contains(device));
+        // Programs of 2022 and before (nft 1.0.6) do not say at which devices a chain is.
+        let is_there = |device: &String| self.interfaces.contains(device);
+        let at_devices = matches!(hook.name.as_str(), "ingress" | "egress");
+        let at_device = at_devices && (hook.devices.is_empty() || hook.devices.iter().any(is_there));
         match chain.family.as_str() {
             "netdev" => at_device,
             "bridge" => passes || hook.name == "brouting",
@@ -227,5 +230,8 @@ mod tests {
         let course = Course { interfaces: vec!["ens3".to_owned()], ..Course::default() };
         assert_eq!(reach(None, &at("ens3"), &course).len(), 1);
         assert!(reach(None, &at("eth9"), &course).is_empty());
+        let mut unsaid = at("eth9");
+        unsaid[0].hook.as_mut().unwrap().devices.clear();
+        assert_eq!(reach(None, &unsaid, &course).len(), 1, "the program does not say where");
     }
 }

@@ -331,6 +331,18 @@ fn ports_of_vms_and_agents_are_no_uplinks_but_other_ports() {
 }
 
 #[test]
+fn a_mirror_s_output_is_no_uplink() {
+    let mut topology = lab();
+    let bridge = topology.bridges.last_mut().unwrap();
+    bridge.ports.push(port(vec![netdev("span0")]));
+    bridge.mirror_outputs.push("span0".to_owned());
+    add_links(&mut topology, vec![link(32, "span0", LinkKind::Other)]);
+    let path = path(&topology);
+    assert_eq!((path.hops.len(), path.problems), (4, vec![]));
+    assert!(path.other_ports.iter().any(|port| port.ifname == "span0" && port.is_mirror));
+}
+
+#[test]
 fn two_provider_bridges_are_both_drawn_and_said() {
     let mut topology = lab();
     topology.bridges.last_mut().unwrap().ports.push(port(vec![patch("int-br-b", "phy-br-b")]));

@@ -119,11 +119,12 @@ fn patch_peer<'a>(
     }
 }
 
-/// The ports of a bridge that lead out of the host: devices that belong to no VM and to no other bridge.
+/// The ports of a bridge that lead out of the host: devices that belong to no VM and to no other bridge, and are no mirror's output.
 fn uplinks<'a>(topology: &Topology, bridge: &'a OvsBridge, own: &OvsInterface) -> Vec<OvsPlace<'a>> {
     bridge
         .places()
         .filter(|place| place.interface.name != own.name && is_uplink(topology, place.interface))
+        .filter(|place| !bridge.mirror_outputs.contains(&place.port.name))
         .collect()
 }
 

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use hoptrace_common::{config::HookConfig, drops::Device};
 
-use crate::model::{BridgeKind, HookPlan, Hop, IfIndex, Node, Path, Plan, Side};
+use crate::model::{BridgeKind, HookPlan, Hop, IfIndex, Interface, Node, Path, Plan, Side};
 
 /// The interfaces, and what holds for a packet that is at none.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -20,9 +20,22 @@ pub struct Devices {
     pub nowhere_after: u16,
 }
 
-/// The interfaces that packets of `plan` can die at. `index_of` gives a bridge's index.
+/// What is around the path's own interfaces.
+pub struct Around<'a> {
+    /// A bridge's index.
+    pub index_of: &'a dyn Fn(&str) -> Option<IfIndex>,
+    /// All interfaces below one: a bond's members, what a VLAN interface stands on.
+    pub below: &'a dyn Fn(&str) -> Vec<Interface>,
+    /// Those of them that a packet leaves by itself, and not a copy of it.
+    pub carriers: &'a dyn Fn(&str) -> Vec<Interface>,
+    /// Whether packets are seen where they are received, before anything can end them.
+    pub at_tracepoints: bool,
+}
+
+/// The interfaces that packets of `plan` can die at.
 #[must_use]
-pub fn devices(plan: &Plan, path: &Path, index_of: impl Fn(&str) -> Option<IfIndex>) -> Devices {
+pub fn devices(plan: &Plan, path: &Path, around: &Around<'_>) -> Devices {
+    let first = if around.at_tracepoints { Device::SEEN_FIRST } else { 0 };
     let mut devices = Devices::default();
     for (number, hook) in plan.hooks.iter().enumerate().filter(|(_, hook)| !hook.is_neighbour()) {
         let Some((own, hop)) = place(hook, path) else { continue };
@@ -41,19 +54,30 @@ pub fn devices(plan: &Plan, path: &Path, index_of: impl Fn(&str) -> Option<IfInd
             let device = devices.at(own);
             device.done_after |= after;
             device.flags |= if received { Device::RECEIVED } else { 0 };
+            // What is handed to a bond waits in a member's queue.
+            for below in (around.carriers)(&hop.ifname).iter().filter(|_| !received) {
+                devices.at(below.ifindex).done_after |= after;
+            }
         }
         if hook.config.flags & HookConfig::ENTRY != 0 && received {
             let device = devices.at(own);
             device.entry = u8::try_from(number + 1).unwrap_or(0);
             device.direction = hook.direction.index();
-            device.flags |= if userspace { Device::TAPPED } else { 0 };
+            device.flags |= first | if userspace { Device::TAPPED } else { 0 };
+            // Sockets take packets at the interface itself, behind those below it.
+            for below in (around.below)(&hop.ifname) {
+                let device = devices.at(below.ifindex);
+                device.entry = u8::try_from(number + 1).unwrap_or(0);
+                device.direction = hook.direction.index();
+                device.flags |= first;
+            }
         }
         let next = plan.segments.iter().filter(|segment| segment.from == number && !segment.off_path);
         for (index, behind) in
             next.filter_map(|segment| plan.hooks.get(segment.to)).filter_map(|behind| place(behind, path))
         {
             devices.at(index).live_after |= after;
-            if let Some(bridge) = linux_bridge(path, hop, behind).and_then(&index_of) {
+            if let Some(bridge) = linux_bridge(path, hop, behind).and_then(around.index_of) {
                 let device = devices.at(bridge);
                 device.live_after |= after;
                 device.flags |= Device::FILTER_ONLY;
@@ -118,6 +142,8 @@ fn linux_bridge<'a>(path: &Path, one: &'a Hop, other: &Hop) -> Option<&'a str> {
 
 #[cfg(test)]
 mod tests {
+    use hoptrace_common::drops::Meaning;
+
     use super::*;
     use crate::attach::plan::{Extras, plan};
     use crate::model::{InstanceId, InterfaceState, PathKind, Role, Traceability};
@@ -127,6 +153,7 @@ mod tests {
     const QVO: IfIndex = IfIndex(12);
     const NIC: IfIndex = IfIndex(2);
     const QBR: IfIndex = IfIndex(20);
+    const MEMBERS: [IfIndex; 2] = [IfIndex(30), IfIndex(31)];
 
     fn path(datapath: &str) -> Path {
         let hop = |(role, ifname, ifindex, bridge): (Role, &str, IfIndex, &str)| Hop {
@@ -177,8 +204,46 @@ mod tests {
     fn found(datapath: &str) -> (Plan, Devices) {
         let path = path(datapath);
         let plan = plan(&path.hops, Extras::default()).unwrap();
-        let devices = devices(&plan, &path, |name| (name == "qbr").then_some(QBR));
+        let devices = devices(&plan, &path, &around(false));
         (plan, devices)
+    }
+
+    /// The NIC is a bond of two.
+    fn members(ifname: &str) -> Vec<Interface> {
+        let members = MEMBERS.map(|ifindex| Interface { ifname: format!("eth{}", ifindex.0), ifindex });
+        if ifname == "ens3" { members.to_vec() } else { Vec::new() }
+    }
+
+    fn around(at_tracepoints: bool) -> Around<'static> {
+        let index_of = &|name: &str| (name == "qbr").then_some(QBR);
+        Around { index_of, below: &members, carriers: &members, at_tracepoints }
+    }
+
+    #[test]
+    fn below_a_bond_packets_die_behind_its_hook_on_the_way_out_and_before_it_on_the_way_in() {
+        for at_tracepoints in [false, true] {
+            let path = path("netdev");
+            let plan = plan(&path.hops, Extras::default()).unwrap();
+            let devices = devices(&plan, &path, &around(at_tracepoints));
+            let member = devices.by_index[&MEMBERS[1]];
+            assert_eq!(names(&plan, member.done_after), ["egress nic"]);
+            assert_eq!(
+                (member.live_after, plan.hooks[usize::from(member.entry) - 1].label.as_str()),
+                (0, "nic")
+            );
+            assert_eq!(member.has(Device::SEEN_FIRST), at_tracepoints);
+            let seen = names(&plan, member.live_after(Meaning(Meaning::TAPPED)));
+            assert_eq!(
+                seen,
+                if at_tracepoints { vec!["ingress nic"] } else { vec![] },
+                "a filter of tc there"
+            );
+            let nic = devices.by_index[&NIC];
+            let xdp = names(&plan, nic.live_after(Meaning(Meaning::RECEIVING)));
+            assert_eq!(xdp.contains(&"ingress nic".to_owned()), at_tracepoints, "generic XDP there");
+            let tc = names(&plan, nic.live_after(Meaning(Meaning::TAPPED)));
+            assert!(!tc.contains(&"ingress nic".to_owned()), "the datapath has the packet already");
+        }
     }
 
     fn names(plan: &Plan, bits: u16) -> Vec<String> {
@@ -249,7 +314,7 @@ mod tests {
         for datapath in ["system", "netdev"] {
             let (plan, devices) = found(datapath);
             let done: Vec<_> = devices.by_index.iter().filter(|(_, device)| device.done_after != 0).collect();
-            assert_eq!(done.len(), 2);
+            assert_eq!(done.len(), 2 + MEMBERS.len());
             assert_eq!(names(&plan, devices.by_index[&TAP].done_after), ["ingress tap"]);
             assert_eq!(names(&plan, devices.by_index[&NIC].done_after), ["egress nic"]);
         }
@@ -261,7 +326,7 @@ mod tests {
             let mut path = path(datapath);
             path.hops.truncate(3);
             let plan = plan(&path.hops, Extras::default()).unwrap();
-            let devices = devices(&plan, &path, |_| None);
+            let devices = devices(&plan, &path, &around(false));
             assert_eq!(names(&plan, devices.by_index[&QVO].done_after), done);
         }
     }
@@ -275,7 +340,7 @@ mod tests {
         for (taken_unseen, done) in [(None, &["egress qvo"][..]), (Some(QVO), &[])] {
             path.taken_unseen = taken_unseen;
             let plan = plan(&path.hops, Extras::default()).unwrap();
-            let devices = devices(&plan, &path, |_| None);
+            let devices = devices(&plan, &path, &around(false));
             assert_eq!(names(&plan, devices.by_index[&QVO].done_after), done);
         }
     }

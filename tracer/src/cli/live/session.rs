@@ -115,7 +115,7 @@ impl Session {
         remove_leftovers(&plan)?;
         note_other_tracers(&plan, mechanism);
         let drops = kernel.as_ref().and_then(|kernel| {
-            attach::drop_options(&kernel.btf, &plan, path)
+            attach::drop_options(&kernel.btf, &plan, path, mechanism)
                 .inspect_err(|error| output::note(&format!("losses will have no reason: {error}")))
                 .ok()
         });
@@ -159,9 +159,10 @@ impl Session {
         let others = others.filter(|mac| *mac != path.mac && !options.macs.contains(mac));
         attached.introduce_strangers(others).map_err(|error| CliError::new(error.to_string()))?;
         let maps = attached.take_maps().map_err(|error| CliError::new(error.to_string()))?;
-        let (collector, records) =
+        let (mut collector, records) =
             Collector::new(plan.clone(), maps, options.timeout, options.emission.tail, seed)
                 .map_err(|error| CliError::new(error.to_string()))?;
+        collector.watch_members(attach::members(&plan, mechanism));
         for mac in options.macs.iter().filter(|mac| **mac != path.mac) {
             if !collector.give_address(*mac) {
                 return Err(CliError::new(format!("there is no room for --mac {mac} beside the others")));

@@ -1,0 +1,172 @@
+//! A bond as the provider NIC: its members are below the hooks.
+
+#![allow(clippy::indexing_slicing, reason = "a JSON value that is missing reads as null")]
+
+use std::{fs, time::Duration};
+
+use anyhow::{Result, ensure};
+use hoptrace_tests::{
+    Tracer,
+    lab::{Guest, Lab, Trap},
+};
+use serde_json::Value;
+
+const PACKETS: u64 = 200;
+const PORT: u16 = 4449;
+/// A member of the bond beside the lab's NIC, its other end, and the bridge that both other ends are at.
+const SECOND: &str = "ens4";
+const FAR: &str = "wire1";
+const SWITCH: &str = "wb";
+
+/// The lab with an active-backup bond of two in the place of its NIC, both members at one switch, until the trap is dropped.
+fn bonded(lab: &Lab) -> Result<(Lab, Trap)> {
+    let (bridge, nic, wire) = (&lab.provider_bridge, &lab.nic, &lab.wire);
+    let far = &wire.interface;
+    let ip = format!("ip -n {}", wire.netns);
+    let address = |of: &str| {
+        format!(
+            "{ip} address add {}/24 dev {of}; {ip} address add {}/64 dev {of} nodad",
+            wire.ipv4, wire.ipv6
+        )
+    };
+    let set = format!(
+        "modprobe bonding
+         ovs-vsctl del-port {bridge} {nic}
+         ip link add {SECOND} type veth peer name {FAR} netns {netns}
+         {ip} address flush dev {far}
+         {ip} link add {SWITCH} type bridge
+         {ip} link set {far} master {SWITCH}; {ip} link set {FAR} master {SWITCH}
+         {ip} link set {far} address 52:54:00:99:99:11; {ip} link set {SWITCH} address {mac}
+         {ip} link set {FAR} up; {ip} link set {SWITCH} addrgenmode none up
+         {address}
+         ip link del bond0 2>/dev/null || true
+         ip link add bond0 type bond mode active-backup
+         ip link set {nic} down
+         ip link set {nic} master bond0; ip link set {SECOND} master bond0
+         ip link set bond0 up
+         ovs-vsctl add-port {bridge} bond0",
+        netns = wire.netns,
+        mac = wire.mac,
+        address = address(SWITCH),
+    );
+    let remove = format!(
+        "ovs-vsctl del-port {bridge} bond0; ip link del bond0; ip link del {SECOND}; {ip} link del {SWITCH}
+         {ip} link set {far} address {mac}; {address}; ip link set {nic} up; ovs-vsctl add-port {bridge} {nic}",
+        mac = wire.mac,
+        address = address(far),
+    );
+    let trap = Trap::set("sh", &["-ec", &set], &["-c", &remove])?;
+    let mut lab = lab.clone();
+    "bond0".clone_into(&mut lab.nic);
+    SWITCH.clone_into(&mut lab.wire.interface);
+    lab.introduce(lab.guest("yjwang-test-1")?)?;
+    Ok((lab, trap))
+}
+
+fn active() -> Result<String> {
+    Ok(fs::read_to_string("/sys/class/net/bond0/bonding/active_slave")?.trim().to_owned())
+}
+
+fn start(guest: &Guest, words: &[&str]) -> Result<Tracer> {
+    Tracer::start(&[&["trace", &guest.port_id, "udp", "and", "port"], words].concat())
+}
+
+/// Packets that died behind `after`, by the words of who freed them.
+fn died(found: &Value, list: &str, words: &str) -> u64 {
+    let drops = found[list].as_array().into_iter().flatten();
+    let of = drops
+        .filter(|it| it["reason"].to_string().contains(words) || it["location"].to_string().contains(words));
+    of.filter_map(|it| it["count"].as_u64()).sum()
+}
+
+/// While the switch does not know where the guest is, it sends frames to both members.
+#[test]
+#[ignore = "needs a VM: cargo xtask test --vm"]
+fn what_an_inactive_member_receives_is_no_packet() -> Result<()> {
+    let lab = Lab::from_env()?;
+    let (lab, _bond) = bonded(&lab)?;
+    let guest = lab.guest("yjwang-test-1")?;
+    let age =
+        |value: &str| format!("ip -n {} link set {SWITCH} type bridge ageing_time {value}", lab.wire.netns);
+    let _forgets = Trap::set("sh", &["-c", &age("0")], &["-c", &age("30000")])?;
+    let ignored = || -> Result<u64> {
+        let inactive = if active()? == SECOND { "ens3" } else { SECOND };
+        Ok(fs::read_to_string(format!("/sys/class/net/{inactive}/statistics/rx_nohandler"))?
+            .trim()
+            .parse()?)
+    };
+    let before = ignored()?;
+    let tracer = start(guest, &["9", "--json"])?;
+    lab.wire_udp_exact(guest, PACKETS, 64)?;
+    let report = tracer.finish()?;
+    ensure!(ignored()? - before >= PACKETS, "the switch did not flood");
+    let ledger = &report["directions"]["ingress"]["ledger"];
+    ensure!(ledger["entered"] == PACKETS && ledger["completed"] == PACKETS, "{ledger}");
+    ensure!(ledger["lost"] == 0 && ledger["ambiguous"] == 0 && ledger["balanced"] == true, "{ledger}");
+    Ok(())
+}
+
+/// The queue below the bond's hook, of a discipline that drops when it takes packets out.
+#[test]
+#[ignore = "needs a VM: cargo xtask test --vm"]
+fn what_a_member_s_queue_drops_is_dropped() -> Result<()> {
+    let lab = Lab::from_env()?;
+    let (lab, _bond) = bonded(&lab)?;
+    let guest = lab.guest("yjwang-test-1")?;
+    let member = active()?;
+    let shape = format!(
+        "tc qdisc replace dev {member} root handle 1: htb default 1
+         tc class add dev {member} parent 1: classid 1:1 htb rate 400kbit
+         tc qdisc add dev {member} parent 1:1 fq_codel limit 2000 target 1ms interval 10ms"
+    );
+    let remove = format!("tc qdisc del dev {member} root");
+    let _shaped = Trap::set("sh", &["-ec", &shape], &["-c", &remove])?;
+    let tracer = start(guest, &[&PORT.to_string(), "--json"])?;
+    let sink = lab.wire_udp_sink(PORT)?;
+    let sent = guest.send_udp((lab.wire.ipv4.into(), PORT), PACKETS, 600, Duration::from_millis(1))?;
+    ensure!(sent.sent == PACKETS, "{sent:?}");
+    let waits = format!(
+        "until tc -s qdisc show dev {member} | grep -A2 fq_codel | grep -q 'backlog 0b'; do sleep 0.05; done"
+    );
+    ensure!(
+        std::process::Command::new("timeout").args(["30", "sh", "-c", &waits]).status()?.success(),
+        "the queue stays full"
+    );
+    let arrived = sink.finish(0, Duration::ZERO)?.distinct;
+    let report = tracer.finish()?;
+    ensure!(arrived < PACKETS, "the queue dropped nothing");
+    let egress = &report["directions"]["egress"];
+    let ledger = &egress["ledger"];
+    ensure!(ledger["entered"] == PACKETS && ledger["completed"] == arrived, "{arrived} arrived: {ledger}");
+    ensure!(died(egress, "drops", "fq_codel") == PACKETS - arrived, "{egress}");
+    Ok(())
+}
+
+/// A filter of somebody else at a member, before the bond has the packet.
+#[test]
+#[ignore = "needs a VM: cargo xtask test --vm"]
+fn what_a_filter_at_a_member_drops_is_told_with_its_reason() -> Result<()> {
+    let lab = Lab::from_env()?;
+    let (lab, _bond) = bonded(&lab)?;
+    let guest = lab.guest("yjwang-test-1")?;
+    let member = active()?;
+    let set = format!(
+        "tc qdisc del dev {member} ingress 2>/dev/null || true
+         tc qdisc add dev {member} clsact
+         tc filter add dev {member} ingress protocol ip flower ip_proto udp dst_port {PORT} action drop"
+    );
+    let remove = format!("tc qdisc del dev {member} clsact");
+    let _filter = Trap::set("sh", &["-ec", &set], &["-c", &remove])?;
+    let tracer = start(guest, &[&PORT.to_string(), "--json"])?;
+    lab.wire_udp_flood((guest.ipv4, PORT).into(), PACKETS, 64, Duration::from_millis(1))?;
+    // Behind them, and not filtered.
+    lab.wire_udp_exact(guest, 1, 64)?;
+    let report = tracer.finish()?;
+    let ingress = &report["directions"]["ingress"];
+    // Where hooks are at interfaces, the bond's is behind the filter.
+    let list = if report["tracer"]["mechanism"] == "tracepoints" { "drops" } else { "early_drops" };
+    ensure!(died(ingress, list, "TC_INGRESS") == PACKETS, "{list}: {ingress}");
+    let other = if list == "drops" { "early_drops" } else { "drops" };
+    ensure!(died(ingress, other, "") == 0 && ingress["ledger"]["balanced"] == true, "{ingress}");
+    Ok(())
+}
