@@ -118,7 +118,7 @@ fn an_interface_that_goes_down_meanwhile_is_why_packets_are_lost() -> Result<()>
     let report = tracer.finish()?;
     drop(down);
     let first = &report["findings"][0];
-    says(first, "text", "40 of 60 packets to the VM died after")?;
+    says(first, "text", "40 of 60 packets to the VM died after").with_context(|| report.to_string())?;
     says(first, "text", &format!("{qvo} is DOWN (IFF_UP is not set), since "))?;
     says(first, "next", &format!("ip link set {qvo} up"))?;
     let down = finding(&report, "link-down")?;
@@ -141,7 +141,7 @@ fn an_interface_that_was_down_for_a_moment_is_told_with_both_times() -> Result<(
     lab.wire_udp_flood((guest.ipv4, 9).into(), 20, 64, PACE)?;
     let report = tracer.finish()?;
     let first = &report["findings"][0];
-    says(first, "text", "40 of 60 packets to the VM died after")?;
+    says(first, "text", "40 of 60 packets to the VM died after").with_context(|| report.to_string())?;
     says(first, "text", &format!("{qvo} was DOWN (IFF_UP is not set), until "))?;
     ensure!(first["next"].is_null(), "{first}");
     Ok(())
@@ -162,7 +162,7 @@ fn a_bridge_that_goes_down_and_comes_back_is_told_with_both_times() -> Result<()
     lab.wire_udp_flood((guest.ipv4, 9).into(), 20, 64, PACE)?;
     let report = tracer.finish()?;
     let first = &report["findings"][0];
-    says(first, "text", "40 of 60 packets to the VM died after")?;
+    says(first, "text", "40 of 60 packets to the VM died after").with_context(|| report.to_string())?;
     says(first, "text", &format!("{qbr} was DOWN (IFF_UP is not set), from "))?;
     ensure!(first["next"].is_null(), "{first}");
     Ok(())
