@@ -332,7 +332,9 @@ fn shown_to_a_mirror(lab: &Lab, before: &str, kind: &str, behind: &str) -> Resul
              -- set bridge {bridge} mirrors=@m
              ip link set mirror0 up"
         ),
-        &format!("ovs-vsctl --timeout=10 clear bridge {bridge} mirrors -- del-port {bridge} mirror0; {behind}"),
+        &format!(
+            "ovs-vsctl --timeout=10 clear bridge {bridge} mirrors -- del-port {bridge} mirror0; {behind}"
+        ),
     )?;
     let flow = format!("priority=1000,in_port={},udp,tp_dst={PORT}", guest.qvo);
     let _rule = Trap::set(

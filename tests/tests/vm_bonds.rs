@@ -2,9 +2,13 @@
 
 #![allow(clippy::indexing_slicing, reason = "a JSON value that is missing reads as null")]
 
-use std::{fs, time::Duration};
+use std::{
+    fs,
+    process::Command,
+    time::{Duration, Instant},
+};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use hoptrace_tests::{
     Tracer,
     lab::{Guest, Lab, Trap},
@@ -106,6 +110,33 @@ fn what_an_inactive_member_receives_is_no_packet() -> Result<()> {
     Ok(())
 }
 
+/// What the `fq_codel` of this interface has dropped, once it has had `count` packets and is empty.
+fn dropped_by(ifname: &str, count: u64) -> Result<u64> {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        let shown = Command::new("tc").args(["-s", "qdisc", "show", "dev", ifname]).output()?;
+        let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
+        let queue = shown.split("qdisc fq_codel").nth(1).context("no fq_codel")?;
+        let number = |before: &str| -> Option<u64> {
+            queue
+                .split(before)
+                .nth(1)?
+                .trim_start()
+                .split(|it: char| !it.is_ascii_digit())
+                .next()?
+                .parse()
+                .ok()
+        };
+        let (sent, dropped) = (number(" bytes"), number("(dropped"));
+        let (Some(sent), Some(dropped)) = (sent, dropped) else { anyhow::bail!("not understood: {shown}") };
+        if sent + dropped >= count && queue.contains("backlog 0b") {
+            return Ok(dropped);
+        }
+        ensure!(Instant::now() < deadline, "the queue stays full: {shown}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
 /// The queue below the bond's hook, of a discipline that drops when it takes packets out.
 #[test]
 #[ignore = "needs a VM: cargo xtask test --vm"]
@@ -122,23 +153,18 @@ fn what_a_member_s_queue_drops_is_dropped() -> Result<()> {
     let remove = format!("tc qdisc del dev {member} root");
     let _shaped = Trap::set("sh", &["-ec", &shape], &["-c", &remove])?;
     let tracer = start(guest, &[&PORT.to_string(), "--json"])?;
-    let sink = lab.wire_udp_sink(PORT)?;
     let sent = guest.send_udp((lab.wire.ipv4.into(), PORT), PACKETS, 600, Duration::from_millis(1))?;
     ensure!(sent.sent == PACKETS, "{sent:?}");
-    let waits = format!(
-        "until tc -s qdisc show dev {member} | grep -A2 fq_codel | grep -q 'backlog 0b'; do sleep 0.05; done"
-    );
-    ensure!(
-        std::process::Command::new("timeout").args(["30", "sh", "-c", &waits]).status()?.success(),
-        "the queue stays full"
-    );
-    let arrived = sink.finish(0, Duration::ZERO)?.distinct;
+    let dropped = dropped_by(&member, PACKETS)?;
     let report = tracer.finish()?;
-    ensure!(arrived < PACKETS, "the queue dropped nothing");
+    ensure!(dropped > 0, "the queue dropped nothing");
     let egress = &report["directions"]["egress"];
     let ledger = &egress["ledger"];
-    ensure!(ledger["entered"] == PACKETS && ledger["completed"] == arrived, "{arrived} arrived: {ledger}");
-    ensure!(died(egress, "drops", "fq_codel") == PACKETS - arrived, "{egress}");
+    ensure!(
+        ledger["entered"] == PACKETS && ledger["completed"] == PACKETS - dropped,
+        "{dropped} dropped: {ledger}"
+    );
+    ensure!(died(egress, "drops", "fq_codel") == dropped, "{egress}");
     Ok(())
 }
 
@@ -162,10 +188,35 @@ fn what_a_filter_at_a_member_drops_is_told_with_its_reason() -> Result<()> {
     // Behind them, and not filtered.
     lab.wire_udp_exact(guest, 1, 64)?;
     let report = tracer.finish()?;
+    all_died(&report, "TC_INGRESS")
+}
+
+/// Likewise a rule of nftables there.
+#[test]
+#[ignore = "needs a VM: cargo xtask test --vm"]
+fn what_a_rule_at_a_member_drops_is_told_with_its_reason() -> Result<()> {
+    let lab = Lab::from_env()?;
+    let (lab, _bond) = bonded(&lab)?;
+    let guest = lab.guest("yjwang-test-1")?;
+    let member = active()?;
+    let set = format!(
+        "nft add table netdev member
+         nft add chain netdev member in '{{ type filter hook ingress device {member} priority 0; }}'
+         nft add rule netdev member in udp dport {PORT} counter drop"
+    );
+    let _rule = Trap::set("sh", &["-ec", &set], &["-c", "nft delete table netdev member"])?;
+    let tracer = start(guest, &[&PORT.to_string(), "--json"])?;
+    lab.wire_udp_flood((guest.ipv4, PORT).into(), PACKETS, 64, Duration::from_millis(1))?;
+    lab.wire_udp_exact(guest, 1, 64)?;
+    all_died(&tracer.finish()?, "NETFILTER_DROP")
+}
+
+/// All packets to the guest died at a member, for this reason: behind the hook there, or where hooks are at interfaces before that
+/// of the bond.
+fn all_died(report: &Value, reason: &str) -> Result<()> {
     let ingress = &report["directions"]["ingress"];
-    // Where hooks are at interfaces, the bond's is behind the filter.
     let list = if report["tracer"]["mechanism"] == "tracepoints" { "drops" } else { "early_drops" };
-    ensure!(died(ingress, list, "TC_INGRESS") == PACKETS, "{list}: {ingress}");
+    ensure!(died(ingress, list, reason) == PACKETS, "{list}: {ingress}");
     let other = if list == "drops" { "early_drops" } else { "drops" };
     ensure!(died(ingress, other, "") == 0 && ingress["ledger"]["balanced"] == true, "{ingress}");
     Ok(())

@@ -63,6 +63,8 @@ impl Device {
     pub const TAPPED: u16 = 1 << 3;
     /// The first hook sees what this interface receives before anything can end it (hooks at tracepoints).
     pub const SEEN_FIRST: u16 = 1 << 4;
+    /// It is below the interface of the first hook (a bond's member), so that all of its receiving side comes before that.
+    pub const BELOW: u16 = 1 << 5;
 
     /// Whether `flag` is set.
     #[inline(always)]
@@ -108,7 +110,8 @@ impl Device {
     #[must_use]
     pub const fn is_before(&self, meaning: Meaning) -> bool {
         let tapped = meaning.is(Meaning::TAPPED) && !self.has(Self::TAPPED) && !self.has(Self::SEEN_FIRST);
-        let before = meaning.is(Meaning::RECEIVING) || tapped;
+        let below = self.has(Self::BELOW) && meaning.is(Meaning::FIREWALL) && !self.has(Self::SEEN_FIRST);
+        let before = meaning.is(Meaning::RECEIVING) || tapped || below;
         self.entry != 0 && before
     }
 }

@@ -6,8 +6,14 @@ const HERE: Device = Device { live_after: 1, done_after: 1, flags: 0, entry: 0, 
 const ENTRY: Device = Device { entry: 1, ..HERE };
 const STANDS: [Stands; 6] =
     [Stands::Unknown, Stands::Here, Stands::Away, Stands::Done, Stands::DoneAway, Stands::Several];
-const FLAGS: [u16; 5] =
-    [Device::FILTER_ONLY, Device::RECEIVED, Device::NOWHERE, Device::TAPPED, Device::SEEN_FIRST];
+const FLAGS: [u16; 6] = [
+    Device::FILTER_ONLY,
+    Device::RECEIVED,
+    Device::NOWHERE,
+    Device::TAPPED,
+    Device::SEEN_FIRST,
+    Device::BELOW,
+];
 
 fn with(flags: u16, device: Device) -> Device {
     Device { flags, ..device }
@@ -17,11 +23,11 @@ fn free(meaning: u8) -> Free {
     Free { meaning: Meaning(meaning), socket: false }
 }
 
-/// Every combination of facts: 2 sockets, 256 meanings, 2 devices with 32 combinations of flags, 6 places to stand at.
+/// Every combination of facts: 2 sockets, 256 meanings, 2 devices with 64 combinations of flags, 6 places to stand at.
 fn everything(mut check: impl FnMut(Free, Device, Stands, Verdict)) {
     for meaning in 0..=u8::MAX {
         for socket in [false, true] {
-            for flags in 0..32 {
+            for flags in 0..64 {
                 for device in [HERE, ENTRY] {
                     for stands in STANDS {
                         let free = Free { meaning: Meaning(meaning), socket };
@@ -36,7 +42,7 @@ fn everything(mut check: impl FnMut(Free, Device, Stands, Verdict)) {
 
 #[test]
 fn the_flags_are_a_bit_each() {
-    assert_eq!(FLAGS.into_iter().fold(0, |all, flag| all | flag), 31);
+    assert_eq!(FLAGS.into_iter().fold(0, |all, flag| all | flag), 63);
 }
 
 #[test]
@@ -127,7 +133,8 @@ fn without_an_interface_a_purged_queue_is_a_socket_s() {
 fn before_the_first_hook_dies_what_it_has_not_seen_where_the_path_begins() {
     everything(|free, device, stands, verdict| {
         if verdict == Verdict::Early {
-            assert!(device.entry != 0 && free.meaning.is(Meaning::RECEIVING | Meaning::TAPPED));
+            let below = if device.has(Device::BELOW) { Meaning::FIREWALL } else { 0 };
+            assert!(device.entry != 0 && free.meaning.is(Meaning::RECEIVING | Meaning::TAPPED | below));
             assert!(!matches!(stands, Stands::Here | Stands::Done | Stands::Several));
         }
     });

@@ -69,7 +69,7 @@ pub fn devices(plan: &Plan, path: &Path, around: &Around<'_>) -> Devices {
                 let device = devices.at(below.ifindex);
                 device.entry = u8::try_from(number + 1).unwrap_or(0);
                 device.direction = hook.direction.index();
-                device.flags |= first;
+                device.flags |= first | Device::BELOW;
             }
         }
         let next = plan.segments.iter().filter(|segment| segment.from == number && !segment.off_path);
@@ -232,6 +232,8 @@ mod tests {
                 (0, "nic")
             );
             assert_eq!(member.has(Device::SEEN_FIRST), at_tracepoints);
+            assert_eq!(member.is_before(Meaning(Meaning::FIREWALL)), !at_tracepoints, "nft's ingress there");
+            assert!(!devices.by_index[&NIC].is_before(Meaning(Meaning::FIREWALL)));
             let seen = names(&plan, member.live_after(Meaning(Meaning::TAPPED)));
             assert_eq!(
                 seen,
@@ -271,7 +273,7 @@ mod tests {
             (names(&plan, bridge.live_after), bridge.done_after),
             (vec!["egress tap".to_owned(), "ingress qvb".to_owned()], 0)
         );
-        let others = devices.by_index.iter().filter(|(index, _)| **index != QBR);
+        let others = devices.by_index.iter().filter(|(index, _)| **index != QBR && !MEMBERS.contains(index));
         assert!(others.into_iter().all(|(_, device)| device.flags == 0), "{devices:?}");
     }
 
