@@ -153,6 +153,8 @@ fn what_a_member_s_queue_drops_is_dropped() -> Result<()> {
     let remove = format!("tc qdisc del dev {member} root");
     let _shaped = Trap::set("sh", &["-ec", &shape], &["-c", &remove])?;
     let tracer = start(guest, &[&PORT.to_string(), "--json"])?;
+    // Nobody shall refuse them.
+    let _sink = lab.wire_udp_sink(PORT)?;
     let sent = guest.send_udp((lab.wire.ipv4.into(), PORT), PACKETS, 600, Duration::from_millis(1))?;
     ensure!(sent.sent == PACKETS, "{sent:?}");
     let dropped = dropped_by(&member, PACKETS)?;
