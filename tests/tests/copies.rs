@@ -155,6 +155,12 @@ fn what_dies_before_the_first_hook_is_told() -> Result<()> {
             assert_died_early(&report, "ingress", "nic", reason)?;
         }
     }
+    // The same on kernels that have traffic control's hooks, too.
+    let at_tracepoints = [&own[..], &["--attach", "tracepoints"]].concat();
+    for (direction, hook) in [("egress", "tap"), ("ingress", "nic")] {
+        let report = trace_doomed(&lab, guest, direction, &at_tracepoints, Dropper::Xdp)?;
+        assert_died_early(&report, direction, hook, "XDP")?;
+    }
     Ok(())
 }
 
