@@ -176,7 +176,7 @@ fn an_address_that_somebody_else_has_taken_over_is_not_the_guest_s_any_more() ->
         ensure!(ping(&lab, guest, 3)? > 0, "the guest does not answer under its new address");
     }
     // A frame of the guest's own may come back this late; silence has no event to wait for.
-    std::thread::sleep(Duration::from_millis(1200));
+    std::thread::sleep(Duration::from_millis(120));
     lab.in_wire(|| frames::send(&lab.wire.interface, &[announcement()], Duration::ZERO))?;
     ensure!(ping(&lab, guest, PINGS)? == 0, "somebody has the address");
     let report = tracer.finish()?;

@@ -105,6 +105,23 @@ fn a_part_that_dies_is_in_the_first_line_and_all_of_it_in_the_exit_code_too() ->
     Ok(())
 }
 
+/// What `packets` prints came through; the others are said behind it.
+#[test]
+#[ignore = "needs the lab or a VM: cargo xtask test"]
+fn packets_says_what_it_can_not_print() -> Result<()> {
+    let lab = Lab::from_env()?;
+    let guest = lab.guest("yjwang-test-1")?;
+    let _rule = drop_udp(&lab)?;
+    let tracer = Tracer::start(&["packets", &guest.port_id, "udp", "--timeout", "2s"])?;
+    lab.wire_udp_flood((guest.ipv4, 9).into(), 30, 64, PACE)?;
+    lab.wire_udp_flood((guest.ipv4, PORT).into(), 50, 64, PACE)?;
+    let said = end(tracer)?;
+    ensure!(said.code == Some(0), "{:?}: {}", said.code, said.stderr);
+    ensure!(said.text.lines().count() == 30, "{}", said.text);
+    ensure!(said.stderr.contains("50 of 80 packets to the VM died after nic"), "{}", said.stderr);
+    Ok(())
+}
+
 #[test]
 #[ignore = "needs the lab or a VM: cargo xtask test"]
 fn an_interface_that_goes_down_meanwhile_is_why_packets_are_lost() -> Result<()> {

@@ -9,20 +9,20 @@ pub const ADDRESSES: usize = 64;
 const PLACE_BITS: u32 = 6;
 
 const MAC: u64 = (1 << 48) - 1;
-/// So many nanoseconds, as a power of two, are a tick of the stamps: half a second.
-const TICK_BITS: u32 = 29;
+/// So many nanoseconds, as a power of two, are a tick of the stamps: 33.6 ms. They come round in nine minutes.
+const TICK_BITS: u32 = 25;
 const STAMP_SHIFT: u32 = 50;
 const STAMPS: u64 = 1 << 14;
 
 /// Packets from an address are looked for at shared interfaces for so long after the guest has used it, in ticks: about five
 /// seconds, longer than a packet is on its way.
-const SENT_TICKS: u64 = 10;
+const SENT_TICKS: u64 = 149;
 /// Packets to an address are the port's for so long: about five minutes, as long as bridges remember.
-const OWN_TICKS: u64 = 560;
+const OWN_TICKS: u64 = 8_940;
 
-/// Who else sends from an address has it only if the guest has not used it for so many ticks: half a second at least, longer than
+/// Who else sends from an address has it only if the guest has not used it for so many ticks: 67 ms at least, longer than
 /// frames of the guest itself need to come back from where they were flooded to.
-const MOVED_TICKS: u64 = 2;
+const MOVED_TICKS: u64 = 3;
 
 /// A place of the set: 0, or an address with what is known about it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -221,8 +221,8 @@ mod tests {
         let then = 1_000 * SECOND;
         let own = Known::used(VRRP, true, then);
         // A frame of the guest's that comes back.
-        assert_eq!(own.seen_elsewhere(then + SECOND / 10), own);
-        assert_eq!(own.seen_elsewhere(then + 2 * SECOND), Known(0));
+        assert_eq!(own.seen_elsewhere(then + SECOND / 20), own);
+        assert_eq!(own.seen_elsewhere(then + SECOND / 9), Known(0));
         assert_eq!(Known::given(VRRP).seen_elsewhere(then), Known::given(VRRP));
     }
 

@@ -9,9 +9,13 @@ use super::{
         parse_threshold_ns,
     },
     output,
-    trace::conclude,
+    trace::{conclude, finish},
 };
-use crate::{model::Tail, report};
+use crate::{
+    diagnose,
+    model::{Tail, TraceReport},
+    report,
+};
 
 /// Room for records: 123,361 packets, nine tenths of a second at full rate.
 const RING_BYTES: u32 = 16 << 20;
@@ -60,7 +64,8 @@ impl Args {
 /// # Errors
 /// As `trace`.
 pub(super) async fn run(common: &CommonArgs, args: &Args) -> Result<Exit, CliError> {
-    let Prepared { mut session, mut endings, .. } = args.live.begin(common, args.emission()).await?;
+    let Prepared { path, filter, mut session, mut host, mut endings, timeout_ms } =
+        args.live.begin(common, args.emission()).await?;
     let format: Format = if args.jsonl { report::packet_json } else { report::packet_text };
     let records = session.take_records().ok_or_else(|| CliError::new("the records are taken already"))?;
     let mut printer = Printer::start(records, session.plan().clone(), format);
@@ -74,11 +79,24 @@ pub(super) async fn run(common: &CommonArgs, args: &Args) -> Result<Exit, CliErr
             }
         }
     };
-    session.drain(&ending, &mut endings).await;
-    let snapshot = session.finish();
+    let snapshot = finish(session, &mut host, &path, &ending, &mut endings).await;
     let told = printer.finish(&mut endings).await?;
     for line in report::packets_summary(&snapshot, told) {
         output::note(&line);
     }
-    conclude(&ending, &snapshot, &[])
+    let (filter, host) = (filter.as_str(), host.so_far());
+    let bare = TraceReport {
+        path: &path,
+        snapshot: &snapshot,
+        host,
+        findings: &[],
+        filter,
+        live: false,
+        timeout_ms,
+    };
+    let findings = diagnose::findings(&bare);
+    for line in report::findings_text(&TraceReport { findings: &findings, ..bare }) {
+        output::note(&line);
+    }
+    conclude(&ending, &snapshot, &findings)
 }

@@ -4,13 +4,13 @@ use std::{io::IsTerminal as _, time::Duration};
 
 use super::{
     CliError, CommonArgs, Exit,
-    live::{Emission, Ending, LiveArgs, Prepared, Screen},
+    live::{Emission, Ending, Endings, HostWatch, LiveArgs, Prepared, Screen, Session},
     output,
 };
 use crate::{
     diagnose::{self, Verdict},
     explain,
-    model::{Finding, HostReport, Severity, Snapshot, Tail, TraceReport},
+    model::{Finding, HostReport, Path, Severity, Snapshot, Tail, TraceReport},
     report::{self, Canvas},
 };
 
@@ -110,13 +110,7 @@ pub(super) async fn watch(
             }
         }
     };
-    tokio::join!(session.drain(&ending, &mut endings), host.look_again(&path));
-    let mut snapshot = session.finish();
-    drop(session);
-    tokio::select! {
-        () = host.read_filters(&path, &snapshot) => {}
-        () = endings.signal() => {}
-    }
+    let mut snapshot = finish(session, &mut host, &path, &ending, &mut endings).await;
     if emission.explain {
         tokio::select! {
             () = explain::explain(&path, &mut snapshot, host.rules()) => {}
@@ -130,6 +124,24 @@ pub(super) async fn watch(
     let findings = diagnosed(&snapshot, host, false);
     output::result(&report(&snapshot, host, &findings, false))?;
     conclude(&ending, &snapshot, &findings)
+}
+
+/// Waits for the last packets, looks at the host once more, and gives the final figures. Nothing is attached any more then.
+pub(super) async fn finish(
+    mut session: Session,
+    host: &mut HostWatch,
+    path: &Path,
+    ending: &Ending,
+    endings: &mut Endings,
+) -> Snapshot {
+    tokio::join!(session.drain(ending, endings), host.look_again(path));
+    let snapshot = session.finish();
+    drop(session);
+    tokio::select! {
+        () = host.read_filters(path, &snapshot) => {}
+        () = endings.signal() => {}
+    }
+    snapshot
 }
 
 /// The exit code, and a word on stderr where it is not 0.

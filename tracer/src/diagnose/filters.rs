@@ -100,6 +100,7 @@ fn show(rule: &FirewallRule) -> String {
     let chain = rule.chains.last().map_or("", String::as_str);
     let command = match rule.program {
         "nft" => format!("nft -a list chain {} {} {chain}", rule.family, rule.table),
+        program if program.starts_with("ebtables") => format!("{program} -t {} -L {chain} --Lc", rule.table),
         program => format!("{program}-save -c -t {}", rule.table),
     };
     Printable(&command).to_string()

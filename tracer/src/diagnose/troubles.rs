@@ -64,6 +64,11 @@ fn in_between(path: &Path, host: &HostReport) -> Vec<Trouble> {
         }
         let later = |other: &&LinkChange| other.ifname == change.ifname && other.at_ns > change.at_ns;
         let back = host.changes.iter().filter(later).find(|other| !is_so(other, kind));
+        // Down to the last, and not found down at the end: it is gone, and what was found instead says why.
+        let is_gone = |at_end: &Vec<Problem>| at_end.iter().any(|other| other.at == change.ifname);
+        if back.is_none() && host.problems_at_end.as_ref().is_some_and(is_gone) {
+            continue;
+        }
         let when = match back {
             Some(back) => format!("from {} to {}", time_of_day(change.at_ns), time_of_day(back.at_ns)),
             None => since(change.at_ns),

@@ -86,10 +86,8 @@ impl InstanceId {
     /// What people call it: display name, else domain, else UUID, else MAC. Text from outside, not yet escaped.
     #[must_use]
     pub fn title(&self) -> String {
-        self.display_name
-            .clone()
-            .or_else(|| self.name.clone())
-            .or_else(|| self.uuid.clone())
-            .unwrap_or_else(|| self.mac.to_string())
+        let names = [&self.display_name, &self.name, &self.uuid];
+        let known = names.into_iter().flatten().find(|name| !name.is_empty());
+        known.map_or_else(|| self.mac.to_string(), Clone::clone)
     }
 }

@@ -58,21 +58,20 @@ pub async fn look() -> Filters {
         }
         filters.take("the rules of nftables", rules);
     }
-    for (program, family, names, commands) in [
-        ("iptables", "ip", "/proc/net/ip_tables_names", ["iptables-legacy-save", "iptables-save"]),
-        ("ip6tables", "ip6", "/proc/net/ip6_tables_names", ["ip6tables-legacy-save", "ip6tables-save"]),
+    for (family, names, [legacy, plain]) in [
+        ("ip", "/proc/net/ip_tables_names", ["iptables-legacy", "iptables"]),
+        ("ip6", "/proc/net/ip6_tables_names", ["ip6tables-legacy", "ip6tables"]),
     ] {
         if std::fs::read_to_string(names).is_ok_and(|names| !names.trim().is_empty()) {
-            let [legacy, plain] = commands;
-            let mut found = saved(program, family, legacy).await;
+            let mut found = saved(legacy, family, &format!("{legacy}-save")).await;
             if is_missing(&found) {
-                found = saved(program, family, plain).await;
+                found = saved(plain, family, &format!("{plain}-save")).await;
             }
-            filters.take(&format!("the rules of {program}"), found);
+            filters.take(&format!("the rules of {plain}"), found);
         }
     }
     if is_loaded("ebtable_filter") || is_loaded("ebtable_nat") || is_loaded("ebtable_broute") {
-        let found = saved("ebtables", "bridge", "ebtables-legacy-save").await;
+        let found = saved("ebtables-legacy", "bridge", "ebtables-legacy-save").await;
         filters.take("the rules of ebtables", found);
     }
     filters
@@ -89,7 +88,7 @@ async fn nftables() -> io::Result<Vec<Chain>> {
 
 async fn saved(program: &'static str, family: &str, command: &str) -> io::Result<Vec<Chain>> {
     // ebtables has no option for its counters.
-    let options: &[&str] = if program == "ebtables" { &[] } else { &["-c"] };
+    let options: &[&str] = if program.starts_with("ebtables") { &[] } else { &["-c"] };
     Ok(legacy::parse(program, family, &run(command, options).await?))
 }
 

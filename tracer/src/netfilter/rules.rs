@@ -27,7 +27,7 @@ pub(super) struct Hook {
 /// A chain.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Chain {
-    /// Whose it is: `nft`, `iptables`, `ip6tables` or `ebtables`.
+    /// Whose it is: `nft`, `iptables`, `ip6tables` or `ebtables`, the last three with `-legacy` where the rules are not nftables'.
     pub(super) program: &'static str,
     /// `bridge`, `ip`, `ip6`, `inet`, `arp` or `netdev`.
     pub(super) family: String,

@@ -29,4 +29,4 @@ pub use path_json::path_json;
 pub use path_mermaid::path_mermaid;
 pub use path_text::path_text;
 pub use trace_json::{drops_json, trace_json};
-pub use trace_text::{drops_text, trace_text};
+pub use trace_text::{drops_text, findings_text, trace_text};

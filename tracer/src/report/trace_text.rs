@@ -73,6 +73,13 @@ pub fn drops_text(report: &TraceReport<'_>, canvas: Canvas) -> String {
     lines.join("\n")
 }
 
+/// Only what a report begins with, its findings, for a terminal that something else is printed to.
+#[must_use]
+pub fn findings_text(report: &TraceReport<'_>) -> Vec<String> {
+    let page = Page { report, canvas: Canvas::PLAIN, columns: DEFAULT_COLUMNS };
+    page.findings().into_iter().filter(|line| !line.is_empty()).collect()
+}
+
 /// A report and what it is written on.
 struct Page<'a> {
     report: &'a TraceReport<'a>,

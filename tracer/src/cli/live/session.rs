@@ -203,8 +203,7 @@ impl Session {
 
     /// What a user wants to know once packets are admitted.
     pub(in crate::cli) fn greeting(&self, path: &Path, filter: &str, ready: Duration) -> String {
-        let name =
-            path.instance.display_name.as_deref().or(path.instance.name.as_deref()).unwrap_or_default();
+        let name = path.instance.title();
         let what = if filter.is_empty() { "all packets".to_owned() } else { Printable(filter).to_string() };
         let ifnames: Vec<_> = path.hops.iter().map(|hop| Printable(&hop.ifname).to_string()).collect();
         let neighbours = match self.plan.neighbours.len() {
@@ -214,7 +213,7 @@ impl Session {
         };
         format!(
             "tracing {what} of {} ({}) with {} hooks at {}{neighbours}, ready after {} ms; Ctrl-C ends it",
-            Printable(name),
+            Printable(&name),
             path.mac,
             self.plan.hooks.len(),
             ifnames.join(", "),
