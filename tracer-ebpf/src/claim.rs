@@ -12,7 +12,7 @@ use crate::{
     maps::{
         addresses::{self, Passage},
         config::{self, HookFacts},
-        control,
+        control::{self, Gate},
     },
 };
 
@@ -30,8 +30,14 @@ pub(crate) const CLAIM_SIGHTED: u32 = 4;
 /// It comes from the VM under an address that is to be learned here.
 pub(crate) const CLAIM_LEARN: u32 = 5;
 
+/// Whether the frame goes to the VM's own address, or comes from there: almost all that belong to it do.
 #[inline(always)]
-pub(crate) fn claim(hook: HookFacts, frame: &Frame) -> u32 {
+pub(crate) fn is_to_or_from_vm(hook: HookFacts, frame: &Frame) -> bool {
+    config::mac() == if hook.direction() == 1 { frame.destination } else { frame.source }
+}
+
+#[inline(always)]
+pub(crate) fn claim(hook: HookFacts, frame: &Frame, gate: Gate) -> u32 {
     let mac = config::mac();
     if hook.direction() == 1 {
         return if frame.destination == mac {
@@ -41,11 +47,11 @@ pub(crate) fn claim(hook: HookFacts, frame: &Frame) -> u32 {
                 CLAIM_NONE
             } else {
                 if hook.has(HookConfig::SHARED) {
-                    sends_elsewhere(frame.source);
+                    sends_elsewhere(frame.source, gate);
                 }
                 CLAIM_GROUP
             }
-        } else if known(frame.destination).is_own() {
+        } else if known(frame.destination, gate).is_own() {
             CLAIM_OWN
         } else if hook.has(HookConfig::GUEST) {
             CLAIM_SIGHTED
@@ -62,12 +68,18 @@ pub(crate) fn claim(hook: HookFacts, frame: &Frame) -> u32 {
     }
     // So does what came on from there. Only on interfaces that others share an address must be known first.
     let shared = hook.has(HookConfig::SHARED) || hook.has(HookConfig::NEIGHBOUR);
-    if !shared || known(frame.source).is_sent() { CLAIM_IF_TRACKED } else { CLAIM_NONE }
+    if !shared || known(frame.source, gate).is_sent() { CLAIM_IF_TRACKED } else { CLAIM_NONE }
 }
 
 /// What is known about `mac` as one of the VM's addresses.
 #[inline(always)]
-pub(crate) fn known(mac: u64) -> Known {
+pub(crate) fn known(mac: u64, gate: Gate) -> Known {
+    if gate.knows(mac) { known_anywhere(mac) } else { Known(0) }
+}
+
+/// The same, for who has nothing at hand.
+#[inline(always)]
+pub(crate) fn known_anywhere(mac: u64) -> Known {
     Known(hop_known(mac))
 }
 
@@ -95,8 +107,8 @@ pub(crate) extern "C" fn hop_learn(mac: u64, now_ns: u64) -> u32 {
 
 /// Somebody else sends from `mac`: to everybody, as who takes over a virtual router's address does, or from another port.
 #[inline(always)]
-pub(crate) fn sends_elsewhere(mac: u64) {
-    if known(mac).is_own() {
+pub(crate) fn sends_elsewhere(mac: u64, gate: Gate) {
+    if known(mac, gate).is_own() {
         hop_sends_elsewhere(mac, clock());
     }
 }

@@ -31,6 +31,14 @@ hooks! {
     hop_out_beside hop_beside 1
 }
 
+/// The one for frames with other addresses of the VM than its own, at all hooks on the path.
+#[classifier]
+#[inline(always)]
+pub(crate) fn hop_others(ctx: TcContext) -> i32 {
+    hop::others(ctx.skb.skb);
+    GO_ON
+}
+
 /// The program that all hooks share.
 #[classifier]
 #[inline(always)]

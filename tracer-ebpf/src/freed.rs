@@ -15,7 +15,7 @@ use hoptrace_common::{
 };
 
 use crate::{
-    claim::{concerns_guest, known},
+    claim::{concerns_guest, known_anywhere},
     maps::{
         config, control,
         drops::{self, Site},
@@ -93,11 +93,11 @@ fn free_of(context: &RawTracePointContext, location: u64, reason: u32) -> Free {
 fn is_own(raw: &RawSkb, frame: &Frame, packet: &Packet, device: Device) -> bool {
     let mac = config::mac();
     let own = if device.direction == 0 {
-        frame.source == mac || known(frame.source).is_sent()
+        frame.source == mac || known_anywhere(frame.source).is_sent()
     } else if frame.is_group() {
         frame.source != mac && concerns_guest(&raw.head, packet)
     } else {
-        frame.destination == mac || known(frame.destination).is_own()
+        frame.destination == mac || known_anywhere(frame.destination).is_own()
     };
     own && (!config::is_filtering() || config::filter().matches(&raw.head, packet))
 }

@@ -3,7 +3,7 @@
 use hoptrace_common::{
     conversation::Segment,
     exchange::{self, Part, kind},
-    packet::{Packet, Reader},
+    packet::{PROTOCOL_UDP, Packet, Reader},
 };
 
 use crate::maps::{config, conversations, latency, questions};
@@ -24,6 +24,12 @@ pub(crate) fn passes<R: Reader>(
     } else {
         arrived(reader, packet, now_ns, cpu, followed);
     }
+}
+
+/// Whether the packet can ask or answer something that is measured: a datagram can not.
+#[inline(always)]
+pub(crate) const fn may_speak(packet: &Packet) -> bool {
+    packet.protocol != PROTOCOL_UDP
 }
 
 /// Which of the guest's figures a time belongs to, behind the first of them.

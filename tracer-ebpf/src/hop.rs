@@ -26,7 +26,7 @@ use crate::{
     merged,
     neighbour::{self, SIGHT_LAST, SIGHT_OF_NOTHING},
     pieces,
-    quick::{self, CHECK, DONE, EXCHANGE, PARTS, RARE},
+    quick::{self, CHECK, DONE, EXCHANGE, OTHERS, Of, PARTS, RARE},
     reader::{Copied, SkbReader as _},
     tally, thorough,
 };
@@ -36,26 +36,37 @@ use crate::{
 pub(crate) fn hop(skb: *mut __sk_buff, side: usize) {
     // SAFETY: the context of the running program.
     let Some(hook) = config::hook_on(side, unsafe { (*skb).ifindex }) else { return };
-    at(skb, hook, hook.number(), false);
+    at(skb, hook, hook.number(), Of::Own);
+}
+
+/// One that may be the VM's under another address than its own. A note says at which hook.
+#[inline(always)]
+pub(crate) fn others(skb: *mut __sk_buff) {
+    let Some(note) = rare::note() else { return };
+    let number = note.hook & 0xf;
+    at(skb, config::hook(number).on_path(), number, Of::Others);
 }
 
 /// A packet on one side of a neighbour's port.
 #[inline(always)]
 pub(crate) fn hop_beside(skb: *mut __sk_buff, side: usize) {
     let number = u32::from(config::beside()[side] & 0xf);
-    at(skb, config::hook(number), number, true);
+    at(skb, config::hook(number), number, Of::Beside);
 }
 
 #[inline(always)]
-fn at(skb: *mut __sk_buff, hook: config::HookFacts, number: u32, beside: bool) {
-    let left = quick::hop(skb, hook, number, beside);
+fn at(skb: *mut __sk_buff, hook: config::HookFacts, number: u32, of: Of) {
+    let left = quick::hop(skb, hook, number, of);
+    if of == Of::Own && left == OTHERS {
+        rare::call(skb, rare::OTHERS);
+    }
     if left == CHECK {
         rare::call(skb, rare::CHECKSUM);
     }
     if left == PARTS {
         rare::call(skb, rare::MERGED);
     }
-    if left == RARE {
+    if left == RARE || left == OTHERS {
         rare::call(skb, rare::THOROUGH);
         // The tail call failed: the packet must not go unsaid.
         if let Some(counted) = counters::of(counters::cpu(), number) {
@@ -105,7 +116,8 @@ fn handle(reader: &Copied, skb: *mut __sk_buff, number: u32) -> u32 {
     }
     let hook = config::hook(number);
     let Some(frame) = reader.frame() else { return DONE };
-    let claim = hop_address(number, ADDRESS_CLAIM);
+    let claim =
+        if claim::is_to_or_from_vm(hook, &frame) { CLAIM_OWN } else { hop_address(number, ADDRESS_CLAIM) };
     if claim == CLAIM_NONE {
         return DONE;
     }
@@ -168,7 +180,7 @@ fn handle(reader: &Copied, skb: *mut __sk_buff, number: u32) -> u32 {
     let cpu = counters::cpu();
     let Some(counted) = counters::of(cpu, number) else { return DONE };
     let outcome = thorough::outcome(kind, counted);
-    if hook.has(HookConfig::GUEST) {
+    if hook.has(HookConfig::GUEST) && guest::may_speak(&packet) {
         // What comes next is there once, for the compiler and for the verifier.
         let followed = reader.opaque(u32::from(matches!(outcome.kind, Kind::New | Kind::Passed))) != 0;
         let ends = u64::from(packet.l3_end) | u64::from(number | u32::from(followed) << 8) << 32;
@@ -183,7 +195,8 @@ fn handle(reader: &Copied, skb: *mut __sk_buff, number: u32) -> u32 {
     let grown = matches!(outcome.kind, Kind::Passed) && outcome.grown;
     let terms = outcome.kind as u32 | u32::from(grown) << 8;
     let mut left = DONE;
-    if merged::has_parts(number, packet.protocol, merged::part_bytes(skb), terms) {
+    let part_bytes = merged::part_bytes(skb);
+    if part_bytes != 0 && merged::has_parts(number, packet.protocol, part_bytes, terms) {
         rare::leave(rare::Note::merged(number, 0));
         left = PARTS;
     } else if let Some(note) = answers::note(hook, number, outcome.kind, &packet) {
@@ -259,7 +272,7 @@ pub(crate) extern "C" fn hop_address(hook: u32, what: u32) -> u32 {
         ADDRESS_SIGHTED => claim::count(hook, &frame, CLAIM_SIGHTED),
         ADDRESS_FOLLOWED => claim::count(hook, &frame, CLAIM_OWN),
         ADDRESS_HAS_NO_ROOM => return u32::from(claim::ends_unlearned(hook, &frame)),
-        ADDRESS_CLAIM => return claim(hook, &frame),
+        ADDRESS_CLAIM => return control::gate().map_or(CLAIM_NONE, |gate| claim(hook, &frame, gate)),
         _ => claim::learn(hook, &frame),
     }
     0

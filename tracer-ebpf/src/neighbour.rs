@@ -13,7 +13,7 @@ use crate::{
     hop::{PLACE_SHIFT, copied_frame},
     maps::{
         config::{self, HookFacts},
-        neighbours,
+        control, neighbours,
     },
 };
 
@@ -114,7 +114,9 @@ fn comes_beside(hook: HookFacts) -> bool {
 
 #[inline(always)]
 fn learn_at(frame: &Frame, port: u64) {
-    claim::sends_elsewhere(frame.source);
+    if let Some(gate) = control::gate() {
+        claim::sends_elsewhere(frame.source, gate);
+    }
     if let Some(port) = neighbours::of(port) {
         // SAFETY: a map value of this CPU; only its counters are written, in this program.
         neighbours::learn(unsafe { &*port }, frame.source);

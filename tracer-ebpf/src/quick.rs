@@ -14,11 +14,11 @@ use hoptrace_common::{
     config::{Control as GateState, HookConfig},
     counters::HookCounters,
     inflight::{Aside, Control, Hook, Kind, Outcome, Pass, SlotCell as _, Table as _, Visit, arrive, set_of},
-    packet::{ETHERTYPE_IPV4, ETHERTYPE_IPV6},
+    packet::{ETHERTYPE_IPV4, ETHERTYPE_IPV6, Frame},
 };
 
 use crate::{
-    claim::{self, CLAIM_GROUP, CLAIM_IF_TRACKED, CLAIM_NONE, CLAIM_OWN, CLAIM_SIGHTED, claim},
+    claim::{self, CLAIM_GROUP, CLAIM_IF_TRACKED, CLAIM_NONE, CLAIM_OWN, CLAIM_SIGHTED},
     emit::emit_if_wanted,
     guest,
     hop::{clock, len_bytes},
@@ -47,11 +47,23 @@ pub(crate) const CHECK: u32 = 2;
 pub(crate) const PARTS: u32 = 3;
 /// This is one for the program that knows what the switch answers; a note is left for it.
 pub(crate) const EXCHANGE: u32 = 4;
+/// This is one for the program that takes frames of other addresses of the VM; a note is left for it.
+pub(crate) const OTHERS: u32 = 5;
 
-/// A packet at hook `number`, whose facts are `hook`: [`DONE`] or one of its siblings. `beside`: a hook at a neighbour's port, which is
-/// never the guest's tap.
+/// Which program this is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Of {
+    /// That of hooks on the path: frames with the VM's own address.
+    Own,
+    /// That of frames with other addresses at the same hooks.
+    Others,
+    /// That of hooks at neighbours' ports, none of which is the guest's tap.
+    Beside,
+}
+
+/// A packet at hook `number`, whose facts are `hook`: [`DONE`] or one of its siblings.
 #[inline(always)]
-pub(crate) fn hop(skb: *mut __sk_buff, hook: HookFacts, number: u32, beside: bool) -> u32 {
+pub(crate) fn hop(skb: *mut __sk_buff, hook: HookFacts, number: u32, of: Of) -> u32 {
     let Some(gate) = control::gate() else { return DONE };
     let gate_state = gate.state();
     if gate_state == GateState::CLOSED {
@@ -60,26 +72,36 @@ pub(crate) fn hop(skb: *mut __sk_buff, hook: HookFacts, number: u32, beside: boo
     // SAFETY: the context of the running program.
     let reader = unsafe { Direct::new(skb, core::ptr::null_mut()) };
     let Some(frame) = reader.frame() else { return rare::leave(Note::undecided(number)) };
-    let claim = claim(hook, &frame);
-    // Elsewhere such packets are rare: at neighbours' ports, and where addresses are learned.
-    let is_tracked_only = claim == CLAIM_IF_TRACKED && !beside && !hook.has_trait(HookConfig::LEARNS);
-    if claim != CLAIM_OWN && claim != CLAIM_SIGHTED && !is_tracked_only {
-        return if claim == CLAIM_NONE || (claim == CLAIM_GROUP && is_ip(frame.ether_type)) {
-            DONE
-        } else {
-            rare::leave(Note::undecided(number))
+    let mut claim = CLAIM_OWN;
+    if of != Of::Own || !claim::is_to_or_from_vm(hook, &frame) {
+        claim = claim::claim(hook, &frame, gate);
+        let is_for_this = match of {
+            Of::Own => false,
+            Of::Others => is_of_others(hook, claim),
+            Of::Beside => claim == CLAIM_OWN,
         };
+        if !is_for_this {
+            return other(hook, &frame, claim, number, of);
+        }
     }
+    // Elsewhere such packets are rare: at neighbours' ports, and where addresses are learned.
+    let is_tracked_only = of == Of::Others && claim == CLAIM_IF_TRACKED;
     neighbour::learn(hook, &frame, skb);
     let cpu = counters::cpu();
     let Some(counted) = counters::of(cpu, number) else { return DONE };
-    let Some(packet) = reader.usual(&frame, &raw mut counted.word) else {
+    let Some(headers) = reader.usual(&frame, &raw mut counted.word) else {
         return rare::leave(Note::undecided(number));
     };
-    if config::is_filtering() && !config::filter().matches(&reader, &packet.packet()) {
+    // Again: what the verifier has learned of the packet's bounds differs from shape to shape.
+    // SAFETY: as above.
+    let reader = unsafe { Direct::new(skb, core::ptr::null_mut()) };
+    if config::is_filtering() && !config::filter().matches(&reader, &headers.packet()) {
         return DONE;
     }
-    if !beside && hook.has(HookConfig::GUEST) {
+    let Some(packet) = headers.identified(&reader, of == Of::Own) else {
+        return rare::leave(Note::undecided(number));
+    };
+    if of == Of::Others && hook.has(HookConfig::GUEST) {
         claim::count(hook, &frame, claim);
         if claim == CLAIM_SIGHTED {
             return DONE;
@@ -126,7 +148,7 @@ pub(crate) fn hop(skb: *mut __sk_buff, hook: HookFacts, number: u32, beside: boo
     if heads::are_kept(hook) {
         heads::keep(skb, packet.identity, number);
     }
-    if !beside && hook.has(HookConfig::GUEST) {
+    if of != Of::Beside && hook.has(HookConfig::GUEST) {
         guest::passes(&reader, &packet.packet(), hook.direction(), now_ns, cpu, true);
         if hook.direction() == 1 && packet.identity < gate.checksum_below() {
             return CHECK;
@@ -137,6 +159,25 @@ pub(crate) fn hop(skb: *mut __sk_buff, hook: HookFacts, number: u32, beside: boo
         return PARTS;
     }
     DONE
+}
+
+/// What is done with a frame that is not one for this program.
+#[inline(always)]
+fn other(hook: HookFacts, frame: &Frame, claim: u32, number: u32, of: Of) -> u32 {
+    if claim == CLAIM_NONE || (claim == CLAIM_GROUP && is_ip(frame.ether_type)) {
+        return DONE;
+    }
+    rare::leave(Note::undecided(number));
+    if of == Of::Own && is_of_others(hook, claim) { OTHERS } else { RARE }
+}
+
+/// Whether a frame with this claim is for the program that takes those with other addresses. Where they are learned they are for the one
+/// that knows all rules.
+#[inline(always)]
+fn is_of_others(hook: HookFacts, claim: u32) -> bool {
+    claim == CLAIM_OWN
+        || claim == CLAIM_SIGHTED
+        || (claim == CLAIM_IF_TRACKED && !hook.has_trait(HookConfig::LEARNS))
 }
 
 /// The EtherType of packets that are of no interest where they go to a group.

@@ -4,9 +4,7 @@ use aya_ebpf::{
     bindings::{__sk_buff, xdp_md},
     helpers::generated::{bpf_skb_load_bytes, bpf_xdp_load_bytes},
 };
-use hoptrace_common::packet::{
-    self, ETHERTYPE_IPV4, ETHERTYPE_IPV6, Frame, Packet, ParseError, Reader, Window, parse, parse_usual,
-};
+use hoptrace_common::packet::{self, Frame, Packet, ParseError, Places, Reader, Window, parse};
 
 use crate::{deep::hop_deep, maps::scratch};
 
@@ -79,19 +77,37 @@ impl Reader for Direct {
 
     #[inline(always)]
     fn deep_sum(&self, start: u32, end: u32) -> Option<u64> {
-        // SAFETY: the context of the running program.
-        let part = if self.skb.is_null() { 0 } else { unsafe { part_bytes(self.skb) } };
-        some(deep_in_place(self.start, self.end, start, end_of_first(start, end, part)))
+        some(deep_in_place(self.start, self.end, start, self.end_of_first(start, end)))
     }
 }
 
-/// [`packet::deep_sum`] of the linear part between `data` and `data_end`; 0: it is not all there. One text for all shapes of
-/// packets: it is long, and few packets need it.
-#[inline(never)]
-fn deep_in_place(data: usize, data_end: usize, start: u32, end: u32) -> u64 {
+impl Direct {
+    #[inline(always)]
+    fn deep_sum_in_line(&self, start: u32, end: u32) -> Option<u64> {
+        some(deep_in_line(self.start, self.end, start, self.end_of_first(start, end)))
+    }
+
+    /// As [`end_of_first`].
+    #[inline(always)]
+    fn end_of_first(&self, start: u32, end: u32) -> u32 {
+        // SAFETY: the context of the running program.
+        let part = if self.skb.is_null() { 0 } else { unsafe { part_bytes(self.skb) } };
+        end_of_first(start, end, part)
+    }
+}
+
+/// [`packet::deep_sum`] of the linear part between `data` and `data_end`; 0: it is not all there.
+#[inline(always)]
+fn deep_in_line(data: usize, data_end: usize, start: u32, end: u32) -> u64 {
     let reader =
         Direct { start: data, end: data_end, scratch: core::ptr::null_mut(), skb: core::ptr::null() };
     packet::deep_sum(&reader, start, end).unwrap_or(0)
+}
+
+/// The same as a function of its own, for programs that need it seldom: the verifier has less to follow.
+#[inline(never)]
+fn deep_in_place(data: usize, data_end: usize, start: u32, end: u32) -> u64 {
+    deep_in_line(data, data_end, start, end)
 }
 
 /// Payload of each part but the last one of `skb`, in bytes; 0: it has no parts.
@@ -273,7 +289,8 @@ impl SkbReader for Direct {
     #[inline(always)]
     fn packet(&self, frame: &Frame, word: *mut u64) -> Result<Packet, ParseError> {
         // Each shape is read in a way of its own; what comes next the verifier follows once.
-        self.usual(frame, word).map(Usual::packet).ok_or(ParseError::Truncated)
+        let usual = self.usual(frame, word).and_then(|headers| headers.identified(self, false));
+        usual.map(Usual::packet).ok_or(ParseError::Truncated)
     }
 }
 
@@ -300,46 +317,59 @@ impl SkbReader for Copied {
 }
 
 impl Direct {
-    /// Parses a packet of a usual shape behind `frame`; `None`: it has another one. `word` is a scratch word of this CPU.
+    /// Parses the headers of a packet of a usual shape behind `frame`; `None`: it has another one. `word` is a scratch word of this
+    /// CPU.
     #[inline(always)]
-    pub(crate) fn usual(&self, frame: &Frame, word: *mut u64) -> Option<Usual> {
-        let packet = parse_usual(self, frame)?;
-        let places = u64::from(packet.l3_end)
-            | (u64::from(packet.l3_offset as u8) << 32)
-            | (u64::from(packet.l4_offset as u8) << 40)
-            | (u64::from(packet.protocol) << 48)
-            | (u64::from(packet.ether_type == ETHERTYPE_IPV6) << 56);
-        Some(Usual { identity: packet.identity, places: scratch::through_u64(word, places) })
+    pub(crate) fn usual(&self, frame: &Frame, word: *mut u64) -> Option<Headers> {
+        let usual = packet::Usual::parse(self, frame)?;
+        Some(Headers(packet::Usual { places: Places(scratch::through_u64(word, usual.places.0)), ..usual }))
     }
 }
 
-/// A packet of a usual shape, the places of its headers in one word: few need them, and the verifier has forgotten what it
-/// knew of them.
+/// The headers of a packet of a usual shape, of whose places the verifier knows nothing. The filter is asked about these: payload takes
+/// longer to read than all of them.
+#[derive(Clone, Copy)]
+pub(crate) struct Headers(packet::Usual);
+
+impl Headers {
+    /// The packet, but for its identity, which is 0.
+    #[inline(always)]
+    pub(crate) const fn packet(self) -> Packet {
+        self.0.places.packet(0)
+    }
+
+    /// With the identity; `None`: the packet's payload belongs to it, and `reader` does not show it. `in_line`: payload is read by
+    /// the program itself, which takes less time.
+    #[inline(always)]
+    pub(crate) fn identified(self, reader: &Direct, in_line: bool) -> Option<Usual> {
+        let Self(usual) = self;
+        let deep = match usual.places.deep() {
+            Some((start, end)) if in_line => reader.deep_sum_in_line(start, end)?,
+            Some((start, end)) => reader.deep_sum(start, end)?,
+            None => 0,
+        };
+        Some(Usual { identity: usual.identity(deep), places: usual.places })
+    }
+}
+
+/// A packet of a usual shape.
 #[derive(Clone, Copy)]
 pub(crate) struct Usual {
     /// As [`Packet::identity`].
     pub(crate) identity: u64,
-    places: u64,
+    places: Places,
 }
 
 impl Usual {
     /// As [`Packet::protocol`].
     #[inline(always)]
     pub(crate) const fn protocol(self) -> u8 {
-        (self.places >> 48) as u8
+        self.places.protocol()
     }
 
     /// The packet with all of it.
     #[inline(always)]
     pub(crate) const fn packet(self) -> Packet {
-        Packet {
-            identity: self.identity,
-            ether_type: if self.places >> 56 == 0 { ETHERTYPE_IPV4 } else { ETHERTYPE_IPV6 },
-            protocol: self.protocol(),
-            fragment_tail: 0,
-            l3_offset: (self.places >> 32) as u32 & 0xff,
-            l4_offset: (self.places >> 40) as u32 & 0xff,
-            l3_end: self.places as u32,
-        }
+        self.places.packet(self.identity)
     }
 }

@@ -99,6 +99,13 @@ pub(crate) fn leave(counted: &mut HookCounters, outcome: &Outcome) -> u32 {
     outcome.kind as u32
 }
 
+/// [`place::look_home`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn hop_home(key: u64) -> u32 {
+    place::look_home(Inflight(core::ptr::null_mut()), key)
+}
+
 /// [`place::look`]: the slot found in the lower half, the vacant one in the upper.
 #[unsafe(no_mangle)]
 #[inline(never)]

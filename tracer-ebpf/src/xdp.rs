@@ -76,7 +76,7 @@ fn handle<R: SkbReader>(reader: &R, ctx: *mut xdp_md, number: u32) -> u32 {
     }
     let hook = config::hook(number);
     let Some(frame) = reader.frame() else { return if R::THOROUGH { DONE } else { UNUSUAL } };
-    let claim = claim(hook, &frame);
+    let claim = claim(hook, &frame, gate);
     if claim == CLAIM_NONE {
         return DONE;
     }

@@ -109,6 +109,16 @@ pub struct Look {
     pub vacant: u32,
 }
 
+/// The home slot of `key` if it holds it, and not as one that is done; else [`NONE`], which says nothing. What [`look`] would find, in
+/// few steps: most packets are at home.
+#[inline(always)]
+pub fn look_home<T: Table>(table: T, key: u64) -> u32 {
+    let home = table.home(key);
+    let Some(slot) = table.slot(home) else { return NONE };
+    let is_there = matches!(slot.control().state(), State::Live | State::Group) && slot.key() == key;
+    if is_there { home } else { NONE }
+}
+
 /// Looks through the set of `key`.
 #[inline(always)]
 pub fn look<T: Table>(table: T, key: u64, now_ns: u64) -> Look {

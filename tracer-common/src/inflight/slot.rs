@@ -95,6 +95,11 @@ pub trait Table: Copy {
     fn look(self, key: u64, now_ns: u64) -> Look {
         place::look(self, key, now_ns)
     }
+    /// [`place::look_home`], likewise.
+    #[inline(always)]
+    fn look_home(self, key: u64) -> u32 {
+        place::look_home(self, key)
+    }
     /// [`place::twin`], likewise.
     #[inline(always)]
     fn twin(self, key: u64, own: u32) -> u32 {

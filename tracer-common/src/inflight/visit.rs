@@ -1,7 +1,7 @@
 //! One packet at one hook.
 
 use super::{
-    Control, Gone, Pass, Table, WAYS, found, found::deferred, gone::GivenUp, place, quickly,
+    Control, Gone, Pass, Table, WAYS, found, found::deferred, gone::GivenUp, place, place::Look, quickly,
     slot::SlotCell as _,
 };
 
@@ -216,7 +216,10 @@ pub fn thoroughly<T: Table>(table: T, visit: &Visit) -> Outcome {
 /// One attempt of [`thoroughly`]. [`Kind::Retry`]: the slot was busy, or changed meanwhile. [`Kind::Deferred`]: [`deferred`] goes on.
 #[inline(always)]
 pub fn attempt_once<T: Table>(table: T, visit: &Visit) -> Outcome {
-    let look = table.look(visit.key, visit.now_ns);
+    let mut look = Look { found: table.look_home(visit.key), vacant: place::NONE };
+    if look.found == place::NONE {
+        look = table.look(visit.key, visit.now_ns);
+    }
     if look.found == place::BUSY {
         Outcome::retry()
     } else if look.found != place::NONE {

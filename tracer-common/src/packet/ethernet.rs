@@ -7,7 +7,7 @@ use super::{
 pub(super) const ETHERNET_LEN: u32 = 14;
 pub(super) const VLAN_LEN: u32 = 4;
 pub(super) const ETHERTYPE_VLAN: u16 = 0x8100;
-const ETHERTYPE_QINQ: u16 = 0x88a8;
+pub(super) const ETHERTYPE_QINQ: u16 = 0x88a8;
 
 /// The Ethernet header: addresses for the filter, and where the next header starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

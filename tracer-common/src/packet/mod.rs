@@ -21,7 +21,7 @@ pub use ethernet::{Frame, parse};
 pub use merged::{Body, IpIds, Merged};
 pub use reader::{Reader, SliceReader, Window};
 pub use transport::hashed_end;
-pub use usual::parse_usual;
+pub use usual::{Places, Usual, parse_usual};
 
 /// EtherType of IPv4.
 pub const ETHERTYPE_IPV4: u16 = 0x0800;

@@ -12,5 +12,6 @@ pub const DHCPV6_SERVER: u16 = 547;
 /// Whether a datagram to this port may be of DHCP.
 #[inline(always)]
 pub(super) const fn is_of_dhcp(port: u16) -> bool {
-    port.wrapping_sub(DHCP_SERVER) < 2 || port.wrapping_sub(DHCPV6_CLIENT) < 2
+    // Most ports are larger than all of these.
+    port <= DHCPV6_SERVER && (port.wrapping_sub(DHCP_SERVER) < 2 || port.wrapping_sub(DHCPV6_CLIENT) < 2)
 }

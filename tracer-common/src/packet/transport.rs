@@ -122,13 +122,9 @@ fn sctp<R: Reader>(reader: &R, packet: &Packet, identity: &mut Identity) -> Resu
 #[inline(always)]
 pub(super) fn tcp_next<W: Window>(window: &W, l4: u32, words: u32, l3_end: u32) -> u64 {
     let next = window.u64(8);
-    if l4 + words * 4 < l3_end {
-        next & TCP_WITH_DATA
-    } else if window.u8(13) & TCP_SYN != 0 {
-        (next & TCP_WITH_DATA) | TCP_EMPTY
-    } else {
-        (next & TCP_WITHOUT_DATA) | TCP_EMPTY
-    }
+    let is_empty = l4 + words * 4 >= l3_end;
+    let stays = if !is_empty | (window.u8(13) & TCP_SYN != 0) { TCP_WITH_DATA } else { TCP_WITHOUT_DATA };
+    (next & stays) | (u64::from(is_empty) * TCP_EMPTY)
 }
 
 /// Ports, sequence and acknowledgement numbers, flags as far as they stay (see [`tcp_next`]), and the options as they stand

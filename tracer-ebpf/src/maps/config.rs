@@ -191,7 +191,7 @@ pub(crate) fn hook_on(side: usize, ifindex: u32) -> Option<HookFacts> {
     }
     // SAFETY: likewise.
     let word = unsafe { at.cast::<u64>().read_volatile() };
-    Some(HookFacts { word: word & !((HookConfig::NEIGHBOUR as u64) << 8), at })
+    Some(HookFacts { word, at }.on_path())
 }
 
 impl HookFacts {
@@ -200,6 +200,12 @@ impl HookFacts {
     pub(crate) fn number(self) -> u32 {
         // SAFETY: points into a static.
         u32::from(unsafe { (&raw const (*self.at).number).read_volatile() }) & 0xf
+    }
+
+    /// The same facts of a hook that is on the path, which the compiler then knows.
+    #[inline(always)]
+    pub(crate) fn on_path(self) -> Self {
+        Self { word: self.word & !(u64::from(HookConfig::NEIGHBOUR) << 8), ..self }
     }
 
     /// The same facts, all that the verifier has learned of them forgotten. The kind of hook stays known.

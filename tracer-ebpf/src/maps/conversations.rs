@@ -19,10 +19,22 @@ const NOTHING: u64 = u64::MAX;
 /// A segment passes the tap: how long ago was asked what it answers, in nanoseconds.
 #[inline(always)]
 pub(crate) fn pass(segment: &Segment, now_ns: u64) -> Option<u64> {
+    if !Conversation::begins(segment) && !is_known(segment.key) {
+        return None;
+    }
     let numbers = u64::from(segment.seq) | (u64::from(segment.ack) << 32);
     let rest = u64::from(segment.len_bytes) | (u64::from(segment.flags) << 32);
     let answer_ns = hop_talk(segment.key, numbers, rest, now_ns);
     if answer_ns == NOTHING { None } else { Some(answer_ns) }
+}
+
+/// Whether there is a conversation `key`: most segments from the guest are of none, and no more is done about those.
+#[inline(always)]
+fn is_known(key: u64) -> bool {
+    #[allow(clippy::cast_possible_truncation, reason = "the low bits are meant")]
+    let conversation = TALKS.get_ptr(key as u32 & (CONVERSATIONS - 1));
+    // SAFETY: a map value.
+    conversation.is_some_and(|at| unsafe { atomic::load(&raw const (*at).key) } == key)
 }
 
 /// A global function: the verifier looks at it once.

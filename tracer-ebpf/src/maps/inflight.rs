@@ -6,7 +6,7 @@ use hoptrace_common::inflight::{Control, Mark, Slot, SlotCell, Table, home_of, p
 use super::{MMAPABLE, config, scratch};
 use crate::{
     atomic,
-    thorough::{hop_look, hop_twin},
+    thorough::{hop_home, hop_look, hop_twin},
 };
 
 /// The loader sets the size: a power of two.
@@ -61,6 +61,11 @@ impl Table for Inflight {
     fn look(self, key: u64, now_ns: u64) -> Look {
         let both = hop_look(key, now_ns);
         Look { found: both as u32, vacant: (both >> 32) as u32 }
+    }
+
+    #[inline(always)]
+    fn look_home(self, key: u64) -> u32 {
+        hop_home(key)
     }
 
     #[inline(always)]

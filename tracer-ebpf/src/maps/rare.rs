@@ -15,10 +15,12 @@ pub(crate) const MERGED: u32 = 1;
 pub(crate) const CHECKSUM: u32 = 2;
 /// Place of the program that follows questions that the switch may answer.
 pub(crate) const ANSWERS: u32 = 3;
+/// Place of the program that takes frames of other addresses of the VM.
+pub(crate) const OTHERS: u32 = 4;
 
 /// Holds the programs; the loader puts them there.
 #[map]
-static RARE: ProgramArray = ProgramArray::with_max_entries(4, 0);
+static RARE: ProgramArray = ProgramArray::with_max_entries(5, 0);
 
 /// Place of the program at tracepoints that looks at a packet's parts.
 pub(crate) const PARTS: u32 = 0;

@@ -40,7 +40,7 @@ use crate::model::{HookPlan, Interface, KernelMaps, MacAddr, Mechanism, Plan, Si
 pub(super) static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/hoptrace"));
 
 /// The programs that all hooks share, in the order of their places in the map where hooks find them.
-const RARE_PROGRAMS: [&str; 4] = ["hop_rarely", "hop_merged", "hop_checksum", "hop_answers"];
+const RARE_PROGRAMS: [&str; 5] = ["hop_rarely", "hop_merged", "hop_checksum", "hop_answers", "hop_others"];
 const RARE_MAP: &str = "RARE";
 
 /// Sizes and settings of a trace. What the plan decides is filled in by [`Attached::new`].
