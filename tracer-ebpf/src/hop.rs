@@ -44,7 +44,7 @@ pub(crate) fn hop(skb: *mut __sk_buff, side: usize) {
 pub(crate) fn others(skb: *mut __sk_buff) {
     let Some(note) = rare::note() else { return };
     let number = note.hook & 0xf;
-    at(skb, config::hook(number).on_path(), number, Of::Others);
+    at(skb, config::hook(number).on_path(), number, Of::Others(note.claim()));
 }
 
 /// A packet on one side of a neighbour's port.
@@ -57,8 +57,10 @@ pub(crate) fn hop_beside(skb: *mut __sk_buff, side: usize) {
 #[inline(always)]
 fn at(skb: *mut __sk_buff, hook: config::HookFacts, number: u32, of: Of) {
     let left = quick::hop(skb, hook, number, of);
-    if of == Of::Own && left == OTHERS {
+    if left == OTHERS {
         rare::call(skb, rare::OTHERS);
+        // It is not there.
+        rare::leave(rare::Note::undecided(number));
     }
     if left == CHECK {
         rare::call(skb, rare::CHECKSUM);

@@ -51,12 +51,12 @@ pub(crate) const EXCHANGE: u32 = 4;
 pub(crate) const OTHERS: u32 = 5;
 
 /// Which program this is.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 pub(crate) enum Of {
     /// That of hooks on the path: frames with the VM's own address.
     Own,
-    /// That of frames with other addresses at the same hooks.
-    Others,
+    /// That of frames with other addresses at the same hooks, and what these tell: see [`claim::claim`].
+    Others(u32),
     /// That of hooks at neighbours' ports, none of which is the guest's tap.
     Beside,
 }
@@ -72,20 +72,18 @@ pub(crate) fn hop(skb: *mut __sk_buff, hook: HookFacts, number: u32, of: Of) -> 
     // SAFETY: the context of the running program.
     let reader = unsafe { Direct::new(skb, core::ptr::null_mut()) };
     let Some(frame) = reader.frame() else { return rare::leave(Note::undecided(number)) };
-    let mut claim = CLAIM_OWN;
-    if of != Of::Own || !claim::is_to_or_from_vm(hook, &frame) {
-        claim = claim::claim(hook, &frame, gate);
-        let is_for_this = match of {
-            Of::Own => false,
-            Of::Others => is_of_others(hook, claim),
-            Of::Beside => claim == CLAIM_OWN,
-        };
-        if !is_for_this {
-            return other(hook, &frame, claim, number, of);
-        }
+    let claim = match of {
+        Of::Own if claim::is_to_or_from_vm(hook, &frame) => CLAIM_OWN,
+        // A way of its own: what comes next, the verifier follows for one claim.
+        Of::Own => return other(hook, &frame, claim::claim(hook, &frame, gate), number, of),
+        Of::Others(claim) => claim,
+        Of::Beside => claim::claim(hook, &frame, gate),
+    };
+    if matches!(of, Of::Beside) && claim != CLAIM_OWN {
+        return other(hook, &frame, claim, number, of);
     }
     // Elsewhere such packets are rare: at neighbours' ports, and where addresses are learned.
-    let is_tracked_only = of == Of::Others && claim == CLAIM_IF_TRACKED;
+    let is_tracked_only = claim == CLAIM_IF_TRACKED;
     neighbour::learn(hook, &frame, skb);
     let cpu = counters::cpu();
     let Some(counted) = counters::of(cpu, number) else { return DONE };
@@ -98,10 +96,10 @@ pub(crate) fn hop(skb: *mut __sk_buff, hook: HookFacts, number: u32, of: Of) -> 
     if config::is_filtering() && !config::filter().matches(&reader, &headers.packet()) {
         return DONE;
     }
-    let Some(packet) = headers.identified(&reader, of == Of::Own) else {
+    let Some(packet) = headers.identified(&reader, matches!(of, Of::Own)) else {
         return rare::leave(Note::undecided(number));
     };
-    if of == Of::Others && hook.has(HookConfig::GUEST) {
+    if matches!(of, Of::Others(_)) && hook.has(HookConfig::GUEST) {
         claim::count(hook, &frame, claim);
         if claim == CLAIM_SIGHTED {
             return DONE;
@@ -148,7 +146,7 @@ pub(crate) fn hop(skb: *mut __sk_buff, hook: HookFacts, number: u32, of: Of) -> 
     if heads::are_kept(hook) {
         heads::keep(skb, packet.identity, number);
     }
-    if of != Of::Beside && hook.has(HookConfig::GUEST) {
+    if !matches!(of, Of::Beside) && hook.has(HookConfig::GUEST) {
         guest::passes(&reader, &packet.packet(), hook.direction(), now_ns, cpu, true);
         if hook.direction() == 1 && packet.identity < gate.checksum_below() {
             return CHECK;
@@ -167,8 +165,12 @@ fn other(hook: HookFacts, frame: &Frame, claim: u32, number: u32, of: Of) -> u32
     if claim == CLAIM_NONE || (claim == CLAIM_GROUP && is_ip(frame.ether_type)) {
         return DONE;
     }
-    rare::leave(Note::undecided(number));
-    if of == Of::Own && is_of_others(hook, claim) { OTHERS } else { RARE }
+    if matches!(of, Of::Own) && is_of_others(hook, claim) {
+        rare::leave(Note::claimed(number, claim));
+        OTHERS
+    } else {
+        rare::leave(Note::undecided(number))
+    }
 }
 
 /// Whether a frame with this claim is for the program that takes those with other addresses. Where they are learned they are for the one

@@ -60,6 +60,18 @@ impl Note {
         Self { hook, admit: Self::UNDECIDED, now_ns: 0 }
     }
 
+    /// The frame's addresses tell this much of how it belongs to the VM: see [`crate::claim::claim`].
+    #[inline(always)]
+    pub(crate) const fn claimed(hook: u32, claim: u32) -> Self {
+        Self { hook, admit: claim, now_ns: 0 }
+    }
+
+    /// What [`Note::claimed`] was given as `claim`.
+    #[inline(always)]
+    pub(crate) const fn claim(&self) -> u32 {
+        self.admit
+    }
+
     /// The packet came at `now_ns`, and may be admitted or not.
     #[inline(always)]
     pub(crate) const fn decided(hook: u32, admit: bool, now_ns: u64) -> Self {
