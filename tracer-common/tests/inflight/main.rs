@@ -5,6 +5,7 @@
 mod beside;
 mod drops;
 mod drops_at_once;
+mod home;
 mod ledger;
 mod machine;
 mod merge;

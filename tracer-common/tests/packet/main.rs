@@ -14,3 +14,4 @@ mod identity;
 mod malformed;
 mod merged;
 mod strict;
+mod usual;
