@@ -17,7 +17,7 @@ use hoptrace_tests::{Tracer, hoptrace, lab::Lab};
 use rustix::process::Signal;
 
 /// From starting the program to the first packet admitted. It takes 430 to 490 ms where nothing else runs on the two CPUs.
-const START_LIMIT: Duration = Duration::from_millis(750);
+const START_LIMIT: Duration = Duration::from_millis(500);
 
 /// Programs attached to the interfaces of the first guest's path, whoever attached them.
 fn attached(lab: &Lab) -> Result<usize> {

@@ -84,7 +84,7 @@ pub(crate) fn rarely(skb: *mut __sk_buff) {
     let Some(note) = rare::note() else { return };
     let Some(counted) = counters::of(counters::cpu(), note.hook & 0xf) else { return };
     let Some(copy) = Copied::new(skb, counted.scratch.as_mut_ptr()) else { return };
-    let left = handle(&copy, skb, note.hook & 0xf);
+    let left = handle(&copy, skb, note.hook & 0xf, counted);
     if left == PARTS {
         rare::call(skb, rare::MERGED);
     }
@@ -110,7 +110,7 @@ pub(crate) fn clock() -> u64 {
 /// The note says what was decided about the packet already. [`PARTS`]: others may have been merged into it; [`EXCHANGE`]: it may
 /// be part of an exchange with the switch. Then a note is left for the program that follows those.
 #[inline(always)]
-fn handle(reader: &Copied, skb: *mut __sk_buff, number: u32) -> u32 {
+fn handle(reader: &Copied, skb: *mut __sk_buff, number: u32, counted: &mut HookCounters) -> u32 {
     let Some(gate) = control::gate() else { return DONE };
     let gate_state = gate.state();
     if gate_state == GateState::CLOSED {
@@ -124,8 +124,6 @@ fn handle(reader: &Copied, skb: *mut __sk_buff, number: u32) -> u32 {
         return DONE;
     }
     neighbour::learn_copied(hook, number, skb);
-    let cpu = counters::cpu();
-    let Some(counted) = counters::of(cpu, number) else { return DONE };
     let Ok(packet) = reader.packet(&frame, counted.scratch.as_mut_ptr()) else {
         if claim == CLAIM_OWN || claim == CLAIM_LEARN {
             counted.unparsed += 1;
