@@ -142,8 +142,8 @@ impl HookConfig {
 pub struct Control {
     /// [`Control::CLOSED`], [`Control::OPEN`] or [`Control::DRAINING`].
     pub gate: u32,
-    /// Zero.
-    pub reserved: u32,
+    /// Not 0 from when on one of `addresses` was set first: until then nobody looks at them.
+    pub has_addresses: u32,
     /// Packets still to be admitted; counts below zero, as a two's complement.
     pub budget: u64,
     /// A packet whose whole way took longer goes to the ring buffer; per direction, egress first, in nanoseconds.

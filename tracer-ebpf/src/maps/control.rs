@@ -92,6 +92,10 @@ impl Gate {
     /// Whether anything is known about `mac`: in few steps, for of most addresses nothing is.
     #[inline(always)]
     pub(crate) fn knows(self, mac: u64) -> bool {
+        // SAFETY: a map value.
+        if unsafe { atomic::load(&raw const (*self.0).has_addresses) } == 0 {
+            return false;
+        }
         let place = place_of(mac);
         // SAFETY: both places are in the map value.
         let (first, second) = unsafe {
@@ -140,6 +144,8 @@ impl Gate {
             at = other_place(at);
         }
         if free < ADDRESSES {
+            // SAFETY: a map value. Before the address, so that who sees that one sees this.
+            unsafe { atomic::store(&raw mut (*self.0).has_addresses, 1) };
             // SAFETY: likewise. If somebody else was faster, the next frame finds another place.
             unsafe { atomic::compare_exchange(self.address(free), 0, Known::used(mac, own, now_ns).0) };
         }

@@ -85,6 +85,10 @@ impl Gate {
     /// Makes `mac` one of the port's addresses for good. `false`: there is no room for it.
     #[must_use]
     pub(super) fn give_address(&self, mac: MacAddr) -> bool {
+        if let Some(control) = self.0.at(0) {
+            // SAFETY: inside the mapping, the field aligned to four bytes.
+            unsafe { atomic_u32(&raw mut (*control).has_addresses) }.store(1, Ordering::SeqCst);
+        }
         self.addresses().is_some_and(|places| addresses::give(&places, mac.as_number()))
     }
 
