@@ -317,7 +317,12 @@ fn what_only_a_mirror_saw_is_lost() -> Result<()> {
     let lab = Lab::from_env()?;
     shown_to_a_mirror(&lab, "", "-- set interface mirror0 type=internal", "")?;
     // What leads out of the host otherwise.
-    shown_to_a_mirror(&lab, "ip link add mirror0 type veth peer name mirror1; ip link set mirror1 up", "", "ip link del mirror0")
+    shown_to_a_mirror(
+        &lab,
+        "ip link add mirror0 type veth peer name mirror1; ip link set mirror1 up",
+        "",
+        "ip link del mirror0",
+    )
 }
 
 /// A mirror's output port of some kind, and a rule that drops what the guest sends.
