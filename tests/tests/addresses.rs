@@ -154,6 +154,20 @@ fn a_neighbour_s_address_is_not_the_guest_s_to_take() -> Result<()> {
     Ok(())
 }
 
+#[test]
+#[ignore = "needs the lab: cargo xtask test"]
+fn who_gives_another_vm_s_address_is_told_whose_it_is() -> Result<()> {
+    let lab = Lab::from_env()?;
+    let (guest, neighbour) = (lab.guest("yjwang-test-1")?, lab.guest("yjwang-test-2")?);
+    let tracer = Tracer::start(&["trace", &guest.port_id, "icmp", "--mac", &neighbour.mac])?;
+    let said = tracer.notes.join("\n");
+    tracer.signal(rustix::process::Signal::INT)?;
+    tracer.wait()?;
+    let whose = format!("--mac {} is the address of who is at {}", neighbour.mac, neighbour.qvo);
+    ensure!(said.contains(&whose), "{said}");
+    Ok(())
+}
+
 /// A question to all about an address that nobody has, from the virtual router's address.
 fn announcement() -> Vec<u8> {
     let router = [0x00, 0x00, 0x5e, 0x00, 0x01, 0x34];

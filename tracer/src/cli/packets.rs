@@ -37,7 +37,8 @@ pub struct Args {
     #[arg(long, value_name = "TIME", value_parser = parse_threshold_ns, conflicts_with = "slowest")]
     slower_than: Option<u64>,
     /// Print about the slowest 0.1 % of each direction's packets, or another share. What is slow is decided ten times a
-    /// second from the packets before, the last 100,000 of them at most; until 1,000 have come none is printed
+    /// second from the packets before, the last 100,000 of them at most; until one is among these, the 1,000th
+    /// for 0.1 %, none is printed
     #[arg(long, value_name = "SHARE", value_parser = parse_share_ppm, num_args = 0..=1, require_equals = true,
           default_missing_value = "0.1%")]
     slowest: Option<u32>,

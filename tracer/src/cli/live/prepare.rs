@@ -10,7 +10,7 @@ use crate::{
     attach::{self, UpcallOptions, Wanted},
     cli::{CliError, output},
     kernel::{KERNEL_BTF, kernel_btf, skb_layout},
-    model::{Mechanism, Path, Plan, Printable},
+    model::{MacAddr, Mechanism, Path, Plan, Printable},
 };
 
 /// Where the hooks are to be, given what somebody wants and whether the kernel describes its structures.
@@ -54,6 +54,18 @@ pub(super) fn note_other_tracers(plan: &Plan, mechanism: Mechanism) {
         output::note(&format!(
             "another hoptrace traces {here}: both go on, and each one's figures contain the other's cost"
         ));
+    }
+}
+
+/// Says whose an address is that was given with `--mac`, where it is another port's of this host: packets for it go there.
+pub(super) fn note_others_addresses(path: &Path, macs: &[MacAddr]) {
+    for mac in macs {
+        if let Some(other) = path.other_ports.iter().find(|port| port.macs.contains(mac)) {
+            output::note(&format!(
+                "--mac {mac} is the address of who is at {}: what goes there is followed as this port's, and looks lost",
+                Printable(&other.place())
+            ));
+        }
     }
 }
 

@@ -13,7 +13,7 @@ use log::Log;
 use super::{
     beside,
     ending::{Ending, Endings},
-    prepare::{Kernel, mechanism, note_other_tracers, remove_leftovers},
+    prepare::{Kernel, mechanism, note_other_tracers, note_others_addresses, remove_leftovers},
 };
 use crate::{
     attach::{self, Attached, Extras, Filters, LoadOptions},
@@ -114,6 +114,7 @@ impl Session {
             .map_err(|error| CliError::new(Printable(&error.to_string()).to_string()))?;
         remove_leftovers(&plan)?;
         note_other_tracers(&plan, mechanism);
+        note_others_addresses(path, &options.macs);
         let drops = kernel.as_ref().and_then(|kernel| {
             attach::drop_options(&kernel.btf, &plan, path, mechanism)
                 .inspect_err(|error| output::note(&format!("losses will have no reason: {error}")))
