@@ -174,52 +174,50 @@ fn what_a_member_s_queue_drops_is_dropped() -> Result<()> {
 #[test]
 #[ignore = "needs a VM: cargo xtask test --vm"]
 fn what_a_filter_at_a_member_drops_is_told_with_its_reason() -> Result<()> {
-    let lab = Lab::from_env()?;
-    let (lab, _bond) = bonded(&lab)?;
-    let guest = lab.guest("yjwang-test-1")?;
-    let member = active()?;
-    let set = format!(
-        "tc qdisc del dev {member} ingress 2>/dev/null || true
-         tc qdisc add dev {member} clsact
-         tc filter add dev {member} ingress protocol ip flower ip_proto udp dst_port {PORT} action drop"
-    );
-    let remove = format!("tc qdisc del dev {member} clsact");
-    let _filter = Trap::set("sh", &["-ec", &set], &["-c", &remove])?;
-    let tracer = start(guest, &[&PORT.to_string(), "--json"])?;
-    lab.wire_udp_flood((guest.ipv4, PORT).into(), PACKETS, 64, Duration::from_millis(1))?;
-    // Behind them, and not filtered.
-    lab.wire_udp_exact(guest, 1, 64)?;
-    let report = tracer.finish()?;
-    all_died(&report, "TC_INGRESS")
+    all_die_at_a_member("TC_INGRESS", |member| {
+        let set = format!(
+            "tc qdisc del dev {member} ingress 2>/dev/null || true
+             tc qdisc add dev {member} clsact
+             tc filter add dev {member} ingress protocol ip flower ip_proto udp dst_port {PORT} action drop"
+        );
+        [set, format!("tc qdisc del dev {member} clsact")]
+    })
 }
 
 /// Likewise a rule of nftables there.
 #[test]
 #[ignore = "needs a VM: cargo xtask test --vm"]
 fn what_a_rule_at_a_member_drops_is_told_with_its_reason() -> Result<()> {
+    all_die_at_a_member("NETFILTER_DROP", |member| {
+        let set = format!(
+            "nft add table netdev member
+             nft add chain netdev member in '{{ type filter hook ingress device {member} priority 0; }}'
+             nft add rule netdev member in udp dport {PORT} counter drop"
+        );
+        [set, "nft delete table netdev member".to_owned()]
+    })
+}
+
+/// What is set at the active member, with what removes it, drops all packets to the guest for this `reason`: they died behind the hook
+/// there, or where hooks are at interfaces before that of the bond.
+fn all_die_at_a_member(reason: &str, commands: impl Fn(&str) -> [String; 2]) -> Result<()> {
     let lab = Lab::from_env()?;
     let (lab, _bond) = bonded(&lab)?;
     let guest = lab.guest("yjwang-test-1")?;
-    let member = active()?;
-    let set = format!(
-        "nft add table netdev member
-         nft add chain netdev member in '{{ type filter hook ingress device {member} priority 0; }}'
-         nft add rule netdev member in udp dport {PORT} counter drop"
-    );
-    let _rule = Trap::set("sh", &["-ec", &set], &["-c", "nft delete table netdev member"])?;
+    let [set, remove] = commands(&active()?);
+    let _dropper = Trap::set("sh", &["-ec", &set], &["-c", &remove])?;
     let tracer = start(guest, &[&PORT.to_string(), "--json"])?;
     lab.wire_udp_flood((guest.ipv4, PORT).into(), PACKETS, 64, Duration::from_millis(1))?;
+    // Behind them, and not filtered.
     lab.wire_udp_exact(guest, 1, 64)?;
-    all_died(&tracer.finish()?, "NETFILTER_DROP")
-}
-
-/// All packets to the guest died at a member, for this reason: behind the hook there, or where hooks are at interfaces before that
-/// of the bond.
-fn all_died(report: &Value, reason: &str) -> Result<()> {
+    let report = tracer.finish()?;
     let ingress = &report["directions"]["ingress"];
-    let list = if report["tracer"]["mechanism"] == "tracepoints" { "drops" } else { "early_drops" };
+    let (list, other) = if report["tracer"]["mechanism"] == "tracepoints" {
+        ("drops", "early_drops")
+    } else {
+        ("early_drops", "drops")
+    };
     ensure!(died(ingress, list, reason) == PACKETS, "{list}: {ingress}");
-    let other = if list == "drops" { "early_drops" } else { "drops" };
     ensure!(died(ingress, other, "") == 0 && ingress["ledger"]["balanced"] == true, "{ingress}");
     Ok(())
 }
