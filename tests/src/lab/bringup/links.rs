@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::exec::{finish, run};
+use crate::exec::{command, finish, run};
 use crate::lab::description::Guest;
 use crate::lab::{Lab, spec};
 
@@ -46,6 +46,7 @@ pub(super) fn create_wire(lab: &Lab) -> Result<()> {
         finish(&mut lab.wire("ethtool", ["-K", interface, "tx", "off"]))?;
     }
     run("ip", &["-n", netns, "link", "set", interface, "addrgenmode", "none"])?;
+    never_probe(netns, interface)?;
     let ipv4 = format!("{}/{}", lab.wire.ipv4, spec::IPV4_PREFIX_BITS);
     let ipv6 = format!("{}/{}", lab.wire.ipv6, spec::IPV6_PREFIX_BITS);
     run("ip", &["-n", netns, "address", "add", &ipv4, "dev", interface])?;
@@ -64,6 +65,14 @@ fn quiet_wire(lab: &Lab) -> Result<()> {
         "net.ipv4.ping_group_range=0 2147483647",
     ];
     finish(lab.wire("sysctl", ["-q", "-w"]).args(settings)).map(drop)
+}
+
+/// Who was spoken to is not asked seconds later whether it is still there: a packet that no test has sent.
+pub(super) fn never_probe(netns: &str, interface: &str) -> Result<()> {
+    let a_day = |family| format!("net.{family}.neigh.{interface}.delay_first_probe_time=86400");
+    let settings = [a_day("ipv4"), a_day("ipv6")];
+    let in_netns = ["netns", "exec", netns, "sysctl", "-q", "-w"];
+    finish(command("ip").args(in_netns).args(settings)).map(drop)
 }
 
 /// `qbr`, `qvb` and `qvo` of one port, as Nova's hybrid plug makes them.

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 
+use super::links::never_probe;
 use crate::exec::{command, finish, run};
 use crate::lab::description::Guest;
 use crate::lab::{Lab, control, spec};
@@ -38,6 +39,7 @@ fn start(guest: &mut Guest, agent: &Path, offload: bool) -> Result<()> {
     run("ip", &["netns", "add", &netns])?;
     quiet(&netns_path)?;
     let nic = start_nic(guest, agent, &netns_path, offload)?;
+    never_probe(&netns, INTERFACE)?;
     guest.nic_pid = Some(nic.id());
     let in_guest = |words: &[&str]| run("ip", &[&["-n", &netns][..], words].concat()).map(drop);
     in_guest(&["link", "set", "lo", "up"])?;

@@ -2,6 +2,7 @@
 
 use anyhow::{Context as _, Result};
 
+use super::links::never_probe;
 use super::namespaces::quiet;
 use crate::exec::run;
 use crate::lab::description::Guest;
@@ -36,6 +37,7 @@ fn start(guest: &mut Guest) -> Result<()> {
     quiet(&format!("/run/netns/{netns}"))?;
     let pair = ["type", "veth", "peer", "name", INTERFACE, "netns", &netns, "address", &guest.mac];
     run("ip", &[&["link", "add", &guest.tap], &pair[..]].concat())?;
+    never_probe(&netns, INTERFACE)?;
     let in_guest = |words: &[&str]| run("ip", &[&["-n", &netns][..], words].concat()).map(drop);
     in_guest(&["link", "set", "lo", "up"])?;
     in_guest(&["link", "set", INTERFACE, "up"])?;

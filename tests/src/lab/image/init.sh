@@ -19,6 +19,8 @@ for scope in default eth0; do
     echo 1 > $conf/mldv2_unsolicited_report_interval
     echo 1 > $conf/addr_gen_mode # no link-local address
 done
+# Who was spoken to is not asked seconds later whether it is still there: a packet that no test has sent.
+for family in ipv4 ipv6; do echo 86400 > /proc/sys/net/$family/neigh/eth0/delay_first_probe_time; done
 echo "0 2147483647" > /proc/sys/net/ipv4/ping_group_range
 # Room for bursts: what the NIC hands over must not die in a socket.
 echo 33554432 > /proc/sys/net/core/rmem_max
