@@ -3,7 +3,8 @@
 use anyhow::Result;
 use hoptrace::{
     attach::{self, Extras, LoadOptions},
-    model::{Direction, HookPlan, Hop, IfIndex, Mechanism, Plan, Role, Side, XdpMode},
+    model::{Direction, HookPlan, IfIndex, Mechanism, Plan, Role, Side, XdpMode},
+    path::hybrid_hop,
 };
 use hoptrace_common::{config::TraceConfig, filter::Filter, skb::SkbLayout};
 
@@ -34,15 +35,8 @@ pub(crate) fn xdp_plan() -> Result<Plan> {
 }
 
 fn plan_with(extras: Extras<'_>) -> Result<Plan> {
-    let hop = |(role, ifname): (Role, &str)| Hop {
-        role,
-        ifname: ifname.to_owned(),
-        ifindex: HERE,
-        bridge: None,
-        vlan_tag: None,
-    };
-    let hops = [(Role::Tap, "tap"), (Role::Nic, "nic")].map(hop);
-    let mut plan = attach::plan(&hops, extras)?;
+    let hops = [(Role::Tap, "tap"), (Role::Nic, "nic")].map(|(role, ifname)| hybrid_hop(role, ifname, HERE));
+    let mut plan = attach::plan(&hops.each_ref(), extras)?;
     let elsewhere = |hook: &&mut HookPlan| {
         hook.direction == Direction::Ingress && matches!(hook.side, Side::Ingress | Side::Egress)
     };

@@ -111,19 +111,13 @@ mod tests {
     use super::*;
     use crate::{
         attach::{self, Extras},
-        model::{Hop, IfIndex, Role},
+        model::{IfIndex, Role},
+        path::testing::hop,
     };
 
     fn plan() -> Plan {
-        let hop = |(role, ifname, index): (Role, &str, u32)| Hop {
-            role,
-            ifname: ifname.to_owned(),
-            ifindex: IfIndex(index),
-            bridge: None,
-            vlan_tag: None,
-        };
-        let hops = [(Role::Tap, "tap0", 7), (Role::Nic, "bond0.9", 300)].map(hop);
-        attach::plan(&hops, Extras::default()).unwrap()
+        let hops = [hop(Role::Tap, "tap0", 7), hop(Role::Nic, "bond0.9", 300)];
+        attach::plan(&hops.each_ref(), Extras::default()).unwrap()
     }
 
     fn interface(ifname: &str, index: u32) -> Interface {

@@ -54,7 +54,7 @@ pub(super) fn merges(hook: &HookPlan, plan: &Plan) -> bool {
 #[must_use]
 pub fn merges_datagrams(path: &Path) -> Option<(&str, &'static str)> {
     const FEATURES: [&str; 2] = ["rx-udp-gro-forwarding", "rx-gro-list"];
-    path.hops.iter().find_map(|hop| {
+    path.hops().find_map(|hop| {
         let on = ethtool::features(&hop.ifname);
         let feature = FEATURES.into_iter().find(|feature| on.iter().any(|it| it == feature))?;
         Some((hop.ifname.as_str(), feature))

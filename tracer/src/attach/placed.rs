@@ -62,20 +62,15 @@ mod tests {
     use super::{beside, placed, spread};
     use crate::{
         attach::{self, Extras},
-        model::{Hop, IfIndex, OtherPort, Plan, Role, Side},
+        model::{IfIndex, OtherPort, Plan, Role, Side},
+        path::testing::hop,
     };
 
     fn plan(indices: &[u32], neighbours: &[OtherPort]) -> Plan {
         let roles = [Role::Tap, Role::Qvb, Role::Qvo].into_iter().chain(std::iter::repeat(Role::Nic));
-        let hop = |(role, index): (Role, &u32)| Hop {
-            role,
-            ifname: format!("if{index}"),
-            ifindex: IfIndex(*index),
-            bridge: None,
-            vlan_tag: None,
-        };
-        let hops: Vec<Hop> = roles.zip(indices).map(hop).collect();
-        attach::plan(&hops, Extras { neighbours, ..Extras::default() }).unwrap()
+        let named = |(role, index): (Role, &u32)| hop(role, &format!("if{index}"), *index);
+        let hops: Vec<_> = roles.zip(indices).map(named).collect();
+        attach::plan(&hops.iter().collect::<Vec<_>>(), Extras { neighbours, ..Extras::default() }).unwrap()
     }
 
     proptest! {

@@ -12,7 +12,7 @@ pub(super) use devices::kernel_switch_ports;
 pub use devices::{Around, Devices, before_switch, devices};
 
 use crate::model::{
-    Direction, HookPlan, Hop, IfIndex, Interface, OtherPort, Plan, PortKind, Role, SegmentPlan, Side, XdpMode,
+    Direction, HookPlan, Hop, IfIndex, Interface, OtherPort, Plan, PortKind, SegmentPlan, Side, XdpMode,
 };
 
 /// How many segments the guest's own times take: what its kernel answers, what it acknowledges, what its programs say.
@@ -57,12 +57,12 @@ pub struct Extras<'a> {
 ///
 /// # Errors
 /// When the path is too short or too long to be traced, or has no NIC for XDP.
-pub fn plan(hops: &[Hop], extras: Extras<'_>) -> Result<Plan, PlanError> {
+pub fn plan(hops: &[&Hop], extras: Extras<'_>) -> Result<Plan, PlanError> {
     let stages = stages(hops);
     if stages.len() < 2 {
         return Err(PlanError::TooShort(stages.len()));
     }
-    let nics = hops.iter().filter(|hop| hop.role == Role::Nic).count();
+    let nics = hops.iter().filter(|hop| hop.is_uplink()).count();
     if extras.xdp.is_some() && nics == 0 {
         return Err(PlanError::NoNic);
     }
@@ -107,12 +107,12 @@ fn beside(ports: &[OtherPort], has_nic: bool) -> Vec<OtherPort> {
     within.take(MAX_NEIGHBOURS as usize).cloned().collect()
 }
 
-/// Groups hops that are alternatives: neighbours with the same role.
-fn stages(hops: &[Hop]) -> Vec<Vec<&Hop>> {
-    let mut stages: Vec<Vec<&Hop>> = Vec::new();
+/// Groups hops that are alternatives.
+fn stages<'a>(hops: &[&'a Hop]) -> Vec<Vec<&'a Hop>> {
+    let mut stages: Vec<Vec<&'a Hop>> = Vec::new();
     for hop in hops {
         match stages.last_mut() {
-            Some(stage) if stage.iter().any(|other| other.role == hop.role) => stage.push(hop),
+            Some(stage) if stage.iter().any(|other| other.is_alternative_to(hop)) => stage.push(hop),
             _ => stages.push(vec![hop]),
         }
     }
@@ -127,10 +127,10 @@ struct Stop<'a> {
 }
 
 impl Stop<'_> {
-    /// Whether packets may come here from `before`, an earlier hook: between two hooks at NICs, only from the same one.
+    /// Whether packets may come here from `before`, an earlier hook: between two hooks at uplinks, only from the same one.
     fn follows(&self, before: &HookPlan) -> bool {
-        let is_nic = self.hop.role == Role::Nic && before.config.flags & HookConfig::SHARED != 0;
-        !is_nic || before.interfaces.iter().any(|interface| interface.ifindex == self.hop.ifindex)
+        let at_uplink = self.hop.is_uplink() && before.config.flags & HookConfig::SHARED != 0;
+        !at_uplink || before.interfaces.iter().any(|interface| interface.ifindex == self.hop.ifindex)
     }
 }
 
@@ -194,8 +194,8 @@ impl Builder<'_> {
                     (behind.is_some_and(|stop| stop.side == Side::Wire), HookConfig::BEFORE_TRACEPOINT),
                     (position == 0, HookConfig::ENTRY),
                     (position == last_stage, HookConfig::TERMINAL),
-                    (hop.role == Role::Tap, HookConfig::GUEST),
-                    (hop.role == Role::Nic, HookConfig::SHARED),
+                    (hop.is_guests(), HookConfig::GUEST),
+                    (hop.facts.shared, HookConfig::SHARED),
                 ] {
                     config.flags |= if on { flag } else { 0 };
                 }
@@ -265,7 +265,7 @@ impl Builder<'_> {
 
 /// Whether a hook on the way out is the last one before interfaces that others' packets cross, too, if there are any.
 fn is_last_of_own(direction: Direction, stop: &Stop<'_>, behind: Option<&Stop<'_>>) -> bool {
-    let is_own = |stop: &Stop<'_>| stop.hop.role != Role::Nic;
+    let is_own = |stop: &Stop<'_>| !stop.hop.facts.shared;
     direction == Direction::Egress && is_own(stop) && !behind.is_some_and(is_own)
 }
 
@@ -275,16 +275,9 @@ fn set_segment(config: &mut HookConfig, from: usize, segment: u8) {
     }
 }
 
-/// A packet leaves the host through the last interface of its way and through every veth end that faces away; it
-/// comes in from the other ones.
+/// Traffic control sees at its ingress what an interface receives.
 fn side(hop: &Hop, direction: Direction) -> Side {
-    let towards_wire = direction == Direction::Egress;
-    let outward = match hop.role {
-        // From the VM: received on the tap and on qvo, sent to qvb and the NIC.
-        Role::Tap | Role::Qvo => !towards_wire,
-        Role::Qvb | Role::Nic => towards_wire,
-    };
-    if outward { Side::Egress } else { Side::Ingress }
+    if hop.facts.receives == direction { Side::Ingress } else { Side::Egress }
 }
 
 /// `name` is that of the role where it is not given.

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::filters;
 use crate::kernel::{is_in_queue, is_queue_s};
-use crate::model::{Direction, Drop, Hop, Node, Path, Printable, Role, TraceReport};
+use crate::model::{Direction, Drop, Hop, Path, Printable, TraceReport};
 
 /// Bytes before what an MTU is about.
 const ETHERNET_HEADER_BYTES: u32 = 14;
@@ -78,25 +78,15 @@ impl Place<'_> {
     /// What shows that the packets' example is too large for the interface behind the hook, if it is.
     fn over_mtu(&self, drop: &Drop) -> Option<String> {
         let bytes = drop.example.as_ref()?.len_bytes.checked_sub(ETHERNET_HEADER_BYTES)?;
-        let hop = self.hop()?;
-        let same = |other: &Hop| other.role == hop.role;
-        let hops = &self.path.hops;
-        let behind = match self.direction {
-            Direction::Egress => hops.get(hops.iter().rposition(same)? + 1),
-            Direction::Ingress => hops.get(hops.iter().position(same)?.checked_sub(1)?),
-        }?;
-        let mtu_bytes = self.path.nodes.iter().find_map(|node| match node {
-            Node::Interface(state) if state.ifname == behind.ifname => Some(state.mtu_bytes),
-            _ => None,
-        })?;
-        let name = Printable(&behind.ifname);
-        (bytes > mtu_bytes)
+        let Hop { ifname, mtu_bytes, .. } = self.path.next(self.hop()?, self.direction)?;
+        let name = Printable(ifname);
+        (bytes > *mtu_bytes)
             .then(|| format!("the one shown has {bytes} bytes, and the MTU of {name} is {mtu_bytes}"))
     }
 
-    fn interface(&self, role: Role) -> String {
-        let hop = self.path.hops.iter().find(|hop| hop.role == role);
-        hop.map_or_else(|| role.as_str().to_owned(), |hop| Printable(&hop.ifname).to_string())
+    /// The guest's own interface.
+    fn guests(&self) -> String {
+        self.path.guests().map_or_else(|| "the tap".to_owned(), |hop| Printable(&hop.ifname).to_string())
     }
 
     /// What the kernel's own reasons mean; `None`: not known here.
@@ -104,7 +94,7 @@ impl Place<'_> {
         Some(match reason {
             "FULL_RING" => Advice::new(format!(
                 "the guest does not drain its queue: the ring of {} is full",
-                self.interface(Role::Tap)
+                self.guests()
             )),
             reason if is_queue_s(reason) => self.queue(),
             "PKT_TOO_BIG" => {
@@ -137,10 +127,7 @@ impl Place<'_> {
 
     /// Which filter it was, as far as the host's rules and counters tell.
     fn firewall(&self, report: &TraceReport<'_>) -> Advice {
-        let in_bridge = match self.direction {
-            Direction::Egress => self.hop().is_some_and(|hop| hop.role == Role::Tap),
-            Direction::Ingress => self.hop().is_some_and(|hop| hop.role == Role::Qvb),
-        };
+        let in_bridge = self.hop().is_some_and(|hop| hop.facts.firewall_behind == Some(self.direction));
         let bridge = self.hop().and_then(|hop| hop.bridge.as_deref()).map(|name| Printable(name).to_string());
         let place = match bridge.filter(|_| in_bridge) {
             Some(bridge) => format!("on {bridge}"),

@@ -6,8 +6,8 @@ use super::{
     words::{came, counted, course, hook, packets},
 };
 use crate::model::{
-    BridgeKind, Direction, Drop, Evidence, EvidenceSource, Explanation, Finding, Node, Path, Printable,
-    ProblemKind, Role, Severity, TraceReport,
+    Direction, Drop, Evidence, EvidenceSource, Explanation, Finding, Path, Printable, ProblemKind, Severity,
+    Step, TraceReport,
 };
 
 /// Reasons that say enough by themselves: an interface that is down, say, is not why.
@@ -112,36 +112,30 @@ fn late(report: &TraceReport<'_>, direction: Direction, drop: &Drop) -> String {
 }
 
 /// What is between the hook and the next one, both included, in the order a packet passes it.
-fn between<'a>(path: &'a Path, direction: Direction, after: &str) -> Vec<&'a Node> {
+fn between<'a>(path: &'a Path, direction: Direction, after: &str) -> Vec<&'a Step> {
     let Some(hop) = path.hop_of(after) else { return Vec::new() };
-    let same = |other: &crate::model::Hop| other.role == hop.role;
-    let next = match direction {
-        Direction::Egress => path.hops.iter().rposition(same).and_then(|at| path.hops.get(at + 1)),
-        Direction::Ingress => {
-            path.hops.iter().position(same).and_then(|at| path.hops.get(at.checked_sub(1)?))
-        }
-    };
-    let place = |name: &str| path.nodes.iter().position(|node| node.name() == name);
+    let next = path.next(hop, direction);
+    let place = |name: &str| path.steps.iter().position(|step| step.name() == name);
     let Some(from) = place(&hop.ifname) else { return Vec::new() };
     let to = next.and_then(|next| place(&next.ifname)).unwrap_or(from);
-    let mut nodes: Vec<_> = path.nodes.iter().skip(from.min(to)).take(from.abs_diff(to) + 1).collect();
+    let mut steps: Vec<_> = path.steps.iter().skip(from.min(to)).take(from.abs_diff(to) + 1).collect();
     if direction == Direction::Ingress {
-        nodes.reverse();
+        steps.reverse();
     }
-    nodes
+    steps
 }
 
 /// The trouble in between that can have killed them; an interface that is down rather than one whose carrier went with it.
-fn blocking(report: &TraceReport<'_>, between: &[&Node], drop: &Drop) -> Option<Trouble> {
+fn blocking(report: &TraceReport<'_>, between: &[&Step], drop: &Drop) -> Option<Trouble> {
     let reason = drop.reason.as_deref().unwrap_or_default();
     if SAY_WHY.contains(&reason) || (reason.starts_with("QDISC_") && reason != "QDISC_DROP") {
         return None;
     }
-    let tap = report.path.hops.first().map(|hop| hop.ifname.as_str());
-    let at_tap = between.iter().any(|node| Some(node.name()) == tap);
+    let tap = report.path.guests().map(|hop| hop.ifname.as_str());
+    let at_tap = between.iter().any(|step| Some(step.name()) == tap);
     let is_here = |trouble: &Trouble| match trouble.problem.kind {
         ProblemKind::Paused => at_tap,
-        kind => kind.blocks() && between.iter().any(|node| node.name() == trouble.problem.at),
+        kind => kind.blocks() && between.iter().any(|step| step.name() == trouble.problem.at),
     };
     let mut here: Vec<Trouble> = troubles(report).into_iter().filter(is_here).collect();
     here.sort_by_key(|trouble| trouble.problem.kind != ProblemKind::Down);
@@ -169,18 +163,18 @@ fn by_rule(explained: &Explanation) -> Option<Advice> {
     Some(Advice { what, next: Some(format!("ovs-ofctl dump-flows {bridge} table={}", rule.table)) })
 }
 
-fn is_switch(node: &Node) -> bool {
-    matches!(node, Node::Bridge { kind: BridgeKind::Ovs { .. }, .. })
+fn is_switch(step: &Step) -> bool {
+    matches!(step, Step::Bridge { kind, .. } if kind.is_ovs())
 }
 
 /// Whether a counter may have counted what died there.
-fn is_about(evidence: &Evidence, between: &[&Node], in_switch: bool) -> bool {
+fn is_about(evidence: &Evidence, between: &[&Step], in_switch: bool) -> bool {
     match evidence.source {
         EvidenceSource::Vswitchd | EvidenceSource::Datapath => in_switch,
         EvidenceSource::Interface
         | EvidenceSource::Driver
         | EvidenceSource::DatapathPort
-        | EvidenceSource::Socket => between.iter().any(|node| node.name() == evidence.at),
+        | EvidenceSource::Socket => between.iter().any(|step| step.name() == evidence.at),
         EvidenceSource::Tap | EvidenceSource::Conntrack => false,
     }
 }
@@ -193,12 +187,7 @@ fn is_of_way(evidence: &Evidence, path: &Path, direction: Direction) -> bool {
     if !is_received && !counts("tx_") {
         return true;
     }
-    let role = path.hops.iter().find(|hop| hop.ifname == evidence.at).map(|hop| hop.role);
-    match role {
-        Some(Role::Tap | Role::Qvo) => is_received == (direction == Direction::Egress),
-        Some(Role::Qvb | Role::Nic) => is_received == (direction == Direction::Ingress),
-        _ => true,
-    }
+    path.hop_at(&evidence.at).is_none_or(|hop| is_received == (direction == hop.facts.receives))
 }
 
 fn counter(evidence: &Evidence) -> String {

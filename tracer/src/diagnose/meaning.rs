@@ -1,7 +1,7 @@
 //! What a counter that rose means, in a line of plain words. Pure. A counter says that packets died, not whose: the words
 //! must not say more.
 
-use crate::model::{Evidence, EvidenceSource, Hop, Path, Printable, Role};
+use crate::model::{Evidence, EvidenceSource, Hop, Path, Printable};
 
 /// What `evidence` means on `path`.
 #[must_use]
@@ -58,7 +58,7 @@ fn datapath(evidence: &Evidence) -> String {
 /// A userspace datapath takes packets from a socket of each port; what it has no room for dies in front of the switch.
 fn socket(path: &Path, evidence: &Evidence) -> String {
     let name = Printable(&evidence.at);
-    let hop = path.hops.iter().find(|hop| hop.ifname == evidence.at);
+    let hop = path.hop_at(&evidence.at);
     let after = hop.map_or_else(|| evidence.at.clone(), |hop| hop.role.as_str().to_owned());
     format!(
         "ovs-vswitchd did not read packets from {name} as fast as they came: its socket's buffer was full, and they died \
@@ -158,10 +158,10 @@ fn vswitchd(counter: &str) -> String {
 /// The counters of `struct rtnl_link_stats64`.
 fn interface(path: &Path, evidence: &Evidence) -> String {
     let name = Printable(&evidence.at);
-    let hop = path.hops.iter().find(|hop| hop.ifname == evidence.at);
-    let is = |role| hop.is_some_and(|hop: &Hop| hop.role == role);
+    let hop = path.hop_at(&evidence.at);
+    let is_guests = hop.is_some_and(Hop::is_guests);
     match evidence.counter.as_str() {
-        "tx_dropped" if is(Role::Tap) => {
+        "tx_dropped" if is_guests => {
             format!(
                 "packets for the guest that {name} did not take: its queue was full, or the guest not there"
             )
@@ -169,7 +169,7 @@ fn interface(path: &Path, evidence: &Evidence) -> String {
         "tx_dropped" => {
             format!("packets that {name} did not send: a queue was full, or the other end did not take them")
         }
-        "rx_dropped" if is(Role::Tap) => {
+        "rx_dropped" if is_guests => {
             format!("packets from the guest that the host dropped at {name}: malformed, or nobody took them")
         }
         "rx_dropped" => format!(

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::answer::short;
 use crate::{
-    model::{BridgeKind, Node, OpenFlowRule, Path},
+    model::{OpenFlowRule, Path},
     ovs::{Unixctl, UnixctlError},
 };
 
@@ -29,11 +29,9 @@ impl RuleCounts {
         // nobody can wait for it.
         let _ = switch.call("revalidator/wait", &[]).await;
         let mut counts = HashMap::new();
-        for node in &path.nodes {
-            if let Node::Bridge { name, kind: BridgeKind::Ovs { .. } } = node {
-                let answer = switch.call("bridge/dump-flows", &[name]).await?;
-                counts.extend(Self::of(name, &answer).0);
-            }
+        for (name, _) in path.bridges().filter(|(_, kind)| kind.is_ovs()) {
+            let answer = switch.call("bridge/dump-flows", &[name]).await?;
+            counts.extend(Self::of(name, &answer).0);
         }
         Ok(Self(counts))
     }

@@ -9,6 +9,7 @@ mod filter;
 mod finding;
 mod firewall;
 mod guest;
+mod hop;
 mod host;
 mod ids;
 mod instance;
@@ -39,6 +40,7 @@ pub use filter::{FilterError, FilterProtocol, PacketFilter};
 pub use finding::{Finding, Severity};
 pub use firewall::{Firewall, FirewallRule};
 pub use guest::{Application, GuestTimes};
+pub use hop::{Hop, HopFacts, OtherEnd, Role};
 pub use host::{HostReport, LinkChange};
 pub use ids::{IfIndex, MacAddr, ParseMacError};
 pub use instance::{Instance, InstanceId, InstanceInterface, InstanceState};
@@ -49,10 +51,7 @@ pub use listing::ListRow;
 pub use mechanism::Mechanism;
 pub use ovs::{NeutronKeys, NeutronNetwork, OvsBridge, OvsInterface, OvsPort};
 pub use packet::{Flow, PacketWay, WayPoint};
-pub use path::{
-    BridgeKind, Hop, InterfaceState, Node, Path, PathKind, PathSummary, Problem, ProblemKind, Role,
-    Traceability,
-};
+pub use path::{BridgeKind, Path, PathKind, PathSummary, Problem, ProblemKind, Step, Traceability};
 pub use plan::{HookPlan, Interface, Plan, SegmentPlan, Side, XdpMode};
 pub use port::VmPort;
 pub use printable::Printable;

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{IfIndex, InstanceId, MacAddr, OtherPort};
+use super::{Direction, Hop, IfIndex, InstanceId, MacAddr, OtherPort};
 
 /// The layout a path follows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -20,48 +20,6 @@ impl PathKind {
             Self::OvsHybrid => "ovs-hybrid",
         }
     }
-}
-
-/// What an interface is on the path.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Role {
-    /// The VM's tap device.
-    Tap,
-    /// The veth end on the Linux bridge.
-    Qvb,
-    /// The veth end on the integration bridge.
-    Qvo,
-    /// A physical NIC on the provider bridge.
-    Nic,
-}
-
-impl Role {
-    /// As in machine-readable output.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Tap => "tap",
-            Self::Qvb => "qvb",
-            Self::Qvo => "qvo",
-            Self::Nic => "nic",
-        }
-    }
-}
-
-/// An interface on the path where hooks can sit.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Hop {
-    /// What it is on the path.
-    pub role: Role,
-    /// Its name in the network namespace hoptrace runs in.
-    pub ifname: String,
-    /// Its index there.
-    pub ifindex: IfIndex,
-    /// The bridge it is a port of.
-    pub bridge: Option<String>,
-    /// The VLAN tag of its OVS port (802.1Q VID, local to br-int).
-    pub vlan_tag: Option<u16>,
 }
 
 /// What kind of thing is wrong on a path.
@@ -123,25 +81,26 @@ pub enum BridgeKind {
     },
 }
 
-/// An interface's state, of the hop of the same name.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct InterfaceState {
-    /// The hop's `ifname`.
-    pub ifname: String,
-    /// In bytes.
-    pub mtu_bytes: u32,
-    /// `IFF_UP`.
-    pub admin_up: bool,
-    /// `IFF_LOWER_UP`.
-    pub carrier: bool,
+impl BridgeKind {
+    /// Whether it is one of Open vSwitch's.
+    #[must_use]
+    pub const fn is_ovs(&self) -> bool {
+        matches!(self, Self::Ovs { .. })
+    }
+
+    /// Whether it is one of Open vSwitch's userspace datapath.
+    #[must_use]
+    pub fn is_userspace(&self) -> bool {
+        matches!(self, Self::Ovs { datapath, .. } if datapath == "netdev")
+    }
 }
 
-/// A step of the drawing, from the VM to the wire.
+/// A step on the way from the VM to the wire.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "node", rename_all = "kebab-case")]
-pub enum Node {
-    /// A hop, by its `ifname`.
-    Interface(InterfaceState),
+pub enum Step {
+    /// An interface where hooks can sit.
+    Interface(Hop),
     /// A bridge.
     Bridge {
         /// Its name.
@@ -163,12 +122,12 @@ pub enum Node {
     },
 }
 
-impl Node {
+impl Step {
     /// The name problems refer to.
     #[must_use]
     pub fn name(&self) -> &str {
         match self {
-            Self::Interface(state) => &state.ifname,
+            Self::Interface(hop) => &hop.ifname,
             Self::Bridge { name, .. } | Self::Patch { name, .. } => name,
             Self::Gap { missing } => missing,
         }
@@ -213,10 +172,8 @@ pub struct Path {
     pub instance: InstanceId,
     /// The port's MAC address, that of the guest.
     pub mac: MacAddr,
-    /// From the VM to the wire. Several hops of role [`Role::Nic`] are alternatives (a bond, two uplinks).
-    pub hops: Vec<Hop>,
-    /// Hops, bridges and patch ports in the order of the drawing.
-    pub nodes: Vec<Node>,
+    /// Hops, bridges and patch ports from the VM to the wire. Several uplinks are alternatives of each other.
+    pub steps: Vec<Step>,
     /// The network behind the port, in words: `vlan 101 on physnet1`.
     pub network: Option<String>,
     /// Interfaces beside the path, where packets leave it or come from: on the same switch, and the Linux bridge's own.
@@ -224,7 +181,7 @@ pub struct Path {
     /// The interface at which the path ends because nobody could be asked about the switch behind it, and the kernel has
     /// it in none of its own: what it receives, a userspace datapath may have taken.
     pub taken_unseen: Option<IfIndex>,
-    /// What is wrong on the way. `at` is the name of a node, or [`Path::GUEST`].
+    /// What is wrong on the way. `at` is the name of a step, or [`Path::GUEST`].
     pub problems: Vec<Problem>,
     /// How much of it can be traced.
     pub traceability: Traceability,
@@ -237,33 +194,84 @@ impl Path {
     /// The `path` object of all machine-readable output.
     #[must_use]
     pub fn summary(&self) -> PathSummary<'_> {
-        PathSummary { kind: self.kind, hops: &self.hops, partly_traced: self.traceability.why_not() }
+        PathSummary {
+            kind: self.kind,
+            hops: self.hops().collect(),
+            partly_traced: self.traceability.why_not(),
+        }
+    }
+
+    /// The interfaces where hooks can sit, from the VM to the wire.
+    #[must_use]
+    pub fn hops(&self) -> impl DoubleEndedIterator<Item = &Hop> + Clone {
+        self.steps.iter().filter_map(|step| match step {
+            Step::Interface(hop) => Some(hop),
+            _ => None,
+        })
+    }
+
+    /// The hop with this interface.
+    #[must_use]
+    pub fn hop_at(&self, ifname: &str) -> Option<&Hop> {
+        self.hops().find(|hop| hop.ifname == ifname)
+    }
+
+    /// The guest's own interface on the host.
+    #[must_use]
+    pub fn guests(&self) -> Option<&Hop> {
+        self.hops().find(|hop| hop.is_guests())
+    }
+
+    /// Where packets of `direction` come next behind `hop`, or an alternative of it.
+    #[must_use]
+    pub fn next(&self, hop: &Hop, direction: Direction) -> Option<&Hop> {
+        let is_beyond = |other: &&Hop| **other != *hop && !other.is_alternative_to(hop);
+        let is_here = |other: &&Hop| **other == *hop;
+        match direction {
+            Direction::Egress => self.hops().skip_while(|other| !is_here(other)).find(is_beyond),
+            Direction::Ingress => self.hops().rev().skip_while(|other| !is_here(other)).find(is_beyond),
+        }
+    }
+
+    /// The bridges, with what they are made of.
+    pub fn bridges(&self) -> impl Iterator<Item = (&str, &BridgeKind)> {
+        self.steps.iter().filter_map(|step| match step {
+            Step::Bridge { name, kind } => Some((name.as_str(), kind)),
+            _ => None,
+        })
+    }
+
+    /// The bridge that `hop` is a port of.
+    #[must_use]
+    pub fn bridge_of(&self, hop: &Hop) -> Option<&BridgeKind> {
+        let bridge = hop.bridge.as_deref()?;
+        self.bridges().find(|(name, _)| *name == bridge).map(|(_, kind)| kind)
     }
 
     /// The hop that a hook's label means: its role, with the interface behind a colon where several have that role. XDP and
-    /// the wire are at the NIC.
+    /// the wire are at uplinks.
     #[must_use]
     pub fn hop_of(&self, label: &str) -> Option<&Hop> {
         let (layer, ifname) =
             label.split_once(':').map_or((label, None), |(layer, ifname)| (layer, Some(ifname)));
-        let role = if matches!(layer, "xdp" | "wire") { Role::Nic.as_str() } else { layer };
-        let is = |hop: &&Hop| hop.role.as_str() == role && ifname.is_none_or(|ifname| hop.ifname == ifname);
-        self.hops.iter().find(is)
+        let at_uplink = matches!(layer, "xdp" | "wire");
+        let is_there = |hop: &&Hop| if at_uplink { hop.is_uplink() } else { hop.role.as_str() == layer };
+        self.hops().filter(is_there).find(|hop| ifname.is_none_or(|ifname| hop.ifname == ifname))
     }
 
-    /// What is wrong at a node.
+    /// What is wrong at a step.
     pub fn problems_at<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Problem> {
         self.problems.iter().filter(move |problem| problem.at == name)
     }
 }
 
 /// The `path` object of all machine-readable output.
-#[derive(Debug, Clone, Copy, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 pub struct PathSummary<'a> {
     /// The layout.
     pub kind: PathKind,
     /// From the VM to the wire.
-    pub hops: &'a [Hop],
+    pub hops: Vec<&'a Hop>,
     /// Why it ends before the wire, if it does.
     pub partly_traced: Option<&'a str>,
 }

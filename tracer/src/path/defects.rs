@@ -2,8 +2,8 @@
 
 use super::walk::Walk;
 use crate::model::{
-    BridgePortState, InstanceState, Link, LinkKind, OvsInterface, OvsPlace, Path, Printable, ProblemKind,
-    Role, Topology, VmPort,
+    BridgePortState, InstanceState, Link, LinkKind, OtherEnd, OvsInterface, OvsPlace, Path, Printable,
+    ProblemKind, Topology, VmPort,
 };
 
 /// Neutron's OVS agent puts a port it could not bind into this VLAN, whose packets are dropped.
@@ -25,11 +25,11 @@ pub(super) fn identity(walk: &mut Walk, port: &VmPort) {
 
 /// Every hop: down, no carrier, not forwarding, or with a smaller MTU than the hop before.
 pub(super) fn interfaces(walk: &mut Walk, topology: &Topology) {
-    let hops: Vec<(Role, &Link)> =
-        walk.hops.iter().filter_map(|hop| Some((hop.role, topology.link_at(hop.ifindex)?))).collect();
+    let hops: Vec<(OtherEnd, &Link)> =
+        walk.hops().filter_map(|hop| Some((hop.facts.other_end, topology.link_at(hop.ifindex)?))).collect();
     let mut largest: Option<&Link> = None;
-    for (role, link) in hops {
-        if let Some(what) = link_defect(role, link) {
+    for (other_end, link) in hops {
+        if let Some(what) = link_defect(other_end, link) {
             let kind = if link.admin_up { ProblemKind::NoCarrier } else { ProblemKind::Down };
             walk.defect(kind, &link.name, what);
         }
@@ -52,14 +52,14 @@ pub(super) fn interfaces(walk: &mut Walk, topology: &Topology) {
             );
             walk.defect(ProblemKind::SmallerMtu, &link.name, what);
         }
-        // The hops of role NIC are alternatives: each is compared with what comes before all of them.
-        if role != Role::Nic && largest.is_none_or(|before| link.mtu_bytes > before.mtu_bytes) {
+        // Uplinks are alternatives: each is compared with what comes before all of them.
+        if other_end != OtherEnd::Wire && largest.is_none_or(|before| link.mtu_bytes > before.mtu_bytes) {
             largest = Some(link);
         }
     }
 }
 
-fn link_defect(role: Role, link: &Link) -> Option<String> {
+fn link_defect(other_end: OtherEnd, link: &Link) -> Option<String> {
     if !link.admin_up {
         return Some(format!("it is down (IFF_UP is not set): ip link set {} up", Printable(&link.name)));
     }
@@ -67,8 +67,8 @@ fn link_defect(role: Role, link: &Link) -> Option<String> {
         return None;
     }
     Some(
-        match (role, link.kind) {
-            (Role::Tap, LinkKind::Tun) => "no carrier: no process has the tap open",
+        match (other_end, link.kind) {
+            (OtherEnd::Guest, LinkKind::Tun) => "no carrier: no process has the tap open",
             (_, LinkKind::Veth) => "no carrier: the other end of the veth pair is down",
             _ => "no carrier (IFF_LOWER_UP is not set): cable, switch port or peer",
         }

@@ -1,7 +1,7 @@
 //! Every port of this host with its path's verdict.
 
 use super::{path_of, ports};
-use crate::model::{Hop, Instance, ListRow, Path, Role, Topology, Traceability, VmPort};
+use crate::model::{Hop, Instance, ListRow, Topology, Traceability, VmPort};
 
 /// Every instance and port, those of one instance together, in the order of their names.
 #[must_use]
@@ -17,13 +17,12 @@ pub fn list(topology: &Topology) -> Vec<ListRow> {
 }
 
 fn row(topology: &Topology, port: &VmPort) -> ListRow {
-    let path = path_of(topology, port);
-    let (hops, problems, traceability) = match path {
-        Ok(Path { hops, problems, traceability, .. }) => (hops, problems.len(), traceability),
+    let (hops, problems, traceability) = match path_of(topology, port) {
+        Ok(path) => (path.hops().cloned().collect(), path.problems.len(), path.traceability),
         Err(error) => (Vec::new(), 0, Traceability::No { why: error.to_string() }),
     };
-    let hop = |role| hops.iter().find(|hop: &&Hop| hop.role == role);
-    let (tap, qvo) = (hop(Role::Tap), hop(Role::Qvo));
+    // The last one before others' packets come in is the port of the switch.
+    let own = || hops.iter().rev().filter(|hop: &&Hop| !hop.facts.shared);
     ListRow {
         display_name: port.id.display_name.clone(),
         name: port.id.name.clone(),
@@ -32,9 +31,9 @@ fn row(topology: &Topology, port: &VmPort) -> ListRow {
         mac: Some(port.id.mac),
         ips: port.id.ips.clone(),
         port_id: port.id.port_id.clone(),
-        tap: tap.map(|hop| hop.ifname.clone()),
-        bridge: [qvo, tap].into_iter().flatten().find_map(|hop| hop.bridge.clone()),
-        vlan_tag: qvo.and_then(|hop| hop.vlan_tag),
+        tap: own().find(|hop| hop.is_guests()).map(|hop| hop.ifname.clone()),
+        bridge: own().find_map(|hop| hop.bridge.clone()),
+        vlan_tag: own().find_map(|hop| hop.vlan_tag),
         problems,
         traceability,
     }

@@ -2,25 +2,24 @@
 //! [`Path`](crate::model::Path) comes out, so every layout and everything that can be wrong with it is a unit test.
 //!
 //! [`ports`] joins what libvirt and OVSDB know of each port, [`resolve`] finds the one a handle means, a layout
-//! (`layout.rs`) walks from it to the wire, and `defects.rs` adds what is wrong with the interfaces it walked over.
+//! (`layouts/`) walks from it to the wire, and `defects.rs` adds what is wrong with the interfaces it walked over.
 
 mod beside;
 mod close;
 mod defects;
 mod error;
-mod hybrid;
-mod layout;
+mod layouts;
 mod list;
 mod plug;
 mod ports;
 mod resolve;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 mod uplink;
 mod walk;
 
 pub use error::PathError;
-pub use layout::{find, path_of};
+pub use layouts::{find, hybrid::hybrid_hop, path_of};
 pub use list::list;
 pub use ports::ports;
 pub use resolve::resolve;

@@ -3,9 +3,11 @@
 
 use std::time::Duration;
 
+use super::hybrid_hop;
 use crate::model::{
-    BridgePortState, IfIndex, Instance, InstanceInterface, InstanceState, Link, LinkKind, MacAddr,
-    NeutronKeys, OvsBridge, OvsInterface, OvsPort, SourceName, SourceStatus, Topology, VethPeer,
+    BridgeKind, BridgePortState, Hop, IfIndex, Instance, InstanceId, InstanceInterface, InstanceState, Link,
+    LinkKind, MacAddr, NeutronKeys, OvsBridge, OvsInterface, OvsPort, Path, PathKind, Role, SourceName,
+    SourceStatus, Step, Topology, Traceability, VethPeer,
 };
 
 pub(super) const PORT: &str = "c3d70d5c-a9aa-4bbb-8ccc-0123456789ab";
@@ -14,6 +16,51 @@ pub(super) const MAC: &str = "fa:16:3e:21:1b:4b";
 
 pub(super) fn mac(text: &str) -> MacAddr {
     text.parse().unwrap()
+}
+
+/// [`hybrid_hop`] by the number of its index.
+pub(crate) fn hop(role: Role, ifname: &str, index: u32) -> Hop {
+    hybrid_hop(role, ifname, IfIndex(index))
+}
+
+/// A hop as a port of `bridge`.
+pub(crate) fn on(bridge: &str, hop: Hop) -> Step {
+    Step::Interface(Hop { bridge: Some(bridge.to_owned()), ..hop })
+}
+
+/// A whole path of the hybrid layout over `[tap, qvb, qvo, nic]` and `qbr`, of nobody, nothing wrong.
+pub(crate) fn hybrid_path(names: [(&str, u32); 4], qbr: &str, ovs: &BridgeKind) -> Path {
+    let bridge = |name: &str, kind: &BridgeKind| Step::Bridge { name: name.to_owned(), kind: kind.clone() };
+    let [tap, qvb, qvo, nic] = names;
+    let qvo = Hop { vlan_tag: Some(1), ..hop(Role::Qvo, qvo.0, qvo.1) };
+    let mac = mac(MAC);
+    Path {
+        kind: PathKind::OvsHybrid,
+        instance: InstanceId {
+            name: None,
+            uuid: None,
+            display_name: None,
+            mac,
+            ips: Vec::new(),
+            port_id: None,
+        },
+        mac,
+        steps: vec![
+            on(qbr, hop(Role::Tap, tap.0, tap.1)),
+            bridge(qbr, &BridgeKind::Linux),
+            on(qbr, hop(Role::Qvb, qvb.0, qvb.1)),
+            on("br-int", qvo),
+            bridge("br-int", ovs),
+            Step::Patch { name: "int-br-ex".to_owned(), peer: "phy-br-ex".to_owned() },
+            bridge("br-ex", ovs),
+            on("br-ex", hop(Role::Nic, nic.0, nic.1)),
+        ],
+        network: None,
+        other_ports: Vec::new(),
+        taken_unseen: None,
+        problems: Vec::new(),
+        traceability: Traceability::Fully,
+    }
 }
 
 pub(super) fn link(index: u32, name: &str, kind: LinkKind) -> Link {

@@ -3,7 +3,16 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 
 use super::{defects, walk::Walk};
-use crate::model::{Link, LinkKind, OvsBridge, OvsInterface, OvsPlace, OvsPort, Printable, Role, Topology};
+use crate::model::{
+    Direction, Hop, HopFacts, Link, LinkKind, OtherEnd, OvsBridge, OvsInterface, OvsPlace, OvsPort,
+    Printable, Role, Topology,
+};
+
+/// Leads out of the host.
+pub(super) const NIC: (Role, HopFacts) = (
+    Role::Nic,
+    HopFacts { other_end: OtherEnd::Wire, receives: Direction::Ingress, shared: true, firewall_behind: None },
+);
 
 /// `vlan 101 on physnet1`, from what Neutron noted.
 pub(super) fn network_in_words(port: &OvsPort) -> Option<String> {
@@ -66,7 +75,7 @@ pub(super) fn walk_to_wire(walk: &mut Walk, topology: &Topology, start: OvsPlace
     }
     if with_uplink.is_empty() {
         no_uplink(walk, &reached, start, &mut drawn);
-    } else if !walk.hops.iter().any(|hop| hop.role == Role::Nic) {
+    } else if !walk.hops().any(Hop::is_uplink) {
         walk.cut("no uplink has an interface the kernel knows");
     }
 }
@@ -163,7 +172,7 @@ fn draw_nic(walk: &mut Walk, topology: &Topology, place: OvsPlace<'_>) {
     let interface = place.interface;
     match topology.link(&interface.name) {
         Some(link) => {
-            walk.hop(Role::Nic, link, Some(&place.bridge.name), place.port.tag);
+            walk.hop(NIC, link, Some(&place.bridge.name), place.port.tag);
             defects::ovs_port(walk, place);
         }
         None if interface.kind == "dpdk" => {

@@ -1,15 +1,14 @@
 //! A path while it is being walked.
 
 use crate::model::{
-    BridgeKind, Hop, IfIndex, InterfaceState, Link, Node, OtherPort, OvsBridge, Path, PathKind, Problem,
-    ProblemKind, Role, Traceability, VmPort,
+    BridgeKind, Hop, HopFacts, IfIndex, Link, OtherPort, OvsBridge, Path, PathKind, Problem, ProblemKind,
+    Role, Step, Traceability, VmPort,
 };
 
-/// Collects nodes, hops and problems in path order.
+/// Collects steps and problems in path order.
 pub(super) struct Walk {
     kind: PathKind,
-    pub(super) hops: Vec<Hop>,
-    nodes: Vec<Node>,
+    steps: Vec<Step>,
     problems: Vec<Problem>,
     pub(super) network: Option<String>,
     pub(super) other_ports: Vec<OtherPort>,
@@ -22,8 +21,7 @@ impl Walk {
     pub(super) fn new(kind: PathKind) -> Self {
         Self {
             kind,
-            hops: Vec::new(),
-            nodes: Vec::new(),
+            steps: Vec::new(),
             problems: Vec::new(),
             network: None,
             other_ports: Vec::new(),
@@ -32,36 +30,47 @@ impl Walk {
         }
     }
 
-    pub(super) fn hop(&mut self, role: Role, link: &Link, bridge: Option<&str>, vlan_tag: Option<u16>) {
-        self.hops.push(Hop {
+    pub(super) fn hops(&self) -> impl Iterator<Item = &Hop> {
+        self.steps.iter().filter_map(|step| match step {
+            Step::Interface(hop) => Some(hop),
+            _ => None,
+        })
+    }
+
+    pub(super) fn hop(
+        &mut self,
+        (role, facts): (Role, HopFacts),
+        link: &Link,
+        bridge: Option<&str>,
+        vlan_tag: Option<u16>,
+    ) {
+        self.steps.push(Step::Interface(Hop {
             role,
             ifname: link.name.clone(),
             ifindex: link.index,
             bridge: bridge.map(str::to_owned),
             vlan_tag,
-        });
-        self.nodes.push(Node::Interface(InterfaceState {
-            ifname: link.name.clone(),
             mtu_bytes: link.mtu_bytes,
             admin_up: link.admin_up,
             carrier: link.carrier,
+            facts,
         }));
     }
 
     pub(super) fn linux_bridge(&mut self, link: &Link) {
-        self.nodes.push(Node::Bridge { name: link.name.clone(), kind: BridgeKind::Linux });
+        self.steps.push(Step::Bridge { name: link.name.clone(), kind: BridgeKind::Linux });
     }
 
     pub(super) fn ovs_bridge(&mut self, bridge: &OvsBridge) {
         let datapath = if bridge.datapath_type.is_empty() { "system" } else { &bridge.datapath_type };
-        self.nodes.push(Node::Bridge {
+        self.steps.push(Step::Bridge {
             name: bridge.name.clone(),
             kind: BridgeKind::Ovs { datapath: datapath.to_owned(), fail_mode: bridge.fail_mode.clone() },
         });
     }
 
     pub(super) fn patch(&mut self, name: &str, peer: &str) {
-        self.nodes.push(Node::Patch { name: name.to_owned(), peer: peer.to_owned() });
+        self.steps.push(Step::Patch { name: name.to_owned(), peer: peer.to_owned() });
     }
 
     pub(super) fn problem(&mut self, at: &str, what: impl Into<String>) {
@@ -86,13 +95,13 @@ impl Walk {
     pub(super) fn gap_of(&mut self, kind: ProblemKind, missing: &str, what: impl Into<String>) {
         let what = what.into();
         self.cut(what.clone());
-        self.nodes.push(Node::Gap { missing: missing.to_owned() });
+        self.steps.push(Step::Gap { missing: missing.to_owned() });
         self.defect(kind, missing, what);
     }
 
     /// Something is not there, but what is beside it may do.
     pub(super) fn missing(&mut self, missing: &str, what: impl Into<String>) {
-        self.nodes.push(Node::Gap { missing: missing.to_owned() });
+        self.steps.push(Step::Gap { missing: missing.to_owned() });
         self.problem(missing, what);
     }
 
@@ -102,19 +111,18 @@ impl Walk {
     }
 
     pub(super) fn finish(self, port: &VmPort) -> Path {
-        let has = |role| self.hops.iter().any(|hop| hop.role == role);
+        let has_guests = self.hops().any(Hop::is_guests);
         let traceability = match self.cut {
             None => Traceability::Fully,
             // One interface has two hooks but no way between two places.
-            Some(why) if !has(Role::Tap) || self.hops.len() < 2 => Traceability::No { why },
+            Some(why) if !has_guests || self.hops().count() < 2 => Traceability::No { why },
             Some(why) => Traceability::Partly { why },
         };
         Path {
             kind: self.kind,
             instance: port.id.clone(),
             mac: port.id.mac,
-            hops: self.hops,
-            nodes: self.nodes,
+            steps: self.steps,
             network: self.network,
             other_ports: self.other_ports,
             taken_unseen: self.taken_unseen,

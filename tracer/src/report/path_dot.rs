@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::model::{BridgeKind, Node, Path, Printable};
+use crate::model::{BridgeKind, Path, Printable, Step};
 
 /// A `digraph`, ending with a newline.
 #[must_use]
@@ -11,33 +11,32 @@ pub fn path_dot(path: &Path) -> String {
     let guest = format!("{}\n{}", Printable(&path.instance.title()), path.mac);
     // Writing into a string cannot fail.
     let _ = writeln!(dot, "  n0 [shape=house, label={}];", quoted(&labelled(path, Path::GUEST, &guest)));
-    for (number, node) in path.nodes.iter().enumerate() {
-        let (shape, label) = shape(path, node);
-        let colour = if path.problems_at(node.name()).next().is_some() { ", color=red" } else { "" };
-        let label = quoted(&labelled(path, node.name(), &label));
+    for (number, step) in path.steps.iter().enumerate() {
+        let (shape, label) = shape(step);
+        let colour = if path.problems_at(step.name()).next().is_some() { ", color=red" } else { "" };
+        let label = quoted(&labelled(path, step.name(), &label));
         let _ = writeln!(dot, "  n{} [shape={shape}{colour}, label={label}];", number + 1);
     }
-    for number in 0..path.nodes.len() {
+    for number in 0..path.steps.len() {
         let _ = writeln!(dot, "  n{number} -> n{} [dir=both];", number + 1);
     }
     dot.push_str("}\n");
     dot
 }
 
-fn shape(path: &Path, node: &Node) -> (&'static str, String) {
-    match node {
-        Node::Interface(state) => {
-            let hop = path.hops.iter().find(|hop| hop.ifname == state.ifname);
-            let role = hop.map_or("", |hop| hop.role.as_str());
-            let tag = hop.and_then(|hop| hop.vlan_tag).map_or(String::new(), |tag| format!("\nVLAN {tag}"));
-            ("box", format!("{}\n{role}, mtu {}{tag}", Printable(&state.ifname), state.mtu_bytes))
+fn shape(step: &Step) -> (&'static str, String) {
+    match step {
+        Step::Interface(hop) => {
+            let tag = hop.vlan_tag.map_or(String::new(), |tag| format!("\nVLAN {tag}"));
+            let (name, role) = (Printable(&hop.ifname), hop.role.as_str());
+            ("box", format!("{name}\n{role}, mtu {}{tag}", hop.mtu_bytes))
         }
-        Node::Bridge { name, kind: BridgeKind::Linux } => {
+        Step::Bridge { name, kind: BridgeKind::Linux } => {
             ("box3d", format!("{}\nLinux bridge", Printable(name)))
         }
-        Node::Bridge { name, .. } => ("box3d", format!("{}\nOVS bridge", Printable(name))),
-        Node::Patch { name, peer } => ("ellipse", format!("{} ⇄ {}", Printable(name), Printable(peer))),
-        Node::Gap { missing } => ("octagon", format!("{}\nmissing", Printable(missing))),
+        Step::Bridge { name, .. } => ("box3d", format!("{}\nOVS bridge", Printable(name))),
+        Step::Patch { name, peer } => ("ellipse", format!("{} ⇄ {}", Printable(name), Printable(peer))),
+        Step::Gap { missing } => ("octagon", format!("{}\nmissing", Printable(missing))),
     }
 }
 

@@ -12,7 +12,7 @@ pub fn path_json(path: &Path) -> Value {
         "instance": path.instance,
         "path": path.summary(),
         "network": path.network,
-        "nodes": path.nodes,
+        "nodes": path.steps,
         "problems": path.problems,
         "other_ports": path.other_ports,
     });

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::model::{BridgeKind, Node, Path, Printable};
+use crate::model::{BridgeKind, Path, Printable, Step};
 
 /// A `flowchart`, ending with a newline.
 #[must_use]
@@ -11,32 +11,31 @@ pub fn path_mermaid(path: &Path) -> String {
     let guest = format!("{}\n{}", Printable(&path.instance.title()), path.mac);
     // Writing into a string cannot fail.
     let _ = writeln!(chart, "  n0([{}])", quoted(&labelled(path, Path::GUEST, &guest)));
-    for (number, node) in path.nodes.iter().enumerate() {
-        let (open, label, close) = shape(path, node);
-        let label = quoted(&labelled(path, node.name(), &label));
+    for (number, step) in path.steps.iter().enumerate() {
+        let (open, label, close) = shape(step);
+        let label = quoted(&labelled(path, step.name(), &label));
         let _ = writeln!(chart, "  n{}{open}{label}{close}", number + 1);
         let _ = writeln!(chart, "  n{number} <--> n{}", number + 1);
-        if path.problems_at(node.name()).next().is_some() {
+        if path.problems_at(step.name()).next().is_some() {
             let _ = writeln!(chart, "  style n{} stroke:red", number + 1);
         }
     }
     chart
 }
 
-fn shape(path: &Path, node: &Node) -> (&'static str, String, &'static str) {
-    match node {
-        Node::Interface(state) => {
-            let hop = path.hops.iter().find(|hop| hop.ifname == state.ifname);
-            let role = hop.map_or("", |hop| hop.role.as_str());
-            let tag = hop.and_then(|hop| hop.vlan_tag).map_or(String::new(), |tag| format!("\nVLAN {tag}"));
-            ("[", format!("{}\n{role}, mtu {}{tag}", Printable(&state.ifname), state.mtu_bytes), "]")
+fn shape(step: &Step) -> (&'static str, String, &'static str) {
+    match step {
+        Step::Interface(hop) => {
+            let tag = hop.vlan_tag.map_or(String::new(), |tag| format!("\nVLAN {tag}"));
+            let (name, role) = (Printable(&hop.ifname), hop.role.as_str());
+            ("[", format!("{name}\n{role}, mtu {}{tag}", hop.mtu_bytes), "]")
         }
-        Node::Bridge { name, kind: BridgeKind::Linux } => {
+        Step::Bridge { name, kind: BridgeKind::Linux } => {
             ("[[", format!("{}\nLinux bridge", Printable(name)), "]]")
         }
-        Node::Bridge { name, .. } => ("[[", format!("{}\nOVS bridge", Printable(name)), "]]"),
-        Node::Patch { name, peer } => ("(", format!("{} ⇄ {}", Printable(name), Printable(peer)), ")"),
-        Node::Gap { missing } => ("{{", format!("{}\nmissing", Printable(missing)), "}}"),
+        Step::Bridge { name, .. } => ("[[", format!("{}\nOVS bridge", Printable(name)), "]]"),
+        Step::Patch { name, peer } => ("(", format!("{} ⇄ {}", Printable(name), Printable(peer)), ")"),
+        Step::Gap { missing } => ("{{", format!("{}\nmissing", Printable(missing)), "}}"),
     }
 }
 

@@ -2,63 +2,31 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use super::{super::*, *};
-use crate::model::{IfIndex, InstanceId, PathKind, Problem, ProblemKind};
+use crate::{
+    model::{InstanceId, Problem, ProblemKind},
+    path::testing::hybrid_path,
+};
 
 fn path() -> Path {
-    let mac = "fa:16:3e:21:1b:4b".parse().unwrap();
-    let state = |name: &str| {
-        Node::Interface(InterfaceState {
-            ifname: name.to_owned(),
-            mtu_bytes: 1500,
-            admin_up: true,
-            carrier: true,
-        })
-    };
-    let hop = |role, name: &str, index, bridge: &str, vlan_tag| Hop {
-        role,
-        ifname: name.to_owned(),
-        ifindex: IfIndex(index),
-        bridge: Some(bridge.to_owned()),
-        vlan_tag,
-    };
     let ovs = BridgeKind::Ovs { datapath: "system".to_owned(), fail_mode: Some("secure".to_owned()) };
-    let bridge = |name: &str, kind: &BridgeKind| Node::Bridge { name: name.to_owned(), kind: kind.clone() };
+    let names = [("tap1", 13), ("qvb1", 11), ("qvo1", 12), ("ens3", 2)];
+    let path = hybrid_path(names, "qbr1", &ovs);
     Path {
-        kind: PathKind::OvsHybrid,
         instance: InstanceId {
             name: Some("instance-00000025".to_owned()),
             uuid: Some("9c45fce8".to_owned()),
             display_name: Some("vm\x1b[2J\"<b>".to_owned()),
-            mac,
+            mac: path.mac,
             ips: vec!["10.99.99.111".parse().unwrap()],
             port_id: Some("c3d70d5c".to_owned()),
         },
-        mac,
-        hops: vec![
-            hop(Role::Tap, "tap1", 13, "qbr1", None),
-            hop(Role::Qvb, "qvb1", 11, "qbr1", None),
-            hop(Role::Qvo, "qvo1", 12, "br-int", Some(1)),
-            hop(Role::Nic, "ens3", 2, "br-ex", None),
-        ],
-        nodes: vec![
-            state("tap1"),
-            bridge("qbr1", &BridgeKind::Linux),
-            state("qvb1"),
-            state("qvo1"),
-            bridge("br-int", &ovs),
-            Node::Patch { name: "int-br-ex".to_owned(), peer: "phy-br-ex".to_owned() },
-            bridge("br-ex", &ovs),
-            state("ens3"),
-        ],
         network: Some("flat on physnet1".to_owned()),
-        other_ports: Vec::new(),
-        taken_unseen: None,
         problems: vec![Problem {
             kind: ProblemKind::Down,
             at: "ens3".to_owned(),
             what: "it is down".to_owned(),
         }],
-        traceability: Traceability::Fully,
+        ..path
     }
 }
 
@@ -108,7 +76,7 @@ fn colours_change_nothing_but_colours() {
 #[test]
 fn a_box_closes_whatever_is_in_it() {
     let mut path = path();
-    path.nodes[1] = Node::Bridge { name: "橋".repeat(20), kind: BridgeKind::Linux };
+    path.steps[1] = Step::Bridge { name: "橋".repeat(20), kind: BridgeKind::Linux };
     let text = path_text(&path, Canvas::PLAIN);
     let lines: Vec<_> = text
         .lines()
@@ -127,7 +95,9 @@ fn json_keeps_the_contract() {
     assert_eq!(json["path"]["kind"], "ovs-hybrid");
     let hop = json["path"]["hops"][2].as_object().unwrap();
     let keys: std::collections::BTreeSet<_> = hop.keys().map(String::as_str).collect();
-    assert_eq!(keys, ["bridge", "ifindex", "ifname", "role", "vlan_tag"].into());
+    let known = ["bridge", "ifindex", "ifname", "role", "vlan_tag", "mtu_bytes", "admin_up", "carrier"];
+    let facts = ["other_end", "receives", "shared", "firewall_behind"];
+    assert_eq!(keys, known.into_iter().chain(facts).collect());
     assert_eq!(
         (hop["role"].as_str(), hop["ifindex"].as_u64(), hop["vlan_tag"].as_u64()),
         (Some("qvo"), Some(12), Some(1))

@@ -4,7 +4,7 @@ use super::{
     Canvas, Ink,
     layout::{columns, pad, wrap},
 };
-use crate::model::{BridgeKind, Hop, InterfaceState, Node, Path, PortKind, Printable, Role, Traceability};
+use crate::model::{BridgeKind, Hop, Path, PortKind, Printable, Step, Traceability};
 
 /// Columns of the names, at least.
 const NAME_COLUMNS: usize = 18;
@@ -17,19 +17,16 @@ const HOOKS: &str = "tc ingress + egress";
 #[must_use]
 pub fn path_text(path: &Path, canvas: Canvas) -> String {
     let name_columns =
-        path.nodes.iter().map(|node| columns(&name(node.name()))).max().unwrap_or(0).max(NAME_COLUMNS);
-    let inside = path.nodes.iter().filter_map(|node| match node {
-        Node::Bridge { kind, .. } => Some(name_columns + 2 + columns(&description(kind))),
-        _ => None,
-    });
+        path.steps.iter().map(|step| columns(&name(step.name()))).max().unwrap_or(0).max(NAME_COLUMNS);
+    let inside = path.bridges().map(|(_, kind)| name_columns + 2 + columns(&description(kind)));
     let box_columns = inside.max().unwrap_or(0).max(BOX_COLUMNS);
     let mut drawing = Drawing { path, canvas, name_columns, box_columns, lines: Vec::new() };
     drawing.head();
     drawing.guest();
     let mut before = None;
-    for node in &path.nodes {
-        drawing.node(before, node);
-        before = Some(node);
+    for step in &path.steps {
+        drawing.step(before, step);
+        before = Some(step);
     }
     drawing.wire(before);
     drawing.foot();
@@ -93,12 +90,12 @@ impl Drawing<'_> {
         self.problems(Path::GUEST);
     }
 
-    fn node(&mut self, before: Option<&Node>, node: &Node) {
-        match node {
-            Node::Interface(state) => self.interface(before, state),
-            Node::Bridge { name, kind } => self.bridge(name, kind),
-            Node::Patch { name, peer } => self.patch(name, peer),
-            Node::Gap { missing } => {
+    fn step(&mut self, before: Option<&Step>, step: &Step) {
+        match step {
+            Step::Interface(hop) => self.interface(before, hop),
+            Step::Bridge { name, kind } => self.bridge(name, kind),
+            Step::Patch { name, peer } => self.patch(name, peer),
+            Step::Gap { missing } => {
                 self.spine();
                 let line = format!(
                     "   {}  {}",
@@ -108,30 +105,24 @@ impl Drawing<'_> {
                 self.line(line);
             }
         }
-        self.problems(node.name());
+        self.problems(step.name());
     }
 
-    fn interface(&mut self, before: Option<&Node>, state: &InterfaceState) {
-        let role_of = |name: &str| self.path.hops.iter().find(|hop| hop.ifname == name).map(|hop| hop.role);
-        let role_before = match before {
-            Some(Node::Interface(before)) => role_of(&before.ifname),
-            _ => None,
-        };
-        match (role_before, role_of(&state.ifname)) {
-            (Some(Role::Qvb), Some(Role::Qvo)) => {
+    fn interface(&mut self, before: Option<&Step>, hop: &Hop) {
+        match before {
+            Some(Step::Interface(before)) if before.is_pair_with(hop) => {
                 let pair = self.faint("veth pair");
                 self.line(format!("   ║  {pair}"));
             }
             // Alternatives stand side by side.
-            (Some(Role::Nic), Some(Role::Nic)) => {}
+            Some(Step::Interface(before)) if before.is_alternative_to(hop) => {}
             _ => self.spine(),
         }
-        let Some(hop) = self.path.hops.iter().find(|hop| hop.ifname == state.ifname) else { return };
-        let line = self.hop(hop, state);
+        let line = self.hop(hop);
         self.line(line);
     }
 
-    fn hop(&self, hop: &Hop, state: &InterfaceState) -> String {
+    fn hop(&self, hop: &Hop) -> String {
         let broken = self.path.problems_at(&hop.ifname).next().is_some();
         let mark = self.canvas.paint(if broken { Ink::Bad } else { Ink::Hook }, "●");
         let ifname = self.canvas.paint(Ink::Strong, pad(&name(&hop.ifname), self.name_columns));
@@ -140,7 +131,7 @@ impl Drawing<'_> {
             "{}  {}  {}  {}",
             pad(hop.role.as_str(), 3),
             pad(&format!("ifindex {}", hop.ifindex), 12),
-            pad(&format!("mtu {}", state.mtu_bytes), 9),
+            pad(&format!("mtu {}", hop.mtu_bytes), 9),
             pad(&vlan, 9),
         );
         format!("   {mark}  {ifname}  {facts}  {}", self.canvas.paint(Ink::Hook, HOOKS))
@@ -178,8 +169,8 @@ impl Drawing<'_> {
         }
     }
 
-    fn wire(&mut self, last: Option<&Node>) {
-        if self.path.hops.iter().any(|hop| hop.role == Role::Nic) {
+    fn wire(&mut self, last: Option<&Step>) {
+        if self.path.hops().any(Hop::is_uplink) {
             self.line("   │");
             let wire = self.canvas.paint(Ink::Strong, "wire");
             self.line(format!("   ▼  {wire}"));
@@ -192,7 +183,7 @@ impl Drawing<'_> {
     }
 
     fn foot(&mut self) {
-        let hops = self.path.hops.len();
+        let hops = self.path.hops().count();
         let (ink, verdict) = match &self.path.traceability {
             Traceability::Fully => (Ink::Good, "traceable".to_owned()),
             Traceability::Partly { why } => (Ink::Warn, format!("partly traceable: {why}")),

@@ -10,7 +10,7 @@ use super::{
     *,
 };
 use crate::diagnose;
-use crate::model::{InstanceId, Ledger, Snapshot, SwitchPaths, TracerCost, Upcalls};
+use crate::model::{InstanceId, Ledger, Snapshot, Step, SwitchPaths, TracerCost, Upcalls};
 
 fn schema() -> Value {
     serde_json::from_str(include_str!("../../schema/hoptrace.trace-1.schema.json")).unwrap()
@@ -151,8 +151,10 @@ fn what_is_unknown_is_null() {
     let mac = path.mac;
     path.instance =
         InstanceId { name: None, uuid: None, display_name: None, mac, ips: Vec::new(), port_id: None };
-    for hop in &mut path.hops {
-        (hop.bridge, hop.vlan_tag) = (None, None);
+    for step in &mut path.steps {
+        if let Step::Interface(hop) = step {
+            (hop.bridge, hop.vlan_tag) = (None, None);
+        }
     }
     let snapshot = snapshot(0);
     let text = trace_json(&TraceReport { filter: "", ..report(&path, &snapshot) });

@@ -2,68 +2,33 @@
 
 use std::{net::IpAddr, time::Duration};
 
-use crate::model::{
-    Application, BridgeKind, Direction, DirectionReport, Directions, Drop, DropExample, EarlyDrop, Evidence,
-    EvidenceSource, Explanation, Flow, GuestTimes, HookReport, Hop, HostReport, IfIndex, InstanceId,
-    InterfaceState, Latencies, LatencyNs, Ledger, Mechanism, Node, OpenFlowRule, PacketWay, Path, PathKind,
-    Role, Segment, Snapshot, SwitchPaths, TraceReport, Traceability, TracerCost, WayPoint,
+use crate::{
+    model::{
+        Application, BridgeKind, Direction, DirectionReport, Directions, Drop, DropExample, EarlyDrop,
+        Evidence, EvidenceSource, Explanation, Flow, GuestTimes, HookReport, HostReport, InstanceId,
+        Latencies, LatencyNs, Ledger, Mechanism, OpenFlowRule, PacketWay, Path, Segment, Snapshot,
+        SwitchPaths, TraceReport, TracerCost, WayPoint,
+    },
+    path::testing::hybrid_path,
 };
 
-/// The hops, with names as long as the kernel allows.
-const HOPS: [(Role, &str, u32, &str, Option<u16>); 4] = [
-    (Role::Tap, "tapc3d70d5c-a90", 13, "qbrc3d70d5c-a90", None),
-    (Role::Qvb, "qvbc3d70d5c-a90", 11, "qbrc3d70d5c-a90", None),
-    (Role::Qvo, "qvoc3d70d5c-a90", 12, "br-int", Some(1)),
-    (Role::Nic, "ens3", 2, "br-ex", None),
-];
+/// The interfaces, with names as long as the kernel allows.
+const INTERFACES: [(&str, u32); 4] =
+    [("tapc3d70d5c-a90", 13), ("qvbc3d70d5c-a90", 11), ("qvoc3d70d5c-a90", 12), ("ens3", 2)];
 
 /// The hybrid path; the display name attacks the terminal.
 pub(crate) fn path() -> Path {
-    let mac = "fa:16:3e:21:1b:4b".parse().unwrap();
-    let interface = |ifname: &str| {
-        let ifname = ifname.to_owned();
-        Node::Interface(InterfaceState { ifname, mtu_bytes: 1500, admin_up: true, carrier: true })
+    let ovs = BridgeKind::Ovs { datapath: "system".to_owned(), fail_mode: None };
+    let path = hybrid_path(INTERFACES, "qbrc3d70d5c-a90", &ovs);
+    let instance = InstanceId {
+        name: Some("instance-00000025".to_owned()),
+        uuid: Some("9c45fce8-0000-4000-8000-000000000025".to_owned()),
+        display_name: Some("vm\x1b[2J-1".to_owned()),
+        mac: path.mac,
+        ips: vec!["10.99.99.111".parse().unwrap(), "fd00::6f".parse().unwrap()],
+        port_id: Some("c3d70d5c-a9aa-4bbb-8ccc-000000000001".to_owned()),
     };
-    let ovs = |name: &str| Node::Bridge {
-        name: name.to_owned(),
-        kind: BridgeKind::Ovs { datapath: "system".to_owned(), fail_mode: None },
-    };
-    let [tap, qvb, qvo, nic] = HOPS.map(|(_, ifname, ..)| interface(ifname));
-    let hop = |(role, ifname, index, bridge, vlan_tag): (Role, &str, u32, &str, _)| Hop {
-        role,
-        ifname: ifname.to_owned(),
-        ifindex: IfIndex(index),
-        bridge: Some(bridge.to_owned()),
-        vlan_tag,
-    };
-    Path {
-        kind: PathKind::OvsHybrid,
-        instance: InstanceId {
-            name: Some("instance-00000025".to_owned()),
-            uuid: Some("9c45fce8-0000-4000-8000-000000000025".to_owned()),
-            display_name: Some("vm\x1b[2J-1".to_owned()),
-            mac,
-            ips: vec!["10.99.99.111".parse().unwrap(), "fd00::6f".parse().unwrap()],
-            port_id: Some("c3d70d5c-a9aa-4bbb-8ccc-000000000001".to_owned()),
-        },
-        mac,
-        hops: HOPS.map(hop).to_vec(),
-        nodes: vec![
-            tap,
-            Node::Bridge { name: "qbrc3d70d5c-a90".to_owned(), kind: BridgeKind::Linux },
-            qvb,
-            qvo,
-            ovs("br-int"),
-            Node::Patch { name: "int-br-ex".to_owned(), peer: "phy-br-ex".to_owned() },
-            ovs("br-ex"),
-            nic,
-        ],
-        network: None,
-        other_ports: Vec::new(),
-        taken_unseen: None,
-        problems: Vec::new(),
-        traceability: Traceability::Fully,
-    }
+    Path { instance, ..path }
 }
 
 /// Figures around a median.

@@ -20,7 +20,7 @@ use flow::{Piece, flow};
 use table::{Block, Layout, Row};
 
 use super::{Canvas, Ink, packet_text};
-use crate::model::{Direction, DirectionReport, Evidence, Ledger, Printable, Role, TraceReport};
+use crate::model::{BridgeKind, Direction, DirectionReport, Evidence, Ledger, Printable, TraceReport};
 
 /// Columns where there is no terminal: what fits into a log or a README.
 const DEFAULT_COLUMNS: usize = 100;
@@ -137,7 +137,12 @@ impl Page<'_> {
         lines.extend(self.carried(direction));
         lines.extend(self.slowest(figures));
         if direction == Direction::Egress && !self.sees_ports_beside() {
-            let left = lost_after(figures, |after| after == Role::Qvo.as_str());
+            let path = self.report.path;
+            let comes_to_switch = |after: &str| {
+                let hop = path.hop_of(after).filter(|hop| !hop.is_uplink());
+                hop.and_then(|hop| path.bridge_of(hop)).is_some_and(BridgeKind::is_ovs)
+            };
+            let left = lost_after(figures, comes_to_switch);
             if left > 0 {
                 lines.push(self.canvas.paint(Ink::Bad, LOCAL_TRAFFIC));
             }

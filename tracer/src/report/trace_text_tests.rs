@@ -9,10 +9,13 @@ use super::{
     },
     *,
 };
-use crate::diagnose;
-use crate::model::{
-    Drop, Explanation, Hop, IfIndex, Mechanism, Neighbour, OtherPort, Path, Role, Segment, Snapshot,
-    SwitchPaths, Upcalls,
+use crate::{
+    diagnose,
+    model::{
+        Drop, Explanation, IfIndex, Mechanism, Neighbour, OtherPort, Path, Role, Segment, Snapshot, Step,
+        SwitchPaths, Upcalls,
+    },
+    path::testing::hop,
 };
 
 fn at(width: usize) -> Canvas {
@@ -307,13 +310,7 @@ fn the_largest_numbers_fit() {
 #[test]
 fn alternatives_are_told_apart_and_their_drops_counted_once() {
     let (mut path, mut snapshot) = (path(), with_drops());
-    path.hops.push(Hop {
-        role: Role::Nic,
-        ifname: "ens4".to_owned(),
-        ifindex: IfIndex(3),
-        bridge: None,
-        vlan_tag: None,
-    });
+    path.steps.push(Step::Interface(hop(Role::Nic, "ens4", 3)));
     let egress = &mut snapshot.directions.egress;
     let to = |label: &str| Segment {
         from: "qvo".to_owned(),

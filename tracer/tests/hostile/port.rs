@@ -9,9 +9,10 @@ use hoptrace::{
     collect::Collector,
     kernel::{KERNEL_BTF, drop_config, kernel_btf, skb_layout},
     model::{
-        Direction, Evidence, Hop, IfIndex, Ledger, MacAddr, Mechanism, OtherPort, Role, Snapshot, Tail,
+        Direction, Evidence, IfIndex, Ledger, MacAddr, Mechanism, OtherPort, Role, Snapshot, Tail,
         TracerCost, XdpMode,
     },
+    path::hybrid_hop,
 };
 use hoptrace_common::{config::TraceConfig, skb::SkbLayout};
 use rustix::time::{ClockId, clock_gettime};
@@ -46,19 +47,13 @@ pub(crate) struct Port {
 
 /// Hands every program there is to the verifier: gives how many instructions it followed.
 pub(crate) fn load_all() -> Result<u32> {
-    let hop = |(role, ifname, ifindex): (Role, &str, u32)| Hop {
-        role,
-        ifname: ifname.to_owned(),
-        ifindex: IfIndex(ifindex),
-        bridge: None,
-        vlan_tag: None,
-    };
     let hops =
-        [(Role::Tap, "tap", 11), (Role::Qvb, "qvb", 12), (Role::Qvo, "qvo", 13), (Role::Nic, "nic", 14)];
+        [(Role::Tap, "tap", 11), (Role::Qvb, "qvb", 12), (Role::Qvo, "qvo", 13), (Role::Nic, "nic", 14)]
+            .map(|(role, ifname, index)| hybrid_hop(role, ifname, IfIndex(index)));
     let neighbour = OtherPort { ifname: "qvo2".to_owned(), ifindex: IfIndex(15), ..OtherPort::default() };
     let extras =
         Extras { xdp: Some(XdpMode::Native), wire: true, neighbours: &[neighbour], ..Extras::default() };
-    let plan = attach::plan(&hops.map(hop), extras)?;
+    let plan = attach::plan(&hops.each_ref(), extras)?;
     let btf = kernel_btf(KERNEL_BTF)?;
     let drops = DropOptions { config: drop_config(&btf)?, devices: Vec::new() };
     let skb = skb_layout(&btf)?;
@@ -98,15 +93,9 @@ impl Port {
 
     /// On one interface there is one hook on each side.
     fn load(is_here: fn(usize) -> bool) -> Result<Self> {
-        let hop = |(role, ifname): (Role, &str)| Hop {
-            role,
-            ifname: ifname.to_owned(),
-            ifindex: ELSEWHERE,
-            bridge: None,
-            vlan_tag: None,
-        };
-        let hops = [(Role::Tap, "tap"), (Role::Nic, "nic")].map(hop);
-        let mut plan = attach::plan(&hops, Extras::default())?;
+        let hops = [(Role::Tap, "tap"), (Role::Nic, "nic")]
+            .map(|(role, ifname)| hybrid_hop(role, ifname, ELSEWHERE));
+        let mut plan = attach::plan(&hops.each_ref(), Extras::default())?;
         for (place, hook) in plan.hooks.iter_mut().enumerate() {
             for interface in &mut hook.interfaces {
                 // Elsewhere each has a place of its own.

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use hoptrace_common::{config::HookConfig, drops::Device};
 
-use crate::model::{BridgeKind, HookPlan, Hop, IfIndex, Interface, Node, Path, Plan, Side};
+use crate::model::{BridgeKind, HookPlan, Hop, IfIndex, Interface, Path, Plan, Side};
 
 /// The interfaces, and what holds for a packet that is at none.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -100,7 +100,7 @@ pub fn before_switch(plan: &Plan, path: &Path) -> u16 {
 
 /// The interfaces of the path that are ports of a kernel datapath of Open vSwitch.
 pub(in crate::attach) fn kernel_switch_ports(path: &Path) -> Vec<IfIndex> {
-    let ports = path.hops.iter().filter(|hop| is_ovs_port(path, hop) && !is_userspace_port(path, hop));
+    let ports = path.hops().filter(|hop| is_ovs_port(path, hop) && !is_userspace_port(path, hop));
     ports.map(|hop| hop.ifindex).collect()
 }
 
@@ -113,30 +113,20 @@ impl Devices {
 /// The interface of a hook on the path.
 fn place<'a>(hook: &HookPlan, path: &'a Path) -> Option<(IfIndex, &'a Hop)> {
     let index = hook.interfaces.first()?.ifindex;
-    path.hops.iter().find(|hop| hop.ifindex == index).map(|hop| (index, hop))
-}
-
-fn bridge_kind<'a>(path: &'a Path, hop: &Hop) -> Option<&'a BridgeKind> {
-    let bridge = hop.bridge.as_deref()?;
-    path.nodes.iter().find_map(|node| match node {
-        Node::Bridge { name, kind } if name == bridge => Some(kind),
-        _ => None,
-    })
+    path.hops().find(|hop| hop.ifindex == index).map(|hop| (index, hop))
 }
 
 fn is_ovs_port(path: &Path, hop: &Hop) -> bool {
-    matches!(bridge_kind(path, hop), Some(BridgeKind::Ovs { .. }))
+    path.bridge_of(hop).is_some_and(BridgeKind::is_ovs)
 }
 
 fn is_userspace_port(path: &Path, hop: &Hop) -> bool {
-    let is_userspace =
-        |kind: &BridgeKind| matches!(kind, BridgeKind::Ovs { datapath, .. } if datapath == "netdev");
-    path.taken_unseen == Some(hop.ifindex) || bridge_kind(path, hop).is_some_and(is_userspace)
+    path.taken_unseen == Some(hop.ifindex) || path.bridge_of(hop).is_some_and(BridgeKind::is_userspace)
 }
 
 /// The Linux bridge that both are ports of.
 fn linux_bridge<'a>(path: &Path, one: &'a Hop, other: &Hop) -> Option<&'a str> {
-    let is_linux = matches!(bridge_kind(path, one), Some(BridgeKind::Linux));
+    let is_linux = path.bridge_of(one) == Some(&BridgeKind::Linux);
     one.bridge.as_deref().filter(|_| is_linux && one.bridge == other.bridge)
 }
 
@@ -145,8 +135,11 @@ mod tests {
     use hoptrace_common::drops::Meaning;
 
     use super::*;
-    use crate::attach::plan::{Extras, plan};
-    use crate::model::{InstanceId, InterfaceState, PathKind, Role, Traceability};
+    use crate::{
+        attach::plan::Extras,
+        model::{Role, Step},
+        path::testing::{hop, hybrid_path},
+    };
 
     const TAP: IfIndex = IfIndex(13);
     const QVB: IfIndex = IfIndex(11);
@@ -156,54 +149,19 @@ mod tests {
     const MEMBERS: [IfIndex; 2] = [IfIndex(30), IfIndex(31)];
 
     fn path(datapath: &str) -> Path {
-        let hop = |(role, ifname, ifindex, bridge): (Role, &str, IfIndex, &str)| Hop {
-            role,
-            ifname: ifname.to_owned(),
-            ifindex,
-            bridge: Some(bridge.to_owned()),
-            vlan_tag: None,
-        };
-        let bridge = |name: &str, kind| Node::Bridge { name: name.to_owned(), kind };
-        let ovs = || BridgeKind::Ovs { datapath: datapath.to_owned(), fail_mode: None };
-        let tap = InterfaceState { ifname: "tap".to_owned(), mtu_bytes: 1500, admin_up: true, carrier: true };
-        let mac = "fa:16:3e:00:00:01".parse().unwrap();
-        Path {
-            kind: PathKind::OvsHybrid,
-            instance: InstanceId {
-                name: None,
-                uuid: None,
-                display_name: None,
-                mac,
-                ips: Vec::new(),
-                port_id: None,
-            },
-            mac,
-            hops: [
-                (Role::Tap, "tap", TAP, "qbr"),
-                (Role::Qvb, "qvb", QVB, "qbr"),
-                (Role::Qvo, "qvo", QVO, "br-int"),
-                (Role::Nic, "ens3", NIC, "br-ex"),
-            ]
-            .map(hop)
-            .to_vec(),
-            nodes: vec![
-                Node::Interface(tap),
-                bridge("qbr", BridgeKind::Linux),
-                bridge("br-int", ovs()),
-                bridge("br-ex", ovs()),
-            ],
-            network: None,
-            other_ports: Vec::new(),
-            taken_unseen: None,
-            problems: Vec::new(),
-            traceability: Traceability::Fully,
-        }
+        let ovs = BridgeKind::Ovs { datapath: datapath.to_owned(), fail_mode: None };
+        let names = [("tap", TAP.0), ("qvb", QVB.0), ("qvo", QVO.0), ("ens3", NIC.0)];
+        hybrid_path(names, "qbr", &ovs)
+    }
+
+    fn plan(path: &Path) -> Plan {
+        super::super::plan(&path.hops().collect::<Vec<_>>(), Extras::default()).unwrap()
     }
 
     /// The hooks, by their labels, that a device covers.
     fn found(datapath: &str) -> (Plan, Devices) {
         let path = path(datapath);
-        let plan = plan(&path.hops, Extras::default()).unwrap();
+        let plan = plan(&path);
         let devices = devices(&plan, &path, &around(false));
         (plan, devices)
     }
@@ -223,7 +181,7 @@ mod tests {
     fn below_a_bond_packets_die_behind_its_hook_on_the_way_out_and_before_it_on_the_way_in() {
         for at_tracepoints in [false, true] {
             let path = path("netdev");
-            let plan = plan(&path.hops, Extras::default()).unwrap();
+            let plan = plan(&path);
             let devices = devices(&plan, &path, &around(at_tracepoints));
             let member = devices.by_index[&MEMBERS[1]];
             assert_eq!(names(&plan, member.done_after), ["egress nic"]);
@@ -326,8 +284,8 @@ mod tests {
     fn where_the_path_ends_before_a_userspace_datapath_the_hosts_copies_are_no_drops() {
         for (datapath, done) in [("system", &["egress qvo"][..]), ("netdev", &[])] {
             let mut path = path(datapath);
-            path.hops.truncate(3);
-            let plan = plan(&path.hops, Extras::default()).unwrap();
+            path.steps.pop();
+            let plan = plan(&path);
             let devices = devices(&plan, &path, &around(false));
             assert_eq!(names(&plan, devices.by_index[&QVO].done_after), done);
         }
@@ -336,12 +294,11 @@ mod tests {
     #[test]
     fn where_nobody_knows_the_switch_behind_the_end_a_userspace_datapath_may_have_the_packet() {
         let mut path = path("");
-        path.hops.truncate(3);
-        path.nodes.truncate(2);
-        path.hops.iter_mut().filter(|hop| hop.ifindex == QVO).for_each(|hop| hop.bridge = None);
+        path.steps.truncate(3);
+        path.steps.push(Step::Interface(hop(Role::Qvo, "qvo", QVO.0)));
         for (taken_unseen, done) in [(None, &["egress qvo"][..]), (Some(QVO), &[])] {
             path.taken_unseen = taken_unseen;
-            let plan = plan(&path.hops, Extras::default()).unwrap();
+            let plan = plan(&path);
             let devices = devices(&plan, &path, &around(false));
             assert_eq!(names(&plan, devices.by_index[&QVO].done_after), done);
         }

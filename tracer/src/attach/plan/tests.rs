@@ -1,17 +1,15 @@
 use super::*;
-use crate::model::IfIndex;
+use crate::{
+    model::{IfIndex, Role},
+    path::testing::hop,
+};
+
+fn planned(hops: &[Hop], extras: Extras<'_>) -> Result<Plan, PlanError> {
+    super::plan(&hops.iter().collect::<Vec<_>>(), extras)
+}
 
 fn hops(hops: &[(Role, &str)]) -> Vec<Hop> {
-    (1..)
-        .zip(hops)
-        .map(|(index, (role, ifname))| Hop {
-            role: *role,
-            ifname: (*ifname).to_owned(),
-            ifindex: IfIndex(index),
-            bridge: None,
-            vlan_tag: None,
-        })
-        .collect()
+    (1..).zip(hops).map(|(index, (role, ifname))| hop(*role, ifname, index)).collect()
 }
 
 fn with(neighbours: &[OtherPort]) -> Extras<'_> {
@@ -21,7 +19,7 @@ fn with(neighbours: &[OtherPort]) -> Extras<'_> {
 #[test]
 fn the_hybrid_path_gets_eight_hooks_in_path_order() {
     let hops = hops(&[(Role::Tap, "tap1"), (Role::Qvb, "qvb1"), (Role::Qvo, "qvo1"), (Role::Nic, "ens3")]);
-    let plan = super::plan(&hops, Extras::default()).unwrap();
+    let plan = planned(&hops, Extras::default()).unwrap();
     let hooks: Vec<_> =
         plan.hooks.iter().map(|hook| (hook.interfaces[0].ifname.as_str(), hook.side.name())).collect();
     assert_eq!(
@@ -55,7 +53,7 @@ fn the_hybrid_path_gets_eight_hooks_in_path_order() {
 #[test]
 fn two_nics_are_alternatives() {
     let hops = hops(&[(Role::Tap, "tap1"), (Role::Qvo, "qvo1"), (Role::Nic, "ens3"), (Role::Nic, "ens4")]);
-    let plan = super::plan(&hops, Extras::default()).unwrap();
+    let plan = planned(&hops, Extras::default()).unwrap();
     let from_qvo: Vec<_> = plan
         .segments
         .iter()
@@ -68,9 +66,9 @@ fn two_nics_are_alternatives() {
 
 #[test]
 fn a_path_of_one_interface_can_not_be_traced() {
-    assert_eq!(plan(&hops(&[(Role::Tap, "tap1")]), Extras::default()), Err(PlanError::TooShort(1)));
+    assert_eq!(planned(&hops(&[(Role::Tap, "tap1")]), Extras::default()), Err(PlanError::TooShort(1)));
     let many: Vec<_> = (0..9).map(|_| (Role::Nic, "ens3")).chain([(Role::Tap, "t")]).collect();
-    assert!(matches!(plan(&hops(&many), Extras::default()), Err(PlanError::TooLong(20))));
+    assert!(matches!(planned(&hops(&many), Extras::default()), Err(PlanError::TooLong(20))));
 }
 
 #[test]
@@ -81,7 +79,7 @@ fn neighbours_are_alternatives_to_the_nic() {
         ifindex: IfIndex(index),
         ..OtherPort::default()
     });
-    let plan = super::plan(&hops, with(&ports)).unwrap();
+    let plan = planned(&hops, with(&ports)).unwrap();
     let [out, into] = &plan.hooks[8..] else { panic!("{:?}", plan.hooks) };
     for (hook, side) in [(out, Side::Egress), (into, Side::Ingress)] {
         let ifnames: Vec<_> = hook.interfaces.iter().map(|interface| interface.ifname.as_str()).collect();
@@ -116,10 +114,10 @@ fn neighbours_are_alternatives_to_the_nic() {
 fn neighbours_need_a_path_to_the_nic_and_room() {
     let port = OtherPort { ifname: "qvo2".to_owned(), ifindex: IfIndex(7), ..OtherPort::default() };
     let cut = hops(&[(Role::Tap, "tap1"), (Role::Qvb, "qvb1"), (Role::Qvo, "qvo1")]);
-    assert_eq!(super::plan(&cut, with(std::slice::from_ref(&port))).unwrap().hooks.len(), 6);
+    assert_eq!(planned(&cut, with(std::slice::from_ref(&port))).unwrap().hooks.len(), 6);
     let nics = [(Role::Nic, "a"), (Role::Nic, "b"), (Role::Nic, "c"), (Role::Nic, "d"), (Role::Nic, "e")];
     let long = hops(&[&[(Role::Tap, "tap1"), (Role::Qvb, "qvb1"), (Role::Qvo, "qvo1")][..], &nics].concat());
-    let plan = super::plan(&long, with(&[port])).unwrap();
+    let plan = planned(&long, with(&[port])).unwrap();
     assert_eq!((plan.hooks.len(), plan.neighbours.len(), plan.neighbour_entries), (16, 0, 0));
 }
 
@@ -133,9 +131,8 @@ fn xdp_comes_before_the_nic_on_the_way_in() {
         (Role::Nic, "ens4"),
     ]);
     let port = [OtherPort { ifname: "qvo2".to_owned(), ifindex: IfIndex(7), ..OtherPort::default() }];
-    let plan =
-        super::plan(&hops, Extras { neighbours: &port, xdp: Some(XdpMode::Native), ..Extras::default() })
-            .unwrap();
+    let plan = planned(&hops, Extras { neighbours: &port, xdp: Some(XdpMode::Native), ..Extras::default() })
+        .unwrap();
     let ingress: Vec<_> = plan
         .hooks
         .iter()
@@ -187,10 +184,10 @@ fn xdp_comes_before_the_nic_on_the_way_in() {
 fn xdp_needs_a_nic() {
     let cut = hops(&[(Role::Tap, "tap1"), (Role::Qvb, "qvb1"), (Role::Qvo, "qvo1")]);
     let xdp = Extras { xdp: Some(XdpMode::Generic), ..Extras::default() };
-    assert_eq!(super::plan(&cut, xdp), Err(PlanError::NoNic));
+    assert_eq!(planned(&cut, xdp), Err(PlanError::NoNic));
     let nics = [(Role::Nic, "a"), (Role::Nic, "b"), (Role::Nic, "c"), (Role::Nic, "d"), (Role::Nic, "e")];
     let many = hops(&[&[(Role::Tap, "tap1")][..], &nics].concat());
-    assert_eq!(super::plan(&many, xdp), Err(PlanError::TooManyNics(5)));
+    assert_eq!(planned(&many, xdp), Err(PlanError::TooManyNics(5)));
 }
 
 fn with_wire(neighbours: &[OtherPort]) -> Extras<'_> {
@@ -201,7 +198,7 @@ fn with_wire(neighbours: &[OtherPort]) -> Extras<'_> {
 fn the_wire_comes_behind_the_nic_on_the_way_out() {
     let hops = hops(&[(Role::Tap, "tap1"), (Role::Qvo, "qvo1"), (Role::Nic, "ens3"), (Role::Nic, "ens4")]);
     let port = [OtherPort { ifname: "qvo2".to_owned(), ifindex: IfIndex(7), ..OtherPort::default() }];
-    let plan = super::plan(&hops, with_wire(&port)).unwrap();
+    let plan = planned(&hops, with_wire(&port)).unwrap();
     let label = |place: usize| plan.hooks[place].label.as_str();
     let egress: Vec<_> = plan.hooks.iter().filter(|hook| hook.direction == Direction::Egress).collect();
     let shown: Vec<_> = egress
@@ -256,14 +253,14 @@ fn the_wire_comes_behind_the_nic_on_the_way_out() {
 #[test]
 fn the_wire_is_left_out_without_a_nic_or_room() {
     let cut = hops(&[(Role::Tap, "tap1"), (Role::Qvb, "qvb1"), (Role::Qvo, "qvo1")]);
-    let plan = super::plan(&cut, with_wire(&[])).unwrap();
+    let plan = planned(&cut, with_wire(&[])).unwrap();
     assert_eq!((plan.hooks.len(), plan.wire_hooks().count()), (6, 0));
     assert!(plan.hooks.iter().all(|hook| hook.config.flags & HookConfig::BEFORE_TRACEPOINT == 0));
     let nics = [(Role::Nic, "a"), (Role::Nic, "b"), (Role::Nic, "c"), (Role::Nic, "d")];
     let long = hops(&[&[(Role::Tap, "tap1"), (Role::Qvb, "qvb1"), (Role::Qvo, "qvo1")][..], &nics].concat());
     // Neighbours come first: what goes to them would be lost, otherwise.
     let port = [OtherPort { ifname: "qvo2".to_owned(), ifindex: IfIndex(7), ..OtherPort::default() }];
-    let plan = super::plan(&long, with_wire(&port)).unwrap();
+    let plan = planned(&long, with_wire(&port)).unwrap();
     assert_eq!((plan.hooks.len(), plan.neighbours.len(), plan.wire_hooks().count()), (16, 1, 0));
 }
 
@@ -274,7 +271,7 @@ fn the_segments_through_a_switch_have_one_more_behind_them_for_its_slow_path() {
     let slow_at = [IfIndex(3), IfIndex(4)];
     for xdp in [None, Some(XdpMode::Generic)] {
         let extras = Extras { neighbours: &port, slow_at: &slow_at, xdp, wire: true, ..Extras::default() };
-        let plan = super::plan(&hops, extras).unwrap();
+        let plan = planned(&hops, extras).unwrap();
         let label = |place: usize| plan.hooks[place].label.as_str();
         let slow: Vec<_> = plan
             .segments
@@ -297,7 +294,7 @@ fn the_segments_through_a_switch_have_one_more_behind_them_for_its_slow_path() {
         all.sort_unstable();
         assert_eq!(all, (1..u8::try_from(plan.segment_count).unwrap()).collect::<Vec<_>>());
     }
-    let plan = super::plan(&hops, with(&port)).unwrap();
+    let plan = planned(&hops, with(&port)).unwrap();
     assert!(plan.upcalled_after == 0 && plan.segments.iter().all(|segment| segment.slow.is_none()));
 }
 
@@ -305,8 +302,7 @@ fn the_segments_through_a_switch_have_one_more_behind_them_for_its_slow_path() {
 fn generic_xdp_comes_behind_the_tracepoint_where_the_nic_receives() {
     let hops = hops(&[(Role::Tap, "tap1"), (Role::Qvo, "qvo1"), (Role::Nic, "ens3")]);
     let order = |mode, at_tracepoints| {
-        let plan =
-            super::plan(&hops, Extras { xdp: Some(mode), at_tracepoints, ..Extras::default() }).unwrap();
+        let plan = planned(&hops, Extras { xdp: Some(mode), at_tracepoints, ..Extras::default() }).unwrap();
         let ingress = plan.hooks.iter().filter(|hook| hook.direction == Direction::Ingress);
         let entry = ingress.clone().find(|hook| hook.config.flags & HookConfig::ENTRY != 0).unwrap();
         assert_eq!(entry.label, ingress.clone().next().unwrap().label);

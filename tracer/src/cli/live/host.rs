@@ -10,7 +10,7 @@ use crate::{
     discover::{Sources, discover},
     explain::RuleCounts,
     model::{
-        BridgeKind, Direction, Firewall, HostReport, Node, Path, Printable, Problem, ProblemKind, Snapshot,
+        BridgeKind, Direction, Firewall, HostReport, Path, Printable, Problem, ProblemKind, Snapshot,
         SourceName, Topology,
     },
     netfilter::{self, Course, Filters},
@@ -170,21 +170,15 @@ fn problems(path: &Path, now: &Topology) -> Vec<Problem> {
 /// Which filters the path's packets come by.
 fn course(path: &Path) -> Course {
     let is_set = |file: String| fs::read_to_string(file).is_ok_and(|text| text.trim() == "1");
-    let bridges: Vec<_> = path
-        .nodes
-        .iter()
-        .filter_map(|node| match node {
-            Node::Bridge { name, kind: BridgeKind::Linux } => Some(name),
-            _ => None,
-        })
-        .collect();
+    let bridges: Vec<_> =
+        path.bridges().filter(|(_, kind)| **kind == BridgeKind::Linux).map(|(name, _)| name).collect();
     // For all bridges, or for one.
     let shown = |to: &str| {
         is_set(format!("/proc/sys/net/bridge/bridge-nf-call-{to}"))
             || bridges.iter().any(|bridge| is_set(format!("/sys/class/net/{bridge}/bridge/nf_call_{to}")))
     };
     Course {
-        interfaces: path.hops.iter().map(|hop| hop.ifname.clone()).collect(),
+        interfaces: path.hops().map(|hop| hop.ifname.clone()).collect(),
         bridged_ip: shown("iptables"),
         bridged_ip6: shown("ip6tables"),
         bridged_arp: shown("arptables"),

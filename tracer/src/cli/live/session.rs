@@ -99,7 +99,7 @@ impl Session {
         let upcalls = kernel.as_ref().and_then(|kernel| kernel.upcalls(path));
         let slow_at = upcalls.as_ref().map_or(&[][..], |upcalls| &upcalls.ports);
         let plan = attach::plan(
-            &path.hops,
+            &path.hops().collect::<Vec<_>>(),
             Extras {
                 neighbours: &neighbours,
                 xdp: options.xdp,
@@ -206,7 +206,7 @@ impl Session {
     pub(in crate::cli) fn greeting(&self, path: &Path, filter: &str, ready: Duration) -> String {
         let name = path.instance.title();
         let what = if filter.is_empty() { "all packets".to_owned() } else { Printable(filter).to_string() };
-        let ifnames: Vec<_> = path.hops.iter().map(|hop| Printable(&hop.ifname).to_string()).collect();
+        let ifnames: Vec<_> = path.hops().map(|hop| Printable(&hop.ifname).to_string()).collect();
         let neighbours = match self.plan.neighbours.len() {
             0 => String::new(),
             1 => " and at 1 port beside the path".to_owned(),

@@ -18,7 +18,7 @@ use rtnetlink::{
 };
 use tokio::task::JoinHandle;
 
-use crate::model::{BridgeKind, LinkChange, Node, Path, ProblemKind};
+use crate::model::{BridgeKind, LinkChange, Path, ProblemKind, Step};
 
 /// Changes that are kept; an interface that flaps is told by its first ones.
 const MAX_CHANGES: usize = 1_000;
@@ -81,18 +81,18 @@ impl Drop for LinkWatch {
 /// The states that the path's interfaces were found in. A bridge that was down from the start is among the path's problems: what is told
 /// of it is when it goes down.
 fn states(path: &Path) -> BTreeMap<String, Known> {
-    let state = |node: &Node| match node {
-        Node::Interface(found) => {
+    let state = |step: &Step| match step {
+        Step::Interface(found) => {
             let known = Known { state: (found.admin_up, found.carrier), is_bridge: false };
             Some((found.ifname.clone(), known))
         }
-        Node::Bridge { name, kind: BridgeKind::Linux } => {
+        Step::Bridge { name, kind: BridgeKind::Linux } => {
             let is_down = path.problems.iter().any(|it| it.kind == ProblemKind::Down && it.at == *name);
             Some((name.clone(), Known { state: (!is_down, true), is_bridge: true }))
         }
         _ => None,
     };
-    path.nodes.iter().filter_map(state).collect()
+    path.steps.iter().filter_map(state).collect()
 }
 
 /// What a message of the kernel changes; most change nothing.

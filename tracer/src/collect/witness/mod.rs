@@ -17,7 +17,7 @@ pub use links::LinkWatch;
 use queues::{QueueCounts, Queues};
 
 use crate::{
-    model::{BridgeKind, Evidence, EvidenceSource, IfIndex, Interface, Node, Path, Printable, Role},
+    model::{BridgeKind, Evidence, EvidenceSource, IfIndex, Interface, Path, Printable},
     ovs::{KernelDatapath, kernel_datapaths},
 };
 
@@ -69,16 +69,13 @@ pub struct Witness {
 impl Witness {
     /// Looks for the first time. `nics` are those with a wire hook.
     pub async fn begin(path: &Path, nics: Vec<Interface>) -> Self {
-        let is_user = |node: &Node| match node {
-            Node::Bridge { kind: BridgeKind::Ovs { datapath, .. }, .. } => Some(datapath == "netdev"),
-            _ => None,
-        };
+        let switches = || path.bridges().map(|(_, kind)| kind).filter(|kind| kind.is_ovs());
         let mut witness = Self {
-            interfaces: Interfaces::new(path.hops.iter().map(|hop| hop.ifindex)),
-            shared: path.hops.iter().map(|hop| (hop.ifname.clone(), hop.role == Role::Nic)).collect(),
-            names: path.hops.iter().map(|hop| (hop.ifindex, hop.ifname.clone())).collect(),
-            kernel_datapath: path.nodes.iter().filter_map(is_user).any(|user| !user),
-            user_datapath: path.nodes.iter().filter_map(is_user).any(|user| user),
+            interfaces: Interfaces::new(path.hops().map(|hop| hop.ifindex)),
+            shared: path.hops().map(|hop| (hop.ifname.clone(), hop.facts.shared)).collect(),
+            names: path.hops().map(|hop| (hop.ifindex, hop.ifname.clone())).collect(),
+            kernel_datapath: switches().any(|switch| !switch.is_userspace()),
+            user_datapath: switches().any(BridgeKind::is_userspace),
             nics,
             before: Look::default(),
         };

@@ -1,6 +1,6 @@
 //! Hooks and segments by the interfaces they are on, and what lies between.
 
-use crate::model::{BridgeKind, Hop, Node, Path, Printable, Role, Segment};
+use crate::model::{BridgeKind, Hop, Path, Printable, Segment, Step};
 
 /// What a row of a table is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,17 +60,17 @@ fn layer(label: &str) -> &str {
 /// The bridges between two hops, in the order a packet passes them.
 fn between(path: &Path, from: &Hop, to: &Hop) -> String {
     let place = |hop: &Hop| {
-        path.nodes
+        path.steps
             .iter()
-            .position(|node| matches!(node, Node::Interface(state) if state.ifname == hop.ifname))
+            .position(|step| matches!(step, Step::Interface(there) if there.ifname == hop.ifname))
     };
     let Some((start, end)) = place(from).zip(place(to)) else { return String::new() };
-    let nodes = path.nodes.iter().skip(start.min(end) + 1).take(start.abs_diff(end).saturating_sub(1));
+    let steps = path.steps.iter().skip(start.min(end) + 1).take(start.abs_diff(end).saturating_sub(1));
     let (mut linux, mut ovs) = (Vec::new(), Vec::new());
-    for node in nodes {
-        match node {
-            Node::Bridge { name, kind: BridgeKind::Linux } => linux.push(Printable(name).to_string()),
-            Node::Bridge { name, kind: BridgeKind::Ovs { .. } } => ovs.push(Printable(name).to_string()),
+    for step in steps {
+        match step {
+            Step::Bridge { name, kind: BridgeKind::Linux } => linux.push(Printable(name).to_string()),
+            Step::Bridge { name, kind: BridgeKind::Ovs { .. } } => ovs.push(Printable(name).to_string()),
             _ => {}
         }
     }
@@ -84,8 +84,5 @@ fn between(path: &Path, from: &Hop, to: &Hop) -> String {
     if !ovs.is_empty() {
         return format!("through Open vSwitch {}", ovs.join(", "));
     }
-    match (from.role, to.role) {
-        (Role::Qvb, Role::Qvo) | (Role::Qvo, Role::Qvb) => "veth pair".to_owned(),
-        _ => String::new(),
-    }
+    if from.is_pair_with(to) { "veth pair".to_owned() } else { String::new() }
 }

@@ -3,11 +3,49 @@
 
 use std::collections::HashSet;
 
-use super::{beside, defects, layout::Layout, plug, ports::short_id, uplink, walk::Walk};
-use crate::model::{
-    InstanceState, Link, LinkKind, OvsPlace, Path, PathKind, Printable, ProblemKind, Role, SourceName,
-    Topology, VethPeer, VmPort,
+use super::{
+    super::{beside, defects, plug, ports::short_id, uplink, walk::Walk},
+    Layout,
 };
+use crate::model::{
+    Direction, Hop, HopFacts, IfIndex, InstanceState, Link, LinkKind, OtherEnd, OvsPlace, Path, PathKind,
+    Printable, ProblemKind, Role, SourceName, Topology, VethPeer, VmPort,
+};
+
+/// What comes from the guest is received here, and goes through the bridge with the security groups.
+const TAP: (Role, HopFacts) =
+    (Role::Tap, of_port(OtherEnd::Guest, Direction::Egress, Some(Direction::Egress)));
+/// Sends to its peer what comes from the guest; what it receives goes through the bridge with the security groups.
+const QVB: (Role, HopFacts) =
+    (Role::Qvb, of_port(OtherEnd::Veth, Direction::Ingress, Some(Direction::Ingress)));
+/// A port of the switch.
+const QVO: (Role, HopFacts) = (Role::Qvo, of_port(OtherEnd::Veth, Direction::Egress, None));
+
+const fn of_port(other_end: OtherEnd, receives: Direction, firewall_behind: Option<Direction>) -> HopFacts {
+    HopFacts { other_end, receives, shared: false, firewall_behind }
+}
+
+/// An interface as this layout has it, up and with the usual MTU, a port of no bridge: for who plans hooks without a host.
+#[must_use]
+pub fn hybrid_hop(role: Role, ifname: &str, ifindex: IfIndex) -> Hop {
+    let (role, facts) = match role {
+        Role::Tap => TAP,
+        Role::Qvb => QVB,
+        Role::Qvo => QVO,
+        Role::Nic => uplink::NIC,
+    };
+    Hop {
+        role,
+        ifname: ifname.to_owned(),
+        ifindex,
+        bridge: None,
+        vlan_tag: None,
+        mtu_bytes: 1500,
+        admin_up: true,
+        carrier: true,
+        facts,
+    }
+}
 
 /// The hybrid layout.
 pub(super) const LAYOUT: Layout = Layout { recognises, walk };
@@ -39,7 +77,7 @@ fn walk(topology: &Topology, port: &VmPort) -> Path {
         defects::bridge_down(&mut walk, bridge);
     }
     match (bridge, veth) {
-        (Some(bridge), Some(qvb)) => walk.hop(Role::Qvb, qvb, Some(&bridge.name), None),
+        (Some(bridge), Some(qvb)) => walk.hop(QVB, qvb, Some(&bridge.name), None),
         (Some(bridge), None) => walk.gap(
             &expected(port, "qvb"),
             format!("{} has no veth port towards Open vSwitch", Printable(&bridge.name)),
@@ -58,7 +96,7 @@ fn walk(topology: &Topology, port: &VmPort) -> Path {
 fn walk_tap(walk: &mut Walk, topology: &Topology, port: &VmPort, bridge: Option<&Link>) {
     if let Some(tap) = plug::tap(topology, port) {
         let master = topology.master(tap);
-        walk.hop(Role::Tap, tap, master.map(|master| master.name.as_str()), None);
+        walk.hop(TAP, tap, master.map(|master| master.name.as_str()), None);
         if let (None, Some(bridge)) = (master, bridge) {
             walk.defect(
                 ProblemKind::NotForwarding,
@@ -129,7 +167,7 @@ fn walk_qvo(walk: &mut Walk, topology: &Topology, port: &VmPort, qvb: Option<&Li
     match (link, place) {
         (Some(link), _) => {
             let bridge = place.map(|place| place.bridge.name.as_str());
-            walk.hop(Role::Qvo, link, bridge, place.and_then(|place| place.port.tag));
+            walk.hop(QVO, link, bridge, place.and_then(|place| place.port.tag));
         }
         (None, _) => walk.gap(&name, "OVSDB knows it, but there is no such interface"),
     }
@@ -153,7 +191,7 @@ fn walk_integration_bridge(walk: &mut Walk, topology: &Topology, qvo: OvsPlace<'
     walk.network = uplink::network_in_words(qvo.port);
     walk.ovs_bridge(qvo.bridge);
     uplink::walk_to_wire(walk, topology, qvo);
-    let on_path: HashSet<&str> = walk.hops.iter().map(|hop| hop.ifname.as_str()).collect();
+    let on_path: HashSet<&str> = walk.hops().map(|hop| hop.ifname.as_str()).collect();
     let others = beside::ports(topology, qvo, &on_path);
     walk.other_ports.extend(others);
 }

@@ -1,6 +1,8 @@
 //! The layouts a port can be plugged in. A new one is a file with a `Layout` and a line in `LAYOUTS`.
 
-use super::{PathError, hybrid, plug::describe, ports, resolve};
+pub(super) mod hybrid;
+
+use super::{PathError, plug::describe, ports, resolve};
 use crate::model::{Path, Topology, VmPort};
 
 /// A way to plug a VM into the network.

@@ -1,0 +1,109 @@
+//! An interface on a path, and what its layout knows of it.
+
+use serde::Serialize;
+
+use super::{Direction, IfIndex};
+
+/// What an interface is called on the path. A name for people and for machine-readable output: what follows from the interface's place
+/// is in its [`HopFacts`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// The VM's tap device.
+    Tap,
+    /// The veth end on the Linux bridge.
+    Qvb,
+    /// The veth end on the integration bridge.
+    Qvo,
+    /// A physical NIC on the provider bridge.
+    Nic,
+}
+
+impl Role {
+    /// As in machine-readable output.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Tap => "tap",
+            Self::Qvb => "qvb",
+            Self::Qvo => "qvo",
+            Self::Nic => "nic",
+        }
+    }
+}
+
+/// What is at an interface's other end, the one that is not on its bridge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OtherEnd {
+    /// The guest itself.
+    Guest,
+    /// The other end of a veth pair.
+    Veth,
+    /// The network outside the host.
+    Wire,
+}
+
+/// What a layout knows of an interface on its paths.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct HopFacts {
+    /// What is at its other end.
+    pub other_end: OtherEnd,
+    /// The direction of the packets that it receives. It sends those of the other one.
+    pub receives: Direction,
+    /// Other VMs' packets cross it, too.
+    pub shared: bool,
+    /// Packets of this direction come to the VM's firewall behind it.
+    pub firewall_behind: Option<Direction>,
+}
+
+/// An interface on the path where hooks can sit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Hop {
+    /// What it is called on the path.
+    pub role: Role,
+    /// Its name in the network namespace hoptrace runs in.
+    pub ifname: String,
+    /// Its index there.
+    pub ifindex: IfIndex,
+    /// The bridge it is a port of.
+    pub bridge: Option<String>,
+    /// The VLAN tag of its OVS port (802.1Q VID, local to br-int).
+    pub vlan_tag: Option<u16>,
+    /// In bytes.
+    pub mtu_bytes: u32,
+    /// `IFF_UP`.
+    pub admin_up: bool,
+    /// `IFF_LOWER_UP`.
+    pub carrier: bool,
+    /// What follows from its place in the layout.
+    #[serde(flatten)]
+    pub facts: HopFacts,
+}
+
+impl Hop {
+    /// Whether the guest is at its other end.
+    #[must_use]
+    pub fn is_guests(&self) -> bool {
+        self.facts.other_end == OtherEnd::Guest
+    }
+
+    /// Whether the network outside the host is at its other end.
+    #[must_use]
+    pub fn is_uplink(&self) -> bool {
+        self.facts.other_end == OtherEnd::Wire
+    }
+
+    /// Whether packets take either this one or `other`: several uplinks.
+    #[must_use]
+    pub fn is_alternative_to(&self, other: &Self) -> bool {
+        self.is_uplink() && other.is_uplink()
+    }
+
+    /// Whether this one and `other` are the two ends of a veth pair.
+    #[must_use]
+    pub fn is_pair_with(&self, other: &Self) -> bool {
+        let is_veth = |hop: &Self| hop.facts.other_end == OtherEnd::Veth;
+        is_veth(self) && is_veth(other) && self.facts.receives != other.facts.receives
+    }
+}
