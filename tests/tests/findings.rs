@@ -176,6 +176,28 @@ fn a_bridge_that_goes_down_and_comes_back_is_told_with_both_times() -> Result<()
     comes_back(&lab, guest, tracer, down, &format!("{qbr} was DOWN (IFF_UP is not set), from "))
 }
 
+#[test]
+#[ignore = "needs the lab or a VM: cargo xtask test"]
+fn an_interface_that_was_down_before_is_not_why_packets_die() -> Result<()> {
+    let lab = Lab::from_env()?;
+    let guest = lab.guest("yjwang-test-1")?;
+    let qvo = guest.qvo.as_str();
+    lab.introduce(guest)?;
+    let tracer = Tracer::start(&["trace", &guest.port_id, "udp", "--json"])?;
+    Trap::set("ip", &["link", "set", qvo, "down"], &["link", "set", qvo, "up"])?.take_away()?;
+    back(&lab, guest)?;
+    // Long enough that what dies next is no longer about it.
+    lab.wire_udp_flood((guest.ipv4, 9).into(), 20, 64, Duration::from_millis(30))?;
+    let rule = drop_udp(&lab)?;
+    lab.wire_udp_flood((guest.ipv4, PORT).into(), 30, 64, PACE)?;
+    let report = tracer.finish()?;
+    drop(rule);
+    let first = &report["findings"][0];
+    says(first, "text", "30 of 50 packets to the VM died after").with_context(|| report.to_string())?;
+    ensure!(!first["text"].as_str().context("no text")?.contains("DOWN"), "{first}");
+    says(finding(&report, "link-down")?, "text", &format!("{qvo} was DOWN"))
+}
+
 /// 40 packets while something on the path is `down`, 20 when it is back: the report's first line says so in these words, and nothing is
 /// left to do.
 fn comes_back(lab: &Lab, guest: &Guest, tracer: Tracer, down: Trap, words: &str) -> Result<()> {
@@ -231,6 +253,34 @@ fn a_vm_that_is_paused_meanwhile_is_told_before_that_nothing_died() -> Result<()
     ensure!(said.first.starts_with(&format!("✘ libvirt: {} is PAUSED", guest.domain)), "{}", said.text);
     ensure!(said.code == Some(5) && said.stderr.contains("is PAUSED"), "{:?}: {}", said.code, said.stderr);
     Ok(())
+}
+
+#[test]
+#[ignore = "needs the lab: cargo xtask test"]
+fn a_guest_whose_link_is_set_down_gets_nothing() -> Result<()> {
+    let lab = Lab::from_env()?;
+    let guest = lab.guest("yjwang-test-1")?;
+    if guest.nic_pid.is_some() {
+        // There is no libvirt in a test VM.
+        return Ok(());
+    }
+    lab.introduce(guest)?;
+    guest.sink_reset()?;
+    let tracer = Tracer::start(&["drops", &guest.port_id, "udp", "--json"])?;
+    let link = |state| ["-q", "domif-setlink", &guest.domain, &guest.tap, state];
+    let unplugged = Trap::set("virsh", &link("down"), &link("up"))?;
+    let before = InterfaceCounts::of(&guest.qvb)?;
+    lab.wire_udp_flood((guest.ipv4, 9).into(), 30, 64, PACE)?;
+    before.wait_for_received(&guest.qvb, 30)?;
+    let report = tracer.finish()?;
+    unplugged.take_away()?;
+    let first = &report["findings"][0];
+    ensure!(first["code"] == "vm-unplugged" && first["severity"] == "critical", "{}", report["findings"]);
+    says(first, "text", &format!("libvirt: the link of {} is set DOWN", guest.tap))?;
+    says(first, "text", "may have been read by nobody")?;
+    says(first, "next", &format!("virsh domif-setlink {} {} up", guest.domain, guest.tap))?;
+    ensure!(guest.sink_count()?.datagrams == 0, "QEMU takes nothing for such a guest");
+    back(&lab, guest)
 }
 
 #[test]

@@ -215,7 +215,8 @@ pub fn segment<R: Reader>(reader: &R, packet: &Packet, from_guest: bool) -> Opti
 #[inline(always)]
 #[must_use]
 pub fn tcp_question(segment: &Segment) -> Option<Part> {
-    let covered = segment.len_bytes + u32::from(segment.has(Segment::SYN));
+    // Data that comes with a SYN may be left for later.
+    let covered = if segment.has(Segment::SYN) { 1 } else { segment.len_bytes };
     if covered == 0 || segment.has(Segment::RST) {
         return None;
     }
@@ -275,9 +276,10 @@ fn echo<R: Reader>(reader: &R, packet: &Packet, kind: u8, kind_v6: u8, answer: b
     if window.u8(0) != wanted {
         return None;
     }
+    // Who is asked at an anycast or a group's address answers from another one.
     let (source, destination) = addresses(reader, packet)?;
-    let (host, guest) = if answer { (destination, source) } else { (source, destination) };
-    let key = key(host, guest, u64::from(window.u32(4)) | (1 << 32));
+    let host = if answer { destination } else { source };
+    let key = key(host, [0; 2], u64::from(window.u32(4)) | (1 << 32));
     Some(Part { key, start: 0, number: 0, kind: kind::ECHO })
 }
 

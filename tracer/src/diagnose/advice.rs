@@ -48,7 +48,7 @@ pub fn advice(report: &TraceReport<'_>, direction: Direction, drop: &Drop) -> Op
         (Some(subsystem), reason) => {
             Advice::new(format!("{} of {}", Printable(reason), Printable(subsystem)))
         }
-        (None, "NETFILTER_DROP") => place.firewall(report),
+        (None, "NETFILTER_DROP") => place.firewall(report, drop),
         (None, reason) => place.core(reason, drop).unwrap_or_else(|| {
             let freed = format!("the kernel freed it in {}; the reason says no more", Printable(location));
             Advice::new(
@@ -126,14 +126,14 @@ impl Place<'_> {
     }
 
     /// Which filter it was, as far as the host's rules and counters tell.
-    fn firewall(&self, report: &TraceReport<'_>) -> Advice {
+    fn firewall(&self, report: &TraceReport<'_>, drop: &Drop) -> Advice {
         let in_bridge = self.hop().is_some_and(|hop| hop.facts.firewall_behind == Some(self.direction));
         let bridge = self.hop().and_then(|hop| hop.bridge.as_deref()).map(|name| Printable(name).to_string());
         let place = match bridge.filter(|_| in_bridge) {
             Some(bridge) => format!("on {bridge}"),
             None => format!("behind {}", self.own()),
         };
-        filters::advice(report, &place)
+        filters::advice(report, &place, drop)
     }
 
     fn queue(&self) -> Advice {
@@ -227,6 +227,7 @@ mod tests {
             chains: chains.iter().map(|chain| (*chain).to_owned()).collect(),
             rule: rule.map(str::to_owned),
             rose,
+            at_least: false,
         }
     }
 
@@ -252,6 +253,30 @@ mod tests {
             "a firewall rule on qbrc3d70d5c-a90 drops it: nft table bridge t, chain f, rule 4, whose counter rose by 5 in all: \
              nft -a list chain bridge t f"
         );
+        // Which of several it was, counters tell if they fit.
+        let two = |one: u64, other: u64| {
+            filtered(vec![
+                rule("nft", &["f"], Some("rule 4"), Some(one)),
+                rule("nft", &["g"], Some("rule 9"), Some(other)),
+            ])
+        };
+        assert!(two(40, 5).contains(
+            "drops it: nft table bridge t, chain g, rule 9, whose counter rose by 5 in all; other"
+        ));
+        let both = two(2, 3);
+        assert!(both.contains("rule 9 (by 3); nft table bridge t, chain f, rule 4 (by 2): nft -a"), "{both}");
+        let unclear = two(40, 3);
+        assert!(
+            unclear.contains("rule 4 (by 40); nft table bridge t, chain g, rule 9 (by 3); which of them"),
+            "{unclear}"
+        );
+        // A rule for IPv6 does not see IPv4.
+        let v6 = FirewallRule { family: "ip6".to_owned(), ..rule("nft", &["f"], Some("rule 4"), Some(5)) };
+        let example = Some(DropExample { time_ns: 0, len_bytes: 98, flow: packet().flow });
+        let drop = Drop { example, ..by_netfilter() };
+        let firewall = |rules| Some(Firewall { rules, unread: Vec::new() });
+        let seen = told(&path(), firewall(vec![v6]), Direction::Egress, &drop).unwrap();
+        assert!(seen.contains("whose is not known"), "{seen}");
         let silent = filtered(vec![rule("nft", &["f"], Some("rule 4"), None)]);
         assert!(silent.contains("nft table bridge t, chain f, rule 4 can drop there"), "{silent}");
         let many = filtered(vec![rule("iptables", &["FORWARD"], None, None); 5]);

@@ -2,7 +2,7 @@
 
 use super::{
     advice::{Advice, advice},
-    troubles::{Trouble, troubles},
+    troubles::{Trouble, When, troubles},
     words::{came, counted, course, hook, packets},
 };
 use crate::model::{
@@ -71,14 +71,28 @@ fn of(report: &TraceReport<'_>, direction: Direction) -> Vec<Finding> {
 /// host's counters.
 fn cause(report: &TraceReport<'_>, direction: Direction, drop: &Drop) -> Advice {
     let between = between(report.path, direction, &drop.after);
-    if let Some(trouble) = blocking(report, &between, drop) {
+    let blocking = blocking(report, &between, drop);
+    if let Some((trouble, When::Throughout)) = &blocking {
         return Advice { what: trouble.words(report.path), next: trouble.next(report.path) };
     }
-    if let Some(found) = drop.explain.as_ref().and_then(by_rule) {
-        return found;
-    }
-    if let Some(found) = advice(report, direction, drop) {
-        return found;
+    let known = drop.explain.as_ref().and_then(|explained| by_rule(drop, explained));
+    let known = known.or_else(|| advice(report, direction, drop));
+    match (known, blocking) {
+        (Some(known), Some((trouble, When::Partly))) => {
+            let what = format!("{}; some of them perhaps because {}", known.what, trouble.words(report.path));
+            return Advice { what, ..known };
+        }
+        (Some(known), Some((trouble, When::NotKnown))) if !drop.is_lost() => {
+            let what = format!("{}; {}", known.what, trouble.words(report.path));
+            return Advice { what, next: trouble.next(report.path).or(known.next) };
+        }
+        (Some(known), _) => return known,
+        (None, Some((trouble, when))) => {
+            let some = if when == When::Partly { "some of them " } else { "" };
+            let what = format!("lost, {some}perhaps because {}", trouble.words(report.path));
+            return Advice { what, next: trouble.next(report.path) };
+        }
+        (None, None) => {}
     }
     let in_switch = between.iter().any(|node| is_switch(node));
     let next = (in_switch && drop.explain.is_none())
@@ -125,8 +139,9 @@ fn between<'a>(path: &'a Path, direction: Direction, after: &str) -> Vec<&'a Ste
     steps
 }
 
-/// The trouble in between that can have killed them; an interface that is down rather than one whose carrier went with it.
-fn blocking(report: &TraceReport<'_>, between: &[&Step], drop: &Drop) -> Option<Trouble> {
+/// The trouble in between that can have killed them, and whether it was there when they died; an interface that is down rather than one
+/// whose carrier went with it.
+fn blocking(report: &TraceReport<'_>, between: &[&Step], drop: &Drop) -> Option<(Trouble, When)> {
     let reason = drop.reason.as_deref().unwrap_or_default();
     if SAY_WHY.contains(&reason) || (reason.starts_with("QDISC_") && reason != "QDISC_DROP") {
         return None;
@@ -134,20 +149,34 @@ fn blocking(report: &TraceReport<'_>, between: &[&Step], drop: &Drop) -> Option<
     let tap = report.path.guests().map(|hop| hop.ifname.as_str());
     let at_tap = between.iter().any(|step| Some(step.name()) == tap);
     let is_here = |trouble: &Trouble| match trouble.problem.kind {
-        ProblemKind::Paused => at_tap,
+        ProblemKind::Paused | ProblemKind::Unplugged => at_tap,
         kind => kind.blocks() && between.iter().any(|step| step.name() == trouble.problem.at),
     };
-    let mut here: Vec<Trouble> = troubles(report).into_iter().filter(is_here).collect();
-    here.sort_by_key(|trouble| trouble.problem.kind != ProblemKind::Down);
-    here.into_iter().next()
+    let here = troubles(report).into_iter().filter(is_here).filter_map(|trouble| {
+        let when = trouble.when_of(drop.first_ns, drop.last_ns)?;
+        Some((trouble, when))
+    });
+    here.min_by_key(|(trouble, when)| (*when, trouble.problem.kind != ProblemKind::Down))
 }
 
-/// The last rule that an example hit, where it drops.
-fn by_rule(explained: &Explanation) -> Option<Advice> {
+/// The last rule that an example hit, where it drops. That all of them hit it is only said where it was hit as often.
+fn by_rule(drop: &Drop, explained: &Explanation) -> Option<Advice> {
     let rule = explained.rules.last()?;
     let drops = explained.datapath_actions.last().is_some_and(|actions| actions == "drop");
     if !drops {
         return None;
+    }
+    if rule.priority.is_some() && !rule.actions.iter().any(|action| action.contains("drop")) {
+        let what = format!(
+            "Open vSwitch drops it behind {} table {}, though no rule says so: a port's state (spanning tree, no-receive, no-forward, protected), multicast snooping or an MTU can be why",
+            Printable(&rule.bridge),
+            rule.table
+        );
+        let next = format!(
+            "ovs-ofctl show {}; ovs-vsctl --columns=name,status,rstp_status list port",
+            Printable(&rule.bridge)
+        );
+        return Some(Advice { what, next: Some(next) });
     }
     let priority = rule.priority.map_or_else(String::new, |priority| format!(" priority {priority}"));
     let matches = if rule.matches.is_empty() { "everything" } else { &rule.matches };
@@ -160,6 +189,15 @@ fn by_rule(explained: &Explanation) -> Option<Advice> {
         Printable(matches),
         Printable(&rule.actions.join(", "))
     );
+    let what = match explained.hits {
+        Some(hits) if hits >= drop.count => what,
+        _ if drop.count == 1 => what,
+        Some(hits) => format!(
+            "one of them by {what}, which was hit by {} meanwhile; which rule the others hit is not known",
+            packets(hits)
+        ),
+        None => format!("one of them by {what}; which rule the others hit is not known"),
+    };
     Some(Advice { what, next: Some(format!("ovs-ofctl dump-flows {bridge} table={}", rule.table)) })
 }
 

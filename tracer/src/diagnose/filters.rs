@@ -2,7 +2,7 @@
 //! known.
 
 use super::{advice::Advice, words::packets};
-use crate::model::{EvidenceSource, Firewall, FirewallRule, Path, Printable, TraceReport};
+use crate::model::{Drop, EvidenceSource, Firewall, FirewallRule, Path, Printable, TraceReport};
 
 /// Characters of a port's id in the names of its security group's chains, as Neutron cuts them.
 const CHAIN_ID_CHARS: usize = 10;
@@ -11,30 +11,23 @@ const NEUTRON: &str = "neutron-";
 /// Rules that are named at most.
 const MAX_NAMED: usize = 3;
 
-/// What dropped packets in netfilter's name at `place` (`on qbr…`, `behind ens3`).
-pub(super) fn advice(report: &TraceReport<'_>, place: &str) -> Advice {
+/// What dropped these packets in netfilter's name at `place` (`on qbr…`, `behind ens3`).
+pub(super) fn advice(report: &TraceReport<'_>, place: &str, drop: &Drop) -> Advice {
     let firewall = report.host.firewall.as_ref();
-    let rules = firewall.map_or(&[][..], |firewall| &firewall.rules);
-    let mut rose: Vec<&FirewallRule> = rules.iter().filter(|rule| rule.rose > Some(0)).collect();
-    rose.sort_by_key(|rule| std::cmp::Reverse(rule.rose));
-    let most = rose.first().and_then(|rule| rule.rose).unwrap_or(0);
+    let rules: Vec<&FirewallRule> = firewall.map_or(&[][..], |firewall| &firewall.rules).iter().collect();
+    let rules: Vec<_> = rules.into_iter().filter(|rule| may_be_about(rule, drop)).collect();
+    let mut rose: Vec<(u64, &FirewallRule)> =
+        rules.iter().filter_map(|rule| Some((rule.rose.filter(|rose| *rose > 0)?, *rule))).collect();
+    rose.sort_by_key(|(rose, _)| std::cmp::Reverse(*rose));
+    let most = rose.first().map_or(0, |(rose, _)| *rose);
     if let Some((_, full)) = conntrack(report).filter(|(count, _)| *count >= most) {
         return full;
     }
-    if let Some(worst) = rose.first() {
-        let mut what = format!(
-            "a firewall rule {place} drops it: {}, whose counter rose by {} in all",
-            name(worst),
-            worst.rose.unwrap_or(0)
-        );
-        what.extend(group(report.path, worst).map(|group| format!(" ({group})")));
-        if rose.len() > 1 {
-            what.push_str("; other rules' counters rose, too");
-        }
-        return Advice::new(what).next(show(worst));
+    if !rose.is_empty() {
+        return counted(report.path, &rose, place, drop.count);
     }
     let Some(first) = rules.first() else { return unknown(firewall, place) };
-    let named: Vec<_> = rules.iter().take(MAX_NAMED).map(name).collect();
+    let named: Vec<_> = rules.iter().take(MAX_NAMED).map(|rule| name(rule)).collect();
     let more = if rules.len() > MAX_NAMED { " and others" } else { "" };
     let which = if rules.len() > 1 { "; which of them is not known" } else { "" };
     let what = format!(
@@ -42,6 +35,58 @@ pub(super) fn advice(report: &TraceReport<'_>, place: &str) -> Advice {
         named.join("; ")
     );
     Advice::new(what).next(show(first))
+}
+
+/// Whether the rule sees packets like the drop's example; what it matches, only its program knows.
+fn may_be_about(rule: &FirewallRule, drop: &Drop) -> bool {
+    let Some(example) = &drop.example else { return true };
+    let is_arp = example.flow.protocol == "arp";
+    match rule.family.as_str() {
+        "ip" => !is_arp && example.flow.source.is_ipv4(),
+        "ip6" => !is_arp && example.flow.source.is_ipv6(),
+        "inet" => !is_arp,
+        "arp" => is_arp,
+        _ => true,
+    }
+}
+
+/// Who it was, by rules whose counters rose, the most first: all `count` packets may be one's, or those of all of them.
+fn counted(path: &Path, rose: &[(u64, &FirewallRule)], place: &str, count: u64) -> Advice {
+    let with_group = |rule: &FirewallRule| {
+        let group = group(path, rule).map_or_else(String::new, |group| format!(" ({group})"));
+        format!("{}{group}", name(rule))
+    };
+    let rise = |(rose, rule): &(u64, &FirewallRule)| {
+        if rule.at_least {
+            format!("{rose} at least, counters were set to zero meanwhile")
+        } else {
+            rose.to_string()
+        }
+    };
+    let exactly = |counted: &&(u64, &FirewallRule)| counted.0 == count && !counted.1.at_least;
+    let same: Vec<_> = rose.iter().filter(exactly).collect();
+    let one = match (rose, same.as_slice()) {
+        ([one], _) => Some((one, "")),
+        (_, [one]) => Some((*one, "; other rules' counters rose, too")),
+        _ => None,
+    };
+    if let Some((one, others)) = one {
+        let what = format!(
+            "a firewall rule {place} drops it: {}, whose counter rose by {} in all{others}",
+            with_group(one.1),
+            rise(one)
+        );
+        return Advice::new(what).next(show(one.1));
+    }
+    let named: Vec<_> =
+        rose.iter().take(MAX_NAMED).map(|one| format!("{} (by {})", with_group(one.1), rise(one))).collect();
+    let more = if rose.len() > MAX_NAMED { " and others" } else { "" };
+    let sum = rose.iter().fold(0_u64, |sum, (rose, _)| sum.saturating_add(*rose));
+    let which = if sum == count { "" } else { "; which of them is not known" };
+    let what =
+        format!("firewall rules {place} whose counters rose drop them: {}{more}{which}", named.join("; "));
+    let next = rose.first().map_or_else(String::new, |(_, rule)| show(rule));
+    Advice::new(what).next(next)
 }
 
 /// Nothing that can be read drops there.

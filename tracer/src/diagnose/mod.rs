@@ -15,6 +15,7 @@ mod meaning;
 mod misdelivered;
 mod problems;
 mod quiet;
+mod spans;
 mod taken;
 mod troubles;
 mod verdict;

@@ -1,7 +1,7 @@
 //! What is wrong on the path by what `hoptrace path` knows, too.
 
 use super::troubles::{Trouble, troubles};
-use crate::model::{Finding, Path, ProblemKind, Severity, TraceReport};
+use crate::model::{Finding, ProblemKind, Severity, TraceReport};
 
 pub(super) fn findings(report: &TraceReport<'_>) -> Vec<Finding> {
     troubles(report).iter().map(|trouble| finding(report, trouble)).collect()
@@ -11,7 +11,7 @@ fn finding(report: &TraceReport<'_>, trouble: &Trouble) -> Finding {
     let kind = trouble.problem.kind;
     let severity = if kind.blocks() { Severity::Critical } else { Severity::Warning };
     let mut text = trouble.words(report.path);
-    if trouble.problem.at == Path::GUEST && kind == ProblemKind::Paused {
+    if matches!(kind, ProblemKind::Paused | ProblemKind::Unplugged) {
         let arrived = report.snapshot.directions.ingress.ledger.completed;
         if arrived > 0 {
             text.push_str("; what arrived at its tap may have been read by nobody");
@@ -31,6 +31,7 @@ const fn code(kind: ProblemKind) -> &'static str {
         ProblemKind::NotForwarding => "not-forwarding",
         ProblemKind::SmallerMtu => "smaller-mtu",
         ProblemKind::Paused => "vm-paused",
+        ProblemKind::Unplugged => "vm-unplugged",
         ProblemKind::NotRunning => "vm-not-running",
         ProblemKind::NotOpened => "port-not-opened",
         ProblemKind::DeadVlan => "dead-vlan",

@@ -198,10 +198,10 @@ fn a_vm_that_is_paused_reads_nothing_of_what_arrived() {
     };
     full.directions.ingress.drops = vec![drop];
     let found = told(&path(), &host, &full);
-    assert!(
-        found[0].text.contains("died after tap tapc3d70d5c-a90: libvirt: instance-00000025 is PAUSED"),
-        "{found:?}"
-    );
+    let why = "died after tap tapc3d70d5c-a90: the guest does not drain its queue: the ring of tapc3d70d5c-a90 is full; libvirt: \
+               instance-00000025 is PAUSED";
+    assert!(found[0].text.contains(why), "{found:?}");
+    assert_eq!(found[0].next.as_deref(), Some(next));
 }
 
 #[test]
@@ -213,8 +213,64 @@ fn the_switch_s_own_rule_is_named_where_it_was_asked() {
     explained.rules[0].actions = vec!["drop".to_owned()];
     drop.explain = Some(explained);
     let found = of(&snapshot);
-    assert!(found[0].text.contains("br-int table 0 priority 1000: udp,tp_dst=4444"), "{found:?}");
+    let rule = "br-int table 0 priority 1000: udp,tp_dst=4444";
+    assert!(found[0].text.contains(&format!("one of them by {rule}")), "nobody has counted: {found:?}");
     assert_eq!(found[0].next.as_deref(), Some("ovs-ofctl dump-flows br-int table=0"));
+    let hit = |snapshot: &mut Snapshot, hits: u64| {
+        let explained = &mut snapshot.directions.ingress.drops[0].explain;
+        explained.iter_mut().for_each(|explained| explained.hits = Some(hits));
+        of(snapshot)[0].text.clone()
+    };
+    let text = hit(&mut snapshot, 250);
+    assert!(text.contains(&format!("ens3: {rule}")) && !text.contains("one of them"), "{text}");
+    let text = hit(&mut snapshot, 20);
+    assert!(text.contains("which was hit by 20 packets meanwhile; which rule the others hit"), "{text}");
+}
+
+#[test]
+fn a_rule_that_forwards_is_not_why() {
+    let mut snapshot = lost_behind_nic();
+    let mut explained = explanation();
+    explained.rules.truncate(1);
+    (explained.rules[0].actions, explained.hits) = (vec!["NORMAL".to_owned()], Some(900));
+    explained.datapath_actions = vec!["drop".to_owned()];
+    snapshot.directions.ingress.drops[0].explain = Some(explained);
+    let found = of(&snapshot);
+    assert!(
+        found[0].text.contains("Open vSwitch drops it behind br-int table 0, though no rule says so"),
+        "{found:?}"
+    );
+    assert!(
+        found[0].next.as_deref().is_some_and(|next| next.starts_with("ovs-ofctl show br-int")),
+        "{found:?}"
+    );
+}
+
+#[test]
+fn an_interface_that_was_down_at_another_time_is_not_why() {
+    let second = |second: u64| second * 1_000_000_000;
+    let change = |admin_up, at: u64| LinkChange {
+        ifname: QVO.to_owned(),
+        admin_up,
+        carrier: admin_up,
+        at_ns: second(at),
+    };
+    let host = HostReport {
+        changes: vec![change(false, 100), change(true, 101)],
+        problems_at_end: Some(Vec::new()),
+        firewall: None,
+    };
+    let mut snapshot = lost_behind_nic();
+    let mut why = |first: u64, last: u64| {
+        let drop = &mut snapshot.directions.ingress.drops[0];
+        (drop.first_ns, drop.last_ns) = (second(first), second(last));
+        told(&path(), &host, &snapshot)[0].text.clone()
+    };
+    assert!(why(100, 101).contains("qvoc3d70d5c-a90 was DOWN"));
+    let partly = why(100, 104);
+    assert!(partly.contains(": lost, some of them perhaps because qvoc3d70d5c-a90 was DOWN"), "{partly}");
+    let later = why(103, 104);
+    assert!(!later.contains("DOWN") && later.contains("lost, no reason was seen"), "{later}");
 }
 
 #[test]

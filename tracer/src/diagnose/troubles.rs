@@ -1,7 +1,11 @@
 //! What was wrong with the path, and when: what its sources said at the start and at the end, and what the kernel told of its
 //! interfaces in between.
 
-use super::words::time_of_day;
+pub(super) use super::spans::When;
+use super::{
+    spans::{self, Span, spans},
+    words::time_of_day,
+};
 use crate::model::{HostReport, LinkChange, Path, Printable, Problem, ProblemKind, TraceReport};
 
 /// Something wrong, and when it was.
@@ -13,6 +17,8 @@ pub(super) struct Trouble {
     pub(super) when: String,
     /// Whether it was so when last looked at.
     pub(super) lasts: bool,
+    /// The same for comparing; `None`: it is not known since when, or until when.
+    spans: Option<Vec<Span>>,
 }
 
 /// All of them: first those that were there at the start.
@@ -26,6 +32,7 @@ pub(super) fn troubles(report: &TraceReport<'_>) -> Vec<Trouble> {
             when: last_change(host, problem, true)
                 .map_or_else(|| "at the end of the trace, not at its start".to_owned(), since),
             lasts: true,
+            spans: told(host, problem, false),
         }
     }));
     found.extend(in_between(path, host));
@@ -43,7 +50,9 @@ fn from_start(problem: &Problem, host: &HostReport) -> Trouble {
         (false, Some(at_ns)) => format!("until {}", time_of_day(at_ns)),
         (false, None) => "at the start of the trace, no more at its end".to_owned(),
     };
-    Trouble { problem: problem.clone(), when, lasts }
+    let spans =
+        if lasts && recovered.is_none() { Some(vec![Span::ALWAYS]) } else { told(host, problem, true) };
+    Trouble { problem: problem.clone(), when, lasts, spans }
 }
 
 /// An interface that went down while packets were admitted, and that nobody has looked at since, or that came back.
@@ -69,11 +78,20 @@ fn in_between(path: &Path, host: &HostReport) -> Vec<Trouble> {
         if back.is_none() && host.problems_at_end.as_ref().is_some_and(is_gone) {
             continue;
         }
-        let when = match back {
-            Some(back) => format!("from {} to {}", time_of_day(change.at_ns), time_of_day(back.at_ns)),
-            None => since(change.at_ns),
+        let spans = spans(&host.changes, &problem, false);
+        let when = match (back, spans.last()) {
+            (Some(_), Some(last)) if spans.len() > 1 && last.until_ns != u64::MAX => format!(
+                "{} times from {} to {}",
+                spans.len(),
+                time_of_day(change.at_ns),
+                time_of_day(last.until_ns)
+            ),
+            (Some(back), _) => {
+                format!("from {} to {}", time_of_day(change.at_ns), time_of_day(back.at_ns))
+            }
+            (None, _) => since(change.at_ns),
         };
-        found.push(Trouble { problem, when, lasts: back.is_none() });
+        found.push(Trouble { problem, when, lasts: back.is_none(), spans: Some(spans) });
     }
     found
 }
@@ -86,7 +104,12 @@ const fn kind(change: &LinkChange) -> Option<ProblemKind> {
     }
 }
 
-fn is_so(change: &LinkChange, of: ProblemKind) -> bool {
+/// When something was wrong, if the kernel has told of its changes.
+fn told(host: &HostReport, problem: &Problem, at_start: bool) -> Option<Vec<Span>> {
+    last_change(host, problem, !at_start).map(|_| spans(&host.changes, problem, at_start))
+}
+
+pub(super) fn is_so(change: &LinkChange, of: ProblemKind) -> bool {
     kind(change) == Some(of)
 }
 
@@ -111,7 +134,17 @@ fn same(one: &Problem, other: &Problem) -> bool {
     one.at == other.at && one.kind == other.kind && (one.kind != ProblemKind::Other || one.what == other.what)
 }
 
+/// The guest's interface on the host.
+fn tap(path: &Path) -> String {
+    path.guests().map_or_else(|| "its tap".to_owned(), |hop| Printable(&hop.ifname).to_string())
+}
+
 impl Trouble {
+    /// Whether it was so when packets died, the first and the last of them at these times; `None`: it was not.
+    pub(super) fn when_of(&self, first_ns: u64, last_ns: u64) -> Option<When> {
+        self.spans.as_ref().map_or(Some(When::NotKnown), |spans| spans::when(spans, first_ns, last_ns))
+    }
+
     /// In words, with the time.
     pub(super) fn words(&self, path: &Path) -> String {
         let at = Printable(&self.problem.at);
@@ -119,6 +152,10 @@ impl Trouble {
         let is_or_was = if self.lasts { "is" } else { "was" };
         let what = match self.problem.kind {
             ProblemKind::Down => format!("{at} {is_or_was} DOWN (IFF_UP is not set)"),
+            ProblemKind::Unplugged => {
+                let tap = tap(path);
+                format!("libvirt: the link of {tap} {is_or_was} set DOWN, the guest gets nothing")
+            }
             ProblemKind::Paused => {
                 format!("libvirt: {} {is_or_was} PAUSED, its CPUs take nothing", Printable(domain))
             }
@@ -139,6 +176,7 @@ impl Trouble {
             ProblemKind::Paused => {
                 format!("virsh domstate --reason {domain}, then virsh resume {domain}")
             }
+            ProblemKind::Unplugged => format!("virsh domif-setlink {domain} {} up", tap(path)),
             ProblemKind::NotRunning => format!("virsh domstate --reason {domain}, then virsh start {domain}"),
             ProblemKind::NotOpened => format!("ovs-vsctl list interface {at} shows the error"),
             ProblemKind::DeadVlan => {

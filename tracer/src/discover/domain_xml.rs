@@ -106,6 +106,7 @@ fn interface(node: Node<'_, '_>) -> Result<Option<InstanceInterface>, ParseMacEr
     Ok(Some(InstanceInterface {
         mac,
         tap: child_attribute(node, "target", "dev").map(str::to_owned),
+        unplugged: child_attribute(node, "link", "state") == Some("down"),
         source_bridge: child_attribute(node, "source", "bridge").map(str::to_owned),
         mtu_bytes: child_attribute(node, "mtu", "size").and_then(|size| size.parse().ok()),
         port_id: port_id.map(str::to_ascii_lowercase),
@@ -173,6 +174,15 @@ mod tests {
 
     fn read(xml: &str) -> Result<Instance, DomainXmlError> {
         parse(xml, InstanceState::Running)
+    }
+
+    #[test]
+    fn a_link_that_is_set_down_is_known() {
+        let of = |link: &str| {
+            let interface = INTERFACE.replace("<mtu", &format!("{link}<mtu"));
+            read(&domain("", &interface)).unwrap().interfaces[0].unplugged
+        };
+        assert!(of("<link state='down'/>") && !of("<link state='up'/>") && !of(""));
     }
 
     #[test]

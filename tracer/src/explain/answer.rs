@@ -35,6 +35,7 @@ pub(super) fn parse(bridge: &str, packet: &str, answer: &str) -> Option<Explanat
         rules: Vec::new(),
         assumed: None,
         datapath_actions: Vec::new(),
+        hits: None,
         is_cut: false,
     };
     let mut at = bridge.to_owned();

@@ -80,8 +80,11 @@ impl Asking<'_> {
         let unknown = || "the switch's answer is not understood".to_owned();
         let answer = self.call(&[bridge, &packet]).await?;
         let explained = answer::parse(bridge, &packet, &answer).ok_or_else(unknown)?;
+        if self.after.is_none() && self.before.is_some() {
+            self.after = RuleCounts::read(self.path).await.ok();
+        }
         if passes(&answer) == 0 {
-            return Ok(explained);
+            return Ok(self.counted(explained));
         }
         let [usual, others @ ..] = STATES;
         let mut tried = vec![Tried { state: usual, explained: explained.clone() }];
@@ -92,10 +95,15 @@ impl Asking<'_> {
             let answer = self.call(&question).await?;
             tried.extend(answer::parse(bridge, &packet, &answer).map(|explained| Tried { state, explained }));
         }
-        if self.after.is_none() && self.before.is_some() {
-            self.after = RuleCounts::read(self.path).await.ok();
-        }
-        Ok(fitting(tried, dead, self.before.zip(self.after.as_ref())).unwrap_or(explained))
+        let fitting = fitting(tried, dead, self.before.zip(self.after.as_ref()));
+        Ok(self.counted(fitting.unwrap_or(explained)))
+    }
+
+    /// With how often the last rule was hit meanwhile.
+    fn counted(&self, explained: Explanation) -> Explanation {
+        let counts = self.before.zip(self.after.as_ref()).zip(explained.rules.last());
+        let hits = counts.and_then(|((before, after), rule)| after.risen(before, rule));
+        Explanation { hits, ..explained }
     }
 
     async fn call(&mut self, question: &[&str]) -> Result<String, String> {

@@ -105,6 +105,7 @@ mod tests {
             rules: vec![rule],
             assumed: None,
             datapath_actions: vec!["ct,recirc(0x1)".to_owned(), actions.to_owned()],
+            hits: None,
             is_cut: false,
         };
         Tried { state, explained }

@@ -15,6 +15,8 @@ pub struct FirewallRule {
     pub rule: Option<String>,
     /// By how much its counter rose meanwhile; `None`: it has none, or it was not read before.
     pub rose: Option<u64>,
+    /// Counters were set to zero meanwhile: it rose by as much at least.
+    pub at_least: bool,
 }
 
 /// What was read of the filters.

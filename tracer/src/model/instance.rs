@@ -55,6 +55,8 @@ pub struct InstanceInterface {
     pub mac: MacAddr,
     /// The tap device; only a running domain has one for sure.
     pub tap: Option<String>,
+    /// Its link is set down: the guest's network card has no carrier, and QEMU drops what comes to it.
+    pub unplugged: bool,
     /// The bridge the tap is plugged into.
     pub source_bridge: Option<String>,
     /// The MTU asked for, in bytes.

@@ -35,6 +35,8 @@ pub enum ProblemKind {
     SmallerMtu,
     /// The VM's CPUs are stopped.
     Paused,
+    /// The VM's network card has its cable pulled, as it were (`virsh domif-setlink`).
+    Unplugged,
     /// The VM has no process.
     NotRunning,
     /// Open vSwitch could not open a port.

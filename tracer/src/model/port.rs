@@ -9,6 +9,8 @@ pub struct VmPort {
     pub id: InstanceId,
     /// What the VM is doing; `None` when libvirt does not know it.
     pub state: Option<InstanceState>,
+    /// libvirt has its link set down.
+    pub unplugged: bool,
     /// The tap device's name, known or derived from the port id.
     pub tap: Option<String>,
     /// The bridge libvirt plugged the tap into.

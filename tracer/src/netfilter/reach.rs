@@ -27,7 +27,11 @@ pub struct Course {
 /// not count stands at a place that they come by.
 #[must_use]
 pub(super) fn reach(before: Option<&[Chain]>, after: &[Chain], course: &Course) -> Vec<FirewallRule> {
-    let mut search = Search { before: before.map(counts), after, found: Vec::new(), seen: HashSet::new() };
+    let before = before.map(counts);
+    let was_reset = before
+        .as_ref()
+        .is_some_and(|before| counts(after).iter().any(|(key, now)| before.get(key) > Some(now)));
+    let mut search = Search { before, was_reset, after, found: Vec::new(), seen: HashSet::new() };
     for chain in after.iter().filter(|chain| course.comes_by(chain)) {
         search.enter(chain, &mut Vec::new());
     }
@@ -74,6 +78,8 @@ fn counts(chains: &[Chain]) -> HashMap<Key<'_>, u64> {
 
 struct Search<'a> {
     before: Option<HashMap<Key<'a>, u64>>,
+    /// A counter fell: somebody set it to zero, and perhaps others, too.
+    was_reset: bool,
     after: &'a [Chain],
     found: Vec<FirewallRule>,
     /// Rules that are told already: several ways may lead to one.
@@ -89,9 +95,10 @@ impl<'a> Search<'a> {
         for (key, rule) in keyed(chain) {
             let rose = self.rose(&key, rule);
             // It counts, and has not counted: nothing came by.
-            if rose == Some(0) {
+            if rose == Some(0) && (!self.was_reset || rule.packets == Some(0)) {
                 continue;
             }
+            let rose = rose.filter(|rose| *rose > 0);
             if rule.drops && self.seen.insert(key) {
                 self.tell(chain, way, Some(&rule.text), rose);
             }
@@ -108,10 +115,10 @@ impl<'a> Search<'a> {
         way.pop();
     }
 
-    /// A rule that was not there before has counted all it has since.
+    /// A rule that was not there before has counted all it has since, and so has one whose counter fell.
     fn rose(&self, key: &Key<'a>, rule: &Rule) -> Option<u64> {
-        let before = self.before.as_ref()?;
-        Some(rule.packets?.saturating_sub(before.get(key).copied().unwrap_or(0)))
+        let (now, before) = (rule.packets?, self.before.as_ref()?.get(key).copied().unwrap_or(0));
+        Some(now.checked_sub(before).unwrap_or(now))
     }
 
     fn tell(&mut self, chain: &Chain, way: &[&str], rule: Option<&str>, rose: Option<u64>) {
@@ -122,6 +129,7 @@ impl<'a> Search<'a> {
             chains: way.iter().map(|name| (*name).to_owned()).collect(),
             rule: rule.map(str::to_owned),
             rose,
+            at_least: self.was_reset && rose.is_some(),
         });
     }
 }
@@ -192,6 +200,36 @@ mod tests {
         assert_eq!(reach(None, &after, &BRIDGED)[0].rose, None);
         // The bridge shows it to nobody.
         assert!(reach(Some(&before), &after, &Course::default()).is_empty());
+    }
+
+    #[test]
+    fn counters_that_were_set_to_zero_count_from_there() {
+        let rules = |one: u64, two: u64, three: u64| {
+            let rule = |name, packets| Rule::new(name, Some(packets), true, &[]);
+            vec![chain(
+                "FORWARD",
+                Some(("forward", false)),
+                vec![rule("a", one), rule("b", two), rule("c", three)],
+            )]
+        };
+        let told = |before: &[Chain], after: &[Chain]| {
+            let found = reach(Some(before), after, &BRIDGED);
+            found
+                .into_iter()
+                .map(|rule| (rule.rule.unwrap_or_default(), rule.rose, rule.at_least))
+                .collect::<Vec<_>>()
+        };
+        let of = |name: &str, rose, at_least| (name.to_owned(), rose, at_least);
+        assert_eq!(
+            told(&rules(60, 10, 3), &rules(30, 12, 0)),
+            [of("a", Some(30), true), of("b", Some(2), true)]
+        );
+        // As high as before, by chance: it may have counted.
+        assert_eq!(
+            told(&rules(60, 10, 3), &rules(30, 10, 0)),
+            [of("a", Some(30), true), of("b", None, false)]
+        );
+        assert_eq!(told(&rules(60, 10, 3), &rules(61, 10, 3)), [of("a", Some(1), false)]);
     }
 
     #[test]

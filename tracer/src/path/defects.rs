@@ -21,6 +21,11 @@ pub(super) fn identity(walk: &mut Walk, port: &VmPort) {
     if port.state == Some(InstanceState::Paused) {
         walk.defect(ProblemKind::Paused, Path::GUEST, "the VM is paused: it answers nothing");
     }
+    if port.unplugged {
+        let what =
+            "its link is set down (libvirt): the guest has no carrier, and QEMU drops what comes for it";
+        walk.defect(ProblemKind::Unplugged, Path::GUEST, what);
+    }
 }
 
 /// Every hop: down, no carrier, not forwarding, or with a smaller MTU than the hop before.

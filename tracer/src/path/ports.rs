@@ -64,6 +64,7 @@ fn from_libvirt(
     let derived = || port_id.as_deref().and_then(|id| existing_tap(topology, id));
     VmPort {
         state: Some(instance.state),
+        unplugged: interface.unplugged,
         tap: interface.tap.clone().or_else(derived),
         source_bridge: interface.source_bridge.clone(),
         ovs_interface: ovs.map(|ovs| ovs.name.clone()),
@@ -86,6 +87,7 @@ fn from_ovsdb(topology: &Topology, ovs: &OvsInterface) -> Option<VmPort> {
         topology.instances.iter().find(|instance| keys.vm_uuid.as_ref() == Some(&instance.uuid));
     Some(VmPort {
         state: of_instance.map(|instance| instance.state),
+        unplugged: false,
         tap: keys.iface_id.as_deref().and_then(|id| existing_tap(topology, id)),
         source_bridge: None,
         ovs_interface: Some(ovs.name.clone()),

@@ -111,6 +111,7 @@ pub(super) fn interface(mac_text: &str, port_id: &str, ip: &str) -> InstanceInte
         tap: Some(format!("tap{short}")),
         source_bridge: Some(format!("qbr{short}")),
         mtu_bytes: None,
+        unplugged: false,
         port_id: Some(port_id.to_owned()),
         fixed_ips: ip.parse().into_iter().collect(),
     }

@@ -216,6 +216,7 @@ pub(crate) fn explanation() -> Explanation {
         ],
         assumed: Some("connection tracking was assumed to say inv|trk".to_owned()),
         datapath_actions: vec!["drop".to_owned()],
+        hits: None,
         is_cut: false,
     }
 }
