@@ -1,8 +1,7 @@
 //! The program where the kernel frees packets.
 
 use std::{
-    fs, io,
-    path::Path as FilePath,
+    io,
     thread::{self, JoinHandle},
 };
 
@@ -20,8 +19,8 @@ use super::{
     tracepoint,
 };
 use crate::{
-    kernel::{BtfError, CodePlaces, MemoryBases, drop_config, places_and_memory},
-    model::{IfIndex, Mechanism, Path, Plan},
+    kernel::{BtfError, CodePlaces, MemoryBases, drop_config, interface_index, places_and_memory},
+    model::{Mechanism, Path, Plan},
 };
 
 /// The program, the tracepoint it runs at, and the interfaces it knows.
@@ -63,7 +62,7 @@ pub fn drop_options(
         plan,
         path,
         &Around {
-            index_of: &index_of,
+            index_of: &interface_index,
             below: &|top| all_below(top, &lower),
             carriers: &|top| all_below(top, &carriers),
             at_tracepoints: mechanism == Mechanism::Tracepoints,
@@ -73,12 +72,6 @@ pub fn drop_options(
         config: DropConfig { nowhere_after: found.nowhere_after.into(), ..drop_config(btf)? },
         devices: found.by_index.into_iter().map(|(index, device)| (index.0, device)).collect(),
     })
-}
-
-/// The index of an interface in this network namespace.
-fn index_of(ifname: &str) -> Option<IfIndex> {
-    let path = FilePath::new("/sys/class/net").join(ifname).join("ifindex");
-    fs::read_to_string(path).ok()?.trim().parse().ok().map(IfIndex)
 }
 
 /// Tells the program the interfaces.

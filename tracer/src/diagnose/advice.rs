@@ -3,11 +3,21 @@
 use std::fmt;
 
 use super::filters;
-use crate::kernel::{is_in_queue, is_queue_s};
+use crate::kernel::{is_in_queue, is_purge, is_queue_s};
 use crate::model::{Direction, Drop, Hop, Path, Printable, TraceReport};
 
 /// Bytes before what an MTU is about.
 const ETHERNET_HEADER_BYTES: u32 = 14;
+
+/// Where XDP programs behind a driver drop.
+const XDP: [&str; 3] = ["do_xdp_generic", "netif_receive_generic_xdp", "veth_xdp_rcv"];
+
+/// Packets were waiting, and their queue is gone.
+fn emptied() -> Advice {
+    Advice::new(
+        "it was still queued when its queue was emptied: its interface was taken down, or its queueing discipline replaced",
+    )
+}
 
 /// What a drop means, and what to look at.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -112,11 +122,15 @@ impl Place<'_> {
             "XDP" => Advice::new("another XDP program drops it"),
             "" | "NOT_SPECIFIED" if drop.location.as_deref().is_some_and(is_in_queue) => self.queue(),
             "" | "NOT_SPECIFIED"
-                if drop.location.as_deref().is_some_and(|at| at.starts_with("do_xdp_generic")) =>
+                if drop
+                    .location
+                    .as_deref()
+                    .is_some_and(|at| XDP.iter().any(|place| at.starts_with(place))) =>
             {
                 Advice::new("another XDP program drops it")
             }
-            "QUEUE_PURGE" => Advice::new("it was still queued when its interface was taken down"),
+            "QUEUE_PURGE" => emptied(),
+            "" | "NOT_SPECIFIED" if drop.location.as_deref().is_some_and(is_purge) => emptied(),
             "IP_CSUM" | "TCP_CSUM" | "UDP_CSUM" | "SKB_CSUM" => Advice::new(
                 "its checksum is wrong: corrupted on its way, or an offload that was never completed",
             ),
@@ -319,6 +333,15 @@ mod tests {
         says(Egress, "nic", "QDISC_DROP", None, "tc -s qdisc show dev ens3");
         says(Egress, "wire", "QDISC_DROP", None, "dev ens3");
         says(Egress, "nic:ens3", "QDISC_OVERLIMIT", None, "dev ens3");
+        let at = |place: &str| {
+            let drop = Drop { location: Some(place.to_owned()), ..by_netfilter() };
+            told(&path(), None, Egress, &Drop { reason: Some("NOT_SPECIFIED".to_owned()), ..drop }).unwrap()
+        };
+        for place in ["__rtnl_unlock+0x4a", "rtnl_kfree_skbs+0x1", "skb_queue_purge_reason+0x8"] {
+            assert!(at(place).contains("its queueing discipline replaced"), "{place}");
+        }
+        assert!(at("veth_xdp_rcv_skb+0x27d").contains("another XDP program"));
+        says(Egress, "nic", "QUEUE_PURGE", None, "its interface was taken down, or its queueing discipline");
         says(Egress, "qvo", "PKT_TOO_BIG", None, "MTU");
         says(Egress, "qvb", "CPU_BACKLOG", None, "softirqs");
     }

@@ -53,7 +53,11 @@ fn of(report: &TraceReport<'_>, direction: Direction) -> Vec<Finding> {
                 (true, _) => format!("all {died} packets {who}{of_those} died"),
                 (false, _) => format!("{died} of {} {who}{of_those} died", packets(all)),
             };
-            if drops.len() > 1 { format!("{died_of}, most of them ({})", drop.count) } else { died_of }
+            match drops.len() {
+                1 => died_of,
+                _ if drop.count > died / 2 => format!("{died_of}, most of them ({})", drop.count),
+                _ => format!("{died_of}, {} of them", drop.count),
+            }
         };
         let after = hook(report.path, &drop.after);
         let Advice { what, next } = cause(report, direction, drop);
@@ -71,7 +75,7 @@ fn of(report: &TraceReport<'_>, direction: Direction) -> Vec<Finding> {
 /// host's counters.
 fn cause(report: &TraceReport<'_>, direction: Direction, drop: &Drop) -> Advice {
     let between = between(report.path, direction, &drop.after);
-    let blocking = blocking(report, &between, drop);
+    let blocking = blocking(report, &between, direction, drop);
     if let Some((trouble, When::Throughout)) = &blocking {
         return Advice { what: trouble.words(report.path), next: trouble.next(report.path) };
     }
@@ -141,7 +145,12 @@ fn between<'a>(path: &'a Path, direction: Direction, after: &str) -> Vec<&'a Ste
 
 /// The trouble in between that can have killed them, and whether it was there when they died; an interface that is down rather than one
 /// whose carrier went with it.
-fn blocking(report: &TraceReport<'_>, between: &[&Step], drop: &Drop) -> Option<(Trouble, When)> {
+fn blocking(
+    report: &TraceReport<'_>,
+    between: &[&Step],
+    direction: Direction,
+    drop: &Drop,
+) -> Option<(Trouble, When)> {
     let reason = drop.reason.as_deref().unwrap_or_default();
     if SAY_WHY.contains(&reason) || (reason.starts_with("QDISC_") && reason != "QDISC_DROP") {
         return None;
@@ -149,7 +158,7 @@ fn blocking(report: &TraceReport<'_>, between: &[&Step], drop: &Drop) -> Option<
     let tap = report.path.guests().map(|hop| hop.ifname.as_str());
     let at_tap = between.iter().any(|step| Some(step.name()) == tap);
     let is_here = |trouble: &Trouble| match trouble.problem.kind {
-        ProblemKind::Paused | ProblemKind::Unplugged => at_tap,
+        ProblemKind::Paused | ProblemKind::Unplugged => at_tap && direction == Direction::Ingress,
         kind => kind.blocks() && between.iter().any(|step| step.name() == trouble.problem.at),
     };
     let here = troubles(report).into_iter().filter(is_here).filter_map(|trouble| {

@@ -74,7 +74,7 @@ fn of(report: &TraceReport<'_>, direction: Direction) -> Vec<Finding> {
             "not-followed",
             ledger.unparsed > 0,
             format!(
-                "{} sights, one at each hook, of frames {who} that are not followed: they are not IPv4, IPv6 or ARP, or broken, or not in memory that programs \
+                "frames {who}, or with its address, were not followed ({} at all hooks together): they are not IPv4, IPv6 or ARP, or broken, or not in memory that programs \
                  can read",
                 ledger.unparsed
             ),

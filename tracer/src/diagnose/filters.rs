@@ -2,7 +2,7 @@
 //! known.
 
 use super::{advice::Advice, words::packets};
-use crate::model::{Drop, EvidenceSource, Firewall, FirewallRule, Path, Printable, TraceReport};
+use crate::model::{Drop, Evidence, EvidenceSource, Firewall, FirewallRule, Path, Printable, TraceReport};
 
 /// Characters of a port's id in the names of its security group's chains, as Neutron cuts them.
 const CHAIN_ID_CHARS: usize = 10;
@@ -22,6 +22,14 @@ pub(super) fn advice(report: &TraceReport<'_>, place: &str, drop: &Drop) -> Advi
     let most = rose.first().map_or(0, |(rose, _)| *rose);
     if let Some((_, full)) = conntrack(report).filter(|(count, _)| *count >= most) {
         return full;
+    }
+    let clashes = of_conntrack(report, "insert_failed").map_or(0, |it| it.count);
+    let has_fitting = rose.iter().any(|(rose, _)| *rose == drop.count);
+    if clashes > 0 && (rose.is_empty() || clashes == drop.count && !has_fitting) {
+        let what = format!(
+            "connection tracking drops it: another packet had made the same connection meanwhile (insert_failed rose by {clashes})"
+        );
+        return Advice::new(what).next("conntrack -S");
     }
     if !rose.is_empty() {
         return counted(report.path, &rose, place, drop.count);
@@ -105,13 +113,14 @@ fn unknown(firewall: Option<&Firewall>, place: &str) -> Advice {
         .next("nft -a list ruleset; conntrack -S")
 }
 
+fn of_conntrack<'a>(report: &TraceReport<'a>, counter: &str) -> Option<&'a Evidence> {
+    let is = |it: &&Evidence| it.source == EvidenceSource::Conntrack && it.counter == counter;
+    report.snapshot.evidence.iter().find(is)
+}
+
 /// The table of connections is full, by its own counter of packets that it had no room for.
 fn conntrack(report: &TraceReport<'_>) -> Option<(u64, Advice)> {
-    let is = |name: &str| {
-        let of = |it: &&crate::model::Evidence| it.source == EvidenceSource::Conntrack && it.counter == name;
-        report.snapshot.evidence.iter().find(of)
-    };
-    let dropped = is("drop")?;
+    let dropped = of_conntrack(report, "drop")?;
     let fill = dropped.about.as_deref().map_or_else(String::new, |fill| format!(" ({})", Printable(fill)));
     let what = format!(
         "the table of connections (conntrack) had no room for {}{fill}: its own counter of drops rose, others' packets included",

@@ -34,7 +34,7 @@ fn conntrack(evidence: &Evidence) -> String {
         ),
         "early_drop" => format!("connections that were forgotten early to make room for new ones{fill}"),
         "insert_failed" => {
-            "connections that could not be entered, mostly because another packet had made the same one"
+            "packets that the kernel dropped because their connection could not be entered: another packet had made the same one meanwhile"
                 .to_owned()
         }
         _ => "connection tracking counted them".to_owned(),

@@ -9,7 +9,9 @@ pub(super) fn findings(report: &TraceReport<'_>) -> Vec<Finding> {
 
 fn finding(report: &TraceReport<'_>, trouble: &Trouble) -> Finding {
     let kind = trouble.problem.kind;
-    let severity = if kind.blocks() { Severity::Critical } else { Severity::Warning };
+    // A network may be this host's alone.
+    let is_usual = kind == ProblemKind::NoUplink && report.path.problems.contains(&trouble.problem);
+    let severity = if kind.blocks() && !is_usual { Severity::Critical } else { Severity::Warning };
     let mut text = trouble.words(report.path);
     if matches!(kind, ProblemKind::Paused | ProblemKind::Unplugged) {
         let arrived = report.snapshot.directions.ingress.ledger.completed;
@@ -34,6 +36,9 @@ const fn code(kind: ProblemKind) -> &'static str {
         ProblemKind::Unplugged => "vm-unplugged",
         ProblemKind::NotRunning => "vm-not-running",
         ProblemKind::NotOpened => "port-not-opened",
+        ProblemKind::NotInSwitch => "not-in-switch",
+        ProblemKind::NoUplink => "no-uplink",
+        ProblemKind::OtherVlan => "other-vlan",
         ProblemKind::DeadVlan => "dead-vlan",
         ProblemKind::Other => "path-problem",
     }

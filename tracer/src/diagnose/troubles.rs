@@ -179,6 +179,8 @@ impl Trouble {
             ProblemKind::Unplugged => format!("virsh domif-setlink {domain} {} up", tap(path)),
             ProblemKind::NotRunning => format!("virsh domstate --reason {domain}, then virsh start {domain}"),
             ProblemKind::NotOpened => format!("ovs-vsctl list interface {at} shows the error"),
+            ProblemKind::NotInSwitch | ProblemKind::NoUplink => "ovs-vsctl show".to_owned(),
+            ProblemKind::OtherVlan => format!("ovs-vsctl get port {at} tag"),
             ProblemKind::DeadVlan => {
                 "openstack port show: binding_vif_type; and the log of neutron-openvswitch-agent".to_owned()
             }

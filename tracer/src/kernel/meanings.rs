@@ -81,6 +81,17 @@ pub fn is_in_queue(place: &str) -> bool {
     is_queueing(bare(name), module)
 }
 
+/// Whether `place` is where the packets of a queue are freed that is emptied: also those of a queueing discipline, which are freed when
+/// the lock of all interfaces' settings is given back.
+#[must_use]
+pub fn is_purge(place: &str) -> bool {
+    let name = bare(place.split_once('+').map_or(place, |(name, _)| name));
+    PURGES.iter().chain(&RESETS).any(|prefix| name.starts_with(prefix))
+}
+
+/// See [`is_purge`].
+const RESETS: [&str; 4] = ["rtnl_unlock", "rtnl_kfree_skbs", "qdisc_reset", "__qdisc_reset"];
+
 /// Clones are freed in functions that begin so: those of capture sockets (`packet_rcv` with all its variants, and what gives
 /// it the packets that are sent), and those that macvlans get of group traffic.
 const CLONES: [&str; 5] =

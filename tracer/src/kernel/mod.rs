@@ -5,6 +5,7 @@
 mod btf;
 mod code;
 pub mod ethtool;
+mod interfaces;
 mod meanings;
 mod memory;
 mod reasons;
@@ -14,7 +15,8 @@ mod upcalls;
 
 pub use btf::{BtfError, KERNEL_BTF, drop_config, kernel_btf, skb_layout};
 pub use code::{CodePlaces, Prefix};
-pub use meanings::{is_in_queue, is_queue_s};
+pub use interfaces::interface_index;
+pub use meanings::{is_in_queue, is_purge, is_queue_s};
 pub use memory::{MemoryBases, places_and_memory};
 pub use reasons::{Reason, Reasons};
 pub use sockets::{PacketSocket, packet_sockets};

@@ -41,6 +41,12 @@ pub enum ProblemKind {
     NotRunning,
     /// Open vSwitch could not open a port.
     NotOpened,
+    /// No bridge of Open vSwitch has the port.
+    NotInSwitch,
+    /// The switch has no way out of the host.
+    NoUplink,
+    /// The port is in another VLAN than before.
+    OtherVlan,
     /// Neutron could not bind the port.
     DeadVlan,
     /// What lets packets pass, perhaps not as they should.

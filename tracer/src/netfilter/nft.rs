@@ -14,24 +14,71 @@ const DROPPING_TARGETS: [&str; 4] = ["DROP", "REJECT", "NFQUEUE", "QUEUE"];
 const MAX_DEPTH: usize = 32;
 
 /// Every chain with its rules. `None`: it is no ruleset.
-pub(super) fn parse(text: &str) -> Option<Vec<Chain>> {
-    let answer: Value = serde_json::from_str(text).ok()?;
+pub(super) fn parse(listing: &str) -> Option<Vec<Chain>> {
+    let answer: Value = serde_json::from_str(listing).ok()?;
     let objects = answer.get("nftables")?.as_array()?;
     let of = |kind: &str| objects.iter().filter_map(|object| object.get(kind)).collect::<Vec<_>>();
     let mut chains: Vec<Chain> = of("chain").into_iter().filter_map(chain).collect();
     let at: HashMap<_, _> = chains.iter().enumerate().map(|(at, chain)| (key(chain), at)).collect();
-    let counters = of("counter");
+    let named = Named::of(&of("counter"), &of("map"), &of("rule"));
     let mut rules: Vec<(usize, Rule)> = Vec::new();
     for object in of("rule") {
-        let text = |name: &str| object.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
-        let Some(&place) = at.get(&(text("family"), text("table"), text("chain"))) else { continue };
-        let named = |name: &str| named_counter(&counters, &text("family"), &text("table"), name);
-        rules.push((place, rule(object, named)));
+        let Some(&place) = at.get(&(text(object, "family"), text(object, "table"), text(object, "chain")))
+        else {
+            continue;
+        };
+        let mut rule = rule(object, &named);
+        // Chains without a name are not listed: what they do is not known.
+        let is_listed =
+            |name: &String| at.contains_key(&(text(object, "family"), text(object, "table"), name.clone()));
+        rule.drops |= !rule.calls.iter().all(is_listed);
+        rules.push((place, rule));
     }
     for (place, rule) in rules {
         chains.get_mut(place)?.rules.push(rule);
     }
     Some(chains)
+}
+
+fn text(object: &Value, member: &str) -> String {
+    object.get(member).and_then(Value::as_str).unwrap_or_default().to_owned()
+}
+
+/// Where something with a name is: family, table, name.
+type Place = (String, String, String);
+
+fn place(object: &Value, name: &str) -> Place {
+    (text(object, "family"), text(object, "table"), name.to_owned())
+}
+
+/// What rules refer to by a name.
+struct Named<'a> {
+    /// Packets of counters that one rule alone uses.
+    counters: HashMap<Place, u64>,
+    /// The elements of maps.
+    maps: HashMap<Place, &'a Value>,
+}
+
+impl<'a> Named<'a> {
+    fn of(counters: &[&Value], maps: &[&'a Value], rules: &[&Value]) -> Self {
+        let mut used: HashMap<Place, usize> = HashMap::new();
+        for rule in rules {
+            let expressions = rule.get("expr").and_then(Value::as_array).into_iter().flatten();
+            for name in expressions.filter_map(|expression| expression.get("counter")?.as_str()) {
+                *used.entry(place(rule, name)).or_default() += 1;
+            }
+        }
+        let counter = |it: &&Value| {
+            let place = place(it, &text(it, "name"));
+            let packets = it.get("packets")?.as_u64()?;
+            (used.get(&place) == Some(&1)).then_some((place, packets))
+        };
+        let map = |it: &&'a Value| Some((place(it, &text(it, "name")), it.get("elem")?));
+        Self {
+            counters: counters.iter().filter_map(counter).collect(),
+            maps: maps.iter().filter_map(map).collect(),
+        }
+    }
 }
 
 fn key(chain: &Chain) -> (String, String, String) {
@@ -57,54 +104,67 @@ fn chain(object: &Value) -> Option<Chain> {
     })
 }
 
-fn rule(object: &Value, named: impl Fn(&str) -> Option<u64>) -> Rule {
+fn rule(object: &Value, named: &Named<'_>) -> Rule {
     let number = object.get("handle").and_then(Value::as_u64).unwrap_or_default();
     let mut rule = Rule { text: format!("rule {number}"), ..Rule::default() };
-    if let Some(expressions) = object.get("expr") {
-        read(expressions, &mut rule, &named, 0);
+    let expressions = object.get("expr").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    for expression in expressions {
+        read(expression, object, named, &mut rule, 0);
+        if let Some(counter) = expression.get("counter") {
+            let own = counter.get("packets").and_then(Value::as_u64);
+            let by_name = || named.counters.get(&place(object, counter.as_str()?)).copied();
+            rule.packets = own.or_else(by_name);
+        } else if narrows(expression) {
+            // What was counted before has not all come farther.
+            rule.packets = None;
+        }
     }
     rule
 }
 
+/// Whether not every packet that comes to an expression goes on to the next one, or to the same verdict.
+fn narrows(expression: &Value) -> bool {
+    let has = |name: &str| expression.get(name).is_some();
+    let is_match =
+        expression.get("xt").and_then(|xt| xt.get("type")).and_then(Value::as_str) == Some("match");
+    is_match || ["match", "limit", "quota", "ct count", "vmap"].iter().any(|name| has(name))
+}
+
 /// Verdicts may be deep in an expression, as in a map of verdicts.
-fn read(value: &Value, rule: &mut Rule, named: &impl Fn(&str) -> Option<u64>, depth: usize) {
+fn read(value: &Value, of: &Value, named: &Named<'_>, rule: &mut Rule, depth: usize) {
     if depth > MAX_DEPTH {
         return;
     }
     match value {
-        Value::Array(items) => items.iter().for_each(|item| read(item, rule, named, depth + 1)),
+        Value::Array(items) => items.iter().for_each(|item| read(item, of, named, rule, depth + 1)),
         Value::Object(members) => {
             for (name, member) in members {
                 match name.as_str() {
                     name if DROPPING.contains(&name) => rule.drops = true,
-                    "jump" | "goto" => {
-                        let target = member.get("target").and_then(Value::as_str);
-                        rule.calls.extend(target.map(str::to_owned));
-                    }
-                    "counter" => {
-                        let own = member.get("packets").and_then(Value::as_u64);
-                        rule.packets = own.or_else(|| member.as_str().and_then(named));
+                    "jump" | "goto" => match member.get("target").and_then(Value::as_str) {
+                        Some(target) => rule.calls.push(target.to_owned()),
+                        // A chain without a name, of which nothing is told.
+                        None => rule.drops = true,
+                    },
+                    "counter" => {}
+                    "vmap" => {
+                        let data = member.get("data");
+                        let map = data.and_then(Value::as_str).and_then(|name| name.strip_prefix('@'));
+                        let elements = map.and_then(|name| named.maps.get(&place(of, name)).copied());
+                        if let Some(verdicts) = elements.or(data) {
+                            read(verdicts, of, named, rule, depth + 1);
+                        }
                     }
                     "xt" => {
                         let target = member.get("name").and_then(Value::as_str).unwrap_or_default();
                         rule.drops |= DROPPING_TARGETS.contains(&target);
                     }
-                    _ => read(member, rule, named, depth + 1),
+                    _ => read(member, of, named, rule, depth + 1),
                 }
             }
         }
         _ => {}
     }
-}
-
-fn named_counter(counters: &[&Value], family: &str, table: &str, name: &str) -> Option<u64> {
-    let is = |counter: &Value, member: &str, value: &str| {
-        counter.get(member).and_then(Value::as_str) == Some(value)
-    };
-    let found = counters
-        .iter()
-        .find(|it| is(it, "family", family) && is(it, "table", table) && is(it, "name", name))?;
-    found.get("packets")?.as_u64()
 }
 
 #[cfg(test)]
@@ -142,6 +202,54 @@ mod tests {
         );
         assert_eq!((&sub.hook, &sub.rules[..]), (&None, &[Rule::new("rule 5", Some(7), false, &[])][..]));
         assert_eq!(device.hook.as_ref().unwrap().devices, ["tap0", "ens3"]);
+    }
+
+    /// Rules of one chain, `x` beside it, and a map `m` of verdicts; `c` is a counter that two rules use, `d` one that one does.
+    fn rules(expressions: &[&str]) -> Vec<Rule> {
+        let of = r#""family": "ip", "table": "t""#;
+        let rule = |expression: &&str| {
+            format!(r#"{{"rule": {{{of}, "chain": "f", "handle": 3, "expr": [{expression}]}}}}"#)
+        };
+        let chain = |name: &str| format!(r#"{{"chain": {{{of}, "name": "{name}"}}}}"#);
+        let counter = |name: &str| format!(r#"{{"counter": {{{of}, "name": "{name}", "packets": 60}}}}"#);
+        let map = format!(
+            r#"{{"map": {{{of}, "name": "m", "map": "verdict", "elem": [[5001, {{"drop": null}}], [5002, {{"jump": {{"target": "x"}}}}]]}}}}"#
+        );
+        let mut objects = vec![chain("f"), chain("x"), counter("c"), counter("d"), map];
+        objects.extend(expressions.iter().map(rule));
+        let listing = format!(r#"{{"nftables": [{}]}}"#, objects.join(","));
+        parse(&listing).unwrap().swap_remove(0).rules
+    }
+
+    const MATCH: &str = r#"{"match": {"op": "==", "left": 1, "right": 2}}"#;
+
+    #[test]
+    fn a_map_of_verdicts_with_a_name_and_a_chain_without_one_can_drop() {
+        let found = rules(&[
+            r#"{"vmap": {"key": 1, "data": "@m"}}"#,
+            r#"{"vmap": {"key": 1, "data": "@unknown"}}"#,
+            r#"{"jump": {"target": "__chain7"}}"#,
+            r#"{"jump": {}}"#,
+            r#"{"jump": {"target": "x"}}"#,
+        ]);
+        let told: Vec<_> = found.iter().map(|rule| (rule.drops, rule.calls.join(","))).collect();
+        let of = |drops, calls: &str| (drops, calls.to_owned());
+        assert_eq!(told, [of(true, "x"), of(false, ""), of(true, "__chain7"), of(true, ""), of(false, "x")]);
+    }
+
+    #[test]
+    fn a_counter_counts_for_a_verdict_only_if_nothing_comes_between_and_no_other_rule_uses_it() {
+        let counter = r#"{"counter": {"packets": 20}}"#;
+        let found = rules(&[
+            &format!(r#"{MATCH}, {counter}, {{"drop": null}}"#),
+            &format!(r#"{counter}, {MATCH}, {{"drop": null}}"#),
+            &format!(r#"{counter}, {{"limit": {{}}}}, {{"drop": null}}"#),
+            r#"{"counter": "c"}, {"accept": null}"#,
+            r#"{"counter": "c"}, {"drop": null}"#,
+            r#"{"counter": "d"}, {"drop": null}"#,
+        ]);
+        let packets: Vec<_> = found.iter().map(|rule| rule.packets).collect();
+        assert_eq!(packets, [Some(20), None, None, None, None, Some(60)]);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use super::{defects, walk::Walk};
 use crate::model::{
     Direction, Hop, HopFacts, Link, LinkKind, OtherEnd, OvsBridge, OvsInterface, OvsPlace, OvsPort,
-    Printable, Role, Topology,
+    Printable, ProblemKind, Role, Topology,
 };
 
 /// Leads out of the host.
@@ -198,7 +198,11 @@ fn no_uplink<'a>(
     let leaves: Vec<_> = reached.iter().filter(|it| !it.patches.is_empty() && !is_tunnel(it)).collect();
     for leaf in &leaves {
         draw_way(walk, leaf, drawn);
-        walk.problem(&leaf.bridge.name, "no uplink: none of its ports is a physical interface");
+        walk.defect(
+            ProblemKind::NoUplink,
+            &leaf.bridge.name,
+            "no uplink: none of its ports is a physical interface",
+        );
         walk.cut(format!("{} has no uplink", Printable(&leaf.bridge.name)));
     }
     if leaves.is_empty() {
@@ -206,6 +210,10 @@ fn no_uplink<'a>(
         // A patch port that leads nowhere is the cause, if there is one.
         let broken = walk.first_problem(at).map(|what| format!(": {what}")).unwrap_or_default();
         walk.cut(format!("{} has no uplink{broken}", Printable(at)));
-        walk.problem(at, "no uplink: it has neither a physical interface nor a patch port that leads to one");
+        walk.defect(
+            ProblemKind::NoUplink,
+            at,
+            "no uplink: it has neither a physical interface nor a patch port that leads to one",
+        );
     }
 }

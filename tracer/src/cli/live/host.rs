@@ -10,7 +10,7 @@ use crate::{
     discover::{Sources, discover},
     explain::RuleCounts,
     model::{
-        BridgeKind, Direction, Firewall, HostReport, Path, Printable, Problem, ProblemKind, Snapshot,
+        BridgeKind, Direction, Firewall, Hop, HostReport, Path, Printable, Problem, ProblemKind, Snapshot,
         SourceName, Topology,
     },
     netfilter::{self, Course, Filters},
@@ -155,11 +155,28 @@ impl HostWatch {
     }
 }
 
+/// What is sent to one VLAN does not come to another.
+fn other_vlan(before: &Hop, now: &Hop) -> Option<Problem> {
+    let named =
+        |tag: Option<u16>| tag.map_or_else(|| "no VLAN tag".to_owned(), |tag| format!("VLAN tag {tag}"));
+    (before.vlan_tag != now.vlan_tag).then(|| Problem {
+        kind: ProblemKind::OtherVlan,
+        at: now.ifname.clone(),
+        what: format!("{} instead of {}", named(now.vlan_tag), named(before.vlan_tag)),
+    })
+}
+
 /// What is wrong with the same port's path now.
 fn problems(path: &Path, now: &Topology) -> Vec<Problem> {
     let port = path.instance.port_id.clone().unwrap_or_else(|| path.mac.to_string());
     match path::find(now, &port) {
-        Ok(found) => found.problems,
+        Ok(found) => {
+            let moved = found
+                .hops()
+                .filter_map(|hop| path.hop_at(&hop.ifname).and_then(|before| other_vlan(before, hop)));
+            let moved: Vec<_> = moved.collect();
+            found.problems.into_iter().chain(moved).collect()
+        }
         Err(error) => {
             let what = format!("its path is not found any more: {}", Printable(&error.to_string()));
             vec![Problem { kind: ProblemKind::Other, at: Path::GUEST.to_owned(), what }]

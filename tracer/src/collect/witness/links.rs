@@ -13,12 +13,15 @@ use rtnetlink::{
     packet_core::NetlinkPayload,
     packet_route::{
         RouteNetlinkMessage,
-        link::{LinkAttribute, LinkFlags, LinkMessage},
+        link::{LinkFlags, LinkMessage},
     },
 };
 use tokio::task::JoinHandle;
 
-use crate::model::{BridgeKind, LinkChange, Path, ProblemKind, Step};
+use crate::{
+    kernel::interface_index,
+    model::{BridgeKind, IfIndex, LinkChange, Path, ProblemKind, Step},
+};
 
 /// Changes that are kept; an interface that flaps is told by its first ones.
 const MAX_CHANGES: usize = 1_000;
@@ -29,6 +32,8 @@ type State = (bool, bool);
 /// What is known of an interface.
 #[derive(Debug)]
 struct Known {
+    /// Its name on the path; it may be renamed meanwhile.
+    ifname: String,
     state: State,
     /// A Linux bridge's own carrier is that of its ports, and nothing that forwards.
     is_bridge: bool,
@@ -49,7 +54,7 @@ impl LinkWatch {
     pub fn begin(path: &Path) -> io::Result<Self> {
         let (connection, _handle, mut messages) = new_multicast_connection(&[MulticastGroup::Link])?;
         let seen = Arc::new(Mutex::new(Vec::new()));
-        let mut states = states(path);
+        let mut states = states(path, interface_index);
         let noted = Arc::clone(&seen);
         let reader = async move {
             while let Some((message, _)) = messages.next().await {
@@ -80,15 +85,16 @@ impl Drop for LinkWatch {
 
 /// The states that the path's interfaces were found in. A bridge that was down from the start is among the path's problems: what is told
 /// of it is when it goes down.
-fn states(path: &Path) -> BTreeMap<String, Known> {
+fn states(path: &Path, index_of: impl Fn(&str) -> Option<IfIndex>) -> BTreeMap<u32, Known> {
     let state = |step: &Step| match step {
         Step::Interface(found) => {
-            let known = Known { state: (found.admin_up, found.carrier), is_bridge: false };
-            Some((found.ifname.clone(), known))
+            let (ifname, state) = (found.ifname.clone(), (found.admin_up, found.carrier));
+            Some((found.ifindex.0, Known { ifname, state, is_bridge: false }))
         }
         Step::Bridge { name, kind: BridgeKind::Linux } => {
             let is_down = path.problems.iter().any(|it| it.kind == ProblemKind::Down && it.at == *name);
-            Some((name.clone(), Known { state: (!is_down, true), is_bridge: true }))
+            let known = Known { ifname: name.clone(), state: (!is_down, true), is_bridge: true };
+            Some((index_of(name)?.0, known))
         }
         _ => None,
     };
@@ -96,20 +102,16 @@ fn states(path: &Path) -> BTreeMap<String, Known> {
 }
 
 /// What a message of the kernel changes; most change nothing.
-fn change(message: &LinkMessage, states: &mut BTreeMap<String, Known>, at_ns: u64) -> Option<LinkChange> {
+fn change(message: &LinkMessage, states: &mut BTreeMap<u32, Known>, at_ns: u64) -> Option<LinkChange> {
     // A bridge tells of its ports in the same words, but with its own family.
     if u8::from(message.header.interface_family) != 0 {
         return None;
     }
-    let ifname = message.attributes.iter().find_map(|attribute| match attribute {
-        LinkAttribute::IfName(name) => Some(name),
-        _ => None,
-    })?;
     let flags = message.header.flags;
-    let known = states.get_mut(ifname)?;
+    let known = states.get_mut(&message.header.index)?;
     let state = (flags.contains(LinkFlags::Up), known.is_bridge || flags.contains(LinkFlags::LowerUp));
     let is_new = std::mem::replace(&mut known.state, state) != state;
-    is_new.then(|| LinkChange { ifname: ifname.clone(), admin_up: state.0, carrier: state.1, at_ns })
+    is_new.then(|| LinkChange { ifname: known.ifname.clone(), admin_up: state.0, carrier: state.1, at_ns })
 }
 
 fn now_ns() -> u64 {
@@ -121,27 +123,25 @@ fn now_ns() -> u64 {
 mod tests {
     use super::*;
 
-    fn message(name: &str, flags: LinkFlags) -> LinkMessage {
+    fn message(index: u32, flags: LinkFlags) -> LinkMessage {
         let mut message = LinkMessage::default();
-        message.header.flags = flags;
-        message.attributes = vec![LinkAttribute::IfName(name.to_owned())];
+        (message.header.index, message.header.flags) = (index, flags);
         message
     }
 
     #[test]
     fn only_changes_of_the_path_s_own_interfaces_are_noted() {
         let up = LinkFlags::Up | LinkFlags::LowerUp;
-        let known = |is_bridge| Known { state: (true, true), is_bridge };
-        let mut states: BTreeMap<String, Known> =
-            [("qvo".to_owned(), known(false)), ("qbr".to_owned(), known(true))].into();
-        assert_eq!(change(&message("qvo", up), &mut states, 1), None);
-        assert_eq!(change(&message("other", LinkFlags::empty()), &mut states, 2), None);
-        let down = change(&message("qvo", LinkFlags::empty()), &mut states, 3);
+        let known = |name: &str, is_bridge| Known { ifname: name.to_owned(), state: (true, true), is_bridge };
+        let mut states: BTreeMap<u32, Known> = [(12, known("qvo", false)), (20, known("qbr", true))].into();
+        assert_eq!(change(&message(12, up), &mut states, 1), None);
+        assert_eq!(change(&message(99, LinkFlags::empty()), &mut states, 2), None);
+        let down = change(&message(12, LinkFlags::empty()), &mut states, 3);
         let expected = LinkChange { ifname: "qvo".to_owned(), admin_up: false, carrier: false, at_ns: 3 };
         assert_eq!(down, Some(expected));
-        assert!(change(&message("qvo", up), &mut states, 4).is_some_and(|it| it.admin_up && it.carrier));
-        assert_eq!(change(&message("qbr", LinkFlags::Up), &mut states, 3), None);
-        let down = change(&message("qbr", LinkFlags::empty()), &mut states, 4);
+        assert!(change(&message(12, up), &mut states, 4).is_some_and(|it| it.admin_up && it.carrier));
+        assert_eq!(change(&message(20, LinkFlags::Up), &mut states, 3), None);
+        let down = change(&message(20, LinkFlags::empty()), &mut states, 4);
         assert!(down.is_some_and(|it| !it.admin_up), "a bridge that goes down");
     }
 }

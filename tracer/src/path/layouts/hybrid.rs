@@ -175,7 +175,7 @@ fn walk_qvo(walk: &mut Walk, topology: &Topology, port: &VmPort, qvb: Option<&Li
         Some(place) => walk_integration_bridge(walk, topology, place),
         None if topology.answered(SourceName::Ovsdb) => {
             let what = "no bridge in OVSDB has a port of this name: the VM is cut off";
-            walk.problem(&name, what);
+            walk.defect(ProblemKind::NotInSwitch, &name, what);
             walk.cut(format!("{} is unknown to OVSDB", Printable(&name)));
         }
         None => {

@@ -1,6 +1,9 @@
 //! What a report begins with: its findings.
 
-use super::{Page, flow::Piece};
+use super::{
+    Page,
+    flow::{Piece, flow},
+};
 use crate::{
     model::{Finding, Printable, Severity},
     report::Ink,
@@ -16,8 +19,10 @@ impl Page<'_> {
             // Several findings may have the same next step: once is enough.
             if let Some(next) = finding.next.as_deref().filter(|next| !told.contains(next)) {
                 told.push(next);
-                let next = Piece::plain(format!("  next: {}", Printable(next)));
-                lines.extend(self.flow(&[next], " ", 8));
+                // Its own indentation would go with the first break.
+                let next = Piece::plain(format!("next: {}", Printable(next)));
+                let next = flow(&[next], " ", 6, self.columns.saturating_sub(2), self.canvas);
+                lines.extend(next.into_iter().map(|line| format!("  {line}")));
             }
         }
         if !lines.is_empty() {
