@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::filters;
-use crate::kernel::{is_in_queue, is_purge, is_queue_s};
+use crate::kernel::{is_in_queue, is_nf_queue, is_purge, is_queue_s};
 use crate::model::{Direction, Drop, Hop, Path, Printable, TraceReport};
 
 /// Bytes before what an MTU is about.
@@ -59,6 +59,13 @@ pub fn advice(report: &TraceReport<'_>, direction: Direction, drop: &Drop) -> Op
             Advice::new(format!("{} of {}", Printable(reason), Printable(subsystem)))
         }
         (None, "NETFILTER_DROP") => place.firewall(report, drop),
+        (None, "" | "NOT_SPECIFIED") if is_nf_queue(location) => {
+            let Advice { what, next } = place.firewall(report, drop);
+            Advice {
+                what: format!("a program at an NFQUEUE dropped it, or none reads the queue; {what}"),
+                next,
+            }
+        }
         (None, reason) => place.core(reason, drop).unwrap_or_else(|| {
             let freed = format!("the kernel freed it in {}; the reason says no more", Printable(location));
             Advice::new(
@@ -340,6 +347,7 @@ mod tests {
         for place in ["__rtnl_unlock+0x4a", "rtnl_kfree_skbs+0x1", "skb_queue_purge_reason+0x8"] {
             assert!(at(place).contains("its queueing discipline replaced"), "{place}");
         }
+        assert!(at("nfqnl_reinject+0x95").starts_with("a program at an NFQUEUE dropped it"));
         assert!(at("veth_xdp_rcv_skb+0x27d").contains("another XDP program"));
         says(Egress, "nic", "QUEUE_PURGE", None, "its interface was taken down, or its queueing discipline");
         says(Egress, "qvo", "PKT_TOO_BIG", None, "MTU");

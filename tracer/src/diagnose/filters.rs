@@ -64,7 +64,7 @@ fn counted(path: &Path, rose: &[(u64, &FirewallRule)], place: &str, count: u64) 
         let group = group(path, rule).map_or_else(String::new, |group| format!(" ({group})"));
         format!("{}{group}", name(rule))
     };
-    let rise = |(rose, rule): &(u64, &FirewallRule)| {
+    let by = |(rose, rule): &(u64, &FirewallRule)| {
         if rule.at_least {
             format!("{rose} at least, counters were set to zero meanwhile")
         } else {
@@ -82,12 +82,12 @@ fn counted(path: &Path, rose: &[(u64, &FirewallRule)], place: &str, count: u64) 
         let what = format!(
             "a firewall rule {place} drops it: {}, whose counter rose by {} in all{others}",
             with_group(one.1),
-            rise(one)
+            by(one)
         );
         return Advice::new(what).next(show(one.1));
     }
     let named: Vec<_> =
-        rose.iter().take(MAX_NAMED).map(|one| format!("{} (by {})", with_group(one.1), rise(one))).collect();
+        rose.iter().take(MAX_NAMED).map(|one| format!("{} (by {})", with_group(one.1), by(one))).collect();
     let more = if rose.len() > MAX_NAMED { " and others" } else { "" };
     let sum = rose.iter().fold(0_u64, |sum, (rose, _)| sum.saturating_add(*rose));
     let which = if sum == count { "" } else { "; which of them is not known" };

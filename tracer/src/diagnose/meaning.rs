@@ -73,13 +73,13 @@ fn at_tap(evidence: &Evidence) -> String {
     let about =
         evidence.about.as_deref().map_or_else(String::new, |about| format!(" for {}", Printable(about)));
     match evidence.counter.as_str() {
-        "echo_unanswered" => format!(
-            "echo requests passed {tap} and the guest sent no reply: it is not running, has another address, or its own \
-             firewall is silent"
-        ),
+        "echo_unanswered" => {
+            format!("echo requests passed {tap} and the guest sent no reply: {}", silent(evidence))
+        }
         "connection_unanswered" => format!(
-            "TCP connection requests (SYN) passed {tap} and the guest neither took nor refused them: it is not running, has \
-             another address, or its own firewall is silent"
+            "TCP connection requests (SYN) passed {tap} and the guest neither took nor refused them: {}, or its server does not \
+             take connections as fast as they come (in the guest: nstat TcpExtListenOverflows)",
+            silent(evidence)
         ),
         "arp_unanswered" => format!(
             "ARP requests{about} passed {tap} and the guest sent no reply: it is not running, or does not have the address"
@@ -120,6 +120,15 @@ fn at_tap(evidence: &Evidence) -> String {
             evidence.of.unwrap_or(0)
         ),
         _ => format!("packets passed {tap} and no answer came"),
+    }
+}
+
+/// Why a guest may not answer. One that has answered others is there.
+fn silent(evidence: &Evidence) -> &'static str {
+    if evidence.of.is_some_and(|asked| asked > evidence.count) {
+        "its own firewall is silent or limits the rate, it has no way back to who asked"
+    } else {
+        "it is not running, has another address, its own firewall is silent, it has no way back to who asked"
     }
 }
 

@@ -4,7 +4,18 @@ use super::troubles::{Trouble, troubles};
 use crate::model::{Finding, ProblemKind, Severity, TraceReport};
 
 pub(super) fn findings(report: &TraceReport<'_>) -> Vec<Finding> {
-    troubles(report).iter().map(|trouble| finding(report, trouble)).collect()
+    let known = troubles(report);
+    known.iter().map(|trouble| finding(report, trouble)).chain(not_looked_again(report)).collect()
+}
+
+/// Nobody knows what has become of the path since the start.
+fn not_looked_again(report: &TraceReport<'_>) -> Option<Finding> {
+    let silent: Vec<_> = report.host.silent_at_end.iter().map(|name| name.as_str()).collect();
+    let text = format!(
+        "no answer at the end of the trace from {}: whether the path has changed meanwhile is not known",
+        silent.join(", ")
+    );
+    (!silent.is_empty()).then(|| Finding::new(Severity::Warning, "not-looked-again", text))
 }
 
 fn finding(report: &TraceReport<'_>, trouble: &Trouble) -> Finding {

@@ -147,13 +147,15 @@ fn what_changed_meanwhile_is_told_with_its_time() {
     let since = HostReport {
         changes: vec![change(false, 51)],
         problems_at_end: at_end(&broken.problems),
+        silent_at_end: Vec::new(),
         firewall: None,
     };
     assert_eq!(wording(&fine, &since), (format!("{QVO} is DOWN (IFF_UP is not set), since 16:02:51"), true));
     // The same while the trace runs.
     let live = HostReport { problems_at_end: None, ..since.clone() };
     assert_eq!(wording(&fine, &live), wording(&fine, &since));
-    let until = HostReport { changes: vec![change(true, 9)], problems_at_end: at_end(&[]), firewall: None };
+    let until =
+        HostReport { changes: vec![change(true, 9)], problems_at_end: at_end(&[]), ..HostReport::default() };
     assert_eq!(
         wording(&broken, &until),
         (format!("{QVO} was DOWN (IFF_UP is not set), until 16:02:09"), false)
@@ -161,6 +163,7 @@ fn what_changed_meanwhile_is_told_with_its_time() {
     let flapped = HostReport {
         changes: vec![change(false, 1), change(true, 3)],
         problems_at_end: at_end(&[]),
+        silent_at_end: Vec::new(),
         firewall: None,
     };
     assert_eq!(
@@ -172,6 +175,14 @@ fn what_changed_meanwhile_is_told_with_its_time() {
         wording(&broken, &HostReport::default()),
         (format!("{QVO} is DOWN (IFF_UP is not set)"), true)
     );
+}
+
+#[test]
+fn who_does_not_answer_at_the_end_is_named() {
+    let host = HostReport { silent_at_end: vec![crate::model::SourceName::Ovsdb], ..HostReport::default() };
+    let found = told(&path(), &host, &snapshot(232));
+    let silent = found.iter().find(|finding| finding.code == "not-looked-again").unwrap();
+    assert!(silent.text.starts_with("no answer at the end of the trace from OVSDB"), "{silent:?}");
 }
 
 #[test]
@@ -217,8 +228,7 @@ fn the_switch_s_own_rule_is_named_where_it_was_asked() {
     assert!(found[0].text.contains(&format!("one of them by {rule}")), "nobody has counted: {found:?}");
     assert_eq!(found[0].next.as_deref(), Some("ovs-ofctl dump-flows br-int table=0"));
     let hit = |snapshot: &mut Snapshot, hits: u64| {
-        let explained = &mut snapshot.directions.ingress.drops[0].explain;
-        explained.iter_mut().for_each(|explained| explained.hits = Some(hits));
+        snapshot.directions.ingress.drops[0].explain.as_mut().unwrap().hits = Some(hits);
         of(snapshot)[0].text.clone()
     };
     let text = hit(&mut snapshot, 250);
@@ -258,6 +268,7 @@ fn an_interface_that_was_down_at_another_time_is_not_why() {
     let host = HostReport {
         changes: vec![change(false, 100), change(true, 101)],
         problems_at_end: Some(Vec::new()),
+        silent_at_end: Vec::new(),
         firewall: None,
     };
     let mut snapshot = lost_behind_nic();

@@ -89,6 +89,13 @@ pub fn is_purge(place: &str) -> bool {
     PURGES.iter().chain(&RESETS).any(|prefix| name.starts_with(prefix))
 }
 
+/// Whether `place` is where packets are freed that wait for a program's verdict (`NFQUEUE`), or that it drops.
+#[must_use]
+pub fn is_nf_queue(place: &str) -> bool {
+    let name = bare(place.split_once('+').map_or(place, |(name, _)| name));
+    ["nf_queue", "nfqnl_", "nf_reinject"].iter().any(|prefix| name.starts_with(prefix))
+}
+
 /// See [`is_purge`].
 const RESETS: [&str; 4] = ["rtnl_unlock", "rtnl_kfree_skbs", "qdisc_reset", "__qdisc_reset"];
 

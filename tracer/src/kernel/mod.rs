@@ -16,7 +16,7 @@ mod upcalls;
 pub use btf::{BtfError, KERNEL_BTF, drop_config, kernel_btf, skb_layout};
 pub use code::{CodePlaces, Prefix};
 pub use interfaces::interface_index;
-pub use meanings::{is_in_queue, is_purge, is_queue_s};
+pub use meanings::{is_in_queue, is_nf_queue, is_purge, is_queue_s};
 pub use memory::{MemoryBases, places_and_memory};
 pub use reasons::{Reason, Reasons};
 pub use sockets::{PacketSocket, packet_sockets};

@@ -1,6 +1,6 @@
 //! What the host's sources said about the path while it was traced, beside what the hooks saw.
 
-use super::{Firewall, Problem};
+use super::{Firewall, Problem, SourceName};
 
 /// The state of an interface of the path, as the kernel told it when it changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +22,8 @@ pub struct HostReport {
     pub changes: Vec<LinkChange>,
     /// What was wrong with the path at the end; `None`: nobody has looked, or could.
     pub problems_at_end: Option<Vec<Problem>>,
+    /// Who had answered at the start, and did not at the end.
+    pub silent_at_end: Vec<SourceName>,
     /// The host's packet filters, where packets died in one.
     pub firewall: Option<Firewall>,
 }

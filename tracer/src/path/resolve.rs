@@ -8,8 +8,8 @@ use crate::model::{MacAddr, Topology, VmPort};
 /// A shorter piece of a UUID is no handle: it could be a word.
 const MIN_PREFIX_BYTES: usize = 4;
 
-/// Finds the one port a handle means: domain name, display name, UUID, MAC, fixed IP, port id or interface name; else
-/// a unique beginning of a UUID or port id.
+/// Finds the one port a handle means: UUID, MAC, port id or interface name; else a fixed IP; else a domain's or a display name; else
+/// a unique beginning of a UUID or port id. A name that somebody chose never hides what is unique by itself.
 ///
 /// # Errors
 /// When it means none (with close matches) or several (with all of them).
@@ -19,7 +19,7 @@ pub fn resolve(topology: &Topology, ports: &[VmPort], handle: &str) -> Result<Vm
         return Err(PathError::Empty);
     }
     let handle_of = Handle::new(topology, handle);
-    for matches in [Handle::is_exactly, Handle::begins] {
+    for matches in [Handle::is_unique_to, Handle::is_address_of, Handle::is_name_of, Handle::begins] {
         let found: Vec<&VmPort> = ports.iter().filter(|port| matches(&handle_of, port)).collect();
         match found.as_slice() {
             [] => {}
@@ -70,16 +70,20 @@ impl<'a> Handle<'a> {
         }
     }
 
-    fn is_exactly(&self, port: &VmPort) -> bool {
-        let id = &port.id;
-        [&id.name, &id.display_name].into_iter().flatten().any(|name| name == self.text)
-            || [&id.uuid, &id.port_id]
-                .into_iter()
-                .flatten()
-                .any(|uuid| uuid.to_ascii_lowercase() == self.lower)
-            || self.mac == Some(id.mac)
-            || self.ip.is_some_and(|ip| id.ips.contains(&ip))
+    fn is_unique_to(&self, port: &VmPort) -> bool {
+        let ids = [&port.id.uuid, &port.id.port_id].into_iter().flatten();
+        ids.map(|uuid| uuid.to_ascii_lowercase()).any(|uuid| uuid == self.lower)
+            || self.mac == Some(port.id.mac)
             || self.is_interface_of(port)
+    }
+
+    fn is_address_of(&self, port: &VmPort) -> bool {
+        self.ip.is_some_and(|ip| port.id.ips.contains(&ip))
+    }
+
+    fn is_name_of(&self, port: &VmPort) -> bool {
+        let mut names = [&port.id.name, &port.id.display_name].into_iter().flatten();
+        names.any(|name| name == self.text)
     }
 
     fn is_interface_of(&self, port: &VmPort) -> bool {

@@ -112,6 +112,16 @@ fn hostile_handles_are_errors_that_print_harmlessly() {
 }
 
 #[test]
+fn a_name_that_is_another_port_s_id_or_address_hides_nothing() {
+    for name in [PORT, UUID, "10.99.99.111", MAC] {
+        let mut topology = host();
+        topology.instances.last_mut().unwrap().display_name = Some(name.to_owned());
+        let found = resolve(&topology, &ports(&topology), name).unwrap();
+        assert_eq!(found.id.port_id.as_deref(), Some(PORT), "{name}");
+    }
+}
+
+#[test]
 fn hostile_names_of_vms_print_harmlessly() {
     let mut topology = host();
     topology.instances.last_mut().unwrap().display_name = Some("evil\x1b[31m\nname".to_owned());

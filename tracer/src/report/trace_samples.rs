@@ -223,7 +223,8 @@ pub(crate) fn explanation() -> Explanation {
 
 /// A final report.
 pub(crate) fn report<'a>(path: &'a Path, snapshot: &'a Snapshot) -> TraceReport<'a> {
-    static QUIET: HostReport = HostReport { changes: Vec::new(), problems_at_end: None, firewall: None };
+    static QUIET: HostReport =
+        HostReport { changes: Vec::new(), problems_at_end: None, silent_at_end: Vec::new(), firewall: None };
     let filter = "icmp and host 10.0.0.1";
     TraceReport { path, snapshot, host: &QUIET, findings: &[], filter, live: false, timeout_ms: 1_000 }
 }

@@ -9,9 +9,10 @@ use crate::{
     collect::LinkWatch,
     discover::{Sources, discover},
     explain::RuleCounts,
+    kernel::is_nf_queue,
     model::{
-        BridgeKind, Direction, Firewall, Hop, HostReport, Path, Printable, Problem, ProblemKind, Snapshot,
-        SourceName, Topology,
+        BridgeKind, Direction, Drop, Firewall, Hop, HostReport, Path, Printable, Problem, ProblemKind,
+        Snapshot, SourceName, Topology,
     },
     netfilter::{self, Course, Filters},
     path,
@@ -133,7 +134,9 @@ impl HostWatch {
         let now = discover(&self.sources).await;
         self.so_far();
         // Where a source is missing now, that nothing is wrong by it says nothing.
-        if self.answered.iter().all(|name| now.answered(*name)) {
+        let silent = self.answered.iter().filter(|name| !now.answered(**name));
+        self.report.silent_at_end = silent.copied().collect();
+        if self.report.silent_at_end.is_empty() {
             self.report.problems_at_end = Some(problems(path, &now));
         }
     }
@@ -141,7 +144,10 @@ impl HostWatch {
     /// Reads the packet filters where packets have died in one.
     pub(in crate::cli) async fn read_filters(&mut self, path: &Path, snapshot: &Snapshot) {
         let drops = Direction::ALL.iter().flat_map(|way| &snapshot.directions.get(*way).drops);
-        if !drops.into_iter().any(|drop| drop.reason.as_deref() == Some(BY_FILTER)) {
+        let by_filter = |drop: &Drop| {
+            drop.reason.as_deref() == Some(BY_FILTER) || drop.location.as_deref().is_some_and(is_nf_queue)
+        };
+        if !drops.into_iter().any(by_filter) {
             return;
         }
         let after = netfilter::look();
