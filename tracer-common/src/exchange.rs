@@ -1,7 +1,8 @@
 //! Questions and their answers at the guest's tap: what the guest's own response time is measured on, and who is silent.
 //!
 //! A question to the guest is an ICMP echo request, a TCP SYN, TCP data, or an ARP request; its answer is the echo reply with
-//! the same id and sequence number, the segment that acknowledges the SYN or the data, or the ARP reply. The guest's own
+//! the same id and sequence number, the segment that acknowledges the SYN or the data, or the ARP reply. An ICMP error of the guest that
+//! is about a SYN or an echo request answers it, too. The guest's own
 //! questions are its ARP requests. All of these the guest's kernel answers by itself; what its programs say to TCP data is
 //! [`crate::conversation`]'s.
 
@@ -19,6 +20,8 @@ pub const OPEN_QUESTIONS: u32 = 4096;
 const ECHO_REQUEST: u8 = 8;
 const ECHO_REPLY: u8 = 0;
 const ECHO_REQUEST_V6: u8 = 128;
+const UNREACHABLE: u8 = 3;
+const UNREACHABLE_V6: u8 = 1;
 const ECHO_REPLY_V6: u8 = 129;
 
 const ARP_REQUEST: u16 = 1;
@@ -175,7 +178,9 @@ pub fn answer<R: Reader>(reader: &R, packet: &Packet) -> Option<Part> {
         return None;
     }
     match packet.protocol {
-        PROTOCOL_ICMP | PROTOCOL_ICMPV6 => echo(reader, packet, ECHO_REPLY, ECHO_REPLY_V6, true),
+        PROTOCOL_ICMP | PROTOCOL_ICMPV6 => {
+            echo(reader, packet, ECHO_REPLY, ECHO_REPLY_V6, true).or_else(|| refusal(reader, packet))
+        }
         PROTOCOL_TCP => tcp_answer(&segment(reader, packet, true)?),
         _ => None,
     }
@@ -200,7 +205,7 @@ pub fn segment<R: Reader>(reader: &R, packet: &Packet, from_guest: bool) -> Opti
     };
     let lower = guest_port.swap_bytes() < host_port.swap_bytes();
     Some(Segment {
-        key: key(host, guest, u64::from(host_port) | (u64::from(guest_port) << 16) | (6 << 32)),
+        key: tcp_key(host, guest, u32::from(host_port), u32::from(guest_port)),
         seq: window.u32_be(4),
         ack: window.u32_be(8),
         // Larger than the field can say: not known.
@@ -276,11 +281,63 @@ fn echo<R: Reader>(reader: &R, packet: &Packet, kind: u8, kind_v6: u8, answer: b
     if window.u8(0) != wanted {
         return None;
     }
-    // Who is asked at an anycast or a group's address answers from another one.
     let (source, destination) = addresses(reader, packet)?;
     let host = if answer { destination } else { source };
-    let key = key(host, [0; 2], u64::from(window.u32(4)) | (1 << 32));
-    Some(Part { key, start: 0, number: 0, kind: kind::ECHO })
+    Some(Part { key: echo_key(host, window.u32(4)), start: 0, number: 0, kind: kind::ECHO })
+}
+
+/// That the guest refuses a SYN or an echo request, as firewalls do: "destination unreachable", with the head of the packet that it is
+/// about, which has no options.
+#[inline(always)]
+fn refusal<R: Reader>(reader: &R, packet: &Packet) -> Option<Part> {
+    if packet.protocol == PROTOCOL_ICMP {
+        let window = reader.window(packet.l4_offset, 36)?;
+        let is_whole = window.u8(8) == 0x45 && window.u16_be(14) & 0x1fff == 0;
+        if window.u8(0) != UNREACHABLE || !is_whole {
+            return None;
+        }
+        let ends = ([u64::from(window.u32(20)), 0], [u64::from(window.u32(24)), 0]);
+        refused(ends, u32::from(window.u8(17)), window.u32(28), window.u32(32))
+    } else {
+        let window = reader.window(packet.l4_offset, 56)?;
+        if window.u8(0) != UNREACHABLE_V6 {
+            return None;
+        }
+        let ends = ([window.u64(16), window.u64(24)], [window.u64(32), window.u64(40)]);
+        refused(ends, u32::from(window.u8(14)), window.u32(48), window.u32(52))
+    }
+}
+
+/// The question of a packet of `protocol` from the first of the two ends to the second, by the first two words behind its IP header.
+#[inline(always)]
+fn refused((host, guest): ([u64; 2], [u64; 2]), protocol: u32, first: u32, second: u32) -> Option<Part> {
+    if protocol == u32::from(PROTOCOL_TCP) {
+        let (host_port, guest_port) = (first & 0xffff, first >> 16);
+        let key = tcp_key(host, guest, host_port, guest_port);
+        return Some(Part { key, start: 0, number: second.swap_bytes().wrapping_add(1), kind: kind::DATA });
+    }
+    let asks = match first & 0xff {
+        request if protocol == u32::from(PROTOCOL_ICMP) => request == u32::from(ECHO_REQUEST),
+        request if protocol == u32::from(PROTOCOL_ICMPV6) => request == u32::from(ECHO_REQUEST_V6),
+        _ => false,
+    };
+    if asks {
+        Some(Part { key: echo_key(host, second), start: 0, number: 0, kind: kind::ECHO })
+    } else {
+        None
+    }
+}
+
+/// Of a TCP flow; the ports as they are in memory.
+#[inline(always)]
+const fn tcp_key(host: [u64; 2], guest: [u64; 2], host_port: u32, guest_port: u32) -> u64 {
+    key(host, guest, host_port as u64 | ((guest_port as u64) << 16) | (6 << 32))
+}
+
+/// Of an echo, by its id and sequence number. Who is asked at an anycast or a group's address answers from another one.
+#[inline(always)]
+const fn echo_key(host: [u64; 2], numbers: u32) -> u64 {
+    key(host, [0; 2], numbers as u64 | (1 << 32))
 }
 
 const _: () = assert!(size_of::<Question>() == 32 && size_of::<ExchangeCounters>() == 320);

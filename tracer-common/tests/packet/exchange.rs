@@ -8,7 +8,7 @@ use hoptrace_common::{
 use crate::{
     frames::{
         ACK, FIN, FRAGMENT, GUEST_V4, GUEST_V6, HOST_V4, HOST_V6, ICMP, ICMPV6, Ipv4, Ipv6, L3, PSH, RST,
-        SYN, Segment, TIMESTAMP, Tcp, arp, echo, payload, udp, untagged,
+        SYN, Segment, TIMESTAMP, Tcp, arp, echo, icmp, payload, udp, untagged,
     },
     strict::StrictReader,
 };
@@ -107,6 +107,31 @@ fn a_syn_ack_answers_a_syn() {
     for ack in [1001, 1101] {
         assert!(answered(&from_guest(&reply(ack, SYN | ACK, 0))).unwrap().answers(question.number));
     }
+}
+
+#[test]
+fn an_icmp_error_answers_what_it_is_about() {
+    let about = |packet: &L3| [&[0; 4], &packet.bytes.bytes[..]].concat();
+    let refusal = |kind, packet: &L3| answered(&from_guest(&icmp(ICMP, kind, 3, &about(packet))));
+    let refusal_v6 = |kind, packet: &L3| answered(&from_guest_v6(&icmp(ICMPV6, kind, 4, &about(packet))));
+    for segment in [request(1000, SYN, 0), echo(ICMP, 8, 7, 9)] {
+        let packet = to_guest(&segment);
+        let (question, answer) = (asked(&packet).unwrap(), refusal(3, &packet).unwrap());
+        assert_eq!(question.key, answer.key);
+        assert!(answer.answers(question.number));
+        assert_eq!((refusal(11, &packet), refusal_v6(1, &packet)), (None, None));
+    }
+    for segment in [request(1000, SYN, 0), echo(ICMPV6, 128, 7, 9)] {
+        let packet = to_guest_v6(&segment);
+        let (question, answer) = (asked(&packet).unwrap(), refusal_v6(1, &packet).unwrap());
+        assert_eq!(question.key, answer.key);
+        assert!(answer.answers(question.number));
+        assert_eq!(refusal_v6(3, &packet), None);
+    }
+    // Data is not refused by one about what came before it, nor is a datagram a question.
+    let data = to_guest(&request(1000, ACK, 100));
+    assert!(!refusal(3, &data).unwrap().answers(asked(&data).unwrap().number));
+    assert_eq!(refusal(3, &to_guest(&udp(9, 9, &payload(20)))), None);
 }
 
 #[test]
