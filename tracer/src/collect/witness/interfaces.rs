@@ -17,12 +17,12 @@ pub(super) enum InterfacesError {
     Read(IfIndex, #[source] rtnetlink::Error),
 }
 
-/// The interfaces to look at.
+/// The interfaces to look at, with their names on the path: they may be renamed meanwhile.
 #[derive(Debug)]
-pub(super) struct Interfaces(Vec<IfIndex>);
+pub(super) struct Interfaces(Vec<(IfIndex, String)>);
 
 impl Interfaces {
-    pub(super) fn new(interfaces: impl Iterator<Item = IfIndex>) -> Self {
+    pub(super) fn new(interfaces: impl Iterator<Item = (IfIndex, String)>) -> Self {
         Self(interfaces.collect())
     }
 
@@ -31,9 +31,9 @@ impl Interfaces {
         let (connection, handle, _) = rtnetlink::new_connection().map_err(InterfacesError::Open)?;
         let driver = tokio::spawn(connection);
         let mut found = Vec::new();
-        for index in &self.0 {
+        for (index, name) in &self.0 {
             match handle.link().get().match_index(index.0).execute().try_next().await {
-                Ok(message) => found.extend(message.map(counters).unwrap_or_default()),
+                Ok(message) => found.extend(message.into_iter().flat_map(|message| counters(name, message))),
                 Err(rtnetlink::Error::NetlinkError(error)) if is_gone(&error.to_io()) => {}
                 Err(error) => return Err(InterfacesError::Read(*index, error)),
             }
@@ -47,15 +47,11 @@ fn is_gone(error: &std::io::Error) -> bool {
     error.raw_os_error() == Some(rustix::io::Errno::NODEV.raw_os_error())
 }
 
-fn counters(message: LinkMessage) -> Vec<(Counter, u64)> {
-    let (mut name, mut stats) = (String::new(), None);
-    for attribute in message.attributes {
-        match attribute {
-            LinkAttribute::IfName(text) => name = text,
-            LinkAttribute::Stats64(found) => stats = Some(found),
-            _ => {}
-        }
-    }
+fn counters(name: &str, message: LinkMessage) -> Vec<(Counter, u64)> {
+    let stats = message.attributes.into_iter().find_map(|attribute| match attribute {
+        LinkAttribute::Stats64(found) => Some(found),
+        _ => None,
+    });
     let of = |stats: Stats64| {
         // The names of `struct rtnl_link_stats64`.
         [
@@ -76,7 +72,7 @@ fn counters(message: LinkMessage) -> Vec<(Counter, u64)> {
         ]
     };
     let counter = |(counter, count): (&str, u64)| {
-        ((EvidenceSource::Interface, name.clone(), counter.to_owned()), count)
+        ((EvidenceSource::Interface, name.to_owned(), counter.to_owned()), count)
     };
     stats.into_iter().flat_map(of).map(counter).collect()
 }
@@ -88,8 +84,13 @@ mod tests {
 
     #[tokio::test]
     async fn the_loopback_interface_has_counters_and_one_that_is_gone_has_none() {
-        let found = Interfaces::new([IfIndex(1), IfIndex(0x7fff_fff0)].into_iter()).look().await.unwrap();
-        assert!(found.iter().all(|((_, at, _), _)| at == "lo"), "{found:?}");
+        let found = Interfaces::new(
+            [(IfIndex(1), "one".to_owned()), (IfIndex(0x7fff_fff0), "gone".to_owned())].into_iter(),
+        )
+        .look()
+        .await
+        .unwrap();
+        assert!(found.iter().all(|((_, at, _), _)| at == "one"), "{found:?}");
         assert!(found.iter().any(|((_, _, counter), _)| counter == "tx_dropped"), "{found:?}");
     }
 }

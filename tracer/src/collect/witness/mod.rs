@@ -71,7 +71,7 @@ impl Witness {
     pub async fn begin(path: &Path, nics: Vec<Interface>) -> Self {
         let switches = || path.bridges().map(|(_, kind)| kind).filter(|kind| kind.is_ovs());
         let mut witness = Self {
-            interfaces: Interfaces::new(path.hops().map(|hop| hop.ifindex)),
+            interfaces: Interfaces::new(path.hops().map(|hop| (hop.ifindex, hop.ifname.clone()))),
             shared: path.hops().map(|hop| (hop.ifname.clone(), hop.facts.shared)).collect(),
             names: path.hops().map(|hop| (hop.ifindex, hop.ifname.clone())).collect(),
             kernel_datapath: switches().any(|switch| !switch.is_userspace()),
