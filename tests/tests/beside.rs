@@ -7,7 +7,7 @@
     reason = "a panic is a failed test; a JSON value that is missing reads as null"
 )]
 
-use std::{net::Ipv4Addr, time::Duration};
+use std::{net::Ipv4Addr, process::Command, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
 use hoptrace_tests::{
@@ -247,6 +247,56 @@ fn what_goes_to_the_wrong_port_is_not_delivered() -> Result<()> {
             ensure!(text.contains(&other.qvo) && text.contains("misdelivered 50"), "{text}");
         }
     }
+    Ok(())
+}
+
+/// The same on the way in.
+#[test]
+#[ignore = "needs the lab: cargo xtask test"]
+fn what_is_for_the_vm_and_goes_to_another_port_is_not_delivered() -> Result<()> {
+    let lab = Lab::from_env()?;
+    let [guest, other] = lab.guests.as_slice() else { anyhow::bail!("not two guests") };
+    lab.introduce(guest)?;
+    let flow = format!("priority=1000,dl_dst={},udp,tp_dst={PORT}", guest.mac);
+    let rule = format!("{flow},actions=strip_vlan,output:{}", other.qvo);
+    let _rule = Trap::set(
+        "ovs-ofctl",
+        &["add-flow", &lab.integration_bridge, &rule],
+        &["--strict", "del-flows", &lab.integration_bridge, &flow],
+    )?;
+    let tracer = Tracer::start(&["trace", &guest.port_id, "udp", "--timeout", "4s", "--json"])?;
+    lab.wire_udp_flood((guest.ipv4, PORT).into(), PACKETS, 64, Duration::from_millis(1))?;
+    let report = tracer.finish()?;
+    let ledger = &report["directions"]["ingress"]["ledger"];
+    let found = json!([ledger["entered"], ledger["misdelivered"], ledger["completed"], ledger["lost"]]);
+    ensure!(found == json!([PACKETS, PACKETS, 0, 0]) && ledger["balanced"] == true, "{ledger}");
+    let first = &report["findings"][0]["text"];
+    let text = first.as_str().context("no finding")?;
+    ensure!(
+        text.contains(&format!("{PACKETS} packets to the VM were sent to the port of another VM")),
+        "{text}"
+    );
+    ensure!(text.contains(&other.qvo), "{text}");
+    Ok(())
+}
+
+/// Nor does a copy that is flooded turn a packet that is lost into one that went to the wrong port.
+#[test]
+#[ignore = "needs the lab: cargo xtask test"]
+fn what_is_flooded_while_the_vm_s_port_is_down_is_lost() -> Result<()> {
+    let lab = Lab::from_env()?;
+    let [guest, _] = lab.guests.as_slice() else { anyhow::bail!("not two guests") };
+    lab.introduce(guest)?;
+    let qvo = guest.qvo.as_str();
+    let _down = Trap::set("ip", &["link", "set", qvo, "down"], &["link", "set", qvo, "up"])?;
+    let flushed = Command::new("ovs-appctl").args(["fdb/flush", &lab.integration_bridge]).status()?;
+    ensure!(flushed.success(), "{flushed}");
+    let tracer = Tracer::start(&["trace", &guest.port_id, "udp", "--timeout", "2s", "--json"])?;
+    lab.wire_udp_flood((guest.ipv4, PORT).into(), PACKETS, 64, Duration::from_millis(1))?;
+    let report = tracer.finish()?;
+    let ledger = &report["directions"]["ingress"]["ledger"];
+    let found = json!([ledger["entered"], ledger["misdelivered"], ledger["completed"], ledger["balanced"]]);
+    ensure!(found == json!([PACKETS, 0, 0, true]), "{ledger}");
     Ok(())
 }
 

@@ -62,6 +62,10 @@ pub(crate) fn claim(hook: HookFacts, frame: &Frame, gate: Gate) -> u32 {
     if frame.source == mac {
         return CLAIM_OWN;
     }
+    // For the VM, and sent to another port.
+    if frame.destination == mac && hook.has(HookConfig::NEIGHBOUR) {
+        return CLAIM_IF_TRACKED;
+    }
     // Whatever comes in at the tap comes from the VM, under whatever name.
     if hook.has(HookConfig::GUEST) {
         return if hook.has_trait(HookConfig::LEARNS) { CLAIM_LEARN } else { CLAIM_OWN };

@@ -51,6 +51,8 @@ pub struct Collector {
     in_flight: [u64; 2],
     elsewhere: [u64; 2],
     astray: [u64; 2],
+    /// The switch knew where the VM is when the trace began: see [`Collector::is_known_to_switch`].
+    switch_knows_vm: bool,
     neighbours: Neighbours,
     upcalls: UpcallCounts,
     answers: AnswerCounts,
@@ -98,6 +100,7 @@ impl Collector {
             in_flight: [0; 2],
             elsewhere: [0; 2],
             astray: [0; 2],
+            switch_knows_vm: false,
             neighbours: Neighbours::new(&plan.neighbours, maps.neighbours, maps.macs_behind)?,
             upcalls: UpcallCounts::new(&maps.upcalls)?,
             answers: AnswerCounts::new(&maps.answers)?,
@@ -115,6 +118,18 @@ impl Collector {
     pub fn watch_members(&mut self, members: Vec<Interface>) {
         self.members = Members(members);
         self.gate.set_inactive(self.members.inactive());
+    }
+
+    /// The switch has the VM in its table of addresses.
+    pub const fn switch_knows_vm(&mut self) {
+        self.switch_knows_vm = true;
+    }
+
+    /// Whether the switch knows where the VM is: then it floods nothing that is for it.
+    fn is_known_to_switch(&self) -> bool {
+        let is_before_switch = |hook: &HookPlan| hook.config.traits & HookConfig::LEARNS != 0;
+        let sent = self.plan.hooks.iter().position(is_before_switch);
+        self.switch_knows_vm || sent.is_some_and(|number| self.counters.of(number).seen > 0)
     }
 
     /// Lets packets in: `budget` of them at most, if it is given.
@@ -154,7 +169,7 @@ impl Collector {
         let now_ns = monotonic_ns();
         self.gate.age_addresses(now_ns);
         self.gate.set_inactive(self.members.inactive());
-        let sweep = self.table.sweep(now_ns);
+        let sweep = self.table.sweep(now_ns, self.is_known_to_switch());
         self.drops.take(&sweep, &self.heads, now_ns);
         self.drops.given_up(self.lost_at_hooks(), now_ns);
         for (sum, more) in self.elsewhere.iter_mut().zip(sweep.elsewhere) {
@@ -276,8 +291,9 @@ impl Collector {
     fn beside(&self, direction: usize) -> (u64, u64) {
         let of = |counts: &[u64; 2]| counts.get(direction).copied().unwrap_or(0);
         let astray = of(&self.astray);
-        // Only what the VM sends goes astray there.
-        let right = if astray == 0 { 0 } else { self.neighbours.found_later().min(astray) };
+        // Who turns up behind a port later is one to whom the VM sends.
+        let sends = direction == usize::from(Direction::Egress.index());
+        let right = if astray == 0 || !sends { 0 } else { self.neighbours.found_later().min(astray) };
         (of(&self.elsewhere) + right, astray - right)
     }
 

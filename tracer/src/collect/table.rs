@@ -58,15 +58,17 @@ impl SharedTable {
         self.timeout_ns = u64::MAX >> 1;
     }
 
-    /// Settles every slot: see [`settle`].
-    pub(super) fn sweep(&self, now_ns: u64) -> Sweep {
+    /// Settles every slot: see [`settle`]. `knows_vm`: what is for the VM and comes to another port is no copy that the switch floods.
+    pub(super) fn sweep(&self, now_ns: u64, knows_vm: bool) -> Sweep {
         let mut sweep = Sweep::default();
         for index in 0..self.slots.len() {
             match settle(self, index, now_ns) {
                 Settled::Ended(packet) if packet.end() == End::Elsewhere => {
                     count(&mut sweep.elsewhere, packet.control, 1);
                 }
-                Settled::Ended(packet) if packet.end() == End::Astray => {
+                Settled::Ended(packet)
+                    if packet.end() == End::Astray && (knows_vm || packet.control.direction() == 0) =>
+                {
                     count(&mut sweep.astray, packet.control, 1);
                 }
                 Settled::Ended(packet) => sweep.ended.push(packet),

@@ -79,28 +79,7 @@ fn cause(report: &TraceReport<'_>, direction: Direction, drop: &Drop) -> Advice 
     if let Some((trouble, When::Throughout)) = &blocking {
         return Advice { what: trouble.words(report.path), next: trouble.next(report.path) };
     }
-    let known = drop.explain.as_ref().and_then(|explained| by_rule(drop, explained));
-    let known = known.or_else(|| advice(report, direction, drop));
-    match (known, blocking) {
-        (Some(known), Some((trouble, When::Partly))) => {
-            let what = format!("{}; some of them perhaps because {}", known.what, trouble.words(report.path));
-            return Advice { what, ..known };
-        }
-        (Some(known), Some((trouble, When::NotKnown))) if !drop.is_lost() => {
-            let what = format!("{}; {}", known.what, trouble.words(report.path));
-            return Advice { what, next: trouble.next(report.path).or(known.next) };
-        }
-        (Some(known), _) => return known,
-        (None, Some((trouble, when))) => {
-            let some = if when == When::Partly { "some of them " } else { "" };
-            let what = format!("lost, {some}perhaps because {}", trouble.words(report.path));
-            return Advice { what, next: trouble.next(report.path) };
-        }
-        (None, None) => {}
-    }
     let in_switch = between.iter().any(|node| is_switch(node));
-    let next = (in_switch && drop.explain.is_none())
-        .then(|| "the same with --explain asks Open vSwitch which of its rules it was".to_owned());
     let counted: Vec<_> = report
         .snapshot
         .evidence
@@ -108,12 +87,34 @@ fn cause(report: &TraceReport<'_>, direction: Direction, drop: &Drop) -> Advice 
         .filter(|it| is_about(it, &between, in_switch) && is_of_way(it, report.path, direction))
         .map(counter)
         .collect();
-    let what = if counted.is_empty() {
-        "lost, no reason was seen".to_owned()
+    let meanwhile = if counted.is_empty() {
+        String::new()
     } else {
-        format!("lost, no reason was seen; counted meanwhile: {}", counted.join(", "))
+        format!("; counted meanwhile: {}", counted.join(", "))
     };
-    Advice { what, next }
+    let known = drop.explain.as_ref().and_then(|explained| by_rule(drop, explained, &meanwhile));
+    let known = known.or_else(|| advice(report, direction, drop));
+    match (known, blocking) {
+        (Some(known), Some((trouble, When::Partly))) => {
+            let what = format!("{}; some of them perhaps because {}", known.what, trouble.words(report.path));
+            Advice { what, ..known }
+        }
+        (Some(known), Some((trouble, When::NotKnown))) if !drop.is_lost() => {
+            let what = format!("{}; {}", known.what, trouble.words(report.path));
+            Advice { what, next: trouble.next(report.path).or(known.next) }
+        }
+        (Some(known), _) => known,
+        (None, Some((trouble, when))) => {
+            let some = if when == When::Partly { "some of them " } else { "" };
+            let what = format!("lost, {some}perhaps because {}", trouble.words(report.path));
+            Advice { what, next: trouble.next(report.path) }
+        }
+        (None, None) => {
+            let next = (in_switch && drop.explain.is_none())
+                .then(|| "the same with --explain asks Open vSwitch which of its rules it was".to_owned());
+            Advice { what: format!("lost, no reason was seen{meanwhile}"), next }
+        }
+    }
 }
 
 /// A packet that comes after the time-out is lost at one hook, and joins midway at the next.
@@ -168,8 +169,8 @@ fn blocking(
     here.min_by_key(|(trouble, when)| (*when, trouble.problem.kind != ProblemKind::Down))
 }
 
-/// The last rule that an example hit, where it drops. That all of them hit it is only said where it was hit as often.
-fn by_rule(drop: &Drop, explained: &Explanation) -> Option<Advice> {
+/// The last rule that an example hit, where it drops; `meanwhile`: what the host counted. That all of them hit it is only said where it was hit as often.
+fn by_rule(drop: &Drop, explained: &Explanation, meanwhile: &str) -> Option<Advice> {
     let rule = explained.rules.last()?;
     let drops = explained.datapath_actions.last().is_some_and(|actions| actions == "drop");
     if !drops {
@@ -202,10 +203,10 @@ fn by_rule(drop: &Drop, explained: &Explanation) -> Option<Advice> {
         Some(hits) if hits >= drop.count => what,
         _ if drop.count == 1 => what,
         Some(hits) => format!(
-            "one of them by {what}, which was hit by {} meanwhile; which rule the others hit is not known",
+            "one of them by {what}, which was hit by {} meanwhile; what became of the others is not known{meanwhile}",
             packets(hits)
         ),
-        None => format!("one of them by {what}; which rule the others hit is not known"),
+        None => format!("one of them by {what}; what became of the others is not known{meanwhile}"),
     };
     Some(Advice { what, next: Some(format!("ovs-ofctl dump-flows {bridge} table={}", rule.table)) })
 }

@@ -12,9 +12,12 @@ pub(super) fn findings(report: &TraceReport<'_>) -> Vec<Finding> {
         let count = snapshot.directions.get(direction).ledger.misdelivered;
         let was = if count == 1 { "was" } else { "were" };
         let wrong = wrong(&snapshot.neighbours);
+        let why = match direction {
+            Direction::Egress => "a wrong rule, or a flood of which the copy for the wire died",
+            Direction::Ingress => "a wrong rule, or the switch believes that the VM is there",
+        };
         let text = format!(
-            "{} {} {was} sent to {} and seen nowhere else: not whom they were for (a wrong rule, or a flood of which the copy \
-             for the wire died)",
+            "{} {} {was} sent to {} and seen nowhere else: not whom they were for ({why})",
             packets(count),
             course(direction),
             named(&wrong)

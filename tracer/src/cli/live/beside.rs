@@ -10,10 +10,11 @@ use crate::{
 /// How long a trace waits for what `ovs-vswitchd` has learned.
 const PATIENCE: Duration = Duration::from_millis(200);
 
-/// The ports. Only what the kernel says about itself (`has_btf`) tells programs in which network namespace they run.
-pub(super) async fn ports(path: &Path, path_only: bool, has_btf: bool) -> Vec<OtherPort> {
+/// The ports, and whether the switch knows where the VM is. Only what the kernel says about itself (`has_btf`) tells programs in which
+/// network namespace they run.
+pub(super) async fn ports(path: &Path, path_only: bool, has_btf: bool) -> (Vec<OtherPort>, bool) {
     if path_only {
-        return Vec::new();
+        return (Vec::new(), false);
     }
     let here = path.other_ports.iter().filter(|port| has_btf || port.namespace.is_none());
     let mut ports: Vec<OtherPort> = here.cloned().collect();
@@ -21,7 +22,8 @@ pub(super) async fn ports(path: &Path, path_only: bool, has_btf: bool) -> Vec<Ot
     for (place, mac) in unknown(&ports, &known) {
         ports.get_mut(place).map(|port| port.macs.push(mac)).unwrap_or_default();
     }
-    ports
+    let knows = known.iter().flat_map(|(_, addresses)| addresses).any(|learned| learned.mac == path.mac);
+    (ports, knows)
 }
 
 /// Addresses that the switch has found behind these ports since they were looked for, each with the port's place.

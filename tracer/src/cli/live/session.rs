@@ -95,7 +95,7 @@ impl Session {
         }
         let kernel = Kernel::ask();
         let mechanism = mechanism(options.mechanism, kernel.is_some(), path)?;
-        let neighbours = beside::ports(path, options.path_only, kernel.is_some()).await;
+        let (neighbours, switch_knows_vm) = beside::ports(path, options.path_only, kernel.is_some()).await;
         let upcalls = kernel.as_ref().and_then(|kernel| kernel.upcalls(path));
         let slow_at = upcalls.as_ref().map_or(&[][..], |upcalls| &upcalls.ports);
         let plan = attach::plan(
@@ -164,6 +164,9 @@ impl Session {
             Collector::new(plan.clone(), maps, options.timeout, options.emission.tail, seed)
                 .map_err(|error| CliError::new(error.to_string()))?;
         collector.watch_members(attach::members(&plan, mechanism));
+        if switch_knows_vm {
+            collector.switch_knows_vm();
+        }
         for mac in options.macs.iter().filter(|mac| **mac != path.mac) {
             if !collector.give_address(*mac) {
                 return Err(CliError::new(format!("there is no room for --mac {mac} beside the others")));
