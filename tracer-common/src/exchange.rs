@@ -58,7 +58,7 @@ pub struct ExchangeCounters {
     pub unanswered: [u64; kind::PLACES],
     /// Not remembered: something else waited in their place.
     pub no_room: [u64; kind::PLACES],
-    /// Answered, and it is not clear after how long; beside those answered.
+    /// Answered, and it is not clear after how long, or whether at all because another CPU was at it; beside those answered.
     pub unclear: [u64; kind::PLACES],
 }
 
@@ -292,7 +292,7 @@ fn echo<R: Reader>(reader: &R, packet: &Packet, kind: u8, kind_v6: u8, answer: b
 fn refusal<R: Reader>(reader: &R, packet: &Packet) -> Option<Part> {
     if packet.protocol == PROTOCOL_ICMP {
         let window = reader.window(packet.l4_offset, 36)?;
-        let is_whole = window.u8(8) == 0x45 && window.u16_be(14) & 0x1fff == 0;
+        let is_whole = window.u8(8) == 0x45 && window.u16_be(14) << 3 == 0;
         if window.u8(0) != UNREACHABLE || !is_whole {
             return None;
         }

@@ -12,6 +12,8 @@ const EXTENSION_MIN_LEN: u32 = 8;
 /// malformed to us, as it is to most routers.
 const MAX_HEADERS: u32 = 6;
 
+/// Nothing comes behind the header.
+const NO_NEXT_HEADER: u8 = 59;
 const HOP_BY_HOP: u8 = 0;
 const ROUTING: u8 = 43;
 const FRAGMENT: u8 = 44;
@@ -73,8 +75,9 @@ pub(super) fn add_header<W: Window>(window: &W, protocol: u8, identity: &mut Ide
 #[inline(always)]
 pub(super) fn end<W: Window>(window: &W, l3_offset: u32) -> u32 {
     let payload_len = u32::from(window.u16_be(4));
-    // 0: a packet larger than the field (jumbogram, BIG TCP).
-    if payload_len == 0 { u32::MAX } else { l3_offset + IPV6_LEN + payload_len }
+    // 0: a packet larger than the field (jumbogram, BIG TCP), unless there is no payload.
+    let is_large = payload_len == 0 && window.u8(6) != NO_NEXT_HEADER;
+    if is_large { u32::MAX } else { l3_offset + IPV6_LEN + payload_len }
 }
 
 struct Chain {

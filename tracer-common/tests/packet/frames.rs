@@ -85,9 +85,10 @@ impl Tcp {
         bytes.put(&self.seq.to_be_bytes(), Hashed).put(&self.ack.to_be_bytes(), Hashed);
         bytes.put(&[u8::try_from(20 + self.options.len()).unwrap() << 2], Structure);
         // A SYN's options are not hashed, so its flag says how to read the rest.
-        let stay = RST | ACK | URG | ECE;
+        // Firewalls take ECN out of a handshake.
+        let stay = RST | ACK | URG | if self.flags & SYN == 0 { ECE } else { 0 };
         let is_bare = self.payload.is_empty() && self.flags & SYN == 0;
-        let (hashed, free) = if is_bare { (!SYN, 0) } else { (stay, FIN | PSH | CWR) };
+        let (hashed, free) = if is_bare { (!SYN, 0) } else { (stay, FIN | PSH | CWR | (ECE & !stay)) };
         bytes.put_bits(self.flags, hashed, free);
         // Window, checksum, urgent pointer.
         bytes.put(&[0x72, 0x10], if is_bare { Hashed } else { Free });

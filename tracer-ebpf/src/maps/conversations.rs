@@ -69,13 +69,15 @@ fn talk(segment: &Segment, now_ns: u64) -> Option<Said> {
             }
             let old = atomic::load(&raw const (*at).heard_ns);
             let taken = state != Conversation::FREE && now_ns.wrapping_sub(old) < config::timeout_ns();
-            if taken || state == Conversation::BUSY {
+            if taken && state != Conversation::BUSY {
                 questions::add(&mut counted.no_room, kind::ANSWER, 1);
                 return None;
             }
         }
-        if !atomic::compare_exchange(&raw mut (*at).state, state, Conversation::BUSY) {
-            questions::add(&mut counted.no_room, kind::ANSWER, 1);
+        // Another CPU has it: both ends speak at once.
+        let is_busy = state == Conversation::BUSY;
+        if is_busy || !atomic::compare_exchange(&raw mut (*at).state, state, Conversation::BUSY) {
+            questions::add(&mut counted.unclear, kind::ANSWER, 1);
             return None;
         }
         let conversation = &mut *at;

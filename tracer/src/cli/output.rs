@@ -29,6 +29,15 @@ pub fn canvas() -> Canvas {
     let size = rustix::termios::tcgetwinsize(&stdout).ok();
     let width = size.map(|size| usize::from(size.ws_col)).filter(|columns| *columns > 0);
     let no_colour = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-    Canvas { width, colour: !no_colour && !dumb }
+    Canvas { width, colour: !no_colour && !is_dumb() }
+}
+
+/// Whether stdout is a terminal whose cursor can be moved.
+#[must_use]
+pub fn can_be_drawn_over() -> bool {
+    io::stdout().is_terminal() && !is_dumb()
+}
+
+fn is_dumb() -> bool {
+    std::env::var_os("TERM").is_some_and(|term| term == "dumb")
 }

@@ -1,6 +1,6 @@
 //! `hoptrace trace`
 
-use std::{io::IsTerminal as _, time::Duration};
+use std::time::Duration;
 
 use super::{
     CliError, CommonArgs, Exit,
@@ -90,7 +90,7 @@ pub(super) async fn watch(
         let report = TraceReport { path: &path, snapshot, host, findings, filter, live, timeout_ms };
         if json && !live { (formats.json)(&report) + "\n" } else { (formats.text)(&report, canvas) }
     };
-    let mut screen = (!json && std::io::stdout().is_terminal()).then(Screen::new);
+    let mut screen = (!json && output::can_be_drawn_over()).then(Screen::new);
     let mut sweeps = tokio::time::interval(SWEEP_EVERY);
     let mut swept: u32 = 0;
     let ending = loop {

@@ -127,6 +127,7 @@ impl Place<'_> {
             "TC_INGRESS" | "TC_EGRESS" => Advice::new("a filter of tc drops it")
                 .next(format!("tc filter show dev {} (or its neighbour)", self.own())),
             "XDP" => Advice::new("another XDP program drops it"),
+            "" | "NOT_SPECIFIED" if drop.location.as_deref().is_some_and(is_purge) => emptied(),
             "" | "NOT_SPECIFIED" if drop.location.as_deref().is_some_and(is_in_queue) => self.queue(),
             "" | "NOT_SPECIFIED"
                 if drop
@@ -137,7 +138,6 @@ impl Place<'_> {
                 Advice::new("another XDP program drops it")
             }
             "QUEUE_PURGE" => emptied(),
-            "" | "NOT_SPECIFIED" if drop.location.as_deref().is_some_and(is_purge) => emptied(),
             "IP_CSUM" | "TCP_CSUM" | "UDP_CSUM" | "SKB_CSUM" => Advice::new(
                 "its checksum is wrong: corrupted on its way, or an offload that was never completed",
             ),
@@ -162,6 +162,12 @@ impl Place<'_> {
             Some(hop) => Printable(&hop.ifname).to_string(),
             None => self.after.to_owned(),
         };
+        if self.hop().is_some_and(|hop| hop.stacked) {
+            return Advice::new(format!(
+                "the queueing discipline of {device}, or of an interface below it, is full or limits the rate"
+            ))
+            .next(format!("ip -d link show {device}; tc -s qdisc"));
+        }
         Advice::new(format!("the queueing discipline of {device} is full or limits the rate"))
             .next(format!("tc -s qdisc show dev {device}"))
     }
@@ -344,7 +350,13 @@ mod tests {
             let drop = Drop { location: Some(place.to_owned()), ..by_netfilter() };
             told(&path(), None, Egress, &Drop { reason: Some("NOT_SPECIFIED".to_owned()), ..drop }).unwrap()
         };
-        for place in ["__rtnl_unlock+0x4a", "rtnl_kfree_skbs+0x1", "skb_queue_purge_reason+0x8"] {
+        for place in [
+            "__rtnl_unlock+0x4a",
+            "qdisc_reset+0x74",
+            "tun_device_event+0x1",
+            "rtnl_kfree_skbs+0x1",
+            "skb_queue_purge_reason+0x8",
+        ] {
             assert!(at(place).contains("its queueing discipline replaced"), "{place}");
         }
         assert!(at("nfqnl_reinject+0x95").starts_with("a program at an NFQUEUE dropped it"));

@@ -153,13 +153,18 @@ fn blocking(
     drop: &Drop,
 ) -> Option<(Trouble, When)> {
     let reason = drop.reason.as_deref().unwrap_or_default();
-    if SAY_WHY.contains(&reason) || (reason.starts_with("QDISC_") && reason != "QDISC_DROP") {
+    if drop.subsystem.is_some()
+        || SAY_WHY.contains(&reason)
+        || (reason.starts_with("QDISC_") && reason != "QDISC_DROP")
+    {
         return None;
     }
     let tap = report.path.guests().map(|hop| hop.ifname.as_str());
     let at_tap = between.iter().any(|step| Some(step.name()) == tap);
     let is_here = |trouble: &Trouble| match trouble.problem.kind {
         ProblemKind::Paused | ProblemKind::Unplugged => at_tap && direction == Direction::Ingress,
+        // A ring is full of what the guest does not read.
+        _ if reason == "FULL_RING" => false,
         kind => kind.blocks() && between.iter().any(|step| step.name() == trouble.problem.at),
     };
     let here = troubles(report).into_iter().filter(is_here).filter_map(|trouble| {
@@ -173,7 +178,8 @@ fn blocking(
 fn by_rule(drop: &Drop, explained: &Explanation, meanwhile: &str) -> Option<Advice> {
     let rule = explained.rules.last()?;
     let drops = explained.datapath_actions.last().is_some_and(|actions| actions == "drop");
-    if !drops {
+    // One that was not hit was assumed wrongly.
+    if !drops || explained.hits == Some(0) {
         return None;
     }
     if rule.priority.is_some() && !rule.actions.iter().any(|action| action.contains("drop")) {

@@ -58,8 +58,13 @@ pub(super) fn fitting(
             it,
             format!("the rule that it ends at then was hit by {risen} packets meanwhile, others' included"),
         ),
-        Some((it, _)) if fitting == 1 => {
-            (it, format!("with none of the {count} states tried but this one it {became}"))
+        Some((it, risen)) if fitting == 1 => {
+            let but = if risen.is_some() {
+                ", but the rule that it ends at then was not hit meanwhile"
+            } else {
+                ""
+            };
+            (it, format!("with none of the {count} states tried but this one it {became}{but}"))
         }
         Some((it, _)) => (
             it,

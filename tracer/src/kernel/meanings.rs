@@ -97,7 +97,7 @@ pub fn is_nf_queue(place: &str) -> bool {
 }
 
 /// See [`is_purge`].
-const RESETS: [&str; 4] = ["rtnl_unlock", "rtnl_kfree_skbs", "qdisc_reset", "__qdisc_reset"];
+const RESETS: [&str; 4] = ["rtnl_unlock", "rtnl_kfree_skbs", "qdisc_reset", "tun_device_event"];
 
 /// Clones are freed in functions that begin so: those of capture sockets (`packet_rcv` with all its variants, and what gives
 /// it the packets that are sent), and those that macvlans get of group traffic.

@@ -76,6 +76,8 @@ pub struct Hop {
     pub admin_up: bool,
     /// `IFF_LOWER_UP`.
     pub carrier: bool,
+    /// It stands on other interfaces: a bond, a VLAN interface.
+    pub stacked: bool,
     /// What follows from its place in the layout.
     #[serde(flatten)]
     pub facts: HopFacts,

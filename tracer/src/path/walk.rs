@@ -1,8 +1,8 @@
 //! A path while it is being walked.
 
 use crate::model::{
-    BridgeKind, Hop, HopFacts, IfIndex, Link, OtherPort, OvsBridge, Path, PathKind, Problem, ProblemKind,
-    Role, Step, Traceability, VmPort,
+    BridgeKind, Hop, HopFacts, IfIndex, Link, LinkKind, OtherPort, OvsBridge, Path, PathKind, Problem,
+    ProblemKind, Role, Step, Traceability, VmPort,
 };
 
 /// Collects steps and problems in path order.
@@ -53,6 +53,7 @@ impl Walk {
             mtu_bytes: link.mtu_bytes,
             admin_up: link.admin_up,
             carrier: link.carrier,
+            stacked: matches!(link.kind, LinkKind::Bond | LinkKind::Vlan),
             facts,
         }));
     }

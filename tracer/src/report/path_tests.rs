@@ -95,7 +95,8 @@ fn json_keeps_the_contract() {
     assert_eq!(json["path"]["kind"], "ovs-hybrid");
     let hop = json["path"]["hops"][2].as_object().unwrap();
     let keys: std::collections::BTreeSet<_> = hop.keys().map(String::as_str).collect();
-    let known = ["bridge", "ifindex", "ifname", "role", "vlan_tag", "mtu_bytes", "admin_up", "carrier"];
+    let known =
+        ["bridge", "ifindex", "ifname", "role", "vlan_tag", "mtu_bytes", "admin_up", "carrier", "stacked"];
     let facts = ["other_end", "receives", "shared", "firewall_behind"];
     assert_eq!(keys, known.into_iter().chain(facts).collect());
     assert_eq!(

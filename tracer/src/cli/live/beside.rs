@@ -22,8 +22,8 @@ pub(super) async fn ports(path: &Path, path_only: bool, has_btf: bool) -> (Vec<O
     for (place, mac) in unknown(&ports, &known) {
         ports.get_mut(place).map(|port| port.macs.push(mac)).unwrap_or_default();
     }
-    let knows = known.iter().flat_map(|(_, addresses)| addresses).any(|learned| learned.mac == path.mac);
-    (ports, knows)
+    let has_vm = known.iter().flat_map(|(_, addresses)| addresses).any(|learned| learned.mac == path.mac);
+    (ports, has_vm)
 }
 
 /// Addresses that the switch has found behind these ports since they were looked for, each with the port's place.

@@ -23,7 +23,7 @@ use crate::{
     model::{BridgeKind, IfIndex, LinkChange, Path, ProblemKind, Step},
 };
 
-/// Changes that are kept; an interface that flaps is told by its first ones.
+/// Changes that are kept; an interface that flaps is told by its first ones, and its last.
 const MAX_CHANGES: usize = 1_000;
 
 /// Whether it is `IFF_UP`, and whether it has a carrier.
@@ -62,8 +62,8 @@ impl LinkWatch {
                     continue;
                 };
                 let mut noted = noted.lock().unwrap_or_else(PoisonError::into_inner);
-                if noted.len() < MAX_CHANGES {
-                    noted.extend(change(&link, &mut states, now_ns()));
+                if let Some(change) = change(&link, &mut states, now_ns()) {
+                    note(&mut noted, change);
                 }
             }
         };
@@ -101,6 +101,16 @@ fn states(path: &Path, index_of: impl Fn(&str) -> Option<IfIndex>) -> BTreeMap<u
     path.steps.iter().filter_map(state).collect()
 }
 
+/// Keeps a change: where there is no room, instead of that interface's last one, so that its state at the end is known.
+fn note(noted: &mut Vec<LinkChange>, change: LinkChange) {
+    if noted.len() >= MAX_CHANGES
+        && let Some(last) = noted.iter().rposition(|noted| noted.ifname == change.ifname)
+    {
+        noted.remove(last);
+    }
+    noted.push(change);
+}
+
 /// What a message of the kernel changes; most change nothing.
 fn change(message: &LinkMessage, states: &mut BTreeMap<u32, Known>, at_ns: u64) -> Option<LinkChange> {
     // A bridge tells of its ports in the same words, but with its own family.
@@ -127,6 +137,18 @@ mod tests {
         let mut message = LinkMessage::default();
         (message.header.index, message.header.flags) = (index, flags);
         message
+    }
+
+    #[test]
+    fn of_an_interface_that_flaps_the_last_change_stays() {
+        let mut noted = Vec::new();
+        for number in 0..=2 * MAX_CHANGES {
+            let up = number % 2 == 1;
+            let at_ns = u64::try_from(number).unwrap();
+            note(&mut noted, LinkChange { ifname: "qvo".to_owned(), admin_up: up, carrier: up, at_ns });
+        }
+        assert_eq!((noted.len(), noted[0].at_ns), (MAX_CHANGES, 0));
+        assert_eq!(noted.last().map(|it| (it.at_ns, it.admin_up)), Some((2_000, false)));
     }
 
     #[test]

@@ -43,6 +43,7 @@ pub fn hybrid_hop(role: Role, ifname: &str, ifindex: IfIndex) -> Hop {
         mtu_bytes: 1500,
         admin_up: true,
         carrier: true,
+        stacked: false,
         facts,
     }
 }
