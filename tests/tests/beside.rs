@@ -289,6 +289,9 @@ fn what_is_flooded_while_the_vm_s_port_is_down_is_lost() -> Result<()> {
     lab.introduce(guest)?;
     let qvo = guest.qvo.as_str();
     let _down = Trap::set("ip", &["link", "set", qvo, "down"], &["link", "set", qvo, "up"])?;
+    // What comes to the bridge's own port would show that the switch floods.
+    let bridge = lab.integration_bridge.as_str();
+    let _local = Trap::set("ip", &["link", "set", bridge, "down"], &["link", "set", bridge, "up"])?;
     let flushed = Command::new("ovs-appctl").args(["fdb/flush", &lab.integration_bridge]).status()?;
     ensure!(flushed.success(), "{flushed}");
     let tracer = Tracer::start(&["trace", &guest.port_id, "udp", "--timeout", "2s", "--json"])?;

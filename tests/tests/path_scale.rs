@@ -28,7 +28,7 @@ fn every_packet_of_a_flood_is_in_the_ledger() -> Result<()> {
 #[test]
 #[ignore = "needs the lab: cargo xtask test"]
 fn what_waits_behind_the_last_hook_dies_with_its_queue_to_the_last_packet() -> Result<()> {
-    const SENT: u64 = 20_000;
+    const SENT: u64 = 12_000;
     let lab = Lab::from_env()?;
     let guest = lab.guest("yjwang-test-1")?;
     let tracer = Tracer::start(&["drops", &guest.port_id, "udp", "--json"])?;

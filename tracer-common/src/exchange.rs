@@ -58,7 +58,7 @@ pub struct ExchangeCounters {
     pub unanswered: [u64; kind::PLACES],
     /// Not remembered: something else waited in their place.
     pub no_room: [u64; kind::PLACES],
-    /// Answered, and it is not clear after how long, or whether at all because another CPU was at it; beside those answered.
+    /// Answered, and it is not clear after how long, or whether at all because another CPU had the conversation; beside those answered.
     pub unclear: [u64; kind::PLACES],
 }
 

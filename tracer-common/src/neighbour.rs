@@ -25,6 +25,8 @@ pub struct Neighbour {
     pub strays: u64,
     /// Packets for the traced VM that came from this port.
     pub sent: u64,
+    /// Packets for the traced VM that came to this port.
+    pub strays_in: u64,
 }
 
 impl Neighbour {
@@ -60,4 +62,4 @@ pub const fn behind_key(mac: u64, number: u32) -> u64 {
 /// The address is behind the port. The other bits count packets for it that came there before that was known.
 pub const BEHIND: u64 = 1 << 63;
 
-const _: () = assert!(size_of::<Neighbour>() == 48);
+const _: () = assert!(size_of::<Neighbour>() == 56);

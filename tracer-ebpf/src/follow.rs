@@ -198,6 +198,10 @@ pub(crate) extern "C" fn hop_settle(terms: u32, kind: u32) -> u32 {
     let skb = skb.again(room, terms >> OWNER_SHIFT);
     let head = skb.head;
     let this = hook.for_rules(number, neighbour::ends_here(*sight));
+    if neighbour::is_way_in(*sight) {
+        neighbour::count_in_room(hook, at(terms), Kind::Copy, *sight, *port);
+        return DONE;
+    }
     let outcome = thorough::outcome(kind, counted);
     let followed = matches!(outcome.kind, Kind::New | Kind::Passed);
     if hook.has(HookConfig::GUEST) {

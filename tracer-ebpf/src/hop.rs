@@ -175,6 +175,10 @@ fn handle(reader: &Copied, skb: *mut __sk_buff, number: u32, counted: &mut HookC
     let admit = reader.opaque(u32::from(admit)) != 0;
     let large = pieces::is_large(len_bytes(skb)) && merged::can_be(packet.protocol);
     let kind = thorough::thoroughly(number, packet.identity, now_ns, thorough::terms(admit, large, sight));
+    if neighbour::is_way_in(sight) {
+        neighbour::count_copied(config::hook(number), number, Kind::Copy, sight, skb);
+        return DONE;
+    }
     // Read again rather than kept on the stack.
     let hook = config::hook(number);
     let cpu = counters::cpu();

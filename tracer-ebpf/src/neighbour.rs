@@ -33,6 +33,10 @@ const SIGHT_ASTRAY: u32 = 5;
 const SIGHT_FLOODED: u32 = 7;
 /// Says nothing about the packet, and is not counted.
 pub(crate) const SIGHT_OF_NOTHING: u32 = 6;
+/// The packet is for the VM, and came to the port of somebody else.
+pub(crate) const SIGHT_ASTRAY_IN: u32 = 8;
+/// The same, and the switch floods it.
+pub(crate) const SIGHT_FLOODED_IN: u32 = 9;
 
 /// What the sight of `frame` at `hook` means, as a number: one of this module's constants.
 #[inline(always)]
@@ -50,6 +54,16 @@ fn beside(frame: &Frame, port: u64, counts: bool) -> u32 {
     let destination = frame.destination;
     if port.flags & Neighbour::MIRROR != 0 {
         return SIGHT_BROADCAST;
+    }
+    if destination == config::mac() {
+        // Whoever uses that address behind this port is not the VM.
+        return if port.flags & Neighbour::BRIDGE != 0 {
+            SIGHT_OF_NOTHING
+        } else if port.flags & (Neighbour::LOCAL | Neighbour::EXCLUSIVE) == Neighbour::EXCLUSIVE {
+            SIGHT_ASTRAY_IN
+        } else {
+            SIGHT_FLOODED_IN
+        };
     }
     if destination == port.mac {
         return SIGHT_RECEIVED;
@@ -86,14 +100,20 @@ pub(crate) const fn ends_here(sight: u32) -> bool {
     sight == SIGHT_RECEIVED || sight == SIGHT_LAST
 }
 
+/// Whether the packet is for the VM. Then the port counts it, and the hook, which is of the way out, does not.
+#[inline(always)]
+pub(crate) const fn is_way_in(sight: u32) -> bool {
+    sight == SIGHT_ASTRAY_IN || sight == SIGHT_FLOODED_IN
+}
+
 /// What the rules of the table make of `sight`.
 #[inline(always)]
 pub(crate) const fn aside(sight: u32) -> Aside {
     match sight {
         SIGHT_COPY => Aside::Copy,
         SIGHT_BROADCAST => Aside::Broadcast,
-        SIGHT_ASTRAY => Aside::Astray,
-        SIGHT_FLOODED => Aside::Flooded,
+        SIGHT_ASTRAY | SIGHT_ASTRAY_IN => Aside::Astray,
+        SIGHT_FLOODED | SIGHT_FLOODED_IN => Aside::Flooded,
         _ => Aside::No,
     }
 }
@@ -143,6 +163,8 @@ fn count_at(hook: HookFacts, kind: u32, sight: u32, port: u64) {
         if matches!(kind, NEW | PASSED | GROUPED) {
             port.sent += 1;
         }
+    } else if is_way_in(sight) {
+        port.strays_in += 1;
     } else if ends_here(sight) {
         // Also where another copy was faster to the wire, while the switch floods.
         port.received += 1;

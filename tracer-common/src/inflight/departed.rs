@@ -24,7 +24,8 @@ const fn set_of(key: u64) -> u32 {
 /// Another packet takes the slot of `control`, which holds `key`.
 #[inline(always)]
 pub(super) fn depart<T: Table>(table: T, slot: T::Slot, control: Control, key: u64) {
-    let is_done = matches!(control.state(), State::Done) && !control.dead();
+    // One that crossed over ended at a hook of the other direction, whose ledger it is not in.
+    let is_done = matches!(control.state(), State::Done) && !control.dead() && !control.crossed();
     if !is_done || slot.mark().site(control).is_some() {
         return;
     }
@@ -50,13 +51,10 @@ pub fn departed<T: Table>(table: T, key: u64, reach: Reach) -> Option<u8> {
     let mut place = 0;
     while place < PLACES {
         let word = table.departed(set + place);
-        if word != 0 && (word ^ key) & !HOOK == 0 {
-            #[allow(clippy::cast_possible_truncation, reason = "four bits")]
-            let hook = (word & HOOK) as u8;
-            if reach.done_after & (1 << hook) == 0 {
-                return None;
-            }
-            table.set_departed(set + place, 0);
+        #[allow(clippy::cast_possible_truncation, reason = "four bits")]
+        let hook = (word & HOOK) as u8;
+        let is_it = word != 0 && (word ^ key) & !HOOK == 0 && reach.done_after & (1 << hook) != 0;
+        if is_it && table.take_departed(set + place, word) {
             return Some(hook);
         }
         place += 1;

@@ -110,9 +110,14 @@ pub trait Table: Copy {
     fn departed(self, _place: u32) -> u64 {
         0
     }
-    /// Writes it.
+    /// Puts a packet's word into such a place.
     #[inline(always)]
     fn set_departed(self, _place: u32, _word: u64) {}
+    /// Empties the place if `word` is still there; `false`: another CPU was first.
+    #[inline(always)]
+    fn take_departed(self, _place: u32, _word: u64) -> bool {
+        false
+    }
     /// The same value, but unknown to the eBPF verifier (see [`crate::packet::Reader::opaque`]).
     #[inline(always)]
     fn opaque(self, value: u32) -> u32 {

@@ -99,6 +99,10 @@ impl<'a> Table for &'a HostTable {
         self.departed[place as usize].store(word, Release);
     }
 
+    fn take_departed(self, place: u32, word: u64) -> bool {
+        self.departed[place as usize].compare_exchange(word, 0, SeqCst, SeqCst).is_ok()
+    }
+
     fn timeout_ns(self) -> u64 {
         self.timeout_ns
     }

@@ -23,3 +23,12 @@ pub(crate) fn write(place: u32, word: u64) {
         unsafe { atomic::store(target, word) };
     }
 }
+
+/// Empties `place` if `word` is still there.
+#[inline(always)]
+pub(crate) fn take(place: u32, word: u64) -> bool {
+    // SAFETY: as above.
+    DEPARTED_PACKETS
+        .get_ptr_mut(place)
+        .is_some_and(|target| unsafe { atomic::compare_exchange(target, word, 0) })
+}

@@ -84,6 +84,11 @@ impl Table for Inflight {
     }
 
     #[inline(always)]
+    fn take_departed(self, place: u32, word: u64) -> bool {
+        departed::take(place, word)
+    }
+
+    #[inline(always)]
     fn opaque(self, value: u32) -> u32 {
         scratch::through(self.0, value)
     }

@@ -43,8 +43,7 @@ pub(crate) fn ask(part: &Part, now_ns: u64, cpu: u32) {
     unsafe {
         let state = atomic::load(&raw const (*question).state);
         if state == Question::BUSY {
-            // Another CPU is at it: mostly with a question of the same flow.
-            add(&mut counted.unclear, part.kind, 1);
+            add(&mut counted.no_room, part.kind, 1);
             return;
         }
         if state != Question::FREE {

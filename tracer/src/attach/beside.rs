@@ -73,7 +73,7 @@ pub(super) fn introduce(
 fn introduce_ports(ebpf: &mut Ebpf, ports: &[OtherPort], cpus: u32, here: u32) -> Result<(), AttachError> {
     let failed = |source| AttachError::Map { map: NEIGHBOURS, source: Box::new(source) };
     let map = ebpf.map_mut(NEIGHBOURS).ok_or_else(|| AttachError::Missing(format!("map {NEIGHBOURS}")))?;
-    let mut known: PerCpuHashMap<_, u64, [u64; 6]> = map.try_into().map_err(failed)?;
+    let mut known: PerCpuHashMap<_, u64, [u64; 7]> = map.try_into().map_err(failed)?;
     let here = if namespaces(ports) == 0 { 0 } else { here };
     for (number, port) in (1..).zip(ports) {
         let facts = Neighbour {
@@ -82,7 +82,7 @@ fn introduce_ports(ebpf: &mut Ebpf, ports: &[OtherPort], cpus: u32, here: u32) -
             flags: flags(port),
             ..Neighbour::default()
         };
-        let value: [u64; 6] = zerocopy::transmute!(facts);
+        let value: [u64; 7] = zerocopy::transmute!(facts);
         let values = PerCpuValues::try_from(vec![value; cpus as usize]);
         let values = values.map_err(|source| failed(MapError::IoError(source)))?;
         known.insert(key(port, here), values, 0).map_err(failed)?;

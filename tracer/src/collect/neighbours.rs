@@ -10,7 +10,7 @@ use crate::model::{MacAddr, Neighbour, OtherPort};
 
 /// The ports' counters, and who is behind them.
 pub(super) struct Neighbours {
-    map: PerCpuHashMap<MapData, u64, [u64; 6]>,
+    map: PerCpuHashMap<MapData, u64, [u64; 7]>,
     behind: HashMap<MapData, u64, u64>,
     /// The number of this network namespace, where the programs tell them apart; else 0.
     here: u32,
@@ -41,11 +41,12 @@ impl Neighbours {
         };
         let namespace = port.namespace.as_ref().map_or(self.here, |namespace| namespace.inum);
         if let Ok(values) = self.map.get(&port_key(port.ifindex.0, namespace), 0) {
-            for [_, _, received, copies, strays, sent] in values.iter() {
+            for [_, _, received, copies, strays, sent, strays_in] in values.iter() {
                 neighbour.received += received;
                 neighbour.copies += copies;
                 neighbour.strays += strays;
                 neighbour.sent += sent;
+                neighbour.strays_in += strays_in;
             }
         }
         neighbour

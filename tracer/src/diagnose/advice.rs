@@ -15,7 +15,8 @@ const XDP: [&str; 3] = ["do_xdp_generic", "netif_receive_generic_xdp", "veth_xdp
 /// Packets were waiting, and their queue is gone.
 fn emptied() -> Advice {
     Advice::new(
-        "it was still queued when its queue was emptied: its interface was taken down, or its queueing discipline replaced",
+        "it was still queued when its queue was emptied: its interface was taken down, its queue's length changed, or its queueing \
+         discipline replaced",
     )
 }
 
@@ -357,11 +358,11 @@ mod tests {
             "rtnl_kfree_skbs+0x1",
             "skb_queue_purge_reason+0x8",
         ] {
-            assert!(at(place).contains("its queueing discipline replaced"), "{place}");
+            assert!(at(place).contains("its queue was emptied"), "{place}");
         }
         assert!(at("nfqnl_reinject+0x95").starts_with("a program at an NFQUEUE dropped it"));
         assert!(at("veth_xdp_rcv_skb+0x27d").contains("another XDP program"));
-        says(Egress, "nic", "QUEUE_PURGE", None, "its interface was taken down, or its queueing discipline");
+        says(Egress, "nic", "QUEUE_PURGE", None, "its interface was taken down, its queue's length changed");
         says(Egress, "qvo", "PKT_TOO_BIG", None, "MTU");
         says(Egress, "qvb", "CPU_BACKLOG", None, "softirqs");
     }

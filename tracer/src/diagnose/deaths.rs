@@ -6,8 +6,8 @@ use super::{
     words::{came, counted, course, hook, packets},
 };
 use crate::model::{
-    Direction, Drop, Evidence, EvidenceSource, Explanation, Finding, Path, Printable, ProblemKind, Severity,
-    Step, TraceReport,
+    Direction, Drop, Evidence, EvidenceSource, Explanation, Finding, Hop, OpenFlowRule, Path, Printable,
+    ProblemKind, Severity, Step, TraceReport,
 };
 
 /// Reasons that say enough by themselves: an interface that is down, say, is not why.
@@ -137,7 +137,11 @@ fn between<'a>(path: &'a Path, direction: Direction, after: &str) -> Vec<&'a Ste
     let place = |name: &str| path.steps.iter().position(|step| step.name() == name);
     let Some(from) = place(&hop.ifname) else { return Vec::new() };
     let to = next.and_then(|next| place(&next.ifname)).unwrap_or(from);
-    let mut steps: Vec<_> = path.steps.iter().skip(from.min(to)).take(from.abs_diff(to) + 1).collect();
+    let steps = path.steps.iter().skip(from.min(to)).take(from.abs_diff(to) + 1);
+    // Another uplink is on nobody's way from this one.
+    let is_other =
+        |step: &&Step| matches!(step, Step::Interface(other) if other != hop && other.is_alternative_to(hop));
+    let mut steps: Vec<_> = steps.filter(|step| !is_other(step)).collect();
     if direction == Direction::Ingress {
         steps.reverse();
     }
@@ -159,8 +163,7 @@ fn blocking(
     {
         return None;
     }
-    let tap = report.path.guests().map(|hop| hop.ifname.as_str());
-    let at_tap = between.iter().any(|step| Some(step.name()) == tap);
+    let at_tap = report.path.hop_of(&drop.after).is_some_and(Hop::is_guests);
     let is_here = |trouble: &Trouble| match trouble.problem.kind {
         ProblemKind::Paused | ProblemKind::Unplugged => at_tap && direction == Direction::Ingress,
         // A ring is full of what the guest does not read.
@@ -182,9 +185,10 @@ fn by_rule(drop: &Drop, explained: &Explanation, meanwhile: &str) -> Option<Advi
     if !drops || explained.hits == Some(0) {
         return None;
     }
-    if rule.priority.is_some() && !rule.actions.iter().any(|action| action.contains("drop")) {
+    if rule.priority.is_some() && forwards(rule) {
         let what = format!(
-            "Open vSwitch drops it behind {} table {}, though no rule says so: a port's state (spanning tree, no-receive, no-forward, protected), multicast snooping or an MTU can be why",
+            "Open vSwitch drops it behind {} table {}, though no rule says so: a port's state (spanning tree, no-receive, no-forward, protected), multicast snooping, an MTU, an \
+             address that is behind the port it comes from, or a VLAN that no other port is in can be why",
             Printable(&rule.bridge),
             rule.table
         );
@@ -206,7 +210,10 @@ fn by_rule(drop: &Drop, explained: &Explanation, meanwhile: &str) -> Option<Advi
         Printable(&rule.actions.join(", "))
     );
     let what = match explained.hits {
-        Some(hits) if hits >= drop.count => what,
+        Some(hits) if hits > drop.count => {
+            format!("{what} (which was hit by {} meanwhile, others' included)", packets(hits))
+        }
+        Some(hits) if hits == drop.count => what,
         _ if drop.count == 1 => what,
         Some(hits) => format!(
             "one of them by {what}, which was hit by {} meanwhile; what became of the others is not known{meanwhile}",
@@ -215,6 +222,16 @@ fn by_rule(drop: &Drop, explained: &Explanation, meanwhile: &str) -> Option<Advi
         None => format!("one of them by {what}; what became of the others is not known{meanwhile}"),
     };
     Some(Advice { what, next: Some(format!("ovs-ofctl dump-flows {bridge} table={}", rule.table)) })
+}
+
+/// Whether a rule sends packets on, or does not say what it does.
+fn forwards(rule: &OpenFlowRule) -> bool {
+    const ONWARD: [&str; 8] = ["NORMAL", "output", "FLOOD", "ALL", "LOCAL", "IN_PORT", "group", "enqueue"];
+    let drops = rule.actions.iter().any(|action| action.contains("drop"));
+    let onward = |action: &String| {
+        ONWARD.iter().any(|name| action.starts_with(name)) || action.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    !drops && (rule.actions.is_empty() || rule.actions.iter().any(onward))
 }
 
 fn is_switch(step: &Step) -> bool {

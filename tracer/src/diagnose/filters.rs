@@ -11,6 +11,9 @@ const NEUTRON: &str = "neutron-";
 /// Rules that are named at most.
 const MAX_NAMED: usize = 3;
 
+/// Said where more died than somebody has dropped.
+const OTHERS: &str = "; what dropped the others is not known";
+
 /// What dropped these packets in netfilter's name at `place` (`on qbr…`, `behind ens3`).
 pub(super) fn advice(report: &TraceReport<'_>, place: &str, drop: &Drop) -> Advice {
     let firewall = report.host.firewall.as_ref();
@@ -20,14 +23,19 @@ pub(super) fn advice(report: &TraceReport<'_>, place: &str, drop: &Drop) -> Advi
         rules.iter().filter_map(|rule| Some((rule.rose.filter(|rose| *rose > 0)?, *rule))).collect();
     rose.sort_by_key(|(rose, _)| std::cmp::Reverse(*rose));
     let most = rose.first().map_or(0, |(rose, _)| *rose);
-    if let Some((_, full)) = conntrack(report).filter(|(count, _)| *count >= most) {
+    if let Some((count, mut full)) = conntrack(report).filter(|(count, _)| *count >= most) {
+        if count < drop.count {
+            full.what.push_str(OTHERS);
+        }
         return full;
     }
     let clashes = of_conntrack(report, "insert_failed").map_or(0, |it| it.count);
     let has_fitting = rose.iter().any(|(rose, _)| *rose == drop.count);
     if clashes > 0 && (rose.is_empty() || clashes == drop.count && !has_fitting) {
+        let others = if clashes < drop.count { OTHERS } else { "" };
         let what = format!(
-            "connection tracking drops it: another packet had made the same connection meanwhile (insert_failed rose by {clashes})"
+            "connection tracking drops it: another packet had made the same connection meanwhile (insert_failed rose by \
+             {clashes}){others}"
         );
         return Advice::new(what).next("conntrack -S");
     }
@@ -74,6 +82,7 @@ fn counted(path: &Path, rose: &[(u64, &FirewallRule)], place: &str, count: u64) 
     let exactly = |counted: &&(u64, &FirewallRule)| counted.0 == count && !counted.1.at_least;
     let same: Vec<_> = rose.iter().filter(exactly).collect();
     let one = match (rose, same.as_slice()) {
+        ([one], _) if one.0 < count && !one.1.at_least => Some((one, OTHERS)),
         ([one], _) => Some((one, "")),
         (_, [one]) => Some((*one, "; other rules' counters rose, too")),
         _ => None,
@@ -90,7 +99,8 @@ fn counted(path: &Path, rose: &[(u64, &FirewallRule)], place: &str, count: u64) 
         rose.iter().take(MAX_NAMED).map(|one| format!("{} (by {})", with_group(one.1), by(one))).collect();
     let more = if rose.len() > MAX_NAMED { " and others" } else { "" };
     let sum = rose.iter().fold(0_u64, |sum, (rose, _)| sum.saturating_add(*rose));
-    let which = if sum == count { "" } else { "; which of them is not known" };
+    let is_sum = sum == count && !rose.iter().any(|(_, rule)| rule.at_least);
+    let which = if is_sum { "" } else { "; which of them is not known" };
     let what =
         format!("firewall rules {place} whose counters rose drop them: {}{more}{which}", named.join("; "));
     let next = rose.first().map_or_else(String::new, |(_, rule)| show(rule));

@@ -74,10 +74,13 @@ fn at_tap(evidence: &Evidence) -> String {
         evidence.about.as_deref().map_or_else(String::new, |about| format!(" for {}", Printable(about)));
     match evidence.counter.as_str() {
         "echo_unanswered" => {
-            format!("echo requests passed {tap} and the guest sent no reply: {}", silent(evidence))
+            format!(
+                "echo requests passed {tap} and the guest sent no reply: {}, or it has no way back to who asked",
+                silent(evidence)
+            )
         }
         "connection_unanswered" => format!(
-            "TCP connection requests (SYN) passed {tap} and the guest neither took nor refused them: {}, or its server does not \
+            "TCP connection requests (SYN) passed {tap} and the guest neither took nor refused them: {}, it has no way back to who asked, or its server does not \
              take connections as fast as they come (in the guest: nstat TcpExtListenOverflows)",
             silent(evidence)
         ),
@@ -89,7 +92,7 @@ fn at_tap(evidence: &Evidence) -> String {
              or the requests or replies die on their way"
         ),
         "questions_without_room" => format!(
-            "requests that passed {tap} were not remembered, because too many more were waiting for their answers: what is \
+            "requests that passed {tap} were not remembered, because too many more were waiting for their answers, or two CPUs came to one at once: what is \
              told of the guest's times and of what it did not answer is of the rest"
         ),
         Evidence::OTHER_ADDRESS_PASSED => match evidence.about.as_deref() {
@@ -126,9 +129,9 @@ fn at_tap(evidence: &Evidence) -> String {
 /// Why a guest may not answer. One that has answered others is there.
 fn silent(evidence: &Evidence) -> &'static str {
     if evidence.of.is_some_and(|asked| asked > evidence.count) {
-        "its own firewall is silent or limits the rate, it has no way back to who asked"
+        "its own firewall is silent or limits the rate"
     } else {
-        "it is not running, has another address, its own firewall is silent, it has no way back to who asked"
+        "it is not running, has another address, its own firewall is silent"
     }
 }
 

@@ -11,10 +11,12 @@ pub(super) fn findings(report: &TraceReport<'_>) -> Vec<Finding> {
         let snapshot = report.snapshot;
         let count = snapshot.directions.get(direction).ledger.misdelivered;
         let was = if count == 1 { "was" } else { "were" };
-        let wrong = wrong(&snapshot.neighbours);
+        let wrong = wrong(&snapshot.neighbours, direction);
         let why = match direction {
             Direction::Egress => "a wrong rule, or a flood of which the copy for the wire died",
-            Direction::Ingress => "a wrong rule, or the switch believes that the VM is there",
+            Direction::Ingress => {
+                "a wrong rule, or the switch believes that the VM is there, or it flooded and the VM's own copy died"
+            }
         };
         let text = format!(
             "{} {} {was} sent to {} and seen nowhere else: not whom they were for ({why})",
@@ -34,9 +36,13 @@ pub(super) fn findings(report: &TraceReport<'_>) -> Vec<Finding> {
 }
 
 /// The ports that packets for others came to, the most first.
-fn wrong(neighbours: &[Neighbour]) -> Vec<&Neighbour> {
-    let mut wrong: Vec<&Neighbour> = neighbours.iter().filter(|neighbour| neighbour.strays > 0).collect();
-    wrong.sort_by_key(|neighbour| std::cmp::Reverse(neighbour.strays));
+fn wrong(neighbours: &[Neighbour], direction: Direction) -> Vec<&Neighbour> {
+    let strays = |neighbour: &Neighbour| match direction {
+        Direction::Egress => neighbour.strays,
+        Direction::Ingress => neighbour.strays_in,
+    };
+    let mut wrong: Vec<&Neighbour> = neighbours.iter().filter(|neighbour| strays(neighbour) > 0).collect();
+    wrong.sort_by_key(|neighbour| std::cmp::Reverse(strays(neighbour)));
     wrong
 }
 
@@ -83,13 +89,19 @@ mod tests {
 
     #[test]
     fn wrong_ports_are_named_worst_first() {
-        let names = |neighbours: &[Neighbour]| named(&wrong(neighbours));
+        let names = |neighbours: &[Neighbour]| named(&wrong(neighbours, Direction::Egress));
         let one = [neighbour("qvo2", PortKind::Vm, 0), neighbour("qvo3", PortKind::Vm, 7)];
         assert_eq!(names(&one), "the port of another VM (qvo3, of fa:16:3e:5c:90:d2)");
         let many: Vec<_> =
             (1..=5).map(|count| neighbour(&format!("q{count}"), PortKind::Vm, count)).collect();
         let text = names(&many);
         assert!(text.starts_with("the ports of other VMs (q5, of ") && text.ends_with("; 2 more)"), "{text}");
+        let came = Neighbour { strays_in: 3, ..neighbour("qvo4", PortKind::Vm, 0) };
+        assert_eq!(
+            named(&wrong(std::slice::from_ref(&came), Direction::Ingress)),
+            "the port of another VM (qvo4, of fa:16:3e:5c:90:d2)"
+        );
+        assert!(wrong(&[came], Direction::Egress).is_empty());
         assert!(names(&[neighbour("br-ex", PortKind::Local, 1)]).starts_with("a port of the host (br-ex"));
     }
 

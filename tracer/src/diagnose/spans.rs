@@ -17,7 +17,7 @@ pub(super) struct Span {
 /// Whether something was wrong when packets died. The surest comes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum When {
-    /// When the first and the last of them did.
+    /// From the first of them to the last.
     Throughout,
     /// For some of the time between the two.
     Partly,
@@ -54,12 +54,13 @@ pub(super) fn spans(changes: &[LinkChange], problem: &Problem, at_start: bool) -
 
 /// Whether packets that died from `first_ns` to `last_ns` did so in `spans`. `None`: all of them died when nothing was wrong.
 pub(super) fn when(spans: &[Span], first_ns: u64, last_ns: u64) -> Option<When> {
-    let has = |at_ns| spans.iter().any(|span| span.has(at_ns));
-    let meets = |span: &Span| span.has(first_ns) || (first_ns..=last_ns).contains(&span.from_ns);
-    if has(first_ns) && has(last_ns) {
+    let has_both = |span: &Span| span.has(first_ns) && span.has(last_ns);
+    let meets =
+        |span: &Span| span.has(first_ns) || span.has(last_ns) || (first_ns..=last_ns).contains(&span.from_ns);
+    if spans.iter().any(has_both) {
         Some(When::Throughout)
     } else {
-        (has(last_ns) || spans.iter().any(meets)).then_some(When::Partly)
+        spans.iter().any(meets).then_some(When::Partly)
     }
 }
 
@@ -100,7 +101,7 @@ mod tests {
         let at = |first: u64, last: u64| when(&spans, first * SECOND_NS / 10, last * SECOND_NS / 10);
         assert_eq!(at(51, 59), Some(When::Throughout));
         assert_eq!(at(49, 61), Some(When::Throughout), "the kernel's word comes a little late");
-        assert_eq!(at(51, 85), Some(When::Throughout), "it flaps");
+        assert_eq!(at(51, 85), Some(When::Partly), "it was fine in between");
         assert_eq!(
             (at(10, 85), at(55, 70), at(10, 70)),
             (Some(When::Partly), Some(When::Partly), Some(When::Partly))

@@ -89,9 +89,13 @@ fn in_between(path: &Path, host: &HostReport) -> Vec<Trouble> {
             (Some(back), _) => {
                 format!("from {} to {}", time_of_day(change.at_ns), time_of_day(back.at_ns))
             }
+            (None, _) if host.problems_at_end.is_some() => {
+                format!("from {} on, no more at the end of the trace", time_of_day(change.at_ns))
+            }
             (None, _) => since(change.at_ns),
         };
-        found.push(Trouble { problem, when, lasts: back.is_none(), spans: Some(spans) });
+        let lasts = back.is_none() && host.problems_at_end.is_none();
+        found.push(Trouble { problem, when, lasts, spans: Some(spans) });
     }
     found
 }

@@ -22,12 +22,12 @@ impl RuleCounts {
     /// Reads those of all rules of the path's bridges.
     ///
     /// # Errors
-    /// When `ovs-vswitchd` can not be asked.
+    /// When `ovs-vswitchd` can not be asked, or waited for.
     pub async fn read(path: &Path) -> Result<Self, UnixctlError> {
         let mut switch = Unixctl::connect().await?;
         // A rule knows of the datapath's hits when these have been collected, about twice a second. With several datapaths
-        // nobody can wait for it.
-        let _ = switch.call("revalidator/wait", &[]).await;
+        // nobody can wait for it, and what is read is too little.
+        switch.call("revalidator/wait", &[]).await?;
         let mut counts = HashMap::new();
         for (name, _) in path.bridges().filter(|(_, kind)| kind.is_ovs()) {
             let answer = switch.call("bridge/dump-flows", &[name]).await?;
@@ -45,7 +45,9 @@ impl RuleCounts {
     /// as of a table where no rule matched.
     pub(super) fn risen(&self, before: &Self, rule: &OpenFlowRule) -> Option<u64> {
         let key = (rule.bridge.clone(), rule.table, rule.priority?, rule.matches.clone());
-        Some(self.0.get(&key)?.saturating_sub(before.0.get(&key).copied().unwrap_or(0)))
+        let (now, before) = (*self.0.get(&key)?, before.0.get(&key).copied().unwrap_or(0));
+        // It was taken away and set anew.
+        Some(now.checked_sub(before).unwrap_or(now))
     }
 }
 
@@ -108,5 +110,6 @@ mod tests {
         assert_eq!(after.risen(&before, &rule(0, 0, "")), Some(0));
         assert_eq!(after.risen(&before, &rule(70, 32_768, "udp,tp_dst=9")), Some(4));
         assert_eq!(after.risen(&before, &rule(1, 1, "tcp")), None);
+        assert_eq!(before.risen(&after, &rule(70, 10, "ct_state=+inv+trk,ip")), Some(2), "set anew");
     }
 }

@@ -295,6 +295,8 @@ pub struct Neighbour {
     pub strays: u64,
     /// Packets for the traced VM from there.
     pub sent: u64,
+    /// Packets for the traced VM that came there.
+    pub strays_in: u64,
     /// Whether there are hooks at it.
     pub hooked: bool,
 }

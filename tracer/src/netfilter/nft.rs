@@ -31,7 +31,9 @@ pub(super) fn parse(listing: &str) -> Option<Vec<Chain>> {
         // Chains without a name are not listed: what they do is not known.
         let is_listed =
             |name: &String| at.contains_key(&(text(object, "family"), text(object, "table"), name.clone()));
-        rule.drops |= !rule.calls.iter().all(is_listed);
+        if !rule.calls.iter().all(is_listed) {
+            (rule.drops, rule.packets) = (true, None);
+        }
         rules.push((place, rule));
     }
     for (place, rule) in rules {
@@ -144,7 +146,7 @@ fn read(value: &Value, of: &Value, named: &Named<'_>, rule: &mut Rule, depth: us
                     "jump" | "goto" => match member.get("target").and_then(Value::as_str) {
                         Some(target) => rule.calls.push(target.to_owned()),
                         // A chain without a name, of which nothing is told.
-                        None => rule.drops = true,
+                        None => rule.calls.push(String::new()),
                     },
                     "counter" => {}
                     "vmap" => {

@@ -165,7 +165,9 @@ impl HostWatch {
 fn other_vlan(before: &Hop, now: &Hop) -> Option<Problem> {
     let named =
         |tag: Option<u16>| tag.map_or_else(|| "no VLAN tag".to_owned(), |tag| format!("VLAN tag {tag}"));
-    (before.vlan_tag != now.vlan_tag).then(|| Problem {
+    // Without an answer of OVSDB neither bridge nor tag were known.
+    let are_known = before.bridge.is_some() && now.bridge.is_some();
+    (are_known && before.vlan_tag != now.vlan_tag).then(|| Problem {
         kind: ProblemKind::OtherVlan,
         at: now.ifname.clone(),
         what: format!("{} instead of {}", named(now.vlan_tag), named(before.vlan_tag)),

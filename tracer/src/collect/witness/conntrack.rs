@@ -3,11 +3,11 @@
 use std::{fs, io};
 
 use super::Counter;
-use crate::model::EvidenceSource;
+use crate::model::{Evidence, EvidenceSource};
 
 /// As evidence names it.
 const NAME: &str = "nf_conntrack";
-/// The counters that are about packets or connections it had no room for; `drop` without those of `insert_failed`.
+/// The counters that are about packets or connections it had no room for.
 const ABOUT_DROPS: [&str; 3] = ["drop", "early_drop", "insert_failed"];
 
 /// The counters; none where no connection is tracked.
@@ -41,22 +41,42 @@ fn counters(text: &str) -> Vec<(Counter, u64)> {
         let column = names.iter().position(|other| other == name)?;
         Some(((EvidenceSource::Conntrack, NAME.to_owned(), (*name).to_owned()), sum(column)))
     };
-    let mut found: Vec<_> = ABOUT_DROPS.iter().filter_map(counter).collect();
-    // Two packets that make one connection count twice: nothing was full.
-    let of = |found: &[(Counter, u64)], name: &str| {
-        found.iter().find(|((.., other), _)| other == name).map_or(0, |(_, count)| *count)
-    };
-    let clashes = of(&found, "insert_failed");
-    found
-        .iter_mut()
-        .filter(|((.., name), _)| name == "drop")
-        .for_each(|(_, count)| *count = count.saturating_sub(clashes));
-    found
+    ABOUT_DROPS.iter().filter_map(counter).collect()
+}
+
+/// Two packets that make one connection count as `drop` and as `insert_failed`: nothing was full.
+pub(super) fn without_clashes(mut evidence: Vec<Evidence>) -> Vec<Evidence> {
+    let is = |it: &Evidence, name: &str| it.source == EvidenceSource::Conntrack && it.counter == name;
+    let clashes = evidence.iter().find(|it| is(it, "insert_failed")).map_or(0, |it| it.count);
+    for dropped in evidence.iter_mut().filter(|it| is(it, "drop")) {
+        dropped.count = dropped.count.saturating_sub(clashes);
+    }
+    evidence.retain(|it| it.count > 0);
+    evidence
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn clashes_are_no_lack_of_room() {
+        let of = |counter: &str, count| Evidence {
+            source: EvidenceSource::Conntrack,
+            at: NAME.to_owned(),
+            counter: counter.to_owned(),
+            count,
+            of: None,
+            about: None,
+            shared: true,
+        };
+        let told = |dropped, clashes| {
+            let found = without_clashes(vec![of("drop", dropped), of("insert_failed", clashes)]);
+            found.into_iter().map(|it| (it.counter, it.count)).collect::<Vec<_>>()
+        };
+        assert_eq!(told(10, 10), [("insert_failed".to_owned(), 10)]);
+        assert_eq!(told(12, 10), [("drop".to_owned(), 2), ("insert_failed".to_owned(), 10)]);
+    }
 
     #[test]
     fn each_cpu_has_a_line() {
@@ -67,7 +87,7 @@ entries  clashres found new invalid insert insert_failed drop early_drop icmp_er
 ";
         let found = counters(text);
         let found: Vec<_> = found.iter().map(|((_, _, name), count)| (name.as_str(), *count)).collect();
-        assert_eq!(found, [("drop", 31), ("early_drop", 2), ("insert_failed", 1)]);
+        assert_eq!(found, [("drop", 32), ("early_drop", 2), ("insert_failed", 1)]);
         assert!(counters("").is_empty() && counters("entries found\n0 0\n").is_empty());
     }
 }

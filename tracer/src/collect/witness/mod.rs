@@ -172,7 +172,7 @@ impl Witness {
                 shared,
             })
         };
-        now.counters.iter().filter_map(rose).filter(|evidence| evidence.count > 0).collect()
+        conntrack::without_clashes(now.counters.iter().filter_map(rose).collect())
     }
 }
 

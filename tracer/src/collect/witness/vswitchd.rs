@@ -21,9 +21,12 @@ pub(super) async fn look(datapath: bool, limit: Duration) -> Result<Vec<(Counter
     let asking = async {
         let mut daemon = Unixctl::connect().await?;
         // First: an idle daemon wakes by this, and its main thread adds what it has counted before it sleeps again.
-        let lost = lost(&daemon.call("dpctl/show", &[]).await?);
-        let coverage = coverage(&daemon.call("coverage/show", &[]).await?);
-        Ok(lost.into_iter().filter(|_| datapath).chain(coverage).collect())
+        let shown = daemon.call("dpctl/show", &[]).await;
+        let mut found = coverage(&daemon.call("coverage/show", &[]).await?);
+        if datapath {
+            found.extend(lost(&shown?));
+        }
+        Ok(found)
     };
     let slow = || UnixctlError::Slow { method: "coverage/show".to_owned(), limit };
     tokio::time::timeout(limit, asking).await.unwrap_or_else(|_| Err(slow()))

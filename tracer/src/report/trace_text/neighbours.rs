@@ -20,7 +20,9 @@ impl Page<'_> {
             .snapshot
             .neighbours
             .iter()
-            .filter(|neighbour| neighbour.received + neighbour.copies + neighbour.sent > 0)
+            .filter(|neighbour| {
+                neighbour.received + neighbour.copies + neighbour.sent + neighbour.strays_in > 0
+            })
             .collect();
         if met.is_empty() {
             return Vec::new();
@@ -38,6 +40,7 @@ impl Page<'_> {
                 (copies, "copies of packets for others"),
                 (neighbour.strays, "for other addresses"),
                 (neighbour.sent, "sent"),
+                (neighbour.strays_in, "for the VM that came here"),
             ];
             let counts: Vec<_> = counts
                 .into_iter()
