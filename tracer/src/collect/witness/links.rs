@@ -3,7 +3,8 @@
 use std::{
     collections::BTreeMap,
     io,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, mpsc},
+    thread::{self, JoinHandle},
     time::SystemTime,
 };
 
@@ -16,7 +17,7 @@ use rtnetlink::{
         link::{LinkFlags, LinkMessage},
     },
 };
-use tokio::task::JoinHandle;
+use tokio::sync::oneshot;
 
 use crate::{
     kernel::interface_index,
@@ -39,35 +40,34 @@ struct Known {
     is_bridge: bool,
 }
 
-/// Watches until it is dropped.
+/// Watches until it is dropped, in a thread of its own: a change has the time at which it is read.
 #[derive(Debug)]
 pub struct LinkWatch {
     seen: Arc<Mutex<Vec<LinkChange>>>,
-    tasks: [JoinHandle<()>; 2],
+    /// `None` once they are told to end, and have.
+    thread: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
 }
 
 impl LinkWatch {
-    /// From now on. Must be called where there is a runtime.
+    /// From now on.
     ///
     /// # Errors
-    /// When the netlink socket can not be opened.
+    /// When the netlink socket can not be opened, or no thread started.
     pub fn begin(path: &Path) -> io::Result<Self> {
-        let (connection, _handle, mut messages) = new_multicast_connection(&[MulticastGroup::Link])?;
         let seen = Arc::new(Mutex::new(Vec::new()));
-        let mut states = states(path, interface_index);
-        let noted = Arc::clone(&seen);
-        let reader = async move {
-            while let Some((message, _)) = messages.next().await {
-                let NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewLink(link)) = message.payload else {
-                    continue;
-                };
-                let mut noted = noted.lock().unwrap_or_else(PoisonError::into_inner);
-                if let Some(change) = change(&link, &mut states, now_ns()) {
-                    note(&mut noted, change);
-                }
-            }
+        let states = states(path, interface_index);
+        let (noted, (end, ended)) = (Arc::clone(&seen), oneshot::channel());
+        let (opened, is_open) = mpsc::channel();
+        let watch = move || {
+            let runtime = match tokio::runtime::Builder::new_current_thread().enable_io().build() {
+                Ok(runtime) => runtime,
+                Err(error) => return drop(opened.send(Err(error))),
+            };
+            runtime.block_on(watch(&noted, states, &opened, ended));
         };
-        Ok(Self { seen, tasks: [tokio::spawn(connection), tokio::spawn(reader)] })
+        let thread = thread::Builder::new().name("links".to_owned()).spawn(watch)?;
+        is_open.recv().map_err(io::Error::other)??;
+        Ok(Self { seen, thread: Some((end, thread)) })
     }
 
     /// What changed so far.
@@ -79,7 +79,40 @@ impl LinkWatch {
 
 impl Drop for LinkWatch {
     fn drop(&mut self) {
-        self.tasks.iter().for_each(JoinHandle::abort);
+        if let Some((end, thread)) = self.thread.take() {
+            // It may have ended by itself.
+            let _ = end.send(());
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Notes what changes until `ended`; says by `opened` whether it can.
+async fn watch(
+    noted: &Mutex<Vec<LinkChange>>,
+    mut states: BTreeMap<u32, Known>,
+    opened: &mpsc::Sender<io::Result<()>>,
+    ended: oneshot::Receiver<()>,
+) {
+    let (connection, _handle, mut messages) = match new_multicast_connection(&[MulticastGroup::Link]) {
+        Ok(connected) => connected,
+        Err(error) => return drop(opened.send(Err(error))),
+    };
+    let _ = opened.send(Ok(()));
+    let reader = async {
+        while let Some((message, _)) = messages.next().await {
+            let NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewLink(link)) = message.payload else {
+                continue;
+            };
+            if let Some(change) = change(&link, &mut states, now_ns()) {
+                note(&mut noted.lock().unwrap_or_else(PoisonError::into_inner), change);
+            }
+        }
+    };
+    tokio::select! {
+        () = connection => {}
+        () = reader => {}
+        _ = ended => {}
     }
 }
 
