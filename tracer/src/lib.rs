@@ -17,3 +17,4 @@ pub mod netfilter;
 pub mod ovs;
 pub mod path;
 pub mod report;
+pub mod trace;

@@ -2,10 +2,10 @@
 
 use super::{
     CliError, CommonArgs, Exit,
-    live::{Emission, LiveArgs},
-    trace::{Formats, watch},
+    live::LiveArgs,
+    trace::{Formats, Wanted, watch},
 };
-use crate::report;
+use crate::{report, trace::Emission};
 
 /// Options of `drops`.
 #[derive(Debug, Clone, clap::Args)]
@@ -26,6 +26,6 @@ pub struct Args {
 /// As `trace`.
 pub(super) async fn run(common: &CommonArgs, args: &Args) -> Result<Exit, CliError> {
     let formats = Formats { text: report::drops_text, json: report::drops_json };
-    let emission = Emission { explain: args.explain, ..Emission::default() };
-    watch(common, &args.live, emission, args.json, formats).await
+    let wanted = Wanted { json: args.json, explain: args.explain };
+    watch(common, &args.live, Emission::default(), wanted, formats).await
 }

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use crate::{model::FilterError, path::PathError};
+use crate::{model::FilterError, path::PathError, trace::TraceError};
 
 /// The exit codes of the interface contract.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,15 +31,12 @@ impl From<Exit> for ExitCode {
 /// Why the program ends early. Its text is one line that says what is wrong and what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum CliError {
-    /// The handle leads to no path.
+    /// The trace cannot begin.
     #[error("{0}")]
-    Path(#[from] PathError),
+    Trace(#[from] TraceError),
     /// The filter makes no sense.
     #[error("{0}")]
     Filter(#[from] FilterError),
-    /// A source without which nothing can be found.
-    #[error("{0}")]
-    Discover(String),
     /// stdout cannot be written; a closed pipe is no error to tell about.
     #[error("cannot write the result: {0}")]
     Output(#[from] std::io::Error),
@@ -69,9 +66,9 @@ impl CliError {
     pub fn exit(&self) -> Exit {
         match self {
             Self::Output(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Exit::Ok,
-            Self::Path(PathError::Empty) | Self::Filter(_) => Exit::Usage,
+            Self::Trace(TraceError::Path(PathError::Empty)) | Self::Filter(_) => Exit::Usage,
             Self::Other { exit, .. } => *exit,
-            Self::Path(_) | Self::Discover(_) | Self::Output(_) => Exit::Error,
+            Self::Trace(_) | Self::Output(_) => Exit::Error,
         }
     }
 

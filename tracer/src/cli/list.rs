@@ -1,7 +1,7 @@
 //! `hoptrace list`
 
-use super::{CliError, CommonArgs, Exit, output, survey};
-use crate::{path, report};
+use super::{CliError, CommonArgs, Exit, note, output};
+use crate::{path, report, trace::survey};
 
 /// Options of `list`.
 #[derive(Debug, Clone, clap::Args)]
@@ -16,7 +16,7 @@ pub struct Args {
 /// # Errors
 /// When no source can name a VM, or stdout cannot be written.
 pub(super) async fn run(common: &CommonArgs, args: &Args) -> Result<Exit, CliError> {
-    let topology = survey(common).await?;
+    let topology = survey(&common.sources(), note).await?;
     let rows = path::list(&topology);
     let text = if args.json {
         format!("{}\n", report::list_json(&rows, &topology.sources))

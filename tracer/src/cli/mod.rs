@@ -17,6 +17,7 @@ mod run;
 mod trace;
 
 pub use command::{Cli, Command};
-pub use common::{CommonArgs, find_path, survey};
+pub use common::CommonArgs;
+use common::note;
 pub use error::{CliError, Exit};
 pub use run::main;

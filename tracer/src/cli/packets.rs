@@ -1,26 +1,19 @@
 //! `hoptrace packets`
 
-use std::time::Duration;
-
 use super::{
     CliError, CommonArgs, Exit,
-    live::{
-        Emission, Ending, Format, LiveArgs, Prepared, Printer, parse_sample, parse_share_ppm,
-        parse_threshold_ns,
-    },
+    live::{Format, LiveArgs, Printer, parse_sample, parse_share_ppm, parse_threshold_ns},
     output,
-    trace::{conclude, finish},
+    trace::conclude,
 };
 use crate::{
-    diagnose,
-    model::{Tail, TraceReport},
+    model::Tail,
     report,
+    trace::{Emission, Ending, Event},
 };
 
 /// Room for records: 123,361 packets, nine tenths of a second at full rate.
 const RING_BYTES: u32 = 16 << 20;
-/// How often the kernel's table is swept.
-const SWEEP_EVERY: Duration = Duration::from_millis(100);
 
 /// Options of `packets`.
 #[derive(Debug, Clone, clap::Args)]
@@ -56,7 +49,7 @@ impl Args {
             None if tail == Tail::None => u64::MAX,
             None => 0,
         };
-        Emission { ring_bytes: RING_BYTES, sample_below, tail, explain: false }
+        Emission { ring_bytes: RING_BYTES, sample_below, tail }
     }
 }
 
@@ -65,39 +58,26 @@ impl Args {
 /// # Errors
 /// As `trace`.
 pub(super) async fn run(common: &CommonArgs, args: &Args) -> Result<Exit, CliError> {
-    let Prepared { path, filter, mut session, mut host, mut endings, timeout_ms } =
-        args.live.begin(common, args.emission()).await?;
+    let (mut tracer, mut endings) = args.live.begin(common, args.emission(), false).await?;
     let format: Format = if args.jsonl { report::packet_json } else { report::packet_text };
-    let records = session.take_records().ok_or_else(|| CliError::new("the records are taken already"))?;
-    let mut printer = Printer::start(records, session.plan().clone(), format);
-    let mut sweeps = tokio::time::interval(SWEEP_EVERY);
+    let records = tracer.take_records().ok_or_else(|| CliError::new("the records are taken already"))?;
+    let mut printer = Printer::start(records, tracer.plan().clone(), format);
     let ending = loop {
         tokio::select! {
-            ending = endings.next() => break ending,
+            event = tracer.next() => if let Event::Ended(ending) = event {
+                break ending;
+            },
+            () = endings.next() => break Ending::Wanted,
             error = printer.failed() => return Err(error.into()),
-            _ = sweeps.tick() => if session.sweep().used_up {
-                break Ending::Count;
-            }
         }
     };
-    let snapshot = finish(session, &mut host, &path, &ending, &mut endings).await;
+    let finished = tracer.finish(&ending, async || endings.signal().await).await;
     let told = printer.finish(&mut endings).await?;
-    for line in report::packets_summary(&snapshot, told) {
+    for line in report::packets_summary(&finished.snapshot, told) {
         output::note(&line);
     }
-    let (filter, host) = (filter.as_str(), host.so_far());
-    let bare = TraceReport {
-        path: &path,
-        snapshot: &snapshot,
-        host,
-        findings: &[],
-        filter,
-        live: false,
-        timeout_ms,
-    };
-    let findings = diagnose::findings(&bare);
-    for line in report::findings_text(&TraceReport { findings: &findings, ..bare }) {
+    for line in report::findings_text(&finished.report(false)) {
         output::note(&line);
     }
-    conclude(&ending, &snapshot, &findings)
+    conclude(&ending, &finished.snapshot, &finished.findings)
 }

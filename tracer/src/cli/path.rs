@@ -1,7 +1,7 @@
 //! `hoptrace path`
 
-use super::{CliError, CommonArgs, Exit, find_path, output};
-use crate::report;
+use super::{CliError, CommonArgs, Exit, note, output};
+use crate::{report, trace::find_path};
 
 /// Options of `path`.
 #[derive(Debug, Clone, clap::Args)]
@@ -31,7 +31,7 @@ pub enum Format {
 /// # Errors
 /// When there is none, or stdout cannot be written.
 pub(super) async fn run(common: &CommonArgs, args: &Args) -> Result<Exit, CliError> {
-    let (path, _) = find_path(common, &args.vm).await?;
+    let (path, _) = find_path(&common.sources(), &args.vm, note).await?;
     let text = match args.format {
         Format::Text => report::path_text(&path, output::canvas()),
         Format::Json => format!("{}\n", report::path_json(&path)),

@@ -1,21 +1,17 @@
 //! `hoptrace trace`
 
-use std::time::Duration;
-
 use super::{
     CliError, CommonArgs, Exit,
-    live::{Emission, Ending, Endings, HostWatch, LiveArgs, Prepared, Screen, Session},
+    live::{LiveArgs, Screen},
     output,
 };
 use crate::{
     diagnose::{self, Verdict},
-    explain,
-    model::{Finding, HostReport, Path, Severity, Snapshot, Tail, TraceReport},
+    model::{Finding, Severity, Snapshot, Tail, TraceReport},
     report::{self, Canvas},
+    trace::{Emission, Ending, Event},
 };
 
-/// How often the kernel's table is swept.
-const SWEEP_EVERY: Duration = Duration::from_millis(100);
 /// Room for records of slow packets. Before the first look, every packet is one: 30,840 of them.
 const RING_BYTES: u32 = 4 << 20;
 /// How often the report on a terminal is drawn anew, in sweeps.
@@ -39,16 +35,12 @@ pub struct Args {
 
 impl Args {
     fn emission(&self) -> Emission {
-        let explain = self.explain;
-        self.slowest.map_or_else(
-            || Emission { explain, ..Emission::default() },
-            |count| Emission {
-                ring_bytes: RING_BYTES,
-                sample_below: 0,
-                tail: Tail::Top(usize::from(count)),
-                explain,
-            },
-        )
+        let slowest = |count| Emission {
+            ring_bytes: RING_BYTES,
+            sample_below: 0,
+            tail: Tail::Top(usize::from(count)),
+        };
+        self.slowest.map_or_else(Emission::default, slowest)
     }
 }
 
@@ -58,7 +50,15 @@ impl Args {
 /// When the port has no path that can be traced, the programs cannot be attached, or stdout cannot be written.
 pub(super) async fn run(common: &CommonArgs, args: &Args) -> Result<Exit, CliError> {
     let formats = Formats { text: report::trace_text, json: report::trace_json };
-    watch(common, &args.live, args.emission(), args.json, formats).await
+    watch(common, &args.live, args.emission(), Wanted { json: args.json, explain: args.explain }, formats).await
+}
+
+/// What is to be given at the end.
+#[derive(Clone, Copy)]
+pub(super) struct Wanted {
+    pub(super) json: bool,
+    /// Whether the switch is asked about some packets.
+    pub(super) explain: bool,
 }
 
 /// How a trace is rendered.
@@ -74,74 +74,37 @@ pub(super) async fn watch(
     common: &CommonArgs,
     live: &LiveArgs,
     emission: Emission,
-    json: bool,
+    wanted: Wanted,
     formats: Formats,
 ) -> Result<Exit, CliError> {
-    let Prepared { path, filter, mut session, mut host, mut endings, timeout_ms } =
-        live.begin(common, emission).await?;
-    let diagnosed = |snapshot: &Snapshot, host: &HostReport, live: bool| {
-        let filter = &filter;
-        let report = TraceReport { path: &path, snapshot, host, findings: &[], filter, live, timeout_ms };
-        diagnose::findings(&report)
-    };
-    let report = |snapshot: &Snapshot, host: &HostReport, findings: &[Finding], live: bool| {
-        let canvas = output::canvas();
-        let filter = &filter;
-        let report = TraceReport { path: &path, snapshot, host, findings, filter, live, timeout_ms };
-        if json && !live { (formats.json)(&report) + "\n" } else { (formats.text)(&report, canvas) }
-    };
-    let mut screen = (!json && output::can_be_drawn_over()).then(Screen::new);
-    let mut sweeps = tokio::time::interval(SWEEP_EVERY);
+    let (mut tracer, mut endings) = live.begin(common, emission, wanted.explain).await?;
+    let mut screen = (!wanted.json && output::can_be_drawn_over()).then(Screen::new);
     let mut swept: u32 = 0;
     let ending = loop {
-        tokio::select! {
-            ending = endings.next() => break ending,
-            _ = sweeps.tick() => {
-                let progress = session.sweep();
-                if progress.used_up {
-                    break Ending::Count;
-                }
-                swept = swept.wrapping_add(1);
-                if let Some(screen) = screen.as_mut().filter(|_| swept.is_multiple_of(DRAW_EVERY)) {
-                    let (snapshot, host) = (session.snapshot(), host.so_far());
-                    let findings = diagnosed(&snapshot, host, true);
-                    screen.draw(&report(&snapshot, host, &findings, true))?;
-                }
-            }
+        let event = tokio::select! {
+            event = tracer.next() => event,
+            () = endings.next() => Event::Ended(Ending::Wanted),
+        };
+        match event {
+            Event::Ended(ending) => break ending,
+            Event::Swept => swept = swept.wrapping_add(1),
+        }
+        if let Some(screen) = screen.as_mut().filter(|_| swept.is_multiple_of(DRAW_EVERY)) {
+            screen.draw(&(formats.text)(&tracer.so_far().report(true), output::canvas()))?;
         }
     };
-    let mut snapshot = finish(session, &mut host, &path, &ending, &mut endings).await;
-    if emission.explain {
-        tokio::select! {
-            () = explain::explain(&path, &mut snapshot, host.rules()) => {}
-            () = endings.signal() => {}
-        }
-    }
+    let finished = tracer.finish(&ending, async || endings.signal().await).await;
     if let Some(screen) = screen.as_mut() {
         screen.clear()?;
     }
-    let host = host.so_far();
-    let findings = diagnosed(&snapshot, host, false);
-    output::result(&report(&snapshot, host, &findings, false))?;
-    conclude(&ending, &snapshot, &findings)
-}
-
-/// Waits for the last packets, looks at the host once more, and gives the final figures. Nothing is attached any more then.
-pub(super) async fn finish(
-    mut session: Session,
-    host: &mut HostWatch,
-    path: &Path,
-    ending: &Ending,
-    endings: &mut Endings,
-) -> Snapshot {
-    tokio::join!(session.drain(ending, endings), host.look_again(path));
-    let snapshot = session.finish();
-    drop(session);
-    tokio::select! {
-        () = host.read_filters(path, &snapshot) => {}
-        () = endings.signal() => {}
-    }
-    snapshot
+    let report = finished.report(false);
+    let text = if wanted.json {
+        (formats.json)(&report) + "\n"
+    } else {
+        (formats.text)(&report, output::canvas())
+    };
+    output::result(&text)?;
+    conclude(&ending, &finished.snapshot, &finished.findings)
 }
 
 /// The exit code, and a word on stderr where it is not 0.

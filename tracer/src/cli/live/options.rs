@@ -1,17 +1,15 @@
 //! Options of every command that attaches.
 
-use std::time::{Duration, Instant};
-
-use hoptrace_common::filter::Filter;
+use std::time::Duration;
 
 use super::{
-    Endings, FirstLook, HostWatch, Session,
-    session::{Emission, SessionOptions},
+    Endings,
     units::{parse_mac, parse_time, parse_timeout},
 };
 use crate::{
-    cli::{CliError, CommonArgs, find_path, output},
-    model::{MacAddr, Mechanism, PacketFilter, Path, XdpMode},
+    cli::{CliError, CommonArgs, note, output},
+    model::{MacAddr, Mechanism, PacketFilter, Printable, XdpMode},
+    trace::{Emission, TraceOptions, Tracer},
 };
 
 /// Which packets of which VM, and for how long.
@@ -33,8 +31,7 @@ pub(in crate::cli) struct LiveArgs {
     #[arg(long, value_name = "CMD")]
     cmd: Option<String>,
     /// A packet not seen again for so long is lost
-    // Less than a second by more than the sweeper's period: requests (ARP, neighbour discovery, SYN) are sent again after a
-    // second, look the same, and would be ambiguous where the first is not settled yet.
+    // As in `TraceOptions`.
     #[arg(long, value_name = "TIME", default_value = "900ms", value_parser = parse_timeout)]
     timeout: Duration,
     /// Packets that can be on their way at a time; 64 bytes of kernel memory each
@@ -104,24 +101,9 @@ impl From<Xdp> for XdpMode {
     }
 }
 
-/// Programs attached, packets admitted.
-pub(in crate::cli) struct Prepared {
-    /// Where.
-    pub(in crate::cli) path: Path,
-    /// The filter, as it was understood.
-    pub(in crate::cli) filter: String,
-    /// The trace.
-    pub(in crate::cli) session: Session,
-    /// What is watched beside it.
-    pub(in crate::cli) host: HostWatch,
-    /// What will end it.
-    pub(in crate::cli) endings: Endings,
-    /// The time-out, in milliseconds.
-    pub(in crate::cli) timeout_ms: u64,
-}
-
 impl LiveArgs {
-    /// Finds the path, attaches, and admits packets. `emission` says which packets are told one by one.
+    /// Finds the path, attaches, and admits packets. `emission` says which packets are told one by one, `explain` whether the switch is
+    /// asked about some.
     ///
     /// # Errors
     /// When the filter makes no sense, the path cannot be traced, or the kernel refuses.
@@ -129,41 +111,51 @@ impl LiveArgs {
         &self,
         common: &CommonArgs,
         emission: Emission,
-    ) -> Result<Prepared, CliError> {
-        let began = Instant::now();
-        let filter = PacketFilter::from_words(&self.filter)?;
-        let first_look = FirstLook::begin();
-        let (path, topology) = find_path(common, &self.vm).await?;
-        // At once: what changes while the programs are loaded counts, too.
-        let mut host = HostWatch::begin(common, &path, &topology, first_look);
-        let mut endings = Endings::new()?;
-        let mut session = Session::start(&path, &self.options(common, filter.to_kernel(), emission)).await?;
-        endings.watch(session.plan(), session.filters());
-        host.wait_for_filters().await;
-        if emission.explain {
-            host.count_rules(&path).await;
-        }
-        session.open(&path).await;
-        endings.begin(self.duration, self.cmd.as_deref())?;
-        let filter = filter.to_string();
-        output::note(&session.greeting(&path, &filter, began.elapsed()));
-        let timeout_ms = u64::try_from(self.timeout.as_millis()).unwrap_or(u64::MAX);
-        Ok(Prepared { path, filter, session, host, endings, timeout_ms })
-    }
-
-    fn options(&self, common: &CommonArgs, filter: Filter, emission: Emission) -> SessionOptions {
-        SessionOptions {
+        explain: bool,
+    ) -> Result<(Tracer, Endings), CliError> {
+        let options = TraceOptions {
+            sources: common.sources(),
+            filter: PacketFilter::from_words(&self.filter)?,
+            duration: self.duration,
+            count: self.count,
             timeout: self.timeout,
             inflight: self.inflight,
-            filter,
-            budget: self.count,
             path_only: self.path_only,
             macs: self.mac.clone(),
             wire: self.wire,
             xdp: self.xdp.map(XdpMode::from),
             mechanism: self.attach.mechanism(),
             emission,
+            explain,
             debug: common.verbose >= 2,
+            note,
+        };
+        let mut endings = Endings::new()?;
+        let tracer = Tracer::start(&self.vm, options).await?;
+        if let Some(command) = &self.cmd {
+            endings.run(command)?;
         }
+        output::note(&greeting(&tracer));
+        Ok((tracer, endings))
     }
+}
+
+/// What a user wants to know once packets are admitted.
+fn greeting(tracer: &Tracer) -> String {
+    let (path, plan, filter) = (tracer.path(), tracer.plan(), tracer.filter());
+    let what = if filter.is_empty() { "all packets".to_owned() } else { Printable(filter).to_string() };
+    let ifnames: Vec<_> = path.hops().map(|hop| Printable(&hop.ifname).to_string()).collect();
+    let neighbours = match plan.neighbours.len() {
+        0 => String::new(),
+        1 => " and at 1 port beside the path".to_owned(),
+        count => format!(" and at {count} ports beside the path"),
+    };
+    format!(
+        "tracing {what} of {} ({}) with {} hooks at {}{neighbours}, ready after {} ms; Ctrl-C ends it",
+        Printable(&path.instance.title()),
+        path.mac,
+        plan.hooks.len(),
+        ifnames.join(", "),
+        tracer.ready().as_millis()
+    )
 }

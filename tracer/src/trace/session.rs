@@ -7,64 +7,28 @@ use std::{
 };
 
 use aya_log::EbpfLogger;
-use hoptrace_common::{config::TraceConfig, filter::Filter, skb::SkbLayout};
+use hoptrace_common::{config::TraceConfig, skb::SkbLayout};
 use log::Log;
 
 use super::{
-    beside,
-    ending::{Ending, Endings},
+    Note, TraceError, TraceOptions, beside,
+    ending::Ending,
     prepare::{Kernel, mechanism, note_other_tracers, note_others_addresses, remove_leftovers},
 };
 use crate::{
     attach::{self, Attached, Extras, Filters, LoadOptions},
-    cli::{CliError, output},
     collect::{Collector, CostMeter, Found, Progress, Records, Witness},
     model::{
-        Direction, MacAddr, Mechanism, Path, Plan, Printable, Snapshot, Tail, Taken, Traceability,
-        TracerCost, XdpMode,
+        Direction, Mechanism, Path, Plan, Snapshot, Tail, Taken, Traceability,
+        TracerCost,
     },
 };
 
 /// How often the table is looked at while the last packets come in.
 const DRAIN_EVERY: Duration = Duration::from_millis(20);
 
-/// What the command line says about a trace.
-#[derive(Debug, Clone)]
-pub(in crate::cli) struct SessionOptions {
-    pub(in crate::cli) timeout: Duration,
-    pub(in crate::cli) inflight: u32,
-    pub(in crate::cli) filter: Filter,
-    pub(in crate::cli) budget: Option<u64>,
-    /// Whether to leave the neighbours' ports alone.
-    pub(in crate::cli) path_only: bool,
-    /// Further MAC addresses of the port.
-    pub(in crate::cli) macs: Vec<MacAddr>,
-    /// Whether to follow packets to the NIC's driver.
-    pub(in crate::cli) wire: bool,
-    /// Whether XDP is hooked, too.
-    pub(in crate::cli) xdp: Option<XdpMode>,
-    /// Where the hooks are to be, if somebody says.
-    pub(in crate::cli) mechanism: Option<Mechanism>,
-    pub(in crate::cli) emission: Emission,
-    /// Whether the programs shall tell what they do.
-    pub(in crate::cli) debug: bool,
-}
-
-/// Which packets are told one by one; by default none.
-#[derive(Debug, Clone, Copy, Default)]
-pub(in crate::cli) struct Emission {
-    /// Room for their records.
-    pub(in crate::cli) ring_bytes: u32,
-    /// Those whose identity is below this.
-    pub(in crate::cli) sample_below: u64,
-    /// And those that are slow.
-    pub(in crate::cli) tail: Tail,
-    /// Whether the switch is asked about some others.
-    pub(in crate::cli) explain: bool,
-}
-
 /// Programs on the path, and what reads their maps. Dropping it takes everything off.
-pub(in crate::cli) struct Session {
+pub(super) struct Session {
     plan: Plan,
     attached: Attached,
     collector: Collector,
@@ -87,16 +51,17 @@ pub(in crate::cli) struct Session {
 
 impl Session {
     /// Loads and attaches; no packet is admitted yet.
-    pub(in crate::cli) async fn start(path: &Path, options: &SessionOptions) -> Result<Self, CliError> {
+    pub(super) async fn start(path: &Path, options: &TraceOptions) -> Result<Self, TraceError> {
+        let note = options.note;
         match &path.traceability {
             Traceability::Fully => {}
-            Traceability::Partly { why } => output::note(&format!("tracing a part of the path only: {why}")),
-            Traceability::No { why } => return Err(CliError::new(format!("cannot trace: {why}"))),
+            Traceability::Partly { why } => note(&Note::Part(why.clone())),
+            Traceability::No { why } => return Err(TraceError::Untraceable(why.clone())),
         }
-        let kernel = Kernel::ask();
-        let mechanism = mechanism(options.mechanism, kernel.is_some(), path)?;
+        let kernel = Kernel::ask(note);
+        let mechanism = mechanism(options.mechanism, kernel.is_some(), path, note)?;
         let (neighbours, switch_knows_vm) = beside::ports(path, options.path_only, kernel.is_some()).await;
-        let upcalls = kernel.as_ref().and_then(|kernel| kernel.upcalls(path));
+        let upcalls = kernel.as_ref().and_then(|kernel| kernel.upcalls(path, note));
         let slow_at = upcalls.as_ref().map_or(&[][..], |upcalls| &upcalls.ports);
         let plan = attach::plan(
             &path.hops().collect::<Vec<_>>(),
@@ -107,17 +72,14 @@ impl Session {
                 slow_at,
                 at_tracepoints: mechanism == Mechanism::Tracepoints,
             },
-        )
-        .map_err(|error| CliError::new(format!("cannot trace: {error}")))?;
-        attach::check_xdp(&plan)
-            .await
-            .map_err(|error| CliError::new(Printable(&error.to_string()).to_string()))?;
-        remove_leftovers(&plan)?;
-        note_other_tracers(&plan, mechanism);
-        note_others_addresses(path, &options.macs);
+        )?;
+        attach::check_xdp(&plan).await?;
+        remove_leftovers(&plan, note)?;
+        note_other_tracers(&plan, mechanism, note);
+        note_others_addresses(path, &options.macs, note);
         let drops = kernel.as_ref().and_then(|kernel| {
             attach::drop_options(&kernel.btf, &plan, path, mechanism)
-                .inspect_err(|error| output::note(&format!("losses will have no reason: {error}")))
+                .inspect_err(|error| note(&Note::NoReasons(error.to_string())))
                 .ok()
         });
         // Nobody who sends packets shall know where they come to lie.
@@ -125,7 +87,7 @@ impl Session {
         let load = LoadOptions {
             drops,
             upcalls,
-            heads_at: if options.emission.explain { attach::before_switch(&plan, path) } else { 0 },
+            heads_at: if options.explain { attach::before_switch(&plan, path) } else { 0 },
             inflight_slots: options.inflight,
             ring_bytes: options.emission.ring_bytes,
             trace: TraceConfig {
@@ -134,8 +96,8 @@ impl Session {
                 sample_below: options.emission.sample_below,
                 tail: u32::from(options.emission.tail != Tail::None),
                 seed,
-                budgeted: u32::from(options.budget.is_some()),
-                filter: options.filter,
+                budgeted: u32::from(options.count.is_some()),
+                filter: options.filter.to_kernel(),
                 ipv4: ipv4_numbers(&path.instance.ips),
                 ..TraceConfig::default()
             },
@@ -147,8 +109,7 @@ impl Session {
         let loading = Instant::now();
         let mut attached = Attached::new(&plan, &load)
             // The verifier's own words fill pages.
-            .inspect_err(|error| log::debug!("{error}"))
-            .map_err(|error| CliError::new(Printable(&error.to_string()).to_string()))?;
+            .inspect_err(|error| log::debug!("{error}"))?;
         log::info!(
             "loading and attaching ({}) took {:.1} ms, the verifier followed {} instructions",
             mechanism.name(),
@@ -158,18 +119,17 @@ impl Session {
         let diagnostics = if options.debug { diagnostics(&mut attached) } else { None };
         let others = path.other_ports.iter().flat_map(|port| port.macs.iter().copied());
         let others = others.filter(|mac| *mac != path.mac && !options.macs.contains(mac));
-        attached.introduce_strangers(others).map_err(|error| CliError::new(error.to_string()))?;
-        let maps = attached.take_maps().map_err(|error| CliError::new(error.to_string()))?;
+        attached.introduce_strangers(others)?;
+        let maps = attached.take_maps()?;
         let (mut collector, records) =
-            Collector::new(plan.clone(), maps, options.timeout, options.emission.tail, seed)
-                .map_err(|error| CliError::new(error.to_string()))?;
+            Collector::new(plan.clone(), maps, options.timeout, options.emission.tail, seed)?;
         collector.watch_members(attach::members(&plan, mechanism));
         if switch_knows_vm {
             collector.switch_knows_vm();
         }
         for mac in options.macs.iter().filter(|mac| **mac != path.mac) {
             if !collector.give_address(*mac) {
-                return Err(CliError::new(format!("there is no room for --mac {mac} beside the others")));
+                return Err(TraceError::NoRoom(*mac));
             }
         }
         Ok(Self {
@@ -177,7 +137,7 @@ impl Session {
             attached,
             collector,
             cost: cost.from_now(),
-            budget: options.budget,
+            budget: options.count,
             timeout: options.timeout,
             records: Some(records),
             keeps_slowest: matches!(options.emission.tail, Tail::Top(_)),
@@ -189,44 +149,24 @@ impl Session {
         })
     }
 
-    pub(in crate::cli) const fn plan(&self) -> &Plan {
+    pub(super) const fn plan(&self) -> &Plan {
         &self.plan
     }
 
     /// What somebody may take away meanwhile.
-    pub(in crate::cli) fn filters(&self) -> Option<Filters> {
+    pub(super) fn filters(&self) -> Option<Filters> {
         self.attached.filters()
     }
 
     /// Admits packets, after a look at the host's own counters.
-    pub(in crate::cli) async fn open(&mut self, path: &Path) {
+    pub(super) async fn open(&mut self, path: &Path) {
         let nics = self.plan.wire_hooks().map(|(_, nic)| nic.clone()).collect();
         self.witness = Some(Witness::begin(path, nics).await);
         self.collector.open(self.budget);
     }
 
-    /// What a user wants to know once packets are admitted.
-    pub(in crate::cli) fn greeting(&self, path: &Path, filter: &str, ready: Duration) -> String {
-        let name = path.instance.title();
-        let what = if filter.is_empty() { "all packets".to_owned() } else { Printable(filter).to_string() };
-        let ifnames: Vec<_> = path.hops().map(|hop| Printable(&hop.ifname).to_string()).collect();
-        let neighbours = match self.plan.neighbours.len() {
-            0 => String::new(),
-            1 => " and at 1 port beside the path".to_owned(),
-            count => format!(" and at {count} ports beside the path"),
-        };
-        format!(
-            "tracing {what} of {} ({}) with {} hooks at {}{neighbours}, ready after {} ms; Ctrl-C ends it",
-            Printable(&name),
-            path.mac,
-            self.plan.hooks.len(),
-            ifnames.join(", "),
-            ready.as_millis()
-        )
-    }
-
     /// Settles lost packets; call it often.
-    pub(in crate::cli) fn sweep(&mut self) -> Progress {
+    pub(super) fn sweep(&mut self) -> Progress {
         if let Some(diagnostics) = &mut self.diagnostics {
             diagnostics.flush();
         }
@@ -243,12 +183,12 @@ impl Session {
     }
 
     /// The packets that are told one by one; can be taken once.
-    pub(in crate::cli) fn take_records(&mut self) -> Option<Records> {
+    pub(super) fn take_records(&mut self) -> Option<Records> {
         self.records.take()
     }
 
     /// The figures so far.
-    pub(in crate::cli) fn snapshot(&self) -> Snapshot {
+    pub(super) fn snapshot(&self) -> Snapshot {
         let statistics = self.attached.run_statistics();
         let host_wide = self.attached.host_wide_statistics();
         #[allow(clippy::cast_precision_loss, reason = "a mean")]
@@ -282,14 +222,14 @@ impl Session {
     }
 
     /// Admits nothing new and waits for the packets on their way: at most until each has come or timed out. Then looks at
-    /// the host's own counters again. One more signal ends both. Where hooks are gone, packets on their way can not come any
+    /// the host's own counters again. What waits ends early when `hurry` does. Where hooks are gone, packets on their way can not come any
     /// more, and none of them is lost because of that.
-    pub(in crate::cli) async fn drain(&mut self, ending: &Ending, endings: &mut Endings) {
+    pub(super) async fn drain(&mut self, ending: &Ending, hurry: &mut impl AsyncFnMut()) {
         if let Ending::Taken(taken) = ending {
             self.collector.abandon();
             self.taken = Some(taken.clone());
         } else {
-            self.drain_table(endings).await;
+            self.drain_table(hurry).await;
         }
         if self.collector.has_gone_astray() {
             for (place, mac) in beside::learned_since(&self.plan.neighbours).await {
@@ -299,24 +239,24 @@ impl Session {
         if let Some(witness) = &self.witness {
             tokio::select! {
                 found = witness.end() => self.found = found,
-                () = endings.signal() => {}
+                () = hurry() => {}
             }
         }
     }
 
-    async fn drain_table(&mut self, endings: &mut Endings) {
+    async fn drain_table(&mut self, hurry: &mut impl AsyncFnMut()) {
         self.collector.drain();
         let deadline = Instant::now() + self.timeout + 2 * DRAIN_EVERY;
         while self.collector.sweep().in_flight > 0 && Instant::now() < deadline {
             tokio::select! {
                 () = tokio::time::sleep(DRAIN_EVERY) => {}
-                () = endings.signal() => return,
+                () = hurry() => return,
             }
         }
     }
 
     /// Lets everything by unseen again, and gives the final figures.
-    pub(in crate::cli) fn finish(&mut self) -> Snapshot {
+    pub(super) fn finish(&mut self) -> Snapshot {
         self.collector.close();
         self.collector.sweep();
         self.keep_slowest();

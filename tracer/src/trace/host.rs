@@ -4,8 +4,8 @@ use std::{fs, thread, time::Duration};
 
 use tokio::sync::oneshot;
 
+use super::{Note, NoteTo};
 use crate::{
-    cli::{CommonArgs, output},
     collect::LinkWatch,
     discover::{Sources, discover},
     explain::RuleCounts,
@@ -28,14 +28,14 @@ const BY_FILTER: &str = "NETFILTER_DROP";
 
 /// A first look, under way or done.
 #[derive(Debug)]
-pub(in crate::cli) struct FirstLook {
+pub(super) struct FirstLook {
     asked: Option<oneshot::Receiver<Filters>>,
     found: Option<Filters>,
 }
 
 impl FirstLook {
     /// Begins it, in a thread of its own: loading the programs keeps this one busy.
-    pub(in crate::cli) fn begin() -> Self {
+    pub(super) fn begin() -> Self {
         let (sender, asked) = oneshot::channel();
         let look = move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -67,7 +67,7 @@ impl FirstLook {
 
 /// What is watched while packets are admitted.
 #[derive(Debug)]
-pub(in crate::cli) struct HostWatch {
+pub(super) struct HostWatch {
     sources: Sources,
     /// Those that answered at the start.
     answered: Vec<SourceName>,
@@ -80,20 +80,19 @@ pub(in crate::cli) struct HostWatch {
 
 impl HostWatch {
     /// Begins to watch `path`, which was found in `topology`.
-    pub(in crate::cli) fn begin(
-        common: &CommonArgs,
+    pub(super) fn begin(
+        sources: Sources,
         path: &Path,
         topology: &Topology,
         first: FirstLook,
+        note: NoteTo,
     ) -> Self {
         let links = LinkWatch::begin(path)
-            .inspect_err(|error| {
-                output::note(&format!("interfaces that go down meanwhile go unnoticed: {error}"));
-            })
+            .inspect_err(|error| note(&Note::LinksUnwatched(error.to_string())))
             .ok();
         let answered = topology.sources.iter().filter(|source| source.missing.is_none());
         Self {
-            sources: common.sources(),
+            sources,
             answered: answered.map(|source| source.name).collect(),
             first,
             links,
@@ -103,13 +102,13 @@ impl HostWatch {
     }
 
     /// Waits a little for the first look at the packet filters.
-    pub(in crate::cli) async fn wait_for_filters(&mut self) {
+    pub(super) async fn wait_for_filters(&mut self) {
         self.first.wait().await;
     }
 
     /// Reads how often the rules of the path's switch have been hit. Where it can not be asked, that is said when it is asked
     /// about examples.
-    pub(in crate::cli) async fn count_rules(&mut self, path: &Path) {
+    pub(super) async fn count_rules(&mut self, path: &Path) {
         self.rules = RuleCounts::read(path)
             .await
             .inspect_err(|error| log::info!("the rules' counters are not known: {error}"))
@@ -117,12 +116,12 @@ impl HostWatch {
     }
 
     /// What that gave.
-    pub(in crate::cli) const fn rules(&self) -> Option<&RuleCounts> {
+    pub(super) const fn rules(&self) -> Option<&RuleCounts> {
         self.rules.as_ref()
     }
 
     /// What is known so far.
-    pub(in crate::cli) fn so_far(&mut self) -> &HostReport {
+    pub(super) fn so_far(&mut self) -> &HostReport {
         if let Some(links) = &self.links {
             self.report.changes = links.changes();
         }
@@ -130,7 +129,7 @@ impl HostWatch {
     }
 
     /// Looks at the path again, as it is when packets are no longer admitted.
-    pub(in crate::cli) async fn look_again(&mut self, path: &Path) {
+    pub(super) async fn look_again(&mut self, path: &Path) {
         let now = discover(&self.sources).await;
         self.so_far();
         // Where a source is missing now, that nothing is wrong by it says nothing.
@@ -142,7 +141,7 @@ impl HostWatch {
     }
 
     /// Reads the packet filters where packets have died in one.
-    pub(in crate::cli) async fn read_filters(&mut self, path: &Path, snapshot: &Snapshot) {
+    pub(super) async fn read_filters(&mut self, path: &Path, snapshot: &Snapshot) {
         let drops = Direction::ALL.iter().flat_map(|way| &snapshot.directions.get(*way).drops);
         let by_filter = |drop: &Drop| {
             drop.reason.as_deref() == Some(BY_FILTER) || drop.location.as_deref().is_some_and(is_nf_queue)

@@ -1,0 +1,34 @@
+//! Why a trace cannot begin: what the stages say, in one line each.
+
+use crate::{
+    attach::{AttachError, PlanError},
+    collect::CollectError,
+    model::{MacAddr, Printable},
+    path::PathError,
+};
+
+/// Why a trace cannot begin. Its text is one line that says what is wrong and what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum TraceError {
+    /// A source without which nothing can be found.
+    #[error("{0}")]
+    Discover(String),
+    /// The handle leads to no path.
+    #[error("{0}")]
+    Path(#[from] PathError),
+    /// There is a path, and nothing on it can be hooked.
+    #[error("cannot trace: {0}")]
+    Untraceable(String),
+    /// No hooks can be planned for it.
+    #[error("cannot trace: {0}")]
+    Plan(#[from] PlanError),
+    /// The programs cannot be loaded or attached. What the kernel says may hold anything.
+    #[error("{}", Printable(&.0.to_string()))]
+    Attach(#[from] AttachError),
+    /// Their maps cannot be read.
+    #[error("{0}")]
+    Collect(#[from] CollectError),
+    /// Too many further addresses were given.
+    #[error("there is no room for --mac {0} beside the others")]
+    NoRoom(MacAddr),
+}

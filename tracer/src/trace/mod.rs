@@ -1,0 +1,20 @@
+//! The engine: one trace, from the name of a VM to its report. It wires the stages together, and knows neither a terminal nor a command
+//! line: every frontend sees [`Tracer`], [`Event`] and [`Finished`] only.
+
+mod beside;
+mod ending;
+mod error;
+mod host;
+mod note;
+mod options;
+mod prepare;
+mod session;
+mod survey;
+mod tracer;
+
+pub use ending::Ending;
+pub use error::TraceError;
+pub use note::{Note, NoteTo};
+pub use options::{Emission, TraceOptions};
+pub use survey::{find_path, survey};
+pub use tracer::{Event, Finished, Tracer};

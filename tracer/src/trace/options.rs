@@ -1,0 +1,83 @@
+//! How to trace.
+
+use std::time::Duration;
+
+use super::note::NoteTo;
+use crate::{
+    discover::Sources,
+    model::{MacAddr, Mechanism, PacketFilter, Tail, XdpMode},
+};
+
+/// How long a packet may stay away. Less than a second by more than the sweeper's period: requests (ARP, neighbour discovery, SYN) are sent
+/// again after a second, look the same, and would be ambiguous where the first is not settled yet.
+const TIMEOUT: Duration = Duration::from_millis(900);
+/// Packets that can be on their way at a time.
+const INFLIGHT: u32 = 65_536;
+
+/// How to trace; by default all packets of the port, until something ends it.
+#[derive(Debug, Clone)]
+pub struct TraceOptions {
+    /// Where to ask for VMs, ports and bridges.
+    pub sources: Sources,
+    /// Which packets.
+    pub filter: PacketFilter,
+    /// End after this time.
+    pub duration: Option<Duration>,
+    /// End after so many packets have entered the path, both directions together.
+    pub count: Option<u64>,
+    /// A packet not seen again for so long is lost.
+    pub timeout: Duration,
+    /// Packets that can be on their way at a time; 64 bytes of kernel memory each.
+    pub inflight: u32,
+    /// Whether to leave other ports of the switch alone.
+    pub path_only: bool,
+    /// Further MAC addresses of the port.
+    pub macs: Vec<MacAddr>,
+    /// Whether to follow packets to the NIC's driver.
+    pub wire: bool,
+    /// Whether XDP is hooked, too.
+    pub xdp: Option<XdpMode>,
+    /// Where the hooks are to be; `None`: where it is best on this kernel.
+    pub mechanism: Option<Mechanism>,
+    /// Which packets are told one by one.
+    pub emission: Emission,
+    /// Whether the switch is asked at the end about packets that died there, and about some that went through.
+    pub explain: bool,
+    /// Whether the programs shall tell what they do, in the log.
+    pub debug: bool,
+    /// Who is told what there is to know besides the report; by default nobody.
+    pub note: NoteTo,
+}
+
+impl Default for TraceOptions {
+    fn default() -> Self {
+        Self {
+            sources: Sources::default(),
+            filter: PacketFilter::default(),
+            duration: None,
+            count: None,
+            timeout: TIMEOUT,
+            inflight: INFLIGHT,
+            path_only: false,
+            macs: Vec::new(),
+            wire: false,
+            xdp: None,
+            mechanism: None,
+            emission: Emission::default(),
+            explain: false,
+            debug: false,
+            note: |_| {},
+        }
+    }
+}
+
+/// Which packets are told one by one; by default none.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Emission {
+    /// Room for their records, in bytes.
+    pub ring_bytes: u32,
+    /// Those whose identity is below this.
+    pub sample_below: u64,
+    /// And those that are slow.
+    pub tail: Tail,
+}

@@ -1,0 +1,94 @@
+//! Before programs are loaded: where the hooks are to be, what a killed hoptrace has left there, who else traces, and what the
+//! kernel says about itself.
+
+use std::{collections::BTreeSet, time::Instant};
+
+use btf_rs::Btf;
+use hoptrace_common::skb::SkbLayout;
+
+use super::{Note, NoteTo, TraceError};
+use crate::{
+    attach::{self, UpcallOptions, Wanted},
+    kernel::{KERNEL_BTF, kernel_btf, skb_layout},
+    model::{MacAddr, Mechanism, Path, Plan},
+};
+
+/// Where the hooks are to be, given what somebody wants and whether the kernel describes its structures.
+pub(super) fn mechanism(
+    wanted: Option<Mechanism>,
+    described: bool,
+    path: &Path,
+    note: NoteTo,
+) -> Result<Mechanism, TraceError> {
+    let preflight = |mechanism| attach::preflight(Wanted { mechanism, described });
+    let mut found = preflight(wanted)?;
+    if found == Mechanism::Tracepoints
+        && let Some((ifname, feature)) = attach::merges_datagrams(path)
+    {
+        note(&Note::Merges { ifname: ifname.to_owned(), feature, wanted: wanted.is_some() });
+        if wanted.is_none() {
+            found = preflight(Some(Mechanism::Clsact))?;
+        }
+    }
+    if wanted.is_none() && found == Mechanism::Clsact {
+        note(&Note::Clsact);
+    }
+    Ok(found)
+}
+
+pub(super) fn note_other_tracers(plan: &Plan, mechanism: Mechanism, note: NoteTo) {
+    if attach::other_tracers(plan, mechanism) > 0 {
+        note(&Note::OtherTracer { host: mechanism == Mechanism::Tracepoints });
+    }
+}
+
+/// Says whose an address is that was given, where it is another port's of this host: packets for it go there.
+pub(super) fn note_others_addresses(path: &Path, macs: &[MacAddr], note: NoteTo) {
+    for mac in macs {
+        if let Some(other) = path.other_ports.iter().find(|port| port.macs.contains(mac)) {
+            note(&Note::AnothersAddress(*mac, other.place()));
+        }
+    }
+}
+
+/// Removes what a killed hoptrace has left on the plan's interfaces, and says so.
+pub(super) fn remove_leftovers(plan: &Plan, note: NoteTo) -> Result<(), TraceError> {
+    let interfaces: Vec<_> = plan.hooks.iter().flat_map(|hook| &hook.interfaces).cloned().collect();
+    let removed = attach::remove_leftovers(&interfaces)?;
+    let places: BTreeSet<_> = removed.iter().map(|leftover| leftover.ifname.clone()).collect();
+    if !places.is_empty() {
+        note(&Note::Removed(removed.len(), places.into_iter().collect()));
+    }
+    Ok(())
+}
+
+/// What the kernel says about itself: hooks at tracepoints need it.
+pub(super) struct Kernel {
+    pub(super) btf: Btf,
+    /// Where it keeps what they read of a packet.
+    pub(super) skb: SkbLayout,
+}
+
+impl Kernel {
+    /// `None`, and a note, where it says nothing.
+    pub(super) fn ask(note: NoteTo) -> Option<Self> {
+        let asking = Instant::now();
+        let answer = kernel_btf(KERNEL_BTF).and_then(|btf| Ok(Self { skb: skb_layout(&btf)?, btf }));
+        log::info!(
+            "asking the kernel for its structures took {:.1} ms",
+            asking.elapsed().as_secs_f64() * 1e3
+        );
+        answer
+            .inspect_err(|error| note(&Note::Undescribed(error.to_string())))
+            .ok()
+    }
+
+    /// For the program at the upcalls of the path's switch. `None`: there is no kernel datapath; or, with a note, its upcalls
+    /// can not be seen.
+    pub(super) fn upcalls(&self, path: &Path, note: NoteTo) -> Option<UpcallOptions> {
+        UpcallOptions::of(&self.btf, path).unwrap_or_else(|error| {
+            note(&Note::NoSlowPath(error.to_string()));
+            None
+        })
+    }
+}

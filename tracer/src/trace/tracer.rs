@@ -1,0 +1,199 @@
+//! One trace.
+
+use std::time::{Duration, Instant};
+
+use tokio::time::Interval;
+
+use super::{
+    TraceError, TraceOptions,
+    ending::{Ending, Endings},
+    host::{FirstLook, HostWatch},
+    session::Session,
+    survey::find_path,
+};
+use crate::{
+    collect::Records,
+    diagnose,
+    explain,
+    model::{Finding, HostReport, Path, Plan, Snapshot, TraceReport},
+};
+
+/// How often the kernel's table is swept.
+const SWEEP_EVERY: Duration = Duration::from_millis(100);
+
+/// Programs attached, packets admitted. Dropping it takes everything off.
+pub struct Tracer {
+    path: Path,
+    filter: String,
+    session: Session,
+    host: HostWatch,
+    endings: Endings,
+    sweeps: Interval,
+    ready: Duration,
+    timeout_ms: u64,
+    explain: bool,
+}
+
+/// What happens while packets are traced.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// Lost packets were settled: there are new figures ([`Tracer::snapshot`]).
+    Swept,
+    /// The trace is over: [`Tracer::finish`] gives the report.
+    Ended(Ending),
+}
+
+/// What is left of a trace.
+#[derive(Debug)]
+pub struct Finished {
+    /// The path that was traced.
+    pub path: Path,
+    /// The filter, as it was understood.
+    pub filter: String,
+    /// The time-out, in milliseconds.
+    pub timeout_ms: u64,
+    /// The final figures.
+    pub snapshot: Snapshot,
+    /// What the host's sources said meanwhile.
+    pub host: HostReport,
+    /// What is to know first, the worst first.
+    pub findings: Vec<Finding>,
+}
+
+impl Tracer {
+    /// Finds the path of the port that `target` means (a VM's name, UUID, MAC, IP, port or interface), attaches, and admits packets.
+    /// Must be called in a runtime of one thread.
+    ///
+    /// # Errors
+    /// When there is no such path, it cannot be traced, or the kernel refuses.
+    pub async fn start(target: &str, options: TraceOptions) -> Result<Self, TraceError> {
+        let began = Instant::now();
+        let note = options.note;
+        let first_look = FirstLook::begin();
+        let (path, topology) = find_path(&options.sources, target, note).await?;
+        // At once: what changes while the programs are loaded counts, too.
+        let mut host = HostWatch::begin(options.sources.clone(), &path, &topology, first_look, note);
+        let mut session = Session::start(&path, &options).await?;
+        let mut endings = Endings::watch(session.plan(), session.filters(), note);
+        host.wait_for_filters().await;
+        if options.explain {
+            host.count_rules(&path).await;
+        }
+        session.open(&path).await;
+        endings.begin(options.duration);
+        Ok(Self {
+            path,
+            filter: options.filter.to_string(),
+            session,
+            host,
+            endings,
+            sweeps: tokio::time::interval(SWEEP_EVERY),
+            ready: began.elapsed(),
+            timeout_ms: u64::try_from(options.timeout.as_millis()).unwrap_or(u64::MAX),
+            explain: options.explain,
+        })
+    }
+
+    /// Waits for what happens next. Whoever waits for something else meanwhile loses nothing.
+    pub async fn next(&mut self) -> Event {
+        tokio::select! {
+            ending = self.endings.next() => Event::Ended(ending),
+            _ = self.sweeps.tick() => {
+                if self.session.sweep().used_up { Event::Ended(Ending::Count) } else { Event::Swept }
+            }
+        }
+    }
+
+    /// The path that is traced.
+    #[must_use]
+    pub const fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The filter, as it was understood; empty: all packets.
+    #[must_use]
+    pub fn filter(&self) -> &str {
+        &self.filter
+    }
+
+    /// The hooks.
+    #[must_use]
+    pub const fn plan(&self) -> &Plan {
+        self.session.plan()
+    }
+
+    /// How long it took until packets were admitted.
+    #[must_use]
+    pub const fn ready(&self) -> Duration {
+        self.ready
+    }
+
+    /// The packets that are told one by one; can be taken once.
+    pub fn take_records(&mut self) -> Option<Records> {
+        self.session.take_records()
+    }
+
+    /// The figures so far, with what is to know first.
+    pub fn so_far(&mut self) -> Finished {
+        let snapshot = self.session.snapshot();
+        let host = self.host.so_far().clone();
+        finished(self.path.clone(), self.filter.clone(), self.timeout_ms, snapshot, host, true)
+    }
+
+    /// Admits nothing new, waits for the last packets, looks at the host once more, and gives the report; nothing is attached any more
+    /// then. Each wait ends early when `hurry` does.
+    pub async fn finish(mut self, ending: &Ending, mut hurry: impl AsyncFnMut()) -> Finished {
+        tokio::join!(self.session.drain(ending, &mut hurry), self.host.look_again(&self.path));
+        let mut snapshot = self.session.finish();
+        drop(self.session);
+        tokio::select! {
+            () = self.host.read_filters(&self.path, &snapshot) => {}
+            () = hurry() => {}
+        }
+        if self.explain {
+            tokio::select! {
+                () = explain::explain(&self.path, &mut snapshot, self.host.rules()) => {}
+                () = hurry() => {}
+            }
+        }
+        let host = self.host.so_far().clone();
+        finished(self.path, self.filter, self.timeout_ms, snapshot, host, false)
+    }
+}
+
+fn finished(
+    path: Path,
+    filter: String,
+    timeout_ms: u64,
+    snapshot: Snapshot,
+    host: HostReport,
+    live: bool,
+) -> Finished {
+    let bare = TraceReport {
+        path: &path,
+        snapshot: &snapshot,
+        host: &host,
+        findings: &[],
+        filter: &filter,
+        live,
+        timeout_ms,
+    };
+    let findings = diagnose::findings(&bare);
+    Finished { path, filter, timeout_ms, snapshot, host, findings }
+}
+
+impl Finished {
+    /// For what renders it. `live`: the trace still runs.
+    #[must_use]
+    pub fn report(&self, live: bool) -> TraceReport<'_> {
+        TraceReport {
+            path: &self.path,
+            snapshot: &self.snapshot,
+            host: &self.host,
+            findings: &self.findings,
+            filter: &self.filter,
+            live,
+            timeout_ms: self.timeout_ms,
+        }
+    }
+}
