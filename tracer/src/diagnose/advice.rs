@@ -291,6 +291,8 @@ mod tests {
         assert!(two(40, 5).contains(
             "drops it: nft table bridge t, chain g, rule 9, whose counter rose by 5 in all; other"
         ));
+        let only = filtered(vec![rule("nft", &["f"], Some("rule 4"), Some(2))]);
+        assert!(only.contains("rose by 2 in all; what dropped the others is not known"), "{only}");
         let both = two(2, 3);
         assert!(both.contains("rule 9 (by 3); nft table bridge t, chain f, rule 4 (by 2): nft -a"), "{both}");
         let unclear = two(40, 3);

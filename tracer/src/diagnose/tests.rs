@@ -3,9 +3,10 @@
 use super::*;
 use crate::{
     model::{
-        Drop, Evidence, EvidenceSource, HostReport, Ledger, LinkChange, Path, Problem, ProblemKind, Severity,
-        Snapshot,
+        Drop, Evidence, EvidenceSource, HostReport, Ledger, LinkChange, Path, Problem, ProblemKind, Role,
+        Severity, Snapshot, Step,
     },
+    path::testing::hop,
     report::trace_samples::{direction, explanation, path, report, snapshot, with_drops, with_evidence},
 };
 
@@ -125,6 +126,26 @@ fn an_interface_that_is_down_is_why_packets_die_before_it() {
     (drop.reason, drop.location) = (Some("NETFILTER_DROP".to_owned()), Some("nf_hook_slow+0x9a".to_owned()));
     let found = told(&path, &HostReport::default(), &filtered);
     assert!(!found[0].text.contains("DOWN"), "{found:?}");
+}
+
+#[test]
+fn who_is_on_nobody_s_way_is_not_why() {
+    // Another uplink is down.
+    let mut path = path();
+    path.steps.push(Step::Interface(hop(Role::Nic, "ens4", 3)));
+    path.problems = vec![problem(ProblemKind::Down, "ens3")];
+    let mut snapshot = lost_behind_nic();
+    snapshot.directions.ingress.drops[0].after = "nic:ens4".to_owned();
+    let found = told(&path, &HostReport::default(), &snapshot);
+    assert!(found[0].text.contains("ens4: lost, no reason was seen"), "{found:?}");
+    snapshot.directions.ingress.drops[0].after = "nic:ens3".to_owned();
+    assert!(told(&path, &HostReport::default(), &snapshot)[0].text.contains("ens3 is DOWN"));
+    // A VM that is paused does not read what comes to its tap; what dies before that, dies of something else.
+    path.problems = vec![problem(ProblemKind::Paused, Path::GUEST)];
+    snapshot.directions.ingress.drops[0].after = "qvb".to_owned();
+    assert!(!told(&path, &HostReport::default(), &snapshot)[0].text.contains("PAUSED"));
+    snapshot.directions.ingress.drops[0].after = "tap".to_owned();
+    assert!(told(&path, &HostReport::default(), &snapshot)[0].text.contains("PAUSED"));
 }
 
 #[test]
