@@ -58,7 +58,7 @@ impl Args {
 /// # Errors
 /// As `trace`.
 pub(super) async fn run(common: &CommonArgs, args: &Args) -> Result<Exit, CliError> {
-    let (mut tracer, mut endings) = args.live.begin(common, args.emission(), false).await?;
+    let (mut tracer, mut endings) = Box::pin(args.live.begin(common, args.emission(), false)).await?;
     let format: Format = if args.jsonl { report::packet_json } else { report::packet_text };
     let records = tracer.take_records().ok_or_else(|| CliError::new("the records are taken already"))?;
     let mut printer = Printer::start(records, tracer.plan().clone(), format);
@@ -71,7 +71,7 @@ pub(super) async fn run(common: &CommonArgs, args: &Args) -> Result<Exit, CliErr
             error = printer.failed() => return Err(error.into()),
         }
     };
-    let finished = tracer.finish(&ending, async || endings.signal().await).await;
+    let finished = Box::pin(tracer.finish(&ending, async || endings.signal().await)).await;
     let told = printer.finish(&mut endings).await?;
     for line in report::packets_summary(&finished.snapshot, told) {
         output::note(&line);

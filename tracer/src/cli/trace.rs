@@ -35,11 +35,8 @@ pub struct Args {
 
 impl Args {
     fn emission(&self) -> Emission {
-        let slowest = |count| Emission {
-            ring_bytes: RING_BYTES,
-            sample_below: 0,
-            tail: Tail::Top(usize::from(count)),
-        };
+        let slowest =
+            |count| Emission { ring_bytes: RING_BYTES, sample_below: 0, tail: Tail::Top(usize::from(count)) };
         self.slowest.map_or_else(Emission::default, slowest)
     }
 }
@@ -50,7 +47,8 @@ impl Args {
 /// When the port has no path that can be traced, the programs cannot be attached, or stdout cannot be written.
 pub(super) async fn run(common: &CommonArgs, args: &Args) -> Result<Exit, CliError> {
     let formats = Formats { text: report::trace_text, json: report::trace_json };
-    watch(common, &args.live, args.emission(), Wanted { json: args.json, explain: args.explain }, formats).await
+    watch(common, &args.live, args.emission(), Wanted { json: args.json, explain: args.explain }, formats)
+        .await
 }
 
 /// What is to be given at the end.
@@ -77,7 +75,7 @@ pub(super) async fn watch(
     wanted: Wanted,
     formats: Formats,
 ) -> Result<Exit, CliError> {
-    let (mut tracer, mut endings) = live.begin(common, emission, wanted.explain).await?;
+    let (mut tracer, mut endings) = Box::pin(live.begin(common, emission, wanted.explain)).await?;
     let mut screen = (!wanted.json && output::can_be_drawn_over()).then(Screen::new);
     let mut swept: u32 = 0;
     let ending = loop {
@@ -93,16 +91,13 @@ pub(super) async fn watch(
             screen.draw(&(formats.text)(&tracer.so_far().report(true), output::canvas()))?;
         }
     };
-    let finished = tracer.finish(&ending, async || endings.signal().await).await;
+    let finished = Box::pin(tracer.finish(&ending, async || endings.signal().await)).await;
     if let Some(screen) = screen.as_mut() {
         screen.clear()?;
     }
     let report = finished.report(false);
-    let text = if wanted.json {
-        (formats.json)(&report) + "\n"
-    } else {
-        (formats.text)(&report, output::canvas())
-    };
+    let text =
+        if wanted.json { (formats.json)(&report) + "\n" } else { (formats.text)(&report, output::canvas()) };
     output::result(&text)?;
     conclude(&ending, &finished.snapshot, &finished.findings)
 }

@@ -87,9 +87,8 @@ impl HostWatch {
         first: FirstLook,
         note: NoteTo,
     ) -> Self {
-        let links = LinkWatch::begin(path)
-            .inspect_err(|error| note(&Note::LinksUnwatched(error.to_string())))
-            .ok();
+        let links =
+            LinkWatch::begin(path).inspect_err(|error| note(&Note::LinksUnwatched(error.to_string()))).ok();
         let answered = topology.sources.iter().filter(|source| source.missing.is_none());
         Self {
             sources,

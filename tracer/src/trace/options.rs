@@ -16,6 +16,7 @@ const INFLIGHT: u32 = 65_536;
 
 /// How to trace; by default all packets of the port, until something ends it.
 #[derive(Debug, Clone)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a choice of its own")]
 pub struct TraceOptions {
     /// Where to ask for VMs, ports and bridges.
     pub sources: Sources,

@@ -78,9 +78,7 @@ impl Kernel {
             "asking the kernel for its structures took {:.1} ms",
             asking.elapsed().as_secs_f64() * 1e3
         );
-        answer
-            .inspect_err(|error| note(&Note::Undescribed(error.to_string())))
-            .ok()
+        answer.inspect_err(|error| note(&Note::Undescribed(error.to_string()))).ok()
     }
 
     /// For the program at the upcalls of the path's switch. `None`: there is no kernel datapath; or, with a note, its upcalls

@@ -18,10 +18,7 @@ use super::{
 use crate::{
     attach::{self, Attached, Extras, Filters, LoadOptions},
     collect::{Collector, CostMeter, Found, Progress, Records, Witness},
-    model::{
-        Direction, Mechanism, Path, Plan, Snapshot, Tail, Taken, Traceability,
-        TracerCost,
-    },
+    model::{Direction, Mechanism, Path, Plan, Snapshot, Tail, Taken, Traceability, TracerCost},
 };
 
 /// How often the table is looked at while the last packets come in.

@@ -13,8 +13,7 @@ use super::{
 };
 use crate::{
     collect::Records,
-    diagnose,
-    explain,
+    diagnose, explain,
     model::{Finding, HostReport, Path, Plan, Snapshot, TraceReport},
 };
 
@@ -25,7 +24,8 @@ const SWEEP_EVERY: Duration = Duration::from_millis(100);
 pub struct Tracer {
     path: Path,
     filter: String,
-    session: Session,
+    /// Large, and handed on.
+    session: Box<Session>,
     host: HostWatch,
     endings: Endings,
     sweeps: Interval,
@@ -73,7 +73,7 @@ impl Tracer {
         let (path, topology) = find_path(&options.sources, target, note).await?;
         // At once: what changes while the programs are loaded counts, too.
         let mut host = HostWatch::begin(options.sources.clone(), &path, &topology, first_look, note);
-        let mut session = Session::start(&path, &options).await?;
+        let mut session = Box::new(Box::pin(Session::start(&path, &options)).await?);
         let mut endings = Endings::watch(session.plan(), session.filters(), note);
         host.wait_for_filters().await;
         if options.explain {
