@@ -1,13 +1,10 @@
 //! Packets in millions over a path that is all in the kernel. Longer ones by hand: `cargo xtask soak`.
 
-use std::{net::UdpSocket, time::Duration};
+use std::time::Duration;
 
 use anyhow::{Result, ensure};
+use hoptrace_tests::lab::Lab;
 use hoptrace_tests::soak::{ledger_flood, mixed, waterfalls};
-use hoptrace_tests::{
-    Tracer,
-    lab::{InterfaceCounts, Lab, Trap},
-};
 
 const FLOOD: u64 = 1_500_000;
 const WATERFALLS: u64 = 200_000;
@@ -21,36 +18,6 @@ fn every_packet_of_a_flood_is_in_the_ledger() -> Result<()> {
     ensure!(flood.not_in_ledger == 0, "{flood:?}");
     ensure!(flood.account.lost == flood.account.veth_dropped, "{flood:?}");
     ensure!(flood.cpu_pct <= 2.0, "{flood:?}");
-    Ok(())
-}
-
-/// More than the table keeps each in its own slot: most of them have passed their last hook long before they die.
-#[test]
-#[ignore = "needs the lab: cargo xtask test"]
-fn what_waits_behind_the_last_hook_dies_with_its_queue_to_the_last_packet() -> Result<()> {
-    const SENT: u64 = 12_000;
-    let lab = Lab::from_env()?;
-    let guest = lab.guest("yjwang-test-1")?;
-    let tracer = Tracer::start(&["drops", &guest.port_id, "udp", "--json"])?;
-    let tap = guest.tap.as_str();
-    let slow = ["root", "tbf", "rate", "200kbit", "burst", "2k", "limit", "8m"];
-    let root = ["qdisc", "del", "dev", tap, "root"];
-    let queue = Trap::set("tc", &[&["qdisc", "replace", "dev", tap], &slow[..]].concat(), &root)?;
-    let before = InterfaceCounts::of(tap)?;
-    // Nobody there would refuse them to the sender.
-    let _sink = guest.in_netns(|| Ok(UdpSocket::bind((guest.ipv4, 9))?))?;
-    lab.wire_udp_flood((guest.ipv4, 9).into(), SENT, 64, Duration::from_micros(50))?;
-    queue.take_away()?;
-    let left = InterfaceCounts::of(tap)?.since(&before).tx_packets;
-    let report = tracer.finish()?;
-    let ingress = &report["directions"]["ingress"];
-    let count = |name: &str| ingress["ledger"][name].as_u64();
-    ensure!(left < SENT / 2, "the queue was not slow: {left} left it");
-    ensure!(
-        (count("entered"), count("completed"), count("dropped"))
-            == (Some(SENT), Some(left), Some(SENT - left)),
-        "{left} left: {ingress}"
-    );
     Ok(())
 }
 

@@ -205,7 +205,6 @@ pub(crate) extern "C" fn freed_identified(location: u64, reason: u32, identity: 
             None
         }
         (Verdict::Early, _) if facts.early != 0 => early(location, reason, device),
-        (_, None) => died_in_queue(location, reason, identity, free, device, word),
         _ => None,
     };
     let Some(example) = example else { return 0 };
@@ -274,29 +273,6 @@ fn dropped(
     };
     let (direction, state) = (control.direction(), state as u16);
     Some(What { site: site.index, state, direction, hook: after, now_ns })
-}
-
-/// A packet that is in no slot is gone: it may be one that had completed, and whose slot another took.
-#[inline(always)]
-fn died_in_queue(
-    location: u64,
-    reason: u32,
-    identity: u64,
-    free: Free,
-    device: Device,
-    word: *mut u64,
-) -> Option<What> {
-    if device.done_after == 0 || verdict(free, &device, Stands::Done) != Verdict::Drop {
-        return None;
-    }
-    let hook = inflight::departed(Inflight(word), identity, device.reach_of(free.meaning))?;
-    let Some(site) = drops::site(location, reason, 0) else {
-        without_site();
-        return None;
-    };
-    let (direction, now_ns) = (config::hook(u32::from(hook)).direction(), clock());
-    site.dropped(direction, hook, now_ns);
-    Some(What { site: site.index, state: Example::CERTAIN as u16, direction, hook, now_ns })
 }
 
 /// A packet is gone before the path's first hook.

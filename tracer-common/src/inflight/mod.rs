@@ -12,7 +12,6 @@
 
 mod answered;
 mod control;
-mod departed;
 mod found;
 mod freed;
 mod gone;
@@ -28,7 +27,6 @@ mod visit;
 
 pub use answered::{Answered, answered, come_again};
 pub use control::{Control, State};
-pub use departed::{DEPARTED, departed};
 pub use found::deferred;
 pub use freed::{Marked, Reach, Tracked, find, mark};
 pub use gone::{Fate, Gone};

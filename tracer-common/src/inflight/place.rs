@@ -2,7 +2,6 @@
 
 use super::{
     Control, Kind, Outcome, SlotCell, State, Table, Visit, WAYS,
-    departed::depart,
     gone::GivenUp,
     set_of,
     slot::{is_over, last_seen_ns, left},
@@ -91,11 +90,9 @@ pub(super) fn at_home<T: Table>(
         return Outcome::retry();
     }
     let word = first_word(visit).generation_after(control);
-    let old_key = slot.key();
     if !slot.exchange(control, word.busy()) {
         return Outcome::retry();
     }
-    depart(table, slot, control, old_key);
     fill(slot, visit.key, visit.now_ns, word);
     let new = Outcome::new(index, GivenUp::NOBODY);
     // Another CPU may have placed a packet of the same identity elsewhere in the set meanwhile.
@@ -198,7 +195,6 @@ pub(super) fn take<T: Table>(table: T, index: u32, visit: &Visit) -> Outcome {
     }
     if control.state() != State::Free {
         left(table, old_key, index);
-        depart(table, slot, control, old_key);
     }
     fill(slot, visit.key, visit.now_ns, word);
     settle_twins(table, slot, word, visit.key, Outcome::new(index, before))

@@ -105,19 +105,6 @@ pub trait Table: Copy {
     fn twin(self, key: u64, own: u32) -> u32 {
         place::twin(self, key, own)
     }
-    /// What is remembered in a place of those for packets that have ended ([`super::departed`]); who places no packets needs none.
-    #[inline(always)]
-    fn departed(self, _place: u32) -> u64 {
-        0
-    }
-    /// Puts a packet's word into such a place.
-    #[inline(always)]
-    fn set_departed(self, _place: u32, _word: u64) {}
-    /// Empties the place if `word` is still there; `false`: another CPU was first.
-    #[inline(always)]
-    fn take_departed(self, _place: u32, _word: u64) -> bool {
-        false
-    }
     /// The same value, but unknown to the eBPF verifier (see [`crate::packet::Reader::opaque`]).
     #[inline(always)]
     fn opaque(self, value: u32) -> u32 {

@@ -139,40 +139,6 @@ fn the_queue_behind_the_last_hook_turns_completed_into_dropped_once() {
     }
 }
 
-/// Packets with the same home as [`KEY`], of which hook 0 has seen so many.
-fn others(traced: &mut Traced, numbers: std::ops::Range<u32>) {
-    for number in numbers {
-        traced.at(0, KEY + (u64::from(number) << 40), 500);
-    }
-}
-
-#[test]
-fn a_packet_whose_slot_another_took_still_dies_in_the_queue_behind_its_last_hook_once() {
-    // At its home, and where it had moved to.
-    for moved in [false, true] {
-        let mut traced = Traced::new(1);
-        others(&mut traced, 1..1 + u32::from(moved));
-        traced.walk(0..4);
-        others(&mut traced, 2..1 + WAYS);
-        let marked = |traced: &mut Traced, reach| traced.freed(KEY, 2, reach);
-        let elsewhere = Reach { live_after: 0xffff, done_after: !(1 << 3) };
-        assert_eq!(marked(&mut traced, elsewhere), None, "freed elsewhere it was a copy");
-        assert_eq!(marked(&mut traced, WIRE), Some(Marked::Dropped(3)));
-        assert_eq!(marked(&mut traced, WIRE), None);
-        let ledger = traced.finish(2 * TIMEOUT_NS);
-        assert_eq!((ledger.dropped, ledger.completed), (1, 0));
-    }
-}
-
-#[test]
-fn a_dead_packet_whose_slot_another_took_does_not_die_again() {
-    let mut traced = Traced::new(1);
-    traced.walk(0..4);
-    assert_eq!(traced.freed(KEY, 2, WIRE), Some(Marked::Dropped(3)));
-    others(&mut traced, 1..2);
-    assert_eq!(traced.freed(KEY, 2, WIRE), None, "a copy of it");
-}
-
 #[test]
 fn a_mark_from_before_the_last_hook_does_not_hide_the_drop_behind_it() {
     let mut traced = Traced::new(16);

@@ -9,7 +9,7 @@ use std::{
     thread,
 };
 
-use hoptrace_common::inflight::{Control, DELTAS, DEPARTED, Mark, SETTLED_NS, SlotCell, State, Table, WAYS};
+use hoptrace_common::inflight::{Control, DELTAS, Mark, SETTLED_NS, SlotCell, State, Table, WAYS};
 
 #[derive(Debug, Default)]
 pub(crate) struct Cell {
@@ -25,7 +25,6 @@ pub(crate) struct Cell {
 pub(crate) struct HostTable {
     slots: Vec<Cell>,
     spilled: Vec<AtomicU32>,
-    departed: Vec<AtomicU64>,
     timeout_ns: u64,
     /// See [`Table::settled_ns`].
     settled_ns: u64,
@@ -37,7 +36,6 @@ impl HostTable {
         Self {
             slots: (0..sets * WAYS).map(|_| Cell::default()).collect(),
             spilled: (0..sets).map(|_| AtomicU32::new(0)).collect(),
-            departed: (0..DEPARTED).map(|_| AtomicU64::new(0)).collect(),
             timeout_ns,
             settled_ns: SETTLED_NS,
         }
@@ -89,18 +87,6 @@ impl<'a> Table for &'a HostTable {
 
     fn add_spilled(self, set: u32, change: u32) {
         self.spilled[set as usize].fetch_add(change, SeqCst);
-    }
-
-    fn departed(self, place: u32) -> u64 {
-        self.departed[place as usize].load(Acquire)
-    }
-
-    fn set_departed(self, place: u32, word: u64) {
-        self.departed[place as usize].store(word, Release);
-    }
-
-    fn take_departed(self, place: u32, word: u64) -> bool {
-        self.departed[place as usize].compare_exchange(word, 0, SeqCst, SeqCst).is_ok()
     }
 
     fn timeout_ns(self) -> u64 {

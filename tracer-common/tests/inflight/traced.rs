@@ -1,8 +1,8 @@
 //! A table with its books, on a path of four hooks each way.
 
 use hoptrace_common::inflight::{
-    Aside, Hook, Kind, Marked, Outcome, Reach, Settled, State, Table as _, Visit, WAYS, departed, find, mark,
-    merge, settle, visit,
+    Aside, Hook, Kind, Marked, Outcome, Reach, Settled, State, Table as _, Visit, WAYS, find, mark, merge,
+    settle, visit,
 };
 
 use crate::{ledger::Ledger, table::HostTable};
@@ -47,11 +47,7 @@ impl Traced {
 
     /// The kernel frees a packet at `site`, on an interface with that reach. `None`: it is not in the table.
     pub(crate) fn freed(&mut self, key: u64, site: u32, reach: Reach) -> Option<Marked> {
-        let Some(tracked) = find(&self.table, key) else {
-            let marked = departed(&self.table, key, reach).map(Marked::Dropped)?;
-            self.ledger.free(marked);
-            return Some(marked);
-        };
+        let tracked = find(&self.table, key)?;
         let marked = mark(&self.table, tracked, reach, site);
         self.ledger.free(marked);
         Some(marked)

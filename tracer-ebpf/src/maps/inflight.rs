@@ -3,7 +3,7 @@
 use aya_ebpf::{macros::map, maps::Array};
 use hoptrace_common::inflight::{Control, Mark, Slot, SlotCell, Table, home_of, place::Look};
 
-use super::{MMAPABLE, config, departed, scratch};
+use super::{MMAPABLE, config, scratch};
 use crate::{
     atomic,
     thorough::{hop_home, hop_look, hop_twin},
@@ -71,21 +71,6 @@ impl Table for Inflight {
     #[inline(always)]
     fn twin(self, key: u64, own: u32) -> u32 {
         hop_twin(key, own)
-    }
-
-    #[inline(always)]
-    fn departed(self, place: u32) -> u64 {
-        departed::read(place)
-    }
-
-    #[inline(always)]
-    fn set_departed(self, place: u32, word: u64) {
-        departed::write(place, word);
-    }
-
-    #[inline(always)]
-    fn take_departed(self, place: u32, word: u64) -> bool {
-        departed::take(place, word)
     }
 
     #[inline(always)]

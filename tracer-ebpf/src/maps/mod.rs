@@ -8,7 +8,6 @@ pub(crate) mod control;
 pub(crate) mod conversations;
 pub(crate) mod costs;
 pub(crate) mod counters;
-pub(crate) mod departed;
 pub(crate) mod drops;
 pub(crate) mod heads;
 pub(crate) mod inflight;
