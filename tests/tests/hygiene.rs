@@ -56,7 +56,7 @@ fn the_first_packet_is_traced_at_once() -> Result<()> {
     let guest = lab.guest("yjwang-test-1")?;
     let mut fastest = Duration::MAX;
     // Whatever else the machine does just then makes a start slower, and none faster.
-    for _ in 0..3 {
+    for _ in 0..8 {
         let tracer = Tracer::start(&["trace", &guest.display_name, "--json", "icmp"])?;
         fastest = fastest.min(tracer.started_in);
         let ping = lab.wire("ping", ["-q", "-c", "1", &guest.ipv4.to_string()]).output()?;
@@ -64,7 +64,7 @@ fn the_first_packet_is_traced_at_once() -> Result<()> {
         let report = tracer.finish()?;
         ensure!(report["directions"]["ingress"]["ledger"]["entered"] == 1, "{report}");
     }
-    ensure!(fastest < START_LIMIT, "the fastest of three starts took {fastest:?}");
+    ensure!(fastest < START_LIMIT, "the fastest of eight starts took {fastest:?}");
     Ok(())
 }
 
