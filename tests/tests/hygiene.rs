@@ -18,7 +18,7 @@ use rustix::process::Signal;
 
 /// From starting the program to the first packet admitted. Loading and attaching is most of it, and of
 /// that the verifier's work.
-const START_LIMIT: Duration = Duration::from_millis(600);
+const START_LIMIT: Duration = Duration::from_millis(500);
 
 /// Programs attached to the interfaces of the first guest's path, whoever attached them.
 fn attached(lab: &Lab) -> Result<usize> {

@@ -62,17 +62,16 @@ pub(crate) fn claim(hook: HookFacts, frame: &Frame, gate: Gate) -> u32 {
     if frame.source == mac {
         return CLAIM_OWN;
     }
-    // For the VM, and sent to another port.
-    if frame.destination == mac && hook.has(HookConfig::NEIGHBOUR) {
-        return CLAIM_IF_TRACKED;
-    }
     // Whatever comes in at the tap comes from the VM, under whatever name.
     if hook.has(HookConfig::GUEST) {
         return if hook.has_trait(HookConfig::LEARNS) { CLAIM_LEARN } else { CLAIM_OWN };
     }
-    // So does what came on from there. Only on interfaces that others share an address must be known first.
-    let shared = hook.has(HookConfig::SHARED) || hook.has(HookConfig::NEIGHBOUR);
-    if !shared || known(frame.source, gate).is_sent() { CLAIM_IF_TRACKED } else { CLAIM_NONE }
+    // So does what came on from there. Only on interfaces that others share an address must be known first. What is for the VM and is sent
+    // to another port is its packet, too.
+    let beside = hook.has(HookConfig::NEIGHBOUR);
+    let shared = hook.has(HookConfig::SHARED) || beside;
+    let for_vm = beside & (frame.destination == mac);
+    if !shared | for_vm || known(frame.source, gate).is_sent() { CLAIM_IF_TRACKED } else { CLAIM_NONE }
 }
 
 /// What is known about `mac` as one of the VM's addresses.

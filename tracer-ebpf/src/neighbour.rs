@@ -33,10 +33,12 @@ const SIGHT_ASTRAY: u32 = 5;
 const SIGHT_FLOODED: u32 = 7;
 /// Says nothing about the packet, and is not counted.
 pub(crate) const SIGHT_OF_NOTHING: u32 = 6;
-/// The packet is for the VM, and came to the port of somebody else.
-pub(crate) const SIGHT_ASTRAY_IN: u32 = 8;
-/// The same, and the switch floods it.
-pub(crate) const SIGHT_FLOODED_IN: u32 = 9;
+/// A bit of its own, so that the verifier needs one look: the packet is for the VM, and came to the port of somebody else.
+const SIGHT_WAY_IN: u32 = 8;
+/// It has gone astray there.
+const SIGHT_ASTRAY_IN: u32 = SIGHT_WAY_IN | SIGHT_ASTRAY;
+/// The switch floods it.
+const SIGHT_FLOODED_IN: u32 = SIGHT_WAY_IN | SIGHT_FLOODED;
 
 /// What the sight of `frame` at `hook` means, as a number: one of this module's constants.
 #[inline(always)]
@@ -103,7 +105,7 @@ pub(crate) const fn ends_here(sight: u32) -> bool {
 /// Whether the packet is for the VM. Then the port counts it, and the hook, which is of the way out, does not.
 #[inline(always)]
 pub(crate) const fn is_way_in(sight: u32) -> bool {
-    sight == SIGHT_ASTRAY_IN || sight == SIGHT_FLOODED_IN
+    sight & SIGHT_WAY_IN != 0
 }
 
 /// What the rules of the table make of `sight`.

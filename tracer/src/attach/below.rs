@@ -2,7 +2,10 @@
 
 use std::{fs, path::Path};
 
-use crate::model::{IfIndex, Interface, Mechanism, Plan, Side};
+use crate::{
+    kernel::interface_index,
+    model::{Interface, Mechanism, Plan, Side},
+};
 
 /// Devices below each other at most: a VLAN on a bond.
 const MAX_DEPTH: u32 = 3;
@@ -12,8 +15,8 @@ pub(super) fn lower(ifname: &str) -> Vec<Interface> {
     let entries = fs::read_dir(folder(ifname)).into_iter().flatten().flatten();
     let below = entries.filter_map(|entry| {
         let ifname = entry.file_name().to_str()?.strip_prefix("lower_")?.to_owned();
-        let index = fs::read_to_string(entry.path().join("ifindex")).ok()?;
-        Some(Interface { ifname, ifindex: IfIndex(index.trim().parse().ok()?) })
+        let ifindex = interface_index(&ifname)?;
+        Some(Interface { ifname, ifindex })
     });
     below.collect()
 }

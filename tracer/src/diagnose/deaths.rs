@@ -11,7 +11,7 @@ use crate::model::{
 };
 
 /// Reasons that say enough by themselves: an interface that is down, say, is not why.
-const SAY_WHY: [&str; 13] = [
+const SAY_WHY: [&str; 11] = [
     "NETFILTER_DROP",
     "PKT_TOO_BIG",
     "TC_INGRESS",
@@ -23,8 +23,6 @@ const SAY_WHY: [&str; 13] = [
     "UDP_CSUM",
     "SKB_CSUM",
     "NOMEM",
-    "METER",
-    "CONNTRACK",
 ];
 
 pub(super) fn findings(report: &TraceReport<'_>) -> Vec<Finding> {

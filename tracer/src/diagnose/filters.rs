@@ -17,8 +17,8 @@ const OTHERS: &str = "; what dropped the others is not known";
 /// What dropped these packets in netfilter's name at `place` (`on qbr…`, `behind ens3`).
 pub(super) fn advice(report: &TraceReport<'_>, place: &str, drop: &Drop) -> Advice {
     let firewall = report.host.firewall.as_ref();
-    let rules: Vec<&FirewallRule> = firewall.map_or(&[][..], |firewall| &firewall.rules).iter().collect();
-    let rules: Vec<_> = rules.into_iter().filter(|rule| may_be_about(rule, drop)).collect();
+    let all = firewall.map_or(&[][..], |firewall| &firewall.rules);
+    let rules: Vec<&FirewallRule> = all.iter().filter(|rule| may_be_about(rule, drop)).collect();
     let mut rose: Vec<(u64, &FirewallRule)> =
         rules.iter().filter_map(|rule| Some((rule.rose.filter(|rose| *rose > 0)?, *rule))).collect();
     rose.sort_by_key(|(rose, _)| std::cmp::Reverse(*rose));

@@ -1,7 +1,6 @@
 //! From when to when an interface was in a state, by what the kernel told of it.
 
-use super::troubles::is_so;
-use crate::model::{LinkChange, Problem};
+use crate::model::{LinkChange, Problem, ProblemKind};
 
 /// What died shortly before the kernel's word of a change was read may have died of it: in nanoseconds.
 const SLACK_NS: u64 = 200_000_000;
@@ -32,6 +31,20 @@ impl Span {
     fn has(&self, at_ns: u64) -> bool {
         (self.from_ns.saturating_sub(SLACK_NS)..=self.until_ns.saturating_add(SLACK_NS)).contains(&at_ns)
     }
+}
+
+/// What a change means for what comes there; `None`: nothing is wrong.
+pub(super) const fn kind(change: &LinkChange) -> Option<ProblemKind> {
+    match (change.admin_up, change.carrier) {
+        (false, _) => Some(ProblemKind::Down),
+        (true, false) => Some(ProblemKind::NoCarrier),
+        (true, true) => None,
+    }
+}
+
+/// Whether it came into that state by a change.
+pub(super) fn is_so(change: &LinkChange, of: ProblemKind) -> bool {
+    kind(change) == Some(of)
 }
 
 /// The times in which the interface of `problem` was in its state. `at_start`: it was when the trace began.
@@ -67,7 +80,6 @@ pub(super) fn when(spans: &[Span], first_ns: u64, last_ns: u64) -> Option<When> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::ProblemKind;
 
     const SECOND_NS: u64 = 1_000_000_000;
 

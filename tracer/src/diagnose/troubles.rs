@@ -3,7 +3,7 @@
 
 pub(super) use super::spans::When;
 use super::{
-    spans::{self, Span, spans},
+    spans::{self, Span, is_so, kind, spans},
     words::time_of_day,
 };
 use crate::model::{HostReport, LinkChange, Path, Printable, Problem, ProblemKind, TraceReport};
@@ -100,21 +100,9 @@ fn in_between(path: &Path, host: &HostReport) -> Vec<Trouble> {
     found
 }
 
-const fn kind(change: &LinkChange) -> Option<ProblemKind> {
-    match (change.admin_up, change.carrier) {
-        (false, _) => Some(ProblemKind::Down),
-        (true, false) => Some(ProblemKind::NoCarrier),
-        (true, true) => None,
-    }
-}
-
 /// When something was wrong, if the kernel has told of its changes.
 fn told(host: &HostReport, problem: &Problem, at_start: bool) -> Option<Vec<Span>> {
     last_change(host, problem, !at_start).map(|_| spans(&host.changes, problem, at_start))
-}
-
-pub(super) fn is_so(change: &LinkChange, of: ProblemKind) -> bool {
-    kind(change) == Some(of)
 }
 
 /// When the interface of a problem was last told to come into that state, or out of it.

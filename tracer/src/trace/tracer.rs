@@ -137,7 +137,9 @@ impl Tracer {
     pub fn so_far(&mut self) -> Finished {
         let snapshot = self.session.snapshot();
         let host = self.host.so_far().clone();
-        finished(self.path.clone(), self.filter.clone(), self.timeout_ms, snapshot, host, true)
+        let (path, filter) = (self.path.clone(), self.filter.clone());
+        let (timeout_ms, findings) = (self.timeout_ms, Vec::new());
+        Finished { path, filter, timeout_ms, snapshot, host, findings }.diagnosed(true)
     }
 
     /// Admits nothing new, waits for the last packets, looks at the host once more, and gives the report; nothing is attached any more
@@ -157,32 +159,18 @@ impl Tracer {
             }
         }
         let host = self.host.so_far().clone();
-        finished(self.path, self.filter, self.timeout_ms, snapshot, host, false)
+        let Self { path, filter, timeout_ms, .. } = self;
+        Finished { path, filter, timeout_ms, snapshot, host, findings: Vec::new() }.diagnosed(false)
     }
 }
 
-fn finished(
-    path: Path,
-    filter: String,
-    timeout_ms: u64,
-    snapshot: Snapshot,
-    host: HostReport,
-    live: bool,
-) -> Finished {
-    let bare = TraceReport {
-        path: &path,
-        snapshot: &snapshot,
-        host: &host,
-        findings: &[],
-        filter: &filter,
-        live,
-        timeout_ms,
-    };
-    let findings = diagnose::findings(&bare);
-    Finished { path, filter, timeout_ms, snapshot, host, findings }
-}
-
 impl Finished {
+    /// With its findings.
+    fn diagnosed(self, live: bool) -> Self {
+        let findings = diagnose::findings(&self.report(live));
+        Self { findings, ..self }
+    }
+
     /// For what renders it. `live`: the trace still runs.
     #[must_use]
     pub fn report(&self, live: bool) -> TraceReport<'_> {
