@@ -1,6 +1,6 @@
 //! The end-to-end tests as programs, and where each runs.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use hoptrace_tests::lab::Folders;
@@ -50,6 +50,12 @@ impl Binary {
     pub(super) fn is_for_vm(&self) -> bool {
         self.name.starts_with("vm_") || EVERYWHERE.contains(&self.name.as_str())
     }
+}
+
+/// The name of a test program, without the hash that cargo adds.
+pub(super) fn program_name(file: &Path) -> String {
+    let name = file.file_stem().unwrap_or_default().to_string_lossy();
+    name.rsplit_once('-').map_or(&*name, |(name, _)| name).to_owned()
 }
 
 /// Builds the end-to-end tests.

@@ -6,6 +6,7 @@ use std::process::{Command, ExitCode, Stdio};
 
 use anyhow::{Context as _, Result};
 
+use super::failures::Failures;
 use super::times::Times;
 use crate::progress::result_line;
 
@@ -16,7 +17,7 @@ const SLOWEST_SHOWN: usize = 10;
 /// Runs every binary, also after one has failed, one test at a time: they share the path.
 pub(crate) fn run_inside(hoptrace: &Path, binaries: &[PathBuf]) -> Result<ExitCode> {
     let (mut passed, mut failed) = (0, 0);
-    let mut times = Times::default();
+    let (mut times, mut failures) = (Times::default(), Failures::default());
     for binary in binaries {
         let mut child = Command::new(binary)
             .args(["--ignored", "--test-threads=1"])
@@ -26,18 +27,23 @@ pub(crate) fn run_inside(hoptrace: &Path, binaries: &[PathBuf]) -> Result<ExitCo
             .with_context(|| format!("cannot run {}", binary.display()))?;
         let output = child.stdout.take().context("a test without output")?;
         times.begin(binary);
+        failures.begin(binary);
+        let failed_before = failed;
         for line in BufReader::new(output).lines().map_while(Result::ok) {
             result_line(&line);
             times.read(&line);
+            failures.read(&line);
             passed += number_before(&line, " passed;");
             failed += number_before(&line, " failed;");
         }
-        if !child.wait()?.success() && failed == 0 {
-            // It ended before it could count.
+        let ended = child.wait()?;
+        if !ended.success() && failed == failed_before {
+            failures.ended_early(&ended.to_string());
             failed += 1;
         }
     }
     times.slowest(SLOWEST_SHOWN).for_each(|line| result_line(&line));
+    failures.lines().iter().for_each(|line| result_line(line));
     result_line(&format!("end-to-end tests: {passed} passed, {failed} failed"));
     Ok(if failed == 0 && passed > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -1,6 +1,7 @@
 //! `cargo xtask test`: set-up, lint, unit tests, then the end-to-end tests in one lab and in VMs.
 
 mod binaries;
+mod failures;
 mod inside;
 mod matrix;
 mod times;

@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use super::binaries::program_name;
+
 /// The tests of several programs, which run one at a time: a test has taken the time between the line before its own and that.
 #[derive(Debug, Default)]
 pub(super) struct Times {
@@ -14,9 +16,7 @@ pub(super) struct Times {
 impl Times {
     /// The program's first test begins.
     pub(super) fn begin(&mut self, program: &Path) {
-        let name = program.file_stem().unwrap_or_default().to_string_lossy();
-        // cargo adds a hash.
-        name.rsplit_once('-').map_or(&*name, |(name, _)| name).clone_into(&mut self.program);
+        self.program = program_name(program);
         self.before = Some(Instant::now());
     }
 
