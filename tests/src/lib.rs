@@ -13,6 +13,7 @@ pub mod frames;
 mod kernels;
 pub mod lab;
 pub mod payload;
+mod report;
 pub mod soak;
 mod static_binary;
 mod tracer;
@@ -20,4 +21,5 @@ pub mod vm;
 
 pub use binary::{BINARY_ENV, hoptrace};
 pub use capture::{Capture, Captures, Seen};
+pub use report::read_report;
 pub use tracer::{Ended, Tracer};

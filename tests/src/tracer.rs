@@ -12,7 +12,7 @@ use rustix::pipe::fcntl_setpipe_size;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use crate::hoptrace;
+use crate::{hoptrace, read_report};
 
 /// What stands in the line on stderr that says that packets are admitted.
 const READY: &str = ", ready after ";
@@ -139,8 +139,7 @@ impl Tracer {
         let ended = self.wait()?;
         let code = ended.status.code();
         ensure!(code == Some(0) || code == Some(EVERYTHING_DIED), "{}: {}", ended.status, ended.stderr);
-        let report: Value = serde_json::from_slice(&ended.stdout)
-            .with_context(|| format!("not JSON: {}", String::from_utf8_lossy(&ended.stdout)))?;
+        let report = read_report(&ended.stdout)?;
         check_first_words(&report, code == Some(EVERYTHING_DIED))?;
         Ok(report)
     }

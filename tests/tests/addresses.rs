@@ -8,6 +8,7 @@ use anyhow::{Context as _, Result, ensure};
 use hoptrace_tests::{
     Tracer, frames,
     lab::{Guest, Lab, Trap},
+    read_report,
 };
 use serde_json::{Value, json};
 
@@ -65,7 +66,7 @@ fn frames_for_another_address_are_said_where_nothing_else_came() -> Result<()> {
     ensure!(ping(&lab, guest, PINGS)? == 0, "somebody has the address");
     tracer.signal(rustix::process::Signal::INT)?;
     let ended = tracer.wait()?;
-    let report: Value = serde_json::from_slice(&ended.stdout)?;
+    let report = read_report(&ended.stdout)?;
     ensure!(told(&report, "other_address_passed", VRRP)? == PINGS, "{}", report["evidence"]);
     ensure!(ended.status.code() == Some(INCONCLUSIVE), "{:?}: {}", ended.status, ended.stderr);
     ensure!(ended.stderr.contains("100 frames for other addresses"), "{}", ended.stderr);
@@ -116,10 +117,7 @@ fn an_address_that_is_given_is_the_port_s_own() -> Result<()> {
 fn what_dies_before_the_tap_is_told_of_an_address_that_is_given() -> Result<()> {
     let lab = Lab::from_env()?;
     let guest = lab.guest("yjwang-test-1")?;
-    let flow = format!("priority=200,icmp,dl_dst={VRRP}");
-    let rule = format!("{flow},actions=drop");
-    let _rule =
-        Trap::set("ovs-ofctl", &["add-flow", "br-int", &rule], &["--strict", "del-flows", "br-int", &flow])?;
+    let _rule = Trap::flow(&lab.integration_bridge, &format!("priority=200,icmp,dl_dst={VRRP}"), "drop")?;
     let _belief = believe(&lab, guest, VRRP)?;
     let tracer = Tracer::start(&["trace", &guest.port_id, "icmp", "--mac", VRRP, "--json"])?;
     ensure!(ping(&lab, guest, PINGS)? == 0, "the rule does not drop them");

@@ -159,10 +159,7 @@ fn responder(lab: &Lab, guest: &Guest) -> Result<Vec<Trap>> {
         (format!("priority=1000,in_port={},icmp,icmp_type=8,nw_dst={OURS}", guest.qvo), echo),
     ];
     let bridge = lab.integration_bridge.as_str();
-    let set = |(flow, actions): (String, String)| {
-        let rule = format!("{flow},actions={actions}");
-        Trap::set("ovs-ofctl", &["add-flow", bridge, &rule], &["--strict", "del-flows", bridge, &flow])
-    };
+    let set = |(flow, actions): (String, String)| Trap::flow(bridge, &flow, &actions);
     rules.into_iter().map(set).collect()
 }
 
@@ -221,12 +218,7 @@ fn what_goes_to_the_wrong_port_is_not_delivered() -> Result<()> {
     let [guest, other] = lab.guests.as_slice() else { anyhow::bail!("not two guests") };
     lab.introduce(guest)?;
     let flow = format!("priority=1000,in_port={},udp,tp_dst={PORT}", guest.qvo);
-    let rule = format!("{flow},actions=output:{}", other.qvo);
-    let _rule = Trap::set(
-        "ovs-ofctl",
-        &["add-flow", &lab.integration_bridge, &rule],
-        &["--strict", "del-flows", &lab.integration_bridge, &flow],
-    )?;
+    let _rule = Trap::flow(&lab.integration_bridge, &flow, &format!("output:{}", other.qvo))?;
     let args = ["trace", &guest.port_id, "udp", "port", "9", "--timeout", "4s"];
     for is_json in [true, false] {
         let json: &[&str] = if is_json { &["--json"] } else { &[] };
@@ -258,12 +250,7 @@ fn what_is_for_the_vm_and_goes_to_another_port_is_not_delivered() -> Result<()> 
     let [guest, other] = lab.guests.as_slice() else { anyhow::bail!("not two guests") };
     lab.introduce(guest)?;
     let flow = format!("priority=1000,dl_dst={},udp,tp_dst={PORT}", guest.mac);
-    let rule = format!("{flow},actions=strip_vlan,output:{}", other.qvo);
-    let _rule = Trap::set(
-        "ovs-ofctl",
-        &["add-flow", &lab.integration_bridge, &rule],
-        &["--strict", "del-flows", &lab.integration_bridge, &flow],
-    )?;
+    let _rule = Trap::flow(&lab.integration_bridge, &flow, &format!("strip_vlan,output:{}", other.qvo))?;
     let tracer = Tracer::start(&["trace", &guest.port_id, "udp", "--timeout", "4s", "--json"])?;
     lab.wire_udp_flood((guest.ipv4, PORT).into(), PACKETS, 64, Duration::from_millis(1))?;
     let report = tracer.finish()?;
@@ -311,18 +298,12 @@ fn a_flooded_copy_beside_a_delivery_is_a_copy() -> Result<()> {
     let [guest, other] = lab.guests.as_slice() else { anyhow::bail!("not two guests") };
     lab.introduce(guest)?;
     let flow = format!("priority=1000,in_port={},udp,tp_dst={PORT}", guest.qvo);
-    let rule = format!("{flow},actions=FLOOD");
-    let _rule = Trap::set(
-        "ovs-ofctl",
-        &["add-flow", &lab.integration_bridge, &rule],
-        &["--strict", "del-flows", &lab.integration_bridge, &flow],
-    )?;
+    let _rule = Trap::flow(&lab.integration_bridge, &flow, "FLOOD")?;
     // Without its VLAN the copy towards the wire would die there.
-    let back = format!("priority=1000,in_port={},udp,tp_dst={PORT}", lab.patch_provider);
-    let _back = Trap::set(
-        "ovs-ofctl",
-        &["add-flow", &lab.provider_bridge, &format!("{back},actions=NORMAL")],
-        &["--strict", "del-flows", &lab.provider_bridge, &back],
+    let _back = Trap::flow(
+        &lab.provider_bridge,
+        &format!("priority=1000,in_port={},udp,tp_dst={PORT}", lab.patch_provider),
+        "NORMAL",
     )?;
     let sink = lab.wire_udp_sink(PORT)?;
     let tracer = Tracer::start(&["trace", &guest.port_id, "udp", "port", "9", "--timeout", "4s", "--json"])?;
@@ -394,12 +375,8 @@ fn shown_to_a_mirror(lab: &Lab, before: &str, kind: &str, behind: &str) -> Resul
             "ovs-vsctl --timeout=10 clear bridge {bridge} mirrors -- del-port {bridge} mirror0; {behind}"
         ),
     )?;
-    let flow = format!("priority=1000,in_port={},udp,tp_dst={PORT}", guest.qvo);
-    let _rule = Trap::set(
-        "ovs-ofctl",
-        &["add-flow", bridge, &format!("{flow},actions=drop")],
-        &["--strict", "del-flows", bridge, &flow],
-    )?;
+    let _rule =
+        Trap::flow(bridge, &format!("priority=1000,in_port={},udp,tp_dst={PORT}", guest.qvo), "drop")?;
     let tracer = Tracer::start(&["trace", &guest.port_id, "udp", "port", "9", "--timeout", "4s", "--json"])?;
     send(guest, lab.wire.ipv4)?;
     let report = tracer.finish()?;

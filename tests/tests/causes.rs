@@ -17,6 +17,7 @@ use hoptrace_tests::{
     Tracer,
     faults::{Ends, send_with_bad_checksum},
     lab::{Guest, InterfaceCounts, Lab, Trap},
+    read_report,
 };
 use serde_json::Value;
 
@@ -93,10 +94,8 @@ fn what_ovs_vswitchd_drops_itself_is_told_by_its_own_counter() -> Result<()> {
         return Ok(());
     }
     let guest = lab.guest("yjwang-test-1")?;
-    let flow = format!("priority=1000,udp,tp_dst={DOOMED_PORT}");
-    let rule = format!("{flow},actions=drop");
     let _trap =
-        Trap::set("ovs-ofctl", &["add-flow", "br-int", &rule], &["--strict", "del-flows", "br-int", &flow])?;
+        Trap::flow(&lab.integration_bridge, &format!("priority=1000,udp,tp_dst={DOOMED_PORT}"), "drop")?;
     let tracer = Tracer::start(&["trace", &guest.port_id, "udp", "--json"])?;
     let before = coverage(COUNTER)?;
     lab.wire_udp_flood((guest.ipv4, DOOMED_PORT).into(), DOOMED, 64, Duration::from_millis(1))?;
@@ -189,7 +188,7 @@ fn replies_behind_the_last_packet_admitted_are_replies() -> Result<()> {
     let ping = lab.wire("ping", ["-q", "-c", "20", "-i", "0.05", &guest.ipv4.to_string()]).output()?;
     ensure!(ping.status.success(), "{}", String::from_utf8_lossy(&ping.stdout));
     let ended = tracer.wait()?;
-    let report: Value = serde_json::from_slice(&ended.stdout)?;
+    let report = read_report(&ended.stdout)?;
     let found = evidence(&report, &guest.tap, "echo_unanswered")?;
     ensure!(found.is_none(), "{found:?}");
     ensure!(report["directions"]["ingress"]["ledger"]["entered"].as_u64() > Some(0), "{report}");

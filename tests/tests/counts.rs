@@ -224,10 +224,7 @@ fn requests_that_die_and_are_sent_again_count_one_by_one() -> Result<()> {
     const NOBODY: &str = "10.99.99.200";
     let lab = Lab::from_env()?;
     let guest = lab.guest("yjwang-test-1")?;
-    let flow = format!("priority=1000,arp,arp_tpa={NOBODY}");
-    let rule = format!("{flow},actions=drop");
-    let _trap =
-        Trap::set("ovs-ofctl", &["add-flow", "br-int", &rule], &["--strict", "del-flows", "br-int", &flow])?;
+    let _trap = Trap::flow(&lab.integration_bridge, &format!("priority=1000,arp,arp_tpa={NOBODY}"), "drop")?;
     let tracer = Tracer::start(&["trace", &guest.port_id, "arp", "and", "host", NOBODY, "--json"])?;
     let ping = guest.ping(NOBODY.parse()?, 6, Duration::from_secs(1))?;
     ensure!(ping.received == 0, "{NOBODY} is somebody: {ping:?}");

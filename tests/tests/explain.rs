@@ -109,11 +109,7 @@ fn a_rule_is_not_said_to_have_dropped_more_than_it_was_hit_by() -> Result<()> {
     let bridge = lab.integration_bridge.as_str();
     let _one = drop_rule(bridge)?;
     let other = format!("priority={PRIORITY},udp,tp_dst={}", DOOMED_PORT + 1);
-    let _other = Trap::set(
-        "ovs-ofctl",
-        &["add-flow", bridge, &format!("{other} actions=drop")],
-        &["--strict", "del-flows", bridge, &other],
-    )?;
+    let _other = Trap::flow(bridge, &other, "drop")?;
     let tracer = Tracer::start(&["drops", &guest.port_id, "udp", "--explain", "--timeout", "2s", "--json"])?;
     let to = |port| (lab.wire.ipv4.into(), port);
     guest.send_udp(to(DOOMED_PORT), DOOMED, 64, Duration::from_millis(1))?;

@@ -49,13 +49,8 @@ fn says(finding: &Value, part: &str, words: &str) -> Result<()> {
 }
 
 fn drop_udp(lab: &Lab) -> Result<Trap> {
-    let flow = format!("priority=1000,udp,tp_dst={PORT}");
     let bridge = lab.integration_bridge.as_str();
-    let rule = Trap::set(
-        "ovs-ofctl",
-        &["add-flow", bridge, &format!("{flow},actions=drop")],
-        &["--strict", "del-flows", bridge, &flow],
-    )?;
+    let rule = Trap::flow(bridge, &format!("priority=1000,udp,tp_dst={PORT}"), "drop")?;
     // Flows that the datapath remembers from packets before do not know the rule.
     let purged = Command::new("ovs-appctl").arg("revalidator/purge").output()?;
     ensure!(purged.status.success(), "{}", String::from_utf8_lossy(&purged.stderr));

@@ -13,7 +13,7 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 use aya::programs::{SchedClassifier, TcAttachType};
-use hoptrace_tests::{Tracer, hoptrace, lab::Lab};
+use hoptrace_tests::{Tracer, hoptrace, lab::Lab, read_report};
 use rustix::process::Signal;
 
 /// From starting the program to the first packet admitted. Loading and attaching is most of it, and of
@@ -138,7 +138,7 @@ fn a_count_ends_the_trace_exactly_there() -> Result<()> {
     let ping = lab.wire("ping", ["-q", "-c", "60", "-i", "0.005", &guest.ipv4.to_string()]).output()?;
     ensure!(ping.status.success());
     let ended = tracer.wait()?;
-    let report: serde_json::Value = serde_json::from_slice(&ended.stdout)?;
+    let report = read_report(&ended.stdout)?;
     let entered = |direction: &str| report["directions"][direction]["ledger"]["entered"].as_u64();
     ensure!(entered("egress").zip(entered("ingress")).map(|(a, b)| a + b) == Some(50), "{report}");
     Ok(())
@@ -152,7 +152,7 @@ fn a_command_is_traced_while_it_runs() -> Result<()> {
     let command =
         format!("nsenter --net={} ping -q -c 20 -i 0.01 {}", lab.wire.netns_path().display(), guest.ipv4);
     let output = hoptrace(["trace", &guest.display_name, "icmp", "--json", "--cmd", &command])?.output()?;
-    let report: serde_json::Value = serde_json::from_slice(&output.stdout)?;
+    let report = read_report(&output.stdout)?;
     ensure!(report["directions"]["egress"]["ledger"]["completed"] == 20, "{report}");
     ensure!(
         String::from_utf8_lossy(&output.stderr).contains("20 received"),
@@ -232,7 +232,7 @@ fn a_kernel_without_btf_is_a_note_not_an_error() -> Result<()> {
     ensure!(output.status.code() == Some(5) && words.contains("BTF"), "{words}");
     let notes = words.lines().filter(|line| line.contains("BTF")).count();
     ensure!(notes == 1 && words.contains("no wire hook"), "{words}");
-    let report: serde_json::Value = serde_json::from_slice(&output.stdout)?;
+    let report = read_report(&output.stdout)?;
     let last = report["directions"]["egress"]["segments"].as_array().and_then(|all| all.last());
     ensure!(last.is_some_and(|segment| segment["to"] == "nic"), "{report}");
     Ok(())

@@ -104,13 +104,7 @@ fn bridge_trap() -> Result<Trap> {
 /// Makes the kernel's datapath learn its flows for the doomed, and keep them: a packet that vswitchd drops when it is
 /// asked about it is lost without a reason, only the next ones meet the flow.
 fn teach_the_datapath(lab: &Lab, guest: &Guest) -> Result<Trap> {
-    let setting = "other_config:max-idle";
-    let longer = format!("{setting}=600000");
-    let remembers = Trap::set(
-        "ovs-vsctl",
-        &["set", "Open_vSwitch", ".", &longer],
-        &["remove", "Open_vSwitch", ".", "other_config", "max-idle"],
-    )?;
+    let remembers = Trap::lasting_flows()?;
     lab.wire_udp_flood((guest.ipv4, DOOMED_PORT).into(), 1, 64, Duration::ZERO)?;
     guest.send_udp((lab.wire.ipv4.into(), DOOMED_PORT), 1, 64, Duration::ZERO)?;
     let deadline = Instant::now() + Duration::from_secs(20);
@@ -142,10 +136,8 @@ fn kernel() -> Result<(u32, u32)> {
 fn an_openflow_drop_rule_ends_packets_after_qvo_and_after_the_nic() -> Result<()> {
     let lab = Lab::from_env()?;
     let guest = lab.guest("yjwang-test-1")?;
-    let flow = format!("priority=1000,udp,tp_dst={DOOMED_PORT}");
-    let rule = format!("{flow},actions=drop");
     let _trap =
-        Trap::set("ovs-ofctl", &["add-flow", "br-int", &rule], &["--strict", "del-flows", "br-int", &flow])?;
+        Trap::flow(&lab.integration_bridge, &format!("priority=1000,udp,tp_dst={DOOMED_PORT}"), "drop")?;
     let _remembers = if lab.datapath == "system" { Some(teach_the_datapath(&lab, guest)?) } else { None };
     let report = trace_doomed(&lab, guest, "trace")?;
     // Where vswitchd itself drops, the kernel has no reason. Its own copies of the frames it drops all the time: that

@@ -92,10 +92,8 @@ fn datagrams_between_two_vms_complete_off_the_path() -> Result<()> {
 fn datagrams_that_die_between_two_vms_are_lost_where_they_died() -> Result<()> {
     let lab = Lab::from_env()?;
     let (ours, neighbour) = guests(&lab)?;
-    let flow = format!("priority=1000,udp,tp_dst={SINK_PORT}");
-    let rule = format!("{flow},actions=drop");
     let _trap =
-        Trap::set("ovs-ofctl", &["add-flow", "br-int", &rule], &["--strict", "del-flows", "br-int", &flow])?;
+        Trap::flow(&lab.integration_bridge, &format!("priority=1000,udp,tp_dst={SINK_PORT}"), "drop")?;
     let report = trace_datagrams(ours, neighbour)?;
     for (direction, after) in [("egress", "qvo"), ("ingress", "neighbour")] {
         let drops = report["directions"][direction]["drops"].as_array().context("no drops")?;

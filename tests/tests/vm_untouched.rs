@@ -12,6 +12,7 @@ use anyhow::{Context as _, Result, anyhow, ensure};
 use hoptrace_tests::{
     Tracer,
     lab::{Guest, Lab, Trap},
+    read_report,
 };
 use rustix::process::Signal;
 use serde_json::Value;
@@ -116,7 +117,7 @@ fn taken_away(guest: &Guest, program: &str, words: &[&str]) -> Result<Value> {
     })?;
     ensure!(ended.status.code() == Some(4), "{}: {}", ended.status, ended.stderr);
     ensure!(ended.stderr.contains("somebody removed the hooks"), "{}", ended.stderr);
-    Ok(serde_json::from_slice(&ended.stdout)?)
+    read_report(&ended.stdout)
 }
 
 fn lab_flood_of(to: std::net::SocketAddr, count: u64) -> Result<u64> {

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, ensure};
 use hoptrace_tests::{
     Tracer,
-    lab::{Guest, Lab},
+    lab::{Guest, Lab, Trap},
 };
 use serde_json::Value;
 
@@ -40,8 +40,10 @@ fn trace_pings(guest: &Guest) -> Result<Tracer> {
     Tracer::start(&["trace", &guest.port_id, "icmp", "--json"])
 }
 
-/// Sends until the datapath knows a flow for whatever comes.
-fn teach(lab: &Lab, send: impl Fn() -> Result<()>) -> Result<()> {
+/// Sends until the datapath knows a flow for whatever comes, and keeps it: a tracer may take longer to start than an unused flow
+/// stays.
+fn teach(lab: &Lab, send: impl Fn() -> Result<()>) -> Result<Trap> {
+    let lasting = Trap::lasting_flows()?;
     let began = Instant::now();
     loop {
         lab.datapath_revalidated()?;
@@ -49,7 +51,7 @@ fn teach(lab: &Lab, send: impl Fn() -> Result<()>) -> Result<()> {
         send()?;
         lab.datapath_revalidated()?;
         if lab.datapath_counts()?.missed == before {
-            return Ok(());
+            return Ok(lasting);
         }
         ensure!(began.elapsed() < LEARNING_LIMIT, "the datapath does not learn its flows");
     }
@@ -112,7 +114,7 @@ fn each_packet_without_a_flow_is_slow_and_no_other() -> Result<()> {
         "{seen} misses seen; the datapath says {before_all:?} {before:?} {after:?} {after_all:?}"
     );
 
-    teach(&lab, || ping(&lab, guest, 5))?;
+    let _lasting = teach(&lab, || ping(&lab, guest, 5))?;
     let tracer = trace_pings(guest)?;
     ping(&lab, guest, FAST_PINGS)?;
     let fast = tracer.finish()?;
@@ -138,8 +140,8 @@ fn packets_of_both_paths_are_all_accounted_for() -> Result<()> {
         lab.guest_udp_exact(guest, 5009, DATAGRAMS / 3, 64)?;
     }
     // The last ones with a flow, for certain.
-    teach(&lab, || lab.wire_udp_exact(guest, 5, 64).map(drop))?;
-    teach(&lab, || lab.guest_udp_exact(guest, 5009, 5, 64).map(drop))?;
+    teach(&lab, || lab.wire_udp_exact(guest, 5, 64).map(drop))?.take_away()?;
+    teach(&lab, || lab.guest_udp_exact(guest, 5009, 5, 64).map(drop))?.take_away()?;
     let report = tracer.finish()?;
     let upcalls = &report["upcalls"]["traced"];
     for ((place, switch), flows) in SWITCH.into_iter().enumerate().zip([3, 3]) {
@@ -159,7 +161,7 @@ fn a_large_packet_is_slow_by_its_first_piece() -> Result<()> {
     let guest = guest(&lab)?;
     let echo = || lab.wire_tcp_echo((guest.ipv4, 7).into(), TCP_BYTES);
     // What is taken from it then are the flows of this connection, too.
-    teach(&lab, || echo().map(drop))?;
+    let _lasting = teach(&lab, || echo().map(drop))?;
     let before = lab.datapath_counts()?;
     let tracer = Tracer::start(&["trace", &guest.port_id, "tcp", "--json"])?;
     // User space gets large packets in pieces, and sends pieces back.

@@ -12,6 +12,7 @@ use anyhow::{Context as _, Result, ensure};
 use hoptrace_tests::{
     Tracer,
     lab::{Lab, Trap},
+    read_report,
 };
 use rustix::process::Signal;
 use serde_json::Value;
@@ -41,7 +42,7 @@ fn trace_datagrams(lab: &Lab, options: &[&str]) -> Result<(Value, Option<i32>)> 
     ensure!((sent.sent, arrived.datagrams) == (DATAGRAMS, DATAGRAMS), "{sent:?} {arrived:?}");
     tracer.signal(Signal::INT)?;
     let ended = tracer.wait()?;
-    let report: Value = serde_json::from_slice(&ended.stdout).with_context(|| ended.stderr)?;
+    let report = read_report(&ended.stdout).with_context(|| ended.stderr)?;
     Ok((report["directions"]["egress"].clone(), ended.status.code()))
 }
 

@@ -27,7 +27,7 @@ async fn main() -> Result<()> {
             break ending;
         }
     };
-    let finished = tracer.finish(&ending, pending).await;
-    print!("{}", trace_text(&finished.report(false), Canvas::PLAIN));
+    let report = tracer.finish(&ending, pending).await;
+    print!("{}", trace_text(&report, Canvas::PLAIN));
     Ok(())
 }

@@ -24,3 +24,11 @@ pub(crate) fn release(folders: &Folders) -> Result<PathBuf> {
     )?;
     Ok(folders.target_dir.join("release/hoptrace"))
 }
+
+/// Builds the library's examples, beside the program.
+pub(crate) fn examples(folders: &Folders) -> Result<()> {
+    process::run(
+        process::cargo(&["build", "--quiet", "--release", "--package", "hoptrace", "--examples"])
+            .current_dir(&folders.workspace_root),
+    )
+}

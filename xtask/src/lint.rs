@@ -1,13 +1,13 @@
-//! `cargo xtask lint`: formatting, clippy on both sides of the kernel line, licences and sources of dependencies.
+//! `cargo xtask lint`: formatting, clippy on both sides of the kernel line, schemas, licences and sources of dependencies.
 
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context as _, Result};
 use hoptrace_tests::lab::Folders;
 
-use crate::process;
 use crate::progress::{heading, step};
 use crate::setup::{find_ebpf_toolchain, find_program};
+use crate::{process, schemas};
 
 const EBPF_TARGET: &str = "bpfel-unknown-none";
 
@@ -36,6 +36,8 @@ pub(crate) fn check(folders: &Folders) -> Result<()> {
     .context("clippy")?;
     step("clippy (host crates): ok");
     ebpf(folders)?;
+    schemas::check(folders)?;
+    step("schemas: ok");
     dependencies(folders)
 }
 

@@ -9,6 +9,7 @@ mod lab;
 mod lint;
 mod process;
 mod progress;
+mod schemas;
 mod setup;
 mod soak;
 mod test;
@@ -34,8 +35,10 @@ enum Command {
     Setup(setup::SetupArgs),
     /// Build `hoptrace`, optimised.
     Build,
-    /// Formatting, clippy, licences and sources of dependencies.
+    /// Formatting, clippy, schemas, licences and sources of dependencies.
     Lint,
+    /// The JSON schemas of hoptrace's outputs, as files.
+    Schemas,
     /// Set-up, lint, unit tests, end-to-end tests in the lab.
     Test(test::TestArgs),
     /// What tracing costs: a table, and JSON on request.
@@ -80,6 +83,7 @@ fn main() -> ExitCode {
         Command::Setup(args) => setup::run(&args),
         Command::Build => build::run(),
         Command::Lint => lint::run(),
+        Command::Schemas => schemas::run(),
         Command::Test(args) => test::run(&args),
         Command::Bench(command) => bench::run(&command),
         Command::Soak(args) => soak::run(&args),

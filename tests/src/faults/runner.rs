@@ -66,7 +66,7 @@ pub fn run(scene: &Scene<'_>, fault: &Fault) -> Vec<Case> {
             for (case, expected) in cases.iter_mut().zip(fault.expected) {
                 let ran = toll.get(expected.direction);
                 judge(case, &report, expected.direction, expected.outcome, ran, innocent, scene.platform);
-                let why = report.pointer("/path/partly_traced").and_then(Value::as_str);
+                let why = report.pointer("/path/why").and_then(Value::as_str);
                 let is_right = why.map(|why| fault.partly.is_some_and(|words| why.contains(words)));
                 if is_right.unwrap_or(fault.partly.is_none()) {
                     continue;
@@ -173,10 +173,7 @@ pub(super) fn prepare(scene: &Scene<'_>) -> Result<Vec<Trap>> {
     }
     if scene.platform.has_kernel_datapath {
         scene.shell("modprobe br_netfilter; sysctl -qw net.bridge.bridge-nf-call-iptables=1")?;
-        traps.push(scene.trap(
-            "ovs-vsctl set Open_vSwitch . other_config:max-idle=600000",
-            "ovs-vsctl remove Open_vSwitch . other_config max-idle",
-        )?);
+        traps.push(Trap::lasting_flows()?);
     }
     Ok(traps)
 }

@@ -28,6 +28,27 @@ impl Trap {
         Ok(Self { program, remove: Some(remove.iter().map(|word| (*word).to_owned()).collect()) })
     }
 
+    /// An `OpenFlow` rule of `bridge`: `matches`, with its priority, as `ovs-ofctl` writes it.
+    ///
+    /// # Errors
+    /// When the bridge does not take it.
+    pub fn flow(bridge: &str, matches: &str, actions: &str) -> Result<Self> {
+        let rule = format!("{matches},actions={actions}");
+        Self::set("ovs-ofctl", &["add-flow", bridge, &rule], &["--strict", "del-flows", bridge, matches])
+    }
+
+    /// Lets the kernel's datapath keep flows that no packet hits; else `ovs-vswitchd` takes them away after ten seconds.
+    ///
+    /// # Errors
+    /// When Open vSwitch does not take the setting.
+    pub fn lasting_flows() -> Result<Self> {
+        Self::set(
+            "ovs-vsctl",
+            &["set", "Open_vSwitch", ".", "other_config:max-idle=600000"],
+            &["remove", "Open_vSwitch", ".", "other_config", "max-idle"],
+        )
+    }
+
     /// Takes it away; dropping it does the same, but has to panic where it cannot.
     ///
     /// # Errors

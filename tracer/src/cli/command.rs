@@ -1,6 +1,6 @@
 //! The commands. A new one is a file with `Args` and `run`, and a line in each place below.
 
-use super::{CliError, CommonArgs, Exit, clean, drops, list, packets, path, trace};
+use super::{CliError, CommonArgs, Exit, clean, drops, list, packets, path, schema, trace};
 use crate::attach::guardian;
 
 /// Live per-hop latency and drops on the packet path of a virtual machine.
@@ -30,6 +30,8 @@ pub enum Command {
     Packets(packets::Args),
     /// Remove what a killed hoptrace has left on interfaces: on kernels before 6.6, where its guardian was killed, too
     Clean(clean::Args),
+    /// Print the JSON schema of what a command prints as JSON
+    Schema(schema::Args),
     /// Started by `trace` and `packets` themselves
     #[command(name = guardian::COMMAND, hide = true)]
     Guardian,
@@ -48,6 +50,7 @@ impl Command {
             Self::Drops(args) => drops::run(common, args).await,
             Self::Packets(args) => packets::run(common, args).await,
             Self::Clean(args) => clean::run(args).await,
+            Self::Schema(args) => schema::run(args),
             Self::Guardian => Err(CliError::new("the guardian needs a process of its own")),
         }
     }

@@ -14,6 +14,7 @@ pub mod output;
 mod packets;
 mod path;
 mod run;
+mod schema;
 mod trace;
 
 pub use command::{Cli, Command};

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     model::Tail,
-    report,
+    report::{findings_text, packet_json, packet_text, packets_summary},
     trace::{Emission, Ending, Event},
 };
 
@@ -59,7 +59,7 @@ impl Args {
 /// As `trace`.
 pub(super) async fn run(common: &CommonArgs, args: &Args) -> Result<Exit, CliError> {
     let (mut tracer, mut endings) = Box::pin(args.live.begin(common, args.emission(), false)).await?;
-    let format: Format = if args.jsonl { report::packet_json } else { report::packet_text };
+    let format: Format = if args.jsonl { packet_json } else { packet_text };
     let records = tracer.take_records().ok_or_else(|| CliError::new("the records are taken already"))?;
     let mut printer = Printer::start(records, tracer.plan().clone(), format);
     let ending = loop {
@@ -71,13 +71,13 @@ pub(super) async fn run(common: &CommonArgs, args: &Args) -> Result<Exit, CliErr
             error = printer.failed() => return Err(error.into()),
         }
     };
-    let finished = Box::pin(tracer.finish(&ending, async || endings.signal().await)).await;
+    let report = Box::pin(tracer.finish(&ending, async || endings.signal().await)).await;
     let told = printer.finish(&mut endings).await?;
-    for line in report::packets_summary(&finished.snapshot, told) {
+    for line in packets_summary(&report, told) {
         output::note(&line);
     }
-    for line in report::findings_text(&finished.report(false)) {
+    for line in findings_text(&report) {
         output::note(&line);
     }
-    conclude(&ending, &finished.snapshot, &finished.findings)
+    conclude(&ending, &report)
 }

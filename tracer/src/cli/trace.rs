@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     diagnose::{self, Verdict},
-    model::{Finding, Severity, Snapshot, Tail, TraceReport},
+    model::{Report, Severity, Tail},
     report::{self, Canvas},
     trace::{Emission, Ending, Event},
 };
@@ -62,9 +62,9 @@ pub(super) struct Wanted {
 /// How a trace is rendered.
 #[derive(Clone, Copy)]
 pub(super) struct Formats {
-    pub(super) text: fn(&TraceReport<'_>, Canvas) -> String,
+    pub(super) text: fn(&Report, Canvas) -> String,
     /// One object, without a newline.
-    pub(super) json: fn(&TraceReport<'_>) -> String,
+    pub(super) json: fn(&Report) -> String,
 }
 
 /// The same for every command that reports at the end, and on a terminal meanwhile.
@@ -88,22 +88,21 @@ pub(super) async fn watch(
             Event::Swept => swept = swept.wrapping_add(1),
         }
         if let Some(screen) = screen.as_mut().filter(|_| swept.is_multiple_of(DRAW_EVERY)) {
-            screen.draw(&(formats.text)(&tracer.so_far().report(true), output::canvas()))?;
+            screen.draw(&(formats.text)(&tracer.snapshot(), output::canvas()))?;
         }
     };
-    let finished = Box::pin(tracer.finish(&ending, async || endings.signal().await)).await;
+    let report = Box::pin(tracer.finish(&ending, async || endings.signal().await)).await;
     if let Some(screen) = screen.as_mut() {
         screen.clear()?;
     }
-    let report = finished.report(false);
     let text =
         if wanted.json { (formats.json)(&report) + "\n" } else { (formats.text)(&report, output::canvas()) };
     output::result(&text)?;
-    conclude(&ending, &finished.snapshot, &finished.findings)
+    conclude(&ending, &report)
 }
 
 /// The exit code, and a word on stderr where it is not 0.
-pub(super) fn conclude(ending: &Ending, snapshot: &Snapshot, findings: &[Finding]) -> Result<Exit, CliError> {
+pub(super) fn conclude(ending: &Ending, report: &Report) -> Result<Exit, CliError> {
     if let Ending::Vanished(ifname) = ending {
         return Err(CliError::new(format!(
             "interface {ifname} vanished while tracing: was the VM stopped, migrated or its port unplugged? The \
@@ -117,10 +116,10 @@ pub(super) fn conclude(ending: &Ending, snapshot: &Snapshot, findings: &[Finding
         );
         return Err(CliError::with_exit(Exit::Inconclusive, what));
     }
-    match diagnose::verdict(snapshot) {
+    match diagnose::verdict(report) {
         Verdict::Told => Ok(Exit::Ok),
         Verdict::NoTraffic => {
-            let others = snapshot.evidence.iter().filter(|it| it.is_of_other_address());
+            let others = report.evidence.iter().filter(|it| it.is_of_other_address());
             let others = others.fold(0, |sum: u64, it| sum.saturating_add(it.count));
             if others > 0 {
                 return Err(CliError::with_exit(
@@ -131,7 +130,7 @@ pub(super) fn conclude(ending: &Ending, snapshot: &Snapshot, findings: &[Finding
                     ),
                 ));
             }
-            let wrong = findings.iter().find(|finding| finding.severity == Severity::Critical);
+            let wrong = report.findings.iter().find(|finding| finding.severity == Severity::Critical);
             let advice = wrong.map_or("check the filter, and that the VM has traffic", |it| it.text.as_str());
             Err(CliError::with_exit(Exit::NoTraffic, format!("no matching packet was seen; {advice}")))
         }
@@ -141,7 +140,7 @@ pub(super) fn conclude(ending: &Ending, snapshot: &Snapshot, findings: &[Finding
             Err(CliError::with_exit(Exit::Inconclusive, message))
         }
         Verdict::EverythingDied => {
-            let all = findings.iter().find(|finding| finding.code == "everything-died");
+            let all = report.findings.iter().find(|finding| finding.code == "everything-died");
             let what =
                 all.map_or("packets were seen, and every one of a direction died", |it| it.text.as_str());
             Err(CliError::with_exit(Exit::Failed, what))

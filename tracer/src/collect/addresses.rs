@@ -59,6 +59,7 @@ fn evidence(sightings: &[Sighted], tap: &str) -> Vec<Evidence> {
             of: None,
             about: (mac != 0).then(|| MacAddr::from_number(mac).to_string()),
             shared: false,
+            meaning: String::new(),
         })
     };
     TOLD.into_iter().flat_map(of).collect()

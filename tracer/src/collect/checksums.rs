@@ -70,6 +70,7 @@ fn evidence(counters: &[ChecksumCounters], tap: &str) -> Option<Evidence> {
         of: Some(sum(|cpu| cpu.checked.iter().sum())),
         about: Some(named.collect::<Vec<_>>().join(", ")),
         shared: false,
+        meaning: String::new(),
     })
 }
 

@@ -12,7 +12,7 @@ use super::{
     addresses::Sightings,
     answers::AnswerCounts,
     checksums::Checksums,
-    clock::monotonic_ns,
+    clock::{WallClock, monotonic_ns},
     counters::Counters,
     drops::Drops,
     exchanges::Exchanges,
@@ -57,6 +57,7 @@ pub struct Collector {
     upcalls: UpcallCounts,
     answers: AnswerCounts,
     heads: Heads,
+    began_ns: u64,
     opened: Option<Instant>,
     admitted: Duration,
 }
@@ -105,6 +106,7 @@ impl Collector {
             upcalls: UpcallCounts::new(&maps.upcalls)?,
             answers: AnswerCounts::new(&maps.answers)?,
             heads: Heads::new(&maps.heads)?,
+            began_ns: 0,
             opened: None,
             admitted: Duration::ZERO,
             members: Members::default(),
@@ -135,6 +137,7 @@ impl Collector {
     /// Lets packets in: `budget` of them at most, if it is given.
     pub fn open(&mut self, budget: Option<u64>) {
         self.opened = Some(Instant::now());
+        self.began_ns = WallClock::new().at(monotonic_ns());
         self.gate.open(budget);
     }
 
@@ -217,6 +220,7 @@ impl Collector {
         let report = |direction| self.direction(direction, &hooks);
         let duration = self.opened.map_or(self.admitted, |opened| opened.elapsed());
         Snapshot {
+            began_ns: self.began_ns,
             duration,
             directions: Directions { egress: report(Direction::Egress), ingress: report(Direction::Ingress) },
             off_path: self.latencies.of(OFF_PATH_SEGMENT),

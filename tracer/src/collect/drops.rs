@@ -186,6 +186,7 @@ impl Drops {
                     example: self.example_of(row),
                     head: row.head.map(|head| heads::packet_head(&head, label(usize::from(*hook)))),
                     explain: None,
+                    advice: None,
                 };
                 (*hook, drop)
             })

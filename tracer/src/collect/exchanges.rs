@@ -84,6 +84,7 @@ fn without_room(counters: &[ExchangeCounters], tap: &str) -> Option<Evidence> {
         of: Some(asked.wrapping_add(count)),
         about: None,
         shared: false,
+        meaning: String::new(),
     })
 }
 
@@ -133,6 +134,7 @@ fn evidence(account: &Account, counter: &str, tap: &str) -> Evidence {
         of: Some(account.asked),
         about: (!named.is_empty()).then(|| named.join(", ")),
         shared: false,
+        meaning: String::new(),
     }
 }
 

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::filters;
 use crate::kernel::{is_in_queue, is_nf_queue, is_purge, is_queue_s};
-use crate::model::{Direction, Drop, Hop, Path, Printable, TraceReport};
+use crate::model::{Direction, Drop, Hop, Path, PortTrace, Printable};
 
 /// Bytes before what an MTU is about.
 const ETHERNET_HEADER_BYTES: u32 = 14;
@@ -22,7 +22,7 @@ fn emptied() -> Advice {
 
 /// What a drop means, and what to look at.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Advice {
+pub(super) struct Advice {
     /// What it means.
     pub what: String,
     /// What to look at, or to do.
@@ -50,9 +50,9 @@ impl fmt::Display for Advice {
 
 /// Advice about packets that were dropped; `None` about lost ones: nobody said why.
 #[must_use]
-pub fn advice(report: &TraceReport<'_>, direction: Direction, drop: &Drop) -> Option<Advice> {
+pub(super) fn advice(report: &PortTrace<'_>, direction: Direction, drop: &Drop) -> Option<Advice> {
     let location = drop.location.as_deref()?;
-    let place = Place { path: report.path, direction, after: &drop.after };
+    let place = Place { path: report.path(), direction, after: &drop.after };
     let reason = drop.reason.as_deref().unwrap_or_default();
     Some(match (drop.subsystem.as_deref(), reason) {
         (Some("openvswitch"), reason) => place.openvswitch(reason),
@@ -148,7 +148,7 @@ impl Place<'_> {
     }
 
     /// Which filter it was, as far as the host's rules and counters tell.
-    fn firewall(&self, report: &TraceReport<'_>, drop: &Drop) -> Advice {
+    fn firewall(&self, report: &PortTrace<'_>, drop: &Drop) -> Advice {
         let in_bridge = self.hop().is_some_and(|hop| hop.facts.firewall_behind == Some(self.direction));
         let bridge = self.hop().and_then(|hop| hop.bridge.as_deref()).map(|name| Printable(name).to_string());
         let place = match bridge.filter(|_| in_bridge) {
@@ -205,15 +205,16 @@ mod tests {
     use super::*;
     use crate::{
         model::{DropExample, Firewall, FirewallRule, HostReport},
-        report::trace_samples::{packet, path, report, snapshot},
+        report::trace_samples::{packet, path, snapshot, watched},
     };
 
     /// In words, on a host whose filters are these.
     fn told(path: &Path, firewall: Option<Firewall>, direction: Direction, drop: &Drop) -> Option<String> {
         let host = HostReport { firewall, ..HostReport::default() };
         let snapshot = snapshot(10);
-        let report = TraceReport { host: &host, ..report(path, &snapshot) };
-        advice(&report, direction, drop).map(|advice| advice.to_string())
+        let report = watched(path, &snapshot, &host);
+        let port = report.each_port().next().unwrap();
+        advice(&port, direction, drop).map(|advice| advice.to_string())
     }
 
     fn of(direction: Direction, after: &str, reason: &str, subsystem: Option<&str>) -> Option<String> {
@@ -228,6 +229,7 @@ mod tests {
             example: None,
             head: None,
             explain: None,
+            advice: None,
         };
         told(&path(), None, direction, &drop)
     }
@@ -244,12 +246,13 @@ mod tests {
             example: None,
             head: None,
             explain: None,
+            advice: None,
         }
     }
 
     fn rule(program: &'static str, chains: &[&str], rule: Option<&str>, rose: Option<u64>) -> FirewallRule {
         FirewallRule {
-            program,
+            program: program.into(),
             family: "bridge".to_owned(),
             table: "t".to_owned(),
             chains: chains.iter().map(|chain| (*chain).to_owned()).collect(),
@@ -395,6 +398,7 @@ mod tests {
                 example: Some(example),
                 head: None,
                 explain: None,
+                advice: None,
             };
             told(&path(), None, direction, &drop).unwrap()
         };
@@ -428,6 +432,7 @@ mod tests {
             example: None,
             head: None,
             explain: None,
+            advice: None,
         };
         assert_eq!(told(&path(), None, Direction::Egress, &lost), None);
     }

@@ -1,16 +1,16 @@
 //! The ledger does not balance: no figure is to be trusted.
 
 use super::words::{came, counted};
-use crate::model::{Direction, Finding, Ledger, Severity, TraceReport};
+use crate::model::{Direction, Finding, Ledger, PortTrace, Severity};
 
 /// While packets move, counters and table are read at slightly different times: then only more than this share of the
 /// packets, in percent, is worth a word.
 const MUCH_PCT: u128 = 1;
 
-pub(super) fn findings(report: &TraceReport<'_>) -> Vec<Finding> {
+pub(super) fn findings(report: &PortTrace<'_>) -> Vec<Finding> {
     let of = |direction: Direction| {
-        let ledger = &report.snapshot.directions.get(direction).ledger;
-        let text = imbalance(ledger, report.live)?;
+        let ledger = &report.port.directions.get(direction).ledger;
+        let text = imbalance(ledger, report.trace.live)?;
         let text = format!("{}: {text}", direction.name());
         Some(Finding::new(Severity::Critical, "ledger-unbalanced", text))
     };

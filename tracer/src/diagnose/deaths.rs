@@ -6,8 +6,8 @@ use super::{
     words::{came, counted, course, hook, packets},
 };
 use crate::model::{
-    Direction, Drop, Evidence, EvidenceSource, Explanation, Finding, Hop, OpenFlowRule, Path, Printable,
-    ProblemKind, Severity, Step, TraceReport,
+    Direction, Drop, Evidence, EvidenceSource, Explanation, Finding, Hop, OpenFlowRule, Path, PortTrace,
+    Printable, ProblemKind, Severity, Step,
 };
 
 /// Reasons that say enough by themselves: an interface that is down, say, is not why.
@@ -25,13 +25,13 @@ const SAY_WHY: [&str; 11] = [
     "NOMEM",
 ];
 
-pub(super) fn findings(report: &TraceReport<'_>) -> Vec<Finding> {
+pub(super) fn findings(report: &PortTrace<'_>) -> Vec<Finding> {
     Direction::ALL.into_iter().flat_map(|direction| of(report, direction)).collect()
 }
 
 /// Those of a direction, the most packets first; the first says how many died in all.
-fn of(report: &TraceReport<'_>, direction: Direction) -> Vec<Finding> {
-    let figures = report.snapshot.directions.get(direction);
+fn of(report: &PortTrace<'_>, direction: Direction) -> Vec<Finding> {
+    let figures = report.port.directions.get(direction);
     let mut drops: Vec<&Drop> = figures.drops.iter().filter(|drop| drop.count > 0).collect();
     drops.sort_by_key(|drop| std::cmp::Reverse(drop.count));
     let died = drops.iter().fold(0_u64, |sum, drop| sum.saturating_add(drop.count));
@@ -57,7 +57,7 @@ fn of(report: &TraceReport<'_>, direction: Direction) -> Vec<Finding> {
                 _ => format!("{died_of}, {} of them", drop.count),
             }
         };
-        let after = hook(report.path, &drop.after);
+        let after = hook(report.path(), &drop.after);
         let Advice { what, next } = cause(report, direction, drop);
         let text = format!("{many} after {after}: {what}{}", late(report, direction, drop));
         let finding = Finding::new(Severity::Critical, code, text).at(drop.after.clone());
@@ -71,18 +71,18 @@ fn of(report: &TraceReport<'_>, direction: Direction) -> Vec<Finding> {
 
 /// Why, by what says most: what is wrong with the interfaces in between, the switch's own rule, the kernel's reason, and the
 /// host's counters.
-fn cause(report: &TraceReport<'_>, direction: Direction, drop: &Drop) -> Advice {
-    let between = between(report.path, direction, &drop.after);
+fn cause(report: &PortTrace<'_>, direction: Direction, drop: &Drop) -> Advice {
+    let between = between(report.path(), direction, &drop.after);
     let blocking = blocking(report, &between, direction, drop);
     if let Some((trouble, When::Throughout)) = &blocking {
-        return Advice { what: trouble.words(report.path), next: trouble.next(report.path) };
+        return Advice { what: trouble.words(report.path()), next: trouble.next(report.path()) };
     }
     let in_switch = between.iter().any(|node| is_switch(node));
     let counted: Vec<_> = report
-        .snapshot
+        .trace
         .evidence
         .iter()
-        .filter(|it| is_about(it, &between, in_switch) && is_of_way(it, report.path, direction))
+        .filter(|it| is_about(it, &between, in_switch) && is_of_way(it, report.path(), direction))
         .map(counter)
         .collect();
     let meanwhile = if counted.is_empty() {
@@ -94,18 +94,19 @@ fn cause(report: &TraceReport<'_>, direction: Direction, drop: &Drop) -> Advice 
     let known = known.or_else(|| advice(report, direction, drop));
     match (known, blocking) {
         (Some(known), Some((trouble, When::Partly))) => {
-            let what = format!("{}; some of them perhaps because {}", known.what, trouble.words(report.path));
+            let what =
+                format!("{}; some of them perhaps because {}", known.what, trouble.words(report.path()));
             Advice { what, ..known }
         }
         (Some(known), Some((trouble, When::NotKnown))) if !drop.is_lost() => {
-            let what = format!("{}; {}", known.what, trouble.words(report.path));
-            Advice { what, next: trouble.next(report.path).or(known.next) }
+            let what = format!("{}; {}", known.what, trouble.words(report.path()));
+            Advice { what, next: trouble.next(report.path()).or(known.next) }
         }
         (Some(known), _) => known,
         (None, Some((trouble, when))) => {
             let some = if when == When::Partly { "some of them " } else { "" };
-            let what = format!("lost, {some}perhaps because {}", trouble.words(report.path));
-            Advice { what, next: trouble.next(report.path) }
+            let what = format!("lost, {some}perhaps because {}", trouble.words(report.path()));
+            Advice { what, next: trouble.next(report.path()) }
         }
         (None, None) => {
             let next = (in_switch && drop.explain.is_none())
@@ -116,15 +117,15 @@ fn cause(report: &TraceReport<'_>, direction: Direction, drop: &Drop) -> Advice 
 }
 
 /// A packet that comes after the time-out is lost at one hook, and joins midway at the next.
-fn late(report: &TraceReport<'_>, direction: Direction, drop: &Drop) -> String {
-    let ledger = &report.snapshot.directions.get(direction).ledger;
+fn late(report: &PortTrace<'_>, direction: Direction, drop: &Drop) -> String {
+    let ledger = &report.port.directions.get(direction).ledger;
     let maybe = drop.count.min(ledger.joined_midway);
     if !drop.is_lost() || maybe == 0 {
         return String::new();
     }
     format!(
         " (up to {maybe} may only have been late, or were changed: as many joined midway; a longer --timeout than {} ms tells)",
-        report.timeout_ms
+        report.trace.settings.timeout_ms
     )
 }
 
@@ -149,7 +150,7 @@ fn between<'a>(path: &'a Path, direction: Direction, after: &str) -> Vec<&'a Ste
 /// The trouble in between that can have killed them, and whether it was there when they died; an interface that is down rather than one
 /// whose carrier went with it.
 fn blocking(
-    report: &TraceReport<'_>,
+    report: &PortTrace<'_>,
     between: &[&Step],
     direction: Direction,
     drop: &Drop,
@@ -161,7 +162,7 @@ fn blocking(
     {
         return None;
     }
-    let at_tap = report.path.hop_of(&drop.after).is_some_and(Hop::is_guests);
+    let at_tap = report.path().hop_of(&drop.after).is_some_and(Hop::is_guests);
     let is_here = |trouble: &Trouble| match trouble.problem.kind {
         ProblemKind::Paused | ProblemKind::Unplugged => at_tap && direction == Direction::Ingress,
         // A ring is full of what the guest does not read.

@@ -1,15 +1,15 @@
 //! What makes some of the figures doubtful.
 
 use super::words::{came, course, packets};
-use crate::model::{Direction, Finding, Ledger, Severity, TraceReport};
+use crate::model::{Direction, Finding, Ledger, PortTrace, Severity};
 
 /// More than this share of the packets, in percent, is worth a word where only latencies are missing.
 const MUCH_PCT: u128 = 1;
 
-pub(super) fn findings(report: &TraceReport<'_>) -> Vec<Finding> {
+pub(super) fn findings(report: &PortTrace<'_>) -> Vec<Finding> {
     let mut found: Vec<_> = Direction::ALL.into_iter().flat_map(|way| of(report, way)).collect();
     let warning = |code, text: String| Finding::new(Severity::Warning, code, text);
-    let unnamed = report.snapshot.drops_without_site;
+    let unnamed = report.trace.drops_without_site;
     if unnamed > 0 {
         found.push(warning(
             "drops-without-reason",
@@ -18,14 +18,14 @@ pub(super) fn findings(report: &TraceReport<'_>) -> Vec<Finding> {
             ),
         ));
     }
-    let missed = report.snapshot.tracer.missed_runs;
+    let missed = report.trace.tracer.missed_runs;
     if missed > 0 {
         let text = format!(
             "the kernel left out {missed} runs of hooks at tracepoints: as many packets may count as lost before them"
         );
         found.push(warning("hook-runs-missed", text));
     }
-    let unseen = report.snapshot.directions.egress.ledger.unseen;
+    let unseen = report.port.directions.egress.ledger.unseen;
     if unseen > 0 {
         let text = format!(
             "egress: {} left the NIC's hook and did not show at the wire hook, though nothing counted a drop in between: the \
@@ -38,8 +38,8 @@ pub(super) fn findings(report: &TraceReport<'_>) -> Vec<Finding> {
 }
 
 /// Any packet that was not followed may have died; of latencies only much is worth a word.
-fn of(report: &TraceReport<'_>, direction: Direction) -> Vec<Finding> {
-    let ledger = &report.snapshot.directions.get(direction).ledger;
+fn of(report: &PortTrace<'_>, direction: Direction) -> Vec<Finding> {
+    let ledger = &report.port.directions.get(direction).ledger;
     let who = course(direction);
     let doubts = [
         (
@@ -63,7 +63,7 @@ fn of(report: &TraceReport<'_>, direction: Direction) -> Vec<Finding> {
         (
             Severity::Warning,
             "in-flight",
-            !report.live && ledger.in_flight > 0,
+            !report.trace.live && ledger.in_flight > 0,
             format!(
                 "{} {who} had not arrived when the trace ended: which of them died is not known",
                 packets(ledger.in_flight)

@@ -5,13 +5,13 @@ use super::{
     verdict::{all_died, died_early, seen},
     words::{course, hook, packets},
 };
-use crate::model::{Direction, DirectionReport, EarlyDrop, Finding, Path, Printable, Severity, TraceReport};
+use crate::model::{Direction, DirectionReport, EarlyDrop, Finding, Path, PortTrace, Printable, Severity};
 
-pub(super) fn findings(report: &TraceReport<'_>) -> Vec<Finding> {
+pub(super) fn findings(report: &PortTrace<'_>) -> Vec<Finding> {
     let of = |direction: Direction| {
-        let figures = report.snapshot.directions.get(direction);
+        let figures = report.port.directions.get(direction);
         let told = figures.early_drops.iter().filter(|early| early.count > 0);
-        told.map(move |early| finding(report.path, direction, figures, early))
+        told.map(move |early| finding(report.path(), direction, figures, early))
     };
     Direction::ALL.into_iter().flat_map(of).collect()
 }
@@ -41,7 +41,7 @@ fn finding(path: &Path, direction: Direction, figures: &DirectionReport, early: 
 
 /// What it means that packets died before the first hook.
 #[must_use]
-pub fn advice(path: &Path, early: &EarlyDrop) -> Advice {
+pub(super) fn advice(path: &Path, early: &EarlyDrop) -> Advice {
     let hop = path.hop_of(&early.before);
     let own = Printable(hop.map_or(early.before.as_str(), |hop| hop.ifname.as_str()));
     match early.reason.as_deref().unwrap_or_default() {
@@ -61,13 +61,13 @@ pub fn advice(path: &Path, early: &EarlyDrop) -> Advice {
 mod tests {
     use super::*;
     use crate::{
-        diagnose::{Verdict, findings as all, verdict},
+        diagnose::{Verdict, verdict},
         model::{Ledger, Snapshot},
         report::trace_samples::{direction, path, report, snapshot, with_early_drops},
     };
 
     fn of(snapshot: &Snapshot) -> Vec<Finding> {
-        all(&report(&path(), snapshot))
+        report(&path(), snapshot).findings
     }
 
     /// 137 packets from the VM that no hook saw.
@@ -80,7 +80,7 @@ mod tests {
     #[test]
     fn they_are_told_before_those_that_hooks_saw() {
         let found = of(&with_early_drops());
-        assert_eq!((found[0].severity, found[0].code), (Severity::Critical, "died-before-path"));
+        assert_eq!((found[0].severity, &*found[0].code), (Severity::Critical, "died-before-path"));
         assert_eq!(
             found[0].text,
             "137 packets from the VM died before tap tapc3d70d5c-a90, where the path begins: somebody else's filter drops what \
@@ -88,16 +88,16 @@ mod tests {
         );
         assert!(found[0].next.as_deref().is_some_and(|next| next.contains("bpftool net show")), "{found:?}");
         assert!(found[1].text.starts_with("8 of 1000 packets from the VM that hooks saw died"), "{found:?}");
-        assert_eq!(verdict(&with_early_drops()), Verdict::Told);
+        assert_eq!(verdict(&report(&path(), &with_early_drops())), Verdict::Told);
     }
 
     #[test]
     fn they_were_seen_and_none_arrived() {
         let snapshot = early_only();
         let found = of(&snapshot);
-        assert_eq!((found.len(), found[0].code), (1, "everything-died"), "{found:?}");
+        assert_eq!((found.len(), &*found[0].code), (1, "everything-died"), "{found:?}");
         assert!(found[0].text.starts_with("all 137 packets from the VM died before tap"), "{found:?}");
-        assert_eq!(verdict(&snapshot), Verdict::EverythingDied);
+        assert_eq!(verdict(&report(&path(), &snapshot)), Verdict::EverythingDied);
     }
 
     #[test]
@@ -107,15 +107,15 @@ mod tests {
             early_drops: snapshot.directions.egress.early_drops,
             ..direction(["tap", "qvb", "qvo", "nic"], 1_000)
         };
-        let codes: Vec<_> = of(&snapshot).iter().map(|finding| finding.code).collect();
+        let codes: Vec<_> = of(&snapshot).iter().map(|finding| finding.code.clone()).collect();
         assert_eq!(codes, ["died-before-path"], "and not that nothing died");
-        assert_eq!(verdict(&snapshot), Verdict::Told);
+        assert_eq!(verdict(&report(&path(), &snapshot)), Verdict::Told);
         // The rest died behind: none arrived.
         snapshot.directions.egress.ledger = Ledger { entered: 5, lost: 5, ..Ledger::default() }.settled();
-        assert_eq!(verdict(&snapshot), Verdict::EverythingDied);
+        assert_eq!(verdict(&report(&path(), &snapshot)), Verdict::EverythingDied);
         let found = of(&snapshot);
         assert!(found[0].text.starts_with("137 packets from the VM died before"), "{found:?}");
-        assert_eq!(found[0].code, "everything-died");
+        assert_eq!(&*found[0].code, "everything-died");
     }
 
     #[test]

@@ -2,10 +2,10 @@
 //! drops ("also seen").
 
 use super::{meaning::meaning, words::counted};
-use crate::model::{Evidence, EvidenceSource, Finding, Printable, Severity, TraceReport};
+use crate::model::{Evidence, EvidenceSource, Finding, PortTrace, Printable, Severity};
 
-pub(super) fn findings(report: &TraceReport<'_>) -> Vec<Finding> {
-    let died = [&report.snapshot.directions.egress, &report.snapshot.directions.ingress]
+pub(super) fn findings(report: &PortTrace<'_>) -> Vec<Finding> {
+    let died = [&report.port.directions.egress, &report.port.directions.ingress]
         .iter()
         .any(|figures| !figures.drops.is_empty());
     let finding = |evidence: &Evidence| {
@@ -15,10 +15,10 @@ pub(super) fn findings(report: &TraceReport<'_>) -> Vec<Finding> {
             None => counted(evidence.count, "packet"),
         };
         let counter = Printable(&evidence.counter);
-        let text = format!("{of}, {counter}: {}", meaning(report.path, evidence));
+        let text = format!("{of}, {counter}: {}", meaning(report.path(), evidence));
         Some(Finding::new(Severity::Warning, code, text).at(evidence.at.clone()))
     };
-    report.snapshot.evidence.iter().filter_map(finding).collect()
+    report.trace.evidence.iter().filter_map(finding).collect()
 }
 
 /// `None`: it has no finding of its own. What others share says little, and where packets died, the counters stand beside the

@@ -2,7 +2,7 @@
 //! known.
 
 use super::{advice::Advice, words::packets};
-use crate::model::{Drop, Evidence, EvidenceSource, Firewall, FirewallRule, Path, Printable, TraceReport};
+use crate::model::{Drop, Evidence, EvidenceSource, Firewall, FirewallRule, Path, PortTrace, Printable};
 
 /// Characters of a port's id in the names of its security group's chains, as Neutron cuts them.
 const CHAIN_ID_CHARS: usize = 10;
@@ -15,8 +15,8 @@ const MAX_NAMED: usize = 3;
 const OTHERS: &str = "; what dropped the others is not known";
 
 /// What dropped these packets in netfilter's name at `place` (`on qbr…`, `behind ens3`).
-pub(super) fn advice(report: &TraceReport<'_>, place: &str, drop: &Drop) -> Advice {
-    let firewall = report.host.firewall.as_ref();
+pub(super) fn advice(report: &PortTrace<'_>, place: &str, drop: &Drop) -> Advice {
+    let firewall = report.trace.firewall.as_ref();
     let all = firewall.map_or(&[][..], |firewall| &firewall.rules);
     let rules: Vec<&FirewallRule> = all.iter().filter(|rule| may_be_about(rule, drop)).collect();
     let mut rose: Vec<(u64, &FirewallRule)> =
@@ -40,7 +40,7 @@ pub(super) fn advice(report: &TraceReport<'_>, place: &str, drop: &Drop) -> Advi
         return Advice::new(what).next("conntrack -S");
     }
     if !rose.is_empty() {
-        return counted(report.path, &rose, place, drop.count);
+        return counted(report.path(), &rose, place, drop.count);
     }
     let Some(first) = rules.first() else { return unknown(firewall, place) };
     let named: Vec<_> = rules.iter().take(MAX_NAMED).map(|rule| name(rule)).collect();
@@ -123,13 +123,13 @@ fn unknown(firewall: Option<&Firewall>, place: &str) -> Advice {
         .next("nft -a list ruleset; conntrack -S")
 }
 
-fn of_conntrack<'a>(report: &TraceReport<'a>, counter: &str) -> Option<&'a Evidence> {
+fn of_conntrack<'a>(report: &PortTrace<'a>, counter: &str) -> Option<&'a Evidence> {
     let is = |it: &&Evidence| it.source == EvidenceSource::Conntrack && it.counter == counter;
-    report.snapshot.evidence.iter().find(is)
+    report.trace.evidence.iter().find(is)
 }
 
 /// The table of connections is full, by its own counter of packets that it had no room for.
-fn conntrack(report: &TraceReport<'_>) -> Option<(u64, Advice)> {
+fn conntrack(report: &PortTrace<'_>) -> Option<(u64, Advice)> {
     let dropped = of_conntrack(report, "drop")?;
     let fill = dropped.about.as_deref().map_or_else(String::new, |fill| format!(" ({})", Printable(fill)));
     let what = format!(
@@ -142,7 +142,7 @@ fn conntrack(report: &TraceReport<'_>) -> Option<(u64, Advice)> {
 
 /// `nft table bridge t, chain f, rule handle 7`
 fn name(rule: &FirewallRule) -> String {
-    let table = match rule.program {
+    let table = match &*rule.program {
         "nft" => format!("{} {}", rule.family, rule.table),
         _ => rule.table.clone(),
     };
@@ -162,7 +162,7 @@ fn group(path: &Path, rule: &FirewallRule) -> Option<String> {
 
 fn show(rule: &FirewallRule) -> String {
     let chain = rule.chains.last().map_or("", String::as_str);
-    let command = match rule.program {
+    let command = match &*rule.program {
         "nft" => format!("nft -a list chain {} {} {chain}", rule.family, rule.table),
         program if program.starts_with("ebtables") => format!("{program} -t {} -L {chain} --Lc", rule.table),
         program => format!("{program}-save -c -t {}", rule.table),

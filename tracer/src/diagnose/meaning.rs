@@ -5,7 +5,7 @@ use crate::model::{Evidence, EvidenceSource, Hop, Path, Printable};
 
 /// What `evidence` means on `path`.
 #[must_use]
-pub fn meaning(path: &Path, evidence: &Evidence) -> String {
+pub(super) fn meaning(path: &Path, evidence: &Evidence) -> String {
     let what = match evidence.source {
         EvidenceSource::Interface => interface(path, evidence),
         EvidenceSource::Driver => format!(
@@ -219,6 +219,7 @@ mod tests {
             of: None,
             about: None,
             shared,
+            meaning: String::new(),
         };
         meaning(&path(), &evidence)
     }
@@ -259,6 +260,7 @@ mod tests {
             of: Some(5),
             about: Some("10.0.0.9".to_owned()),
             shared: false,
+            meaning: String::new(),
         };
         assert!(meaning(&path(), &evidence).starts_with("ARP requests for 10.0.0.9 passed tap0"));
         let vrrp = Some("00:00:5e:00:01:33".to_owned());

@@ -1,17 +1,16 @@
 //! Packets that the switch sent to somebody they are not for: how many, whose port, and what next.
 
 use super::words::{course, packets};
-use crate::model::{Direction, Finding, Neighbour, PortKind, Printable, Severity, TraceReport};
+use crate::model::{Direction, Finding, Neighbour, PortKind, PortTrace, Printable, Severity};
 
 /// Ports that are named at most.
 const MAX_NAMED: usize = 3;
 
-pub(super) fn findings(report: &TraceReport<'_>) -> Vec<Finding> {
+pub(super) fn findings(report: &PortTrace<'_>) -> Vec<Finding> {
     let of = |direction: Direction| {
-        let snapshot = report.snapshot;
-        let count = snapshot.directions.get(direction).ledger.misdelivered;
+        let count = report.port.directions.get(direction).ledger.misdelivered;
         let was = if count == 1 { "was" } else { "were" };
-        let wrong = wrong(&snapshot.neighbours, direction);
+        let wrong = wrong(&report.port.neighbours, direction);
         let why = match direction {
             Direction::Egress => "a wrong rule, or a flood of which the copy for the wire died",
             Direction::Ingress => {
@@ -69,7 +68,7 @@ fn named(wrong: &[&Neighbour]) -> String {
 mod tests {
     use super::*;
     use crate::{
-        diagnose::{Verdict, findings as all, verdict},
+        diagnose::{Verdict, verdict},
         model::Ledger,
         report::trace_samples::{path, report, snapshot},
     };
@@ -111,15 +110,14 @@ mod tests {
         snapshot.directions.egress.ledger =
             Ledger { entered: 176, misdelivered: 176, ..Ledger::default() }.settled();
         snapshot.neighbours = vec![neighbour("qvo3", PortKind::Vm, 176)];
-        let path = path();
-        let found = all(&report(&path, &snapshot));
-        assert_eq!(found[0].code, "misdelivered", "{found:?}");
+        let found = report(&path(), &snapshot).findings;
+        assert_eq!(&*found[0].code, "misdelivered", "{found:?}");
         assert_eq!(found[0].place.as_deref(), Some("qvo3"));
         assert!(
             found[0].text.starts_with("176 packets from the VM were sent to the port of another VM (qvo3,"),
             "{found:?}"
         );
         assert!(found.iter().all(|finding| finding.code != "nothing-died"), "{found:?}");
-        assert_eq!(verdict(&snapshot), Verdict::EverythingDied);
+        assert_eq!(verdict(&report(&path(), &snapshot)), Verdict::EverythingDied);
     }
 }

@@ -21,15 +21,15 @@ mod troubles;
 mod verdict;
 mod words;
 
-pub use advice::{Advice, advice};
-pub use early::advice as early_advice;
-pub use meaning::meaning;
 pub use verdict::{Verdict, verdict};
 
-use crate::model::{Finding, TraceReport};
+use crate::model::{Direction, Finding, PortTrace, Report};
+use advice::advice;
+use early::advice as early_advice;
+use meaning::meaning;
 
 /// Every kind of finding, in the order in which findings of the same severity are told.
-const KINDS: [fn(&TraceReport<'_>) -> Vec<Finding>; 9] = [
+const KINDS: [fn(&PortTrace<'_>) -> Vec<Finding>; 9] = [
     taken::findings,
     balance::findings,
     early::findings,
@@ -41,13 +41,60 @@ const KINDS: [fn(&TraceReport<'_>) -> Vec<Finding>; 9] = [
     quiet::findings,
 ];
 
-/// What is to know about a trace, the worst first; at least one. `report.findings` is not looked at.
+/// The report with all that it means, in words.
 #[must_use]
-pub fn findings(report: &TraceReport<'_>) -> Vec<Finding> {
-    let mut found: Vec<_> = KINDS.iter().flat_map(|kind| kind(report)).collect();
+pub fn diagnosed(mut report: Report) -> Report {
+    for number in 0..report.ports.len() {
+        for direction in Direction::ALL {
+            let advice = advice_of(&report, number, direction);
+            let Some(port) = report.ports.get_mut(number) else { continue };
+            let figures = port.directions.get_mut(direction);
+            figures.drops.iter_mut().zip(advice.drops).for_each(|(drop, words)| drop.advice = words);
+            figures.early_drops.iter_mut().zip(advice.early).for_each(|(early, words)| early.advice = words);
+        }
+    }
+    if let Some(port) = report.ports.first() {
+        report.evidence.iter_mut().for_each(|evidence| evidence.meaning = meaning(&port.path, evidence));
+    }
+    report.findings = findings(&report);
+    report
+}
+
+/// What is to know about a trace, the worst first; at least one. `report.findings` is not looked at.
+fn findings(report: &Report) -> Vec<Finding> {
+    let mut found: Vec<Finding> = Vec::new();
+    for port in report.each_port() {
+        let mac = port.path().instance.mac;
+        for finding in KINDS.iter().flat_map(|kind| kind(&port)) {
+            // What is so of the whole host is found with each port.
+            let is_known = |known: &Finding| (&known.text, &known.place) == (&finding.text, &finding.place);
+            if !found.iter().any(is_known) {
+                found.push(Finding { port: Some(mac), ..finding });
+            }
+        }
+    }
     // Stable: within a severity the order stays.
     found.sort_by_key(|finding| finding.severity);
     found
+}
+
+/// What the drops of a direction mean, in their order.
+struct AdviceOfDrops {
+    drops: Vec<Option<String>>,
+    early: Vec<String>,
+}
+
+fn advice_of(report: &Report, number: usize, direction: Direction) -> AdviceOfDrops {
+    let Some(port) = report.each_port().nth(number) else {
+        return AdviceOfDrops { drops: Vec::new(), early: Vec::new() };
+    };
+    let figures = port.port.directions.get(direction);
+    let of = |drop| advice(&port, direction, drop).map(|advice| advice.to_string());
+    let before = |early| early_advice(port.path(), early).to_string();
+    AdviceOfDrops {
+        drops: figures.drops.iter().map(of).collect(),
+        early: figures.early_drops.iter().map(before).collect(),
+    }
 }
 
 #[cfg(test)]

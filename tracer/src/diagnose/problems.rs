@@ -1,16 +1,16 @@
 //! What is wrong on the path by what `hoptrace path` knows, too.
 
 use super::troubles::{Trouble, troubles};
-use crate::model::{Finding, ProblemKind, Severity, TraceReport};
+use crate::model::{Finding, PortTrace, ProblemKind, Severity};
 
-pub(super) fn findings(report: &TraceReport<'_>) -> Vec<Finding> {
+pub(super) fn findings(report: &PortTrace<'_>) -> Vec<Finding> {
     let known = troubles(report);
     known.iter().map(|trouble| finding(report, trouble)).chain(not_looked_again(report)).collect()
 }
 
 /// Nobody knows what has become of the path since the start.
-fn not_looked_again(report: &TraceReport<'_>) -> Option<Finding> {
-    let silent: Vec<_> = report.host.silent_at_end.iter().map(|name| name.as_str()).collect();
+fn not_looked_again(report: &PortTrace<'_>) -> Option<Finding> {
+    let silent: Vec<_> = report.trace.silent_at_end.iter().map(|name| name.as_str()).collect();
     let text = format!(
         "no answer at the end of the trace from {}: whether the path has changed meanwhile is not known",
         silent.join(", ")
@@ -18,20 +18,20 @@ fn not_looked_again(report: &TraceReport<'_>) -> Option<Finding> {
     (!silent.is_empty()).then(|| Finding::new(Severity::Warning, "not-looked-again", text))
 }
 
-fn finding(report: &TraceReport<'_>, trouble: &Trouble) -> Finding {
+fn finding(report: &PortTrace<'_>, trouble: &Trouble) -> Finding {
     let kind = trouble.problem.kind;
     // A network may be this host's alone.
-    let is_usual = kind == ProblemKind::NoUplink && report.path.problems.contains(&trouble.problem);
+    let is_usual = kind == ProblemKind::NoUplink && report.path().problems.contains(&trouble.problem);
     let severity = if kind.blocks() && !is_usual { Severity::Critical } else { Severity::Warning };
-    let mut text = trouble.words(report.path);
+    let mut text = trouble.words(report.path());
     if matches!(kind, ProblemKind::Paused | ProblemKind::Unplugged) {
-        let arrived = report.snapshot.directions.ingress.ledger.completed;
+        let arrived = report.port.directions.ingress.ledger.completed;
         if arrived > 0 {
             text.push_str("; what arrived at its tap may have been read by nobody");
         }
     }
     let finding = Finding::new(severity, code(kind), text).at(trouble.problem.at.clone());
-    match trouble.next(report.path) {
+    match trouble.next(report.path()) {
         Some(next) => finding.next(next),
         None => finding,
     }

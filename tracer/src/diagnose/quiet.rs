@@ -4,10 +4,10 @@ use super::{
     verdict::seen,
     words::{came, course, packets},
 };
-use crate::model::{Direction, Evidence, Finding, Ledger, Printable, Severity, TraceReport};
+use crate::model::{Direction, Evidence, Finding, Ledger, PortTrace, Printable, Severity};
 
-pub(super) fn findings(report: &TraceReport<'_>) -> Vec<Finding> {
-    let directions = &report.snapshot.directions;
+pub(super) fn findings(report: &PortTrace<'_>) -> Vec<Finding> {
+    let directions = &report.port.directions;
     if Direction::ALL.iter().all(|way| seen(directions.get(*way)) == 0) {
         return vec![nothing_came(report)];
     }
@@ -18,7 +18,7 @@ pub(super) fn findings(report: &TraceReport<'_>) -> Vec<Finding> {
         died == 0
             && figures.drops.is_empty()
             && figures.early_drops.is_empty()
-            && (report.live || (figures.ledger.imbalance() == 0 && figures.ledger.in_flight == 0))
+            && (report.trace.live || (figures.ledger.imbalance() == 0 && figures.ledger.in_flight == 0))
             && !(came(&figures.ledger) == 0 && figures.ledger.unparsed > 0)
     };
     if !Direction::ALL.iter().all(is_clean) {
@@ -39,14 +39,14 @@ pub(super) fn findings(report: &TraceReport<'_>) -> Vec<Finding> {
     vec![Finding::new(Severity::Ok, "nothing-died", text)]
 }
 
-fn nothing_came(report: &TraceReport<'_>) -> Finding {
-    let time = report.snapshot.duration.as_secs_f64();
-    let what = if report.filter.is_empty() {
+fn nothing_came(report: &PortTrace<'_>) -> Finding {
+    let time = report.trace.duration.as_secs_f64();
+    let what = if report.trace.settings.filter.is_empty() {
         "no packet of the VM".to_owned()
     } else {
-        format!("no packet that matches `{}`", Printable(report.filter))
+        format!("no packet that matches `{}`", Printable(&report.trace.settings.filter))
     };
-    if report.snapshot.evidence.iter().any(Evidence::is_of_other_address) {
+    if report.trace.evidence.iter().any(Evidence::is_of_other_address) {
         let text = format!(
             "{what} under the port's own address was seen in {time:.1} s, but some for other addresses"
         );

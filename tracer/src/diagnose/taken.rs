@@ -1,8 +1,8 @@
 //! Somebody took hooks away: the figures end there.
 
-use crate::model::{Finding, Severity, TraceReport};
+use crate::model::{Finding, PortTrace, Severity};
 
-pub(super) fn findings(report: &TraceReport<'_>) -> Vec<Finding> {
+pub(super) fn findings(report: &PortTrace<'_>) -> Vec<Finding> {
     let of = |taken: &crate::model::Taken| {
         let text = format!(
             "somebody removed the hooks at {} at {}: the trace ended there, and what was on its way then counts as in flight",
@@ -13,5 +13,5 @@ pub(super) fn findings(report: &TraceReport<'_>) -> Vec<Finding> {
              nobody can take away",
         )
     };
-    report.snapshot.taken.iter().map(of).collect()
+    report.trace.taken.iter().map(of).collect()
 }

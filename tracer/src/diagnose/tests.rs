@@ -7,11 +7,13 @@ use crate::{
         Severity, Snapshot, Step,
     },
     path::testing::hop,
-    report::trace_samples::{direction, explanation, path, report, snapshot, with_drops, with_evidence},
+    report::trace_samples::{
+        direction, explanation, path, report, snapshot, watched, with_drops, with_evidence,
+    },
 };
 
 fn told(path: &Path, host: &HostReport, snapshot: &Snapshot) -> Vec<Finding> {
-    findings(&TraceReport { host, ..report(path, snapshot) })
+    watched(path, snapshot, host).findings
 }
 
 fn of(snapshot: &Snapshot) -> Vec<Finding> {
@@ -30,6 +32,7 @@ fn lost(after: &str, count: u64) -> Drop {
         example: None,
         head: None,
         explain: None,
+        advice: None,
     }
 }
 
@@ -52,7 +55,7 @@ const QVO: &str = "qvoc3d70d5c-a90";
 fn when_nothing_is_wrong_the_first_finding_says_so() {
     let found = of(&snapshot(1_000));
     let [only] = &found[..] else { panic!("{found:?}") };
-    assert_eq!((only.severity, only.code), (Severity::Ok, "nothing-died"));
+    assert_eq!((only.severity, &*only.code), (Severity::Ok, "nothing-died"));
     assert_eq!(only.text, "nothing died: 1000 packets to the VM, 1000 packets from the VM");
     let mut one_way = snapshot(1);
     one_way.directions.egress = direction(["tap", "qvb", "qvo", "nic"], 0);
@@ -62,7 +65,7 @@ fn when_nothing_is_wrong_the_first_finding_says_so() {
 #[test]
 fn any_loss_is_told_first_with_its_share_and_place() {
     let found = of(&lost_behind_nic());
-    assert_eq!((found[0].severity, found[0].code), (Severity::Critical, "packets-died"));
+    assert_eq!((found[0].severity, &*found[0].code), (Severity::Critical, "packets-died"));
     assert_eq!(found[0].text, "250 of 670 packets to the VM died after nic ens3: lost, no reason was seen");
     assert!(found[0].next.as_deref().is_some_and(|next| next.contains("--explain")), "{found:?}");
     assert_eq!(found[0].place.as_deref(), Some("nic"));
@@ -84,14 +87,17 @@ fn everything_that_died_is_everything() {
     let ingress = &mut snapshot.directions.ingress;
     ingress.drops = vec![lost("nic", 670)];
     ingress.ledger = Ledger { entered: 670, lost: 670, ..Ledger::default() }.settled();
-    assert_eq!(verdict(&snapshot), Verdict::EverythingDied);
+    assert_eq!(verdict(&report(&path(), &snapshot)), Verdict::EverythingDied);
     let found = of(&snapshot);
-    assert_eq!(found[0].code, "everything-died");
+    assert_eq!(&*found[0].code, "everything-died");
     assert!(found[0].text.starts_with("all 670 packets to the VM died after nic ens3"), "{found:?}");
     // One that arrived makes it a share.
     let ledger = &mut snapshot.directions.ingress.ledger;
     *ledger = Ledger { entered: 671, completed: 1, lost: 670, ..Ledger::default() }.settled();
-    assert_eq!((verdict(&snapshot), of(&snapshot)[0].code), (Verdict::Told, "packets-died"));
+    assert_eq!(
+        (verdict(&report(&path(), &snapshot)), &*of(&snapshot)[0].code),
+        (Verdict::Told, "packets-died")
+    );
 }
 
 #[test]
@@ -110,7 +116,7 @@ fn an_interface_that_is_down_is_why_packets_die_before_it() {
         format!("250 of 670 packets to the VM died after nic ens3: {QVO} is DOWN (IFF_UP is not set)")
     );
     assert_eq!(found[0].next.as_deref(), Some(next.as_str()));
-    let codes: Vec<_> = found.iter().map(|finding| (finding.severity, finding.code)).collect();
+    let codes: Vec<_> = found.iter().map(|finding| (finding.severity, &*finding.code)).collect();
     assert_eq!(
         codes,
         [
@@ -213,7 +219,7 @@ fn a_vm_that_is_paused_reads_nothing_of_what_arrived() {
         ..HostReport::default()
     };
     let found = told(&path(), &host, &snapshot(232));
-    assert_eq!((found[0].severity, found[0].code), (Severity::Critical, "vm-paused"));
+    assert_eq!((found[0].severity, &*found[0].code), (Severity::Critical, "vm-paused"));
     assert_eq!(
         found[0].text,
         "libvirt: instance-00000025 is PAUSED, its CPUs take nothing, at the end of the trace, not at its start; what \
@@ -318,6 +324,7 @@ fn counters_stand_beside_a_loss_that_nobody_explains() {
         of: None,
         about: None,
         shared: at == "ens3",
+        meaning: String::new(),
     };
     let mut snapshot = lost_behind_nic();
     snapshot.evidence = vec![
@@ -331,7 +338,7 @@ fn counters_stand_beside_a_loss_that_nobody_explains() {
     // Without a loss they are a doubt of their own.
     snapshot.directions.ingress = direction(["nic", "qvo", "qvb", "tap"], 670);
     let found = of(&snapshot);
-    let codes: Vec<_> = found.iter().map(|finding| finding.code).collect();
+    let codes: Vec<_> = found.iter().map(|finding| finding.code.clone()).collect();
     assert_eq!(codes, ["socket-drops", "interface-drops", "nothing-died"]);
 }
 
@@ -348,6 +355,7 @@ fn a_full_table_of_connections_is_named_by_its_own_counter() {
         of: None,
         about: Some("10 of at most 10 connections at the end".to_owned()),
         shared: true,
+        meaning: String::new(),
     }];
     let found = of(&snapshot);
     let what = "the table of connections (conntrack) had no room for 91 packets (10 of at most 10";
@@ -362,7 +370,7 @@ fn doubt_above_nothing_comes_before_that_nothing_died() {
     doubtful.directions.egress.ledger.unseen = 1;
     doubtful.drops_without_site = 7;
     let found = of(&doubtful);
-    let codes: Vec<_> = found.iter().map(|finding| finding.code).collect();
+    let codes: Vec<_> = found.iter().map(|finding| finding.code.clone()).collect();
     assert_eq!(codes, ["untracked", "drops-without-reason", "wire-unseen", "nothing-died"]);
     assert!(found[0].text.starts_with("2 sights of packets to the VM are untracked"), "{found:?}");
     let silent = Evidence { source: EvidenceSource::Tap, ..with_evidence().evidence[0].clone() };
@@ -378,24 +386,27 @@ fn a_ledger_that_does_not_balance_comes_before_all() {
     wrong.directions.egress.ledger.lost = 2;
     let wrong = Snapshot { directions: wrong.directions, ..with_drops() };
     let found = of(&wrong);
-    assert_eq!(found[0].code, "ledger-unbalanced");
+    assert_eq!(&*found[0].code, "ledger-unbalanced");
     assert!(found[0].text.starts_with("egress: the ledger DOES NOT BALANCE: 3 packets went in"), "{found:?}");
 }
 
 #[test]
 fn no_traffic_is_no_traffic_only_where_nothing_was_seen() {
     let found = of(&snapshot(0));
-    assert_eq!((found.len(), found[0].code), (1, "no-traffic"));
+    assert_eq!((found.len(), &*found[0].code), (1, "no-traffic"));
     assert!(found[0].text.contains("no packet that matches `icmp and host 10.0.0.1`"), "{found:?}");
-    assert_eq!(verdict(&snapshot(0)), Verdict::NoTraffic);
+    assert_eq!(verdict(&report(&path(), &snapshot(0))), Verdict::NoTraffic);
     // They died before any hook followed them.
     let mut dead = snapshot(0);
     dead.directions.ingress.drops = vec![lost("nic", 5)];
     dead.directions.ingress.ledger = Ledger { dropped: 5, entered: 5, ..Ledger::default() }.settled();
-    assert_eq!((verdict(&dead), of(&dead)[0].code), (Verdict::EverythingDied, "everything-died"));
+    assert_eq!(
+        (verdict(&report(&path(), &dead)), &*of(&dead)[0].code),
+        (Verdict::EverythingDied, "everything-died")
+    );
     let mut copies = snapshot(0);
     copies.directions.egress.ledger.copies = 3;
-    assert_eq!(verdict(&copies), Verdict::Told);
+    assert_eq!(verdict(&report(&path(), &copies)), Verdict::Told);
 }
 
 #[test]
@@ -403,7 +414,7 @@ fn much_doubt_is_inconclusive() {
     let doubtful = |untracked| {
         let mut snapshot = snapshot(1_000);
         snapshot.directions.ingress.ledger.untracked = untracked;
-        verdict(&snapshot)
+        verdict(&report(&path(), &snapshot))
     };
     assert_eq!((doubtful(10), doubtful(11)), (Verdict::Told, Verdict::Inconclusive));
 }
@@ -413,10 +424,11 @@ fn packets_that_look_alike_are_counted_and_no_doubt() {
     let alike = |ambiguous| {
         let mut snapshot = snapshot(1_000);
         snapshot.directions.ingress.ledger.ambiguous = ambiguous;
-        let codes: Vec<_> = of(&snapshot).iter().map(|finding| (finding.severity, finding.code)).collect();
-        (verdict(&snapshot), codes)
+        let report = report(&path(), &snapshot);
+        let codes: Vec<_> = report.findings.iter().map(|it| (it.severity, it.code.to_string())).collect();
+        (verdict(&report), codes)
     };
-    let fine = (Severity::Ok, "nothing-died");
-    assert_eq!(alike(10), (Verdict::Told, vec![fine]));
-    assert_eq!(alike(1_000), (Verdict::Told, vec![fine, (Severity::Info, "look-alike")]));
+    let fine = (Severity::Ok, "nothing-died".to_owned());
+    assert_eq!(alike(10), (Verdict::Told, vec![fine.clone()]));
+    assert_eq!(alike(1_000), (Verdict::Told, vec![fine, (Severity::Info, "look-alike".to_owned())]));
 }

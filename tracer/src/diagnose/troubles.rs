@@ -6,7 +6,7 @@ use super::{
     spans::{self, Span, is_so, kind, spans},
     words::time_of_day,
 };
-use crate::model::{HostReport, LinkChange, Path, Printable, Problem, ProblemKind, TraceReport};
+use crate::model::{LinkChange, Path, PortReport, PortTrace, Printable, Problem, ProblemKind};
 
 /// Something wrong, and when it was.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,26 +22,26 @@ pub(super) struct Trouble {
 }
 
 /// All of them: first those that were there at the start.
-pub(super) fn troubles(report: &TraceReport<'_>) -> Vec<Trouble> {
-    let (path, host) = (report.path, report.host);
-    let mut found: Vec<Trouble> = path.problems.iter().map(|problem| from_start(problem, host)).collect();
-    let at_end = host.problems_at_end.iter().flatten();
+pub(super) fn troubles(report: &PortTrace<'_>) -> Vec<Trouble> {
+    let (path, port) = (report.path(), report.port);
+    let mut found: Vec<Trouble> = path.problems.iter().map(|problem| from_start(problem, port)).collect();
+    let at_end = port.problems_at_end.iter().flatten();
     found.extend(at_end.filter(|problem| !is_among(&path.problems, problem)).map(|problem| {
         Trouble {
             problem: problem.clone(),
-            when: last_change(host, problem, true)
+            when: last_change(port, problem, true)
                 .map_or_else(|| "at the end of the trace, not at its start".to_owned(), since),
             lasts: true,
-            spans: told(host, problem, false),
+            spans: told(port, problem, false),
         }
     }));
-    found.extend(in_between(path, host));
+    found.extend(in_between(path, port));
     found
 }
 
-fn from_start(problem: &Problem, host: &HostReport) -> Trouble {
-    let recovered = last_change(host, problem, false);
-    let lasts = match &host.problems_at_end {
+fn from_start(problem: &Problem, port: &PortReport) -> Trouble {
+    let recovered = last_change(port, problem, false);
+    let lasts = match &port.problems_at_end {
         Some(at_end) => is_among(at_end, problem),
         None => recovered.is_none(),
     };
@@ -51,14 +51,14 @@ fn from_start(problem: &Problem, host: &HostReport) -> Trouble {
         (false, None) => "at the start of the trace, no more at its end".to_owned(),
     };
     let spans =
-        if lasts && recovered.is_none() { Some(vec![Span::ALWAYS]) } else { told(host, problem, true) };
+        if lasts && recovered.is_none() { Some(vec![Span::ALWAYS]) } else { told(port, problem, true) };
     Trouble { problem: problem.clone(), when, lasts, spans }
 }
 
 /// An interface that went down while packets were admitted, and that nobody has looked at since, or that came back.
-fn in_between(path: &Path, host: &HostReport) -> Vec<Trouble> {
+fn in_between(path: &Path, port: &PortReport) -> Vec<Trouble> {
     let mut found: Vec<Trouble> = Vec::new();
-    for change in &host.changes {
+    for change in &port.changes {
         let Some(kind) = kind(change) else { continue };
         let what = match kind {
             ProblemKind::Down => "it is down (IFF_UP is not set)",
@@ -66,19 +66,19 @@ fn in_between(path: &Path, host: &HostReport) -> Vec<Trouble> {
         };
         let problem = Problem { kind, at: change.ifname.clone(), what: what.to_owned() };
         let known = is_among(&path.problems, &problem)
-            || host.problems_at_end.as_ref().is_some_and(|at_end| is_among(at_end, &problem))
+            || port.problems_at_end.as_ref().is_some_and(|at_end| is_among(at_end, &problem))
             || found.iter().any(|trouble| same(&trouble.problem, &problem));
         if known {
             continue;
         }
         let later = |other: &&LinkChange| other.ifname == change.ifname && other.at_ns > change.at_ns;
-        let back = host.changes.iter().filter(later).find(|other| !is_so(other, kind));
+        let back = port.changes.iter().filter(later).find(|other| !is_so(other, kind));
         // Down to the last, and not found down at the end: it is gone, and what was found instead says why.
         let is_gone = |at_end: &Vec<Problem>| at_end.iter().any(|other| other.at == change.ifname);
-        if back.is_none() && host.problems_at_end.as_ref().is_some_and(is_gone) {
+        if back.is_none() && port.problems_at_end.as_ref().is_some_and(is_gone) {
             continue;
         }
-        let spans = spans(&host.changes, &problem, false);
+        let spans = spans(&port.changes, &problem, false);
         let when = match (back, spans.last()) {
             (Some(_), Some(last)) if spans.len() > 1 && last.until_ns != u64::MAX => format!(
                 "{} times from {} to {}",
@@ -89,25 +89,25 @@ fn in_between(path: &Path, host: &HostReport) -> Vec<Trouble> {
             (Some(back), _) => {
                 format!("from {} to {}", time_of_day(change.at_ns), time_of_day(back.at_ns))
             }
-            (None, _) if host.problems_at_end.is_some() => {
+            (None, _) if port.problems_at_end.is_some() => {
                 format!("from {} on, no more at the end of the trace", time_of_day(change.at_ns))
             }
             (None, _) => since(change.at_ns),
         };
-        let lasts = back.is_none() && host.problems_at_end.is_none();
+        let lasts = back.is_none() && port.problems_at_end.is_none();
         found.push(Trouble { problem, when, lasts, spans: Some(spans) });
     }
     found
 }
 
 /// When something was wrong, if the kernel has told of its changes.
-fn told(host: &HostReport, problem: &Problem, at_start: bool) -> Option<Vec<Span>> {
-    last_change(host, problem, !at_start).map(|_| spans(&host.changes, problem, at_start))
+fn told(port: &PortReport, problem: &Problem, at_start: bool) -> Option<Vec<Span>> {
+    last_change(port, problem, !at_start).map(|_| spans(&port.changes, problem, at_start))
 }
 
 /// When the interface of a problem was last told to come into that state, or out of it.
-fn last_change(host: &HostReport, problem: &Problem, into: bool) -> Option<u64> {
-    let mut of = host.changes.iter().filter(|change| change.ifname == problem.at);
+fn last_change(port: &PortReport, problem: &Problem, into: bool) -> Option<u64> {
+    let mut of = port.changes.iter().filter(|change| change.ifname == problem.at);
     let last = of.rfind(|change| is_so(change, problem.kind) == into);
     let about_links = matches!(problem.kind, ProblemKind::Down | ProblemKind::NoCarrier);
     last.filter(|_| about_links).map(|change| change.at_ns)
@@ -126,7 +126,7 @@ fn same(one: &Problem, other: &Problem) -> bool {
     one.at == other.at && one.kind == other.kind && (one.kind != ProblemKind::Other || one.what == other.what)
 }
 
-/// The guest's interface on the host.
+/// The guest's interface on the port.
 fn tap(path: &Path) -> String {
     path.guests().map_or_else(|| "its tap".to_owned(), |hop| Printable(&hop.ifname).to_string())
 }

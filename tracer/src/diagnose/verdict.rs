@@ -1,6 +1,6 @@
 //! What a trace comes to, for the exit code.
 
-use crate::model::{DirectionReport, Snapshot};
+use crate::model::{DirectionReport, Report};
 
 /// Packets out of all that may be untracked before the result is inconclusive: one in so many.
 const DOUBTFUL_SHARE: u64 = 100;
@@ -20,24 +20,28 @@ pub enum Verdict {
 
 /// The verdict on final figures.
 #[must_use]
-pub fn verdict(snapshot: &Snapshot) -> Verdict {
-    let directions = [&snapshot.directions.egress, &snapshot.directions.ingress];
-    if snapshot.taken.is_some() {
+pub fn verdict(report: &Report) -> Verdict {
+    if report.taken.is_some() {
         return Verdict::Inconclusive;
     }
-    if directions.iter().all(|figures| seen(figures) == 0) {
+    let directions =
+        || report.ports.iter().flat_map(|port| [&port.directions.egress, &port.directions.ingress]);
+    if directions().all(|figures| seen(figures) == 0) {
         return Verdict::NoTraffic;
     }
-    let [egress, _] = directions;
-    let missed = snapshot.tracer.missed_runs.max(egress.ledger.unseen) > followed(egress) / DOUBTFUL_SHARE;
-    let doubtful = |figures: &&DirectionReport| {
+    let egress = report.ports.iter().map(|port| &port.directions.egress);
+    let (unseen, sent) = egress.fold((0_u64, 0_u64), |(unseen, sent), figures| {
+        (unseen.saturating_add(figures.ledger.unseen), sent.saturating_add(followed(figures)))
+    });
+    let missed = report.tracer.missed_runs.max(unseen) > sent / DOUBTFUL_SHARE;
+    let doubtful = |figures: &DirectionReport| {
         let ledger = &figures.ledger;
         !ledger.balanced || ledger.untracked > followed(figures) / DOUBTFUL_SHARE
     };
-    if missed || directions.iter().any(doubtful) {
+    if missed || directions().any(doubtful) {
         return Verdict::Inconclusive;
     }
-    if directions.into_iter().any(all_died) { Verdict::EverythingDied } else { Verdict::Told }
+    if directions().any(all_died) { Verdict::EverythingDied } else { Verdict::Told }
 }
 
 /// Sights and packets of a direction, of whatever fate.

@@ -2,12 +2,13 @@
 
 use std::{fmt, path::PathBuf};
 
-use serde::{Serialize, Serializer, ser::SerializeStruct as _};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::{IfIndex, MacAddr, Printable};
 
 /// Whose port it is.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum PortKind {
     /// Another VM's.
@@ -33,18 +34,19 @@ impl PortKind {
 }
 
 /// Another network namespace of this host.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct Namespace {
     /// As `ip netns` names it, else by one of its processes.
     pub name: String,
     /// The file that it is entered by.
+    #[serde(skip)]
     pub file: PathBuf,
     /// Its number, that of the file's inode.
     pub inum: u32,
 }
 
 /// An interface beside the path.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct OtherPort {
     /// Its name.
     pub ifname: String,
@@ -61,6 +63,7 @@ pub struct OtherPort {
     /// The network namespace it is in, if that is another one.
     pub namespace: Option<Namespace>,
     /// Whether the switch mirrors others' packets to it.
+    #[serde(rename = "mirror")]
     pub is_mirror: bool,
 }
 
@@ -85,21 +88,6 @@ impl OtherPort {
             (false, PortKind::Other) => of_bridge("port"),
         };
         text
-    }
-}
-
-impl Serialize for OtherPort {
-    /// `{ifname, ifindex, kind, mac, bridge, netns, mirror}`.
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut object = serializer.serialize_struct("OtherPort", 7)?;
-        object.serialize_field("ifname", &self.ifname)?;
-        object.serialize_field("ifindex", &self.ifindex)?;
-        object.serialize_field("kind", &self.kind)?;
-        object.serialize_field("mac", &self.macs.first())?;
-        object.serialize_field("bridge", &self.bridge)?;
-        object.serialize_field("netns", &self.namespace.as_ref().map(|namespace| &namespace.name))?;
-        object.serialize_field("mirror", &self.is_mirror)?;
-        object.end()
     }
 }
 

@@ -1,10 +1,11 @@
 //! What else went wrong while packets were traced: counters of the host that rose, and questions that nobody answered.
 //! Evidence beside the ledger, and never part of it: a counter does not say whose packets it counted.
 
-use serde::Serialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 /// Who counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum EvidenceSource {
     /// The kernel, for an interface of the path.
@@ -26,7 +27,7 @@ pub enum EvidenceSource {
 }
 
 /// A counter that rose between the first packet admitted and the end.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Evidence {
     /// Who counted it.
     pub source: EvidenceSource,
@@ -43,6 +44,8 @@ pub struct Evidence {
     pub about: Option<String>,
     /// Whether packets of others than the traced VM count, too.
     pub shared: bool,
+    /// What that means, in words; empty while that is not known yet.
+    pub meaning: String,
 }
 
 impl Evidence {

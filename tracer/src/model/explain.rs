@@ -1,6 +1,7 @@
 //! What the switch's rules do with a packet.
 
-use serde::Serialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 /// The head of a packet on its way into a switch.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,7 +15,7 @@ pub struct PacketHead {
 }
 
 /// A rule that a packet hit.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct OpenFlowRule {
     /// Whose rule it is.
     pub bridge: String,
@@ -31,7 +32,7 @@ pub struct OpenFlowRule {
 }
 
 /// What `ofproto/trace` says about a packet.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Explanation {
     /// The bridge that the packet comes to.
     pub bridge: String,

@@ -1,9 +1,14 @@
 //! What a person should know about a trace, in words: made once, and rendered by every format.
 
-use serde::Serialize;
+use std::borrow::Cow;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::MacAddr;
 
 /// How bad it is; the worst is told first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// Packets died, cannot get through, or the figures are not to be trusted.
@@ -17,12 +22,14 @@ pub enum Severity {
 }
 
 /// One thing a person should know, with its evidence and the next step.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Finding {
     /// How bad it is.
     pub severity: Severity,
     /// What kind of thing it is, for programs: `packets-died`. Does not change between versions.
-    pub code: &'static str,
+    pub code: Cow<'static, str>,
+    /// The port it is about, by its MAC address; `None`: all of the trace.
+    pub port: Option<MacAddr>,
     /// The hook, interface, bridge, daemon or guest it is about; `None`: the trace as a whole.
     #[serde(rename = "where")]
     pub place: Option<String>,
@@ -36,7 +43,8 @@ impl Finding {
     /// A finding about the trace as a whole, without a next step.
     #[must_use]
     pub fn new(severity: Severity, code: &'static str, text: impl Into<String>) -> Self {
-        Self { severity, code, place: None, text: text.into(), next: None }
+        let (code, text) = (Cow::Borrowed(code), text.into());
+        Self { severity, code, port: None, place: None, text, next: None }
     }
 
     /// The same about a place.

@@ -1,10 +1,15 @@
 //! What the host's packet filters (nftables, iptables, ebtables) can drop.
 
+use std::borrow::Cow;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 /// A rule, or a chain's policy, that can drop packets of the path.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct FirewallRule {
     /// Whose rules they are: `nft`, `iptables`, `ip6tables`, `ebtables`.
-    pub program: &'static str,
+    pub program: Cow<'static, str>,
     /// The family, `bridge`, `ip`, `ip6`, `inet`, `arp` or `netdev`.
     pub family: String,
     /// The table.
@@ -20,7 +25,7 @@ pub struct FirewallRule {
 }
 
 /// What was read of the filters.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Firewall {
     /// What can drop at a place that the path's packets come by; those that cannot have been hit are left out.
     pub rules: Vec<FirewallRule>,

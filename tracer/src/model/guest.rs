@@ -1,11 +1,12 @@
 //! The guest's own times.
 
-use serde::Serialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::Latencies;
 
 /// How long the guest takes, from its tap to its tap again.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct GuestTimes {
     /// What its kernel answers by itself: echo replies, ARP replies, answers to SYNs.
     #[serde(flatten)]
@@ -17,7 +18,7 @@ pub struct GuestTimes {
 }
 
 /// How long the guest's programs take: from the last data of a question over TCP to the first data of its answer.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Application {
     /// The answers that are measured.
     #[serde(flatten)]

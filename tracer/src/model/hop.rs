@@ -1,12 +1,13 @@
 //! An interface on a path, and what its layout knows of it.
 
-use serde::Serialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::{Direction, IfIndex};
 
 /// What an interface is called on the path. A name for people and for machine-readable output: what follows from the interface's place
 /// is in its [`HopFacts`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
     /// The VM's tap device.
@@ -33,7 +34,7 @@ impl Role {
 }
 
 /// What is at an interface's other end, the one that is not on its bridge.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum OtherEnd {
     /// The guest itself.
@@ -45,7 +46,7 @@ pub enum OtherEnd {
 }
 
 /// What a layout knows of an interface on its paths.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct HopFacts {
     /// What is at its other end.
     pub other_end: OtherEnd,
@@ -58,7 +59,7 @@ pub struct HopFacts {
 }
 
 /// An interface on the path where hooks can sit.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Hop {
     /// What it is called on the path.
     pub role: Role,
@@ -69,6 +70,7 @@ pub struct Hop {
     /// The bridge it is a port of.
     pub bridge: Option<String>,
     /// The VLAN tag of its OVS port (802.1Q VID, local to br-int).
+    #[schemars(range(max = 4095))]
     pub vlan_tag: Option<u16>,
     /// In bytes.
     pub mtu_bytes: u32,

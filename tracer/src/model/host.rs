@@ -1,9 +1,12 @@
 //! What the host's sources said about the path while it was traced, beside what the hooks saw.
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 use super::{Firewall, Problem, SourceName};
 
 /// The state of an interface of the path, as the kernel told it when it changed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LinkChange {
     /// The interface.
     pub ifname: String,

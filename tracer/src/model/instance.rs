@@ -2,12 +2,13 @@
 
 use std::net::IpAddr;
 
-use serde::Serialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::MacAddr;
 
 /// What a domain is doing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum InstanceState {
     /// Running, or blocked on a resource.
@@ -68,7 +69,7 @@ pub struct InstanceInterface {
 }
 
 /// Which VM and which of its ports: the `instance` object of all machine-readable output.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct InstanceId {
     /// The libvirt domain's name; `None` when libvirt could not be asked.
     pub name: Option<String>,

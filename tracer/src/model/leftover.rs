@@ -1,16 +1,18 @@
 //! What a killed tracer left on interfaces.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{Mechanism, Side};
 
 /// A filter of a hoptrace that no longer runs, nor its guardian.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Leftover {
     /// The interface.
     pub ifname: String,
     /// Which side of it.
     #[serde(serialize_with = "side_name")]
+    #[schemars(with = "String")]
     pub side: Side,
     /// The filter's name.
     pub name: String,
@@ -28,7 +30,7 @@ fn side_name<S: serde::Serializer>(side: &Side, serializer: S) -> Result<S::Ok, 
 }
 
 /// What was found of killed tracers.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Cleaning {
     /// How programs get onto interfaces here.
     pub mechanism: Mechanism,

@@ -2,12 +2,13 @@
 
 use std::net::IpAddr;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{InstanceState, MacAddr, Traceability};
 
 /// A port of an instance, or an instance without any.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct ListRow {
     /// Nova's display name.
     pub display_name: Option<String>,

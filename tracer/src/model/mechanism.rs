@@ -1,9 +1,10 @@
 //! How programs get to the packets of the path's interfaces.
 
-use serde::Serialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 /// Where the programs are.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Mechanism {
     /// At the interfaces, as TCX links, from kernel 6.6 on: the kernel removes them with the process.

@@ -1,8 +1,10 @@
 //! What flows between the stages: the words of the design as types, without any I/O.
 
 mod beside;
+mod cost;
 mod direction;
-mod early;
+mod direction_report;
+mod drop;
 mod evidence;
 mod explain;
 mod filter;
@@ -14,26 +16,32 @@ mod host;
 mod ids;
 mod instance;
 mod kernel_maps;
+mod latency;
+mod ledger;
 mod leftover;
 mod link;
 mod listing;
 mod mechanism;
+mod neighbour;
 mod ovs;
 mod packet;
 mod path;
 mod plan;
 mod port;
 mod printable;
+mod report;
 mod snapshot;
 mod source;
 mod tail;
 mod taken;
 mod topology;
-mod trace;
+mod upcalls;
 
 pub use beside::{Namespace, OtherPort, PortKind};
+pub use cost::TracerCost;
 pub use direction::Direction;
-pub use early::EarlyDrop;
+pub use direction_report::{DirectionReport, Directions, HookReport};
+pub use drop::{Drop, DropExample, EarlyDrop};
 pub use evidence::{Evidence, EvidenceSource};
 pub use explain::{Explanation, OpenFlowRule, PacketHead};
 pub use filter::{FilterError, FilterProtocol, PacketFilter};
@@ -45,22 +53,23 @@ pub use host::{HostReport, LinkChange};
 pub use ids::{IfIndex, MacAddr, ParseMacError};
 pub use instance::{Instance, InstanceId, InstanceInterface, InstanceState};
 pub use kernel_maps::KernelMaps;
+pub use latency::{Latencies, LatencyNs, Segment, SwitchPaths};
+pub use ledger::Ledger;
 pub use leftover::{Cleaning, Leftover};
 pub use link::{BridgePortState, Link, LinkKind, VethPeer};
 pub use listing::ListRow;
 pub use mechanism::Mechanism;
+pub use neighbour::Neighbour;
 pub use ovs::{NeutronKeys, NeutronNetwork, OvsBridge, OvsInterface, OvsPort};
 pub use packet::{Flow, PacketWay, WayPoint};
-pub use path::{BridgeKind, Path, PathKind, PathSummary, Problem, ProblemKind, Step, Traceability};
+pub use path::{BridgeKind, Path, PathKind, Problem, ProblemKind, Step, Traceability};
 pub use plan::{HookPlan, Interface, Plan, SegmentPlan, Side, XdpMode};
 pub use port::VmPort;
 pub use printable::Printable;
-pub use snapshot::{
-    DirectionReport, Directions, Drop, DropExample, HookReport, Latencies, LatencyNs, Ledger, Neighbour,
-    Segment, Snapshot, SwitchPaths, TracerCost, Upcalls,
-};
+pub use report::{HostFacts, PortReport, PortTrace, Report, Settings, TraceSchema};
+pub use snapshot::Snapshot;
 pub use source::{SourceName, SourceStatus};
 pub use tail::{PARTS_PER_MILLION, Tail};
 pub use taken::Taken;
 pub use topology::{LinkAway, OvsPlace, Topology};
-pub use trace::TraceReport;
+pub use upcalls::Upcalls;

@@ -2,12 +2,13 @@
 
 use std::{borrow::Cow, net::IpAddr};
 
-use serde::{Serialize, Serializer};
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::Direction;
 
 /// What a packet belongs to.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Flow {
     /// `icmp`, `tcp`, `udp`, `arp`, or the number of the IP protocol.
     pub protocol: Cow<'static, str>,
@@ -22,7 +23,7 @@ pub struct Flow {
 }
 
 /// A hook on a packet's way.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct WayPoint<'p> {
     /// The hook's name, as in the report's segments.
     pub hook: Cow<'p, str>,
@@ -31,13 +32,14 @@ pub struct WayPoint<'p> {
 }
 
 /// One packet that reached the end of its way. The names are those of a plan.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PacketWay<'p> {
     /// The direction it entered in.
     pub direction: Direction,
     /// Its identity, equal at every hook and on every host. Written in hexadecimal: JSON's numbers do not hold 64 bits
     /// everywhere.
-    #[serde(serialize_with = "hexadecimal")]
+    #[serde(serialize_with = "hexadecimal", deserialize_with = "from_hexadecimal")]
+    #[schemars(with = "String", regex(pattern = "^[0-9a-f]{16}$"))]
     pub identity: u64,
     /// When the first hook saw it, in nanoseconds since 1970.
     pub time_ns: u64,
@@ -85,4 +87,9 @@ impl PacketWay<'_> {
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
 fn hexadecimal<S: Serializer>(number: &u64, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(&format_args!("{number:016x}"))
+}
+
+fn from_hexadecimal<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    let text: Cow<'de, str> = Deserialize::deserialize(deserializer)?;
+    u64::from_str_radix(&text, 16).map_err(de::Error::custom)
 }

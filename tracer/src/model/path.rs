@@ -1,11 +1,12 @@
 //! The packet path of one port: the ordered interfaces from the VM to the wire.
 
-use serde::Serialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
-use super::{Direction, Hop, IfIndex, InstanceId, MacAddr, OtherPort};
+use super::{Direction, Hop, IfIndex, InstanceId, OtherPort};
 
 /// The layout a path follows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum PathKind {
     /// tap, Linux bridge, veth pair, br-int, br-ex, physical NIC: Neutron's OVS driver with `iptables_hybrid`.
@@ -23,7 +24,8 @@ impl PathKind {
 }
 
 /// What kind of thing is wrong on a path.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
 pub enum ProblemKind {
     /// An interface or a bridge is not `IFF_UP`.
     Down,
@@ -63,10 +65,9 @@ impl ProblemKind {
 }
 
 /// Something wrong on the path, with the evidence.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Problem {
     /// What kind of thing.
-    #[serde(skip)]
     pub kind: ProblemKind,
     /// The interface, bridge or port it was seen at.
     pub at: String,
@@ -75,7 +76,7 @@ pub struct Problem {
 }
 
 /// What a bridge on the path is made of.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "kebab-case")]
 pub enum BridgeKind {
     /// A Linux bridge; on the hybrid path the one where security groups are enforced.
@@ -104,7 +105,7 @@ impl BridgeKind {
 }
 
 /// A step on the way from the VM to the wire.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "node", rename_all = "kebab-case")]
 pub enum Step {
     /// An interface where hooks can sit.
@@ -143,7 +144,7 @@ impl Step {
 }
 
 /// How much of a path can be traced.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "traceable", rename_all = "lowercase")]
 pub enum Traceability {
     /// From the tap to the wire.
@@ -172,14 +173,12 @@ impl Traceability {
 }
 
 /// The ordered interfaces from the VM to the wire.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Path {
     /// The layout.
     pub kind: PathKind,
     /// Whose path.
     pub instance: InstanceId,
-    /// The port's MAC address, that of the guest.
-    pub mac: MacAddr,
     /// Hops, bridges and patch ports from the VM to the wire. Several uplinks are alternatives of each other.
     pub steps: Vec<Step>,
     /// The network behind the port, in words: `vlan 101 on physnet1`.
@@ -192,22 +191,13 @@ pub struct Path {
     /// What is wrong on the way. `at` is the name of a step, or [`Path::GUEST`].
     pub problems: Vec<Problem>,
     /// How much of it can be traced.
+    #[serde(flatten)]
     pub traceability: Traceability,
 }
 
 impl Path {
     /// Where problems of the guest itself are noted.
     pub const GUEST: &'static str = "guest";
-
-    /// The `path` object of all machine-readable output.
-    #[must_use]
-    pub fn summary(&self) -> PathSummary<'_> {
-        PathSummary {
-            kind: self.kind,
-            hops: self.hops().collect(),
-            partly_traced: self.traceability.why_not(),
-        }
-    }
 
     /// The interfaces where hooks can sit, from the VM to the wire.
     #[must_use]
@@ -271,15 +261,4 @@ impl Path {
     pub fn problems_at<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Problem> {
         self.problems.iter().filter(move |problem| problem.at == name)
     }
-}
-
-/// The `path` object of all machine-readable output.
-#[derive(Debug, Clone, Serialize)]
-pub struct PathSummary<'a> {
-    /// The layout.
-    pub kind: PathKind,
-    /// From the VM to the wire.
-    pub hops: Vec<&'a Hop>,
-    /// Why it ends before the wire, if it does.
-    pub partly_traced: Option<&'a str>,
 }

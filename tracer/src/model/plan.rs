@@ -1,11 +1,14 @@
 //! Hooks and segments of a trace: what goes where.
 
 use hoptrace_common::config::HookConfig;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::{Direction, IfIndex, OtherPort};
 
 /// Where an XDP program runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
 pub enum XdpMode {
     /// In the driver, before there is an skb.
     Native,

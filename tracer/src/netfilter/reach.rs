@@ -123,7 +123,7 @@ impl<'a> Search<'a> {
 
     fn tell(&mut self, chain: &Chain, way: &[&str], rule: Option<&str>, rose: Option<u64>) {
         self.found.push(FirewallRule {
-            program: chain.program,
+            program: chain.program.into(),
             family: chain.family.clone(),
             table: chain.table.clone(),
             chains: way.iter().map(|name| (*name).to_owned()).collect(),

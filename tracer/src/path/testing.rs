@@ -33,18 +33,16 @@ pub(crate) fn hybrid_path(names: [(&str, u32); 4], qbr: &str, ovs: &BridgeKind) 
     let bridge = |name: &str, kind: &BridgeKind| Step::Bridge { name: name.to_owned(), kind: kind.clone() };
     let [tap, qvb, qvo, nic] = names;
     let qvo = Hop { vlan_tag: Some(1), ..hop(Role::Qvo, qvo.0, qvo.1) };
-    let mac = mac(MAC);
     Path {
         kind: PathKind::OvsHybrid,
         instance: InstanceId {
             name: None,
             uuid: None,
             display_name: None,
-            mac,
+            mac: mac(MAC),
             ips: Vec::new(),
             port_id: None,
         },
-        mac,
         steps: vec![
             on(qbr, hop(Role::Tap, tap.0, tap.1)),
             bridge(qbr, &BridgeKind::Linux),

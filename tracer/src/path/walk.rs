@@ -122,7 +122,6 @@ impl Walk {
         Path {
             kind: self.kind,
             instance: port.id.clone(),
-            mac: port.id.mac,
             steps: self.steps,
             network: self.network,
             other_ports: self.other_ports,

@@ -1,7 +1,9 @@
 //! What `hoptrace clean` found, as text and as JSON.
 
-use serde_json::json;
+use schemars::JsonSchema;
+use serde::Serialize;
 
+use super::schema::written;
 use crate::model::{Cleaning, Leftover, Mechanism, Printable};
 
 /// A line for each leftover, under a line that says what became of them.
@@ -31,13 +33,26 @@ fn line(leftover: &Leftover) -> String {
     format!("  {ifname} {}: {name}, priority {priority}, handle {handle}{clsact}", side.name())
 }
 
-/// One JSON object on one line, without a newline: `{schema:"hoptrace.clean/1", mechanism, dry_run, leftovers:[…]}`; see
-/// [`Leftover`].
+#[derive(Debug, Clone, Copy, Serialize, JsonSchema)]
+enum CleanSchema {
+    /// The first.
+    #[serde(rename = "hoptrace.clean/1")]
+    V1,
+}
+
+/// What was found of killed tracers.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct CleanReport<'a> {
+    /// Which version it is.
+    schema: CleanSchema,
+    #[serde(flatten)]
+    cleaning: &'a Cleaning,
+}
+
+/// One JSON object on one line, without a newline.
 #[must_use]
 pub fn clean_json(cleaning: &Cleaning) -> String {
-    let Cleaning { mechanism, dry_run, leftovers } = cleaning;
-    json!({"schema": "hoptrace.clean/1", "mechanism": mechanism, "dry_run": dry_run, "leftovers": leftovers})
-        .to_string()
+    written(&CleanReport { schema: CleanSchema::V1, cleaning })
 }
 
 #[cfg(test)]
@@ -81,7 +96,7 @@ mod tests {
         let text = clean_json(&cleaning(true));
         let object: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!(object["leftovers"][0]["side"], "tc egress");
-        assert_eq!((&object["mechanism"], &object["dry_run"]), (&json!("clsact"), &json!(true)));
+        assert_eq!((&object["mechanism"], &object["dry_run"]), (&"clsact".into(), &true.into()));
         assert!(!text.contains('\n'));
     }
 }

@@ -12,6 +12,7 @@ mod path_dot;
 mod path_json;
 mod path_mermaid;
 mod path_text;
+mod schema;
 mod trace_json;
 #[cfg(test)]
 pub(crate) mod trace_samples;
@@ -28,5 +29,6 @@ pub use path_dot::path_dot;
 pub use path_json::path_json;
 pub use path_mermaid::path_mermaid;
 pub use path_text::path_text;
+pub use schema::{OutputSchema, schemas};
 pub use trace_json::{drops_json, trace_json};
 pub use trace_text::{drops_text, findings_text, trace_text};

@@ -6,22 +6,30 @@ use std::{
     net::{IpAddr, SocketAddr},
 };
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::model::PacketWay;
 
-const SCHEMA: &str = "hoptrace.packet/1";
+#[derive(Debug, Clone, Copy, Serialize, JsonSchema)]
+enum PacketSchema {
+    /// The first.
+    #[serde(rename = "hoptrace.packet/1")]
+    V1,
+}
 
-#[derive(Serialize)]
-struct Line<'a> {
-    schema: &'static str,
+/// One packet that reached the end of its way.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct PacketLine<'a> {
+    /// Which version it is.
+    schema: PacketSchema,
     #[serde(flatten)]
     way: &'a PacketWay<'a>,
 }
 
 /// Appends one JSON object, without a line break.
 pub fn packet_json(way: &PacketWay<'_>, text: &mut Vec<u8>) {
-    let line = Line { schema: SCHEMA, way };
+    let line = PacketLine { schema: PacketSchema::V1, way };
     // Strings and numbers into memory: there is nothing that could fail.
     let _ = serde_json::to_writer(text, &line);
 }

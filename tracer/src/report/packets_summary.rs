@@ -1,14 +1,15 @@
 //! What to know about the lines `packets` printed.
 
 use super::troubles::troubles;
-use crate::model::{Direction, Printable, Snapshot};
+use crate::model::{Direction, PortReport, Printable, Report};
 
 /// A line on what was printed, and one on each thing that is missing or could not be followed. `printed` is `None`
 /// where printing was broken off.
 #[must_use]
-pub fn packets_summary(snapshot: &Snapshot, printed: Option<u64>) -> Vec<String> {
+pub fn packets_summary(report: &Report, printed: Option<u64>) -> Vec<String> {
     let sum = |count: fn(&crate::model::DirectionReport) -> u64| -> u64 {
-        Direction::ALL.into_iter().map(|direction| count(snapshot.directions.get(direction))).sum()
+        let both = |port: &PortReport| Direction::ALL.map(|way| count(port.directions.get(way)));
+        report.ports.iter().flat_map(both).sum()
     };
     let completed = sum(|figures| figures.ledger.completed);
     let sent = sum(|figures| figures.hooks.iter().map(|hook| hook.emitted).sum());
@@ -24,11 +25,13 @@ pub fn packets_summary(snapshot: &Snapshot, printed: Option<u64>) -> Vec<String>
     if unseen > 0 {
         lines.push(format!("{unseen} packets are missing here: the wire hook was not shown them"));
     }
-    for direction in Direction::ALL {
-        let troubles =
-            troubles(&snapshot.directions.get(direction).hooks, |hook| Printable(hook).to_string());
-        if !troubles.is_empty() {
-            lines.push(format!("{}: {}", direction.name(), troubles.join("; ")));
+    for port in &report.ports {
+        for direction in Direction::ALL {
+            let troubles =
+                troubles(&port.directions.get(direction).hooks, |hook| Printable(hook).to_string());
+            if !troubles.is_empty() {
+                lines.push(format!("{}: {}", direction.name(), troubles.join("; ")));
+            }
         }
     }
     lines
@@ -37,13 +40,13 @@ pub fn packets_summary(snapshot: &Snapshot, printed: Option<u64>) -> Vec<String>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::trace_samples::snapshot;
+    use crate::report::trace_samples::{path, report, snapshot};
 
     #[test]
     fn what_is_missing_is_said() {
         let mut snapshot = snapshot(1_000);
         assert_eq!(
-            packets_summary(&snapshot, Some(20)),
+            packets_summary(&report(&path(), &snapshot), Some(20)),
             ["printed 20 of the 2000 packets that completed their way"]
         );
         let egress = &mut snapshot.directions.egress;
@@ -52,7 +55,7 @@ mod tests {
             (hook.emitted, hook.ring_lost, hook.untracked) = (5, 3, 2);
         }
         assert_eq!(
-            packets_summary(&snapshot, None),
+            packets_summary(&report(&path(), &snapshot), None),
             [
                 "broken off while 5 of 2000 packets were being printed",
                 "3 packets are missing here: the ring buffer was full",

@@ -8,7 +8,7 @@ use crate::model::{BridgeKind, Path, Printable, Step};
 #[must_use]
 pub fn path_dot(path: &Path) -> String {
     let mut dot = String::from("digraph path {\n  rankdir=TB;\n  node [fontname=\"sans-serif\"];\n");
-    let guest = format!("{}\n{}", Printable(&path.instance.title()), path.mac);
+    let guest = format!("{}\n{}", Printable(&path.instance.title()), path.instance.mac);
     // Writing into a string cannot fail.
     let _ = writeln!(dot, "  n0 [shape=house, label={}];", quoted(&labelled(path, Path::GUEST, &guest)));
     for (number, step) in path.steps.iter().enumerate() {

@@ -1,25 +1,29 @@
 //! A path as JSON.
 
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::Serialize;
 
+use super::schema::written;
 use crate::model::Path;
 
-/// `{schema:"hoptrace.path/1", instance, path:{kind,hops}, network, nodes, problems, other_ports, traceable, why}`.
+#[derive(Debug, Clone, Copy, Serialize, JsonSchema)]
+enum PathSchema {
+    /// The second.
+    #[serde(rename = "hoptrace.path/2")]
+    V2,
+}
+
+/// The packet path of one port, and what is wrong on it.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct PathReport<'a> {
+    /// Which version it is.
+    schema: PathSchema,
+    #[serde(flatten)]
+    path: &'a Path,
+}
+
+/// One JSON object on one line, without a newline.
 #[must_use]
-pub fn path_json(path: &Path) -> Value {
-    let mut object = json!({
-        "schema": "hoptrace.path/1",
-        "instance": path.instance,
-        "path": path.summary(),
-        "network": path.network,
-        "nodes": path.steps,
-        "problems": path.problems,
-        "other_ports": path.other_ports,
-    });
-    if let (Value::Object(object), Ok(Value::Object(traceability))) =
-        (&mut object, serde_json::to_value(&path.traceability))
-    {
-        object.extend(traceability);
-    }
-    object
+pub fn path_json(path: &Path) -> String {
+    written(&PathReport { schema: PathSchema::V2, path })
 }

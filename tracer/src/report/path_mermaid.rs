@@ -8,7 +8,7 @@ use crate::model::{BridgeKind, Path, Printable, Step};
 #[must_use]
 pub fn path_mermaid(path: &Path) -> String {
     let mut chart = String::from("flowchart TB\n");
-    let guest = format!("{}\n{}", Printable(&path.instance.title()), path.mac);
+    let guest = format!("{}\n{}", Printable(&path.instance.title()), path.instance.mac);
     // Writing into a string cannot fail.
     let _ = writeln!(chart, "  n0([{}])", quoted(&labelled(path, Path::GUEST, &guest)));
     for (number, step) in path.steps.iter().enumerate() {

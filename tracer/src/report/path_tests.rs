@@ -16,7 +16,7 @@ fn path() -> Path {
             name: Some("instance-00000025".to_owned()),
             uuid: Some("9c45fce8".to_owned()),
             display_name: Some("vm\x1b[2J\"<b>".to_owned()),
-            mac: path.mac,
+            mac: path.instance.mac,
             ips: vec!["10.99.99.111".parse().unwrap()],
             port_id: Some("c3d70d5c".to_owned()),
         },
@@ -90,23 +90,21 @@ fn a_box_closes_whatever_is_in_it() {
 
 #[test]
 fn json_keeps_the_contract() {
-    let json = path_json(&path());
-    assert_eq!(json["schema"], "hoptrace.path/1");
-    assert_eq!(json["path"]["kind"], "ovs-hybrid");
-    let hop = json["path"]["hops"][2].as_object().unwrap();
-    let keys: std::collections::BTreeSet<_> = hop.keys().map(String::as_str).collect();
-    let known =
-        ["bridge", "ifindex", "ifname", "role", "vlan_tag", "mtu_bytes", "admin_up", "carrier", "stacked"];
-    let facts = ["other_end", "receives", "shared", "firewall_behind"];
-    assert_eq!(keys, known.into_iter().chain(facts).collect());
-    assert_eq!(
-        (hop["role"].as_str(), hop["ifindex"].as_u64(), hop["vlan_tag"].as_u64()),
-        (Some("qvo"), Some(12), Some(1))
-    );
-    let instance: std::collections::BTreeSet<_> =
-        json["instance"].as_object().unwrap().keys().cloned().collect();
-    assert_eq!(instance, ["name", "uuid", "display_name", "mac", "ips", "port_id"].map(str::to_owned).into());
+    let text = path_json(&path());
+    assert!(!text.contains('\n'), "{text}");
+    let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!((&json["schema"], &json["kind"]), (&"hoptrace.path/2".into(), &"ovs-hybrid".into()));
+    let nodes: Vec<_> = json["steps"].as_array().unwrap().iter().map(|step| step["node"].as_str()).collect();
+    let expected =
+        ["interface", "bridge", "interface", "interface", "bridge", "patch", "bridge", "interface"];
+    assert_eq!(nodes, expected.map(Some));
+    let hop = &json["steps"][3];
+    assert_eq!((&hop["role"], &hop["ifindex"], &hop["vlan_tag"]), (&"qvo".into(), &12.into(), &1.into()));
+    assert_eq!((&hop["other_end"], &hop["shared"]), (&"veth".into(), &false.into()));
+    assert_eq!(json["instance"]["mac"], path().instance.mac.to_string());
     assert_eq!(json["traceable"], "fully");
+    let read: Path = serde_json::from_str(&text).unwrap();
+    assert_eq!(path_text(&read, Canvas::PLAIN), path_text(&path(), Canvas::PLAIN));
 }
 
 #[test]

@@ -86,7 +86,9 @@ impl Drawing<'_> {
         let ips: Vec<_> = self.path.instance.ips.iter().map(ToString::to_string).collect();
         let spine = format!("   {}  ", self.canvas.paint(Ink::Strong, "◆"));
         let guest = pad("guest", self.name_columns);
-        self.line(format!("{spine}{guest}  {}  {}", self.path.mac, ips.join("  ")).trim_end().to_owned());
+        self.line(
+            format!("{spine}{guest}  {}  {}", self.path.instance.mac, ips.join("  ")).trim_end().to_owned(),
+        );
         self.problems(Path::GUEST);
     }
 

@@ -1,160 +1,123 @@
-//! A trace as JSON. Its schemas are `tracer/schema/hoptrace.trace-1.schema.json` and `hoptrace.drops-1.schema.json`.
+//! A trace as JSON.
 
+use schemars::JsonSchema;
 use serde::Serialize;
-use serde_json::{Value, json};
 
-use crate::{
-    diagnose::{advice, early_advice, meaning},
-    model::{
-        Direction, Drop, EarlyDrop, Evidence, Finding, GuestTimes, InstanceId, Latencies, Neighbour,
-        PathSummary, TraceReport, TracerCost, Upcalls,
-    },
+use super::schema::written;
+use crate::model::{
+    Direction, Drop, EarlyDrop, Evidence, Explanation, Finding, HostFacts, Ledger, Path, PortReport, Report,
+    Settings, TracerCost,
 };
 
-/// What every report begins with.
-#[derive(Debug, Serialize)]
-struct Head<'a> {
-    schema: &'static str,
-    findings: &'a [Finding],
-    instance: &'a InstanceId,
-    path: PathSummary<'a>,
-    duration_s: f64,
-    filter: &'a str,
-    directions: Value,
+/// One JSON object on one line, without a newline: the [`Report`].
+#[must_use]
+pub fn trace_json(report: &Report) -> String {
+    written(report)
 }
 
-/// What stands behind the figures.
-#[derive(Debug, Serialize)]
-struct Tail<'a> {
+/// The same restricted to what died.
+#[must_use]
+pub fn drops_json(report: &Report) -> String {
+    written(&DropsReport::of(report))
+}
+
+/// Which version of the report on drops it is.
+#[derive(Debug, Clone, Copy, Serialize, JsonSchema)]
+enum DropsSchema {
+    /// The second.
+    #[serde(rename = "hoptrace.drops/2")]
+    V2,
+}
+
+/// What died during a trace: the members of its report that are about that.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct DropsReport<'a> {
+    /// Which version of the report it is.
+    schema: DropsSchema,
+    /// What is to know first, in words: the worst first.
+    findings: &'a [Finding],
+    /// Where it was traced.
+    host: &'a HostFacts,
+    /// What was asked for.
+    settings: &'a Settings,
+    /// When packets were admitted first, in nanoseconds since 1970.
+    began_ns: u64,
+    /// How long they were, in seconds.
+    duration_s: f64,
+    /// The ports that were traced.
+    ports: Vec<PortDrops<'a>>,
+    /// What else went wrong: questions without an answer, and counters of the host that rose.
+    evidence: &'a [Evidence],
+    /// What else is to know about the trace, a line each.
     notes: &'a [String],
-    evidence: Value,
+    /// Frees of packets from more places than are kept apart: those packets are lost without a reason.
     drops_without_site: u64,
+    /// What tracing cost.
     tracer: TracerCost,
 }
 
-#[derive(Debug, Serialize)]
-struct Trace<'a> {
-    #[serde(flatten)]
-    head: Head<'a>,
-    off_path: Latencies,
-    guest: GuestTimes,
-    neighbours: &'a [Neighbour],
-    upcalls: Option<Upcalls>,
-    #[serde(flatten)]
-    tail: Tail<'a>,
+/// What died of one port.
+#[derive(Debug, Serialize, JsonSchema)]
+struct PortDrops<'a> {
+    /// The path, and whose it is.
+    path: &'a Path,
+    /// Both directions.
+    directions: DirectionsOfDrops<'a>,
 }
 
-#[derive(Debug, Serialize)]
-struct Drops<'a> {
-    #[serde(flatten)]
-    head: Head<'a>,
-    #[serde(flatten)]
-    tail: Tail<'a>,
+/// Both directions.
+#[derive(Debug, Serialize, JsonSchema)]
+struct DirectionsOfDrops<'a> {
+    /// VM → wire.
+    egress: DropsOfDirection<'a>,
+    /// Wire → VM.
+    ingress: DropsOfDirection<'a>,
 }
 
-/// One JSON object on one line, without a newline:
-/// `{schema:"hoptrace.trace/1", findings, instance, path, duration_s, filter, directions, off_path, guest, neighbours, upcalls,
-/// notes, evidence, drops_without_site, tracer}`.
-///
-/// Latencies are in nanoseconds, and null where no packet was measured.
-#[must_use]
-pub fn trace_json(report: &TraceReport<'_>) -> String {
-    let snapshot = report.snapshot;
-    let mut directions = json!(snapshot.directions);
-    for direction in Direction::ALL {
-        if let Some(figures) = directions.pointer_mut(&format!("/{}", direction.name())) {
-            set(figures, "drops", drops(report, direction));
-            set(figures, "early_drops", early_drops(report, direction));
+/// What died in one direction.
+#[derive(Debug, Serialize, JsonSchema)]
+struct DropsOfDirection<'a> {
+    /// Packets that died.
+    drops: &'a [Drop],
+    /// Packets that died before the first hook.
+    early_drops: &'a [EarlyDrop],
+    /// What the switch's rules do with a packet that went through, where it was asked.
+    explain: Option<&'a Explanation>,
+    /// Where every packet went.
+    ledger: Ledger,
+}
+
+impl<'a> DropsReport<'a> {
+    fn of(report: &'a Report) -> Self {
+        Self {
+            schema: DropsSchema::V2,
+            findings: &report.findings,
+            host: &report.host,
+            settings: &report.settings,
+            began_ns: report.began_ns,
+            duration_s: report.duration.as_secs_f64(),
+            ports: report.ports.iter().map(PortDrops::of).collect(),
+            evidence: &report.evidence,
+            notes: &report.notes,
+            drops_without_site: report.drops_without_site,
+            tracer: report.tracer,
         }
     }
-    written(&Trace {
-        head: head(report, "hoptrace.trace/1", directions),
-        off_path: snapshot.off_path,
-        guest: snapshot.guest,
-        neighbours: &snapshot.neighbours,
-        upcalls: snapshot.upcalls,
-        tail: tail(report),
-    })
 }
 
-/// The same restricted to what died:
-/// `{schema:"hoptrace.drops/1", findings, instance, path, duration_s, filter, directions:{egress:{drops, early_drops, explain, ledger},
-/// ingress}, notes, evidence, drops_without_site, tracer}`.
-#[must_use]
-pub fn drops_json(report: &TraceReport<'_>) -> String {
-    let direction = |direction| {
-        let figures = report.snapshot.directions.get(direction);
-        json!({
-            "drops": drops(report, direction),
-            "early_drops": early_drops(report, direction),
-            "explain": figures.explain,
-            "ledger": figures.ledger,
-        })
-    };
-    let directions =
-        json!({ "egress": direction(Direction::Egress), "ingress": direction(Direction::Ingress) });
-    written(&Drops { head: head(report, "hoptrace.drops/1", directions), tail: tail(report) })
-}
-
-fn head<'a>(report: &TraceReport<'a>, schema: &'static str, directions: Value) -> Head<'a> {
-    Head {
-        schema,
-        findings: report.findings,
-        instance: &report.path.instance,
-        path: report.path.summary(),
-        duration_s: report.snapshot.duration.as_secs_f64(),
-        filter: report.filter,
-        directions,
-    }
-}
-
-fn tail<'a>(report: &TraceReport<'a>) -> Tail<'a> {
-    Tail {
-        notes: &report.snapshot.notes,
-        evidence: evidence(report),
-        drops_without_site: report.snapshot.drops_without_site,
-        tracer: report.snapshot.tracer,
-    }
-}
-
-/// Everything in it can be written: strings, numbers and lists of them.
-fn written(object: &impl Serialize) -> String {
-    serde_json::to_string(object).unwrap_or_default()
-}
-
-/// What else rose, each with its meaning.
-fn evidence(report: &TraceReport<'_>) -> Value {
-    let with_meaning = |evidence: &Evidence| {
-        let mut object = json!(evidence);
-        set(&mut object, "meaning", json!(meaning(report.path, evidence)));
-        object
-    };
-    report.snapshot.evidence.iter().map(with_meaning).collect()
-}
-
-/// The drops of a direction, each with its advice.
-fn drops(report: &TraceReport<'_>, direction: Direction) -> Value {
-    let with_advice = |drop: &Drop| {
-        let mut object = json!(drop);
-        set(&mut object, "advice", json!(advice(report, direction, drop).map(|advice| advice.to_string())));
-        object
-    };
-    report.snapshot.directions.get(direction).drops.iter().map(with_advice).collect()
-}
-
-/// What died before the first hook of a direction, each with what it means.
-fn early_drops(report: &TraceReport<'_>, direction: Direction) -> Value {
-    let with_advice = |early: &EarlyDrop| {
-        let mut object = json!(early);
-        set(&mut object, "advice", json!(early_advice(report.path, early).to_string()));
-        object
-    };
-    report.snapshot.directions.get(direction).early_drops.iter().map(with_advice).collect()
-}
-
-fn set(object: &mut Value, name: &str, value: Value) {
-    if let Some(fields) = object.as_object_mut() {
-        fields.insert(name.to_owned(), value);
+impl<'a> PortDrops<'a> {
+    fn of(port: &'a PortReport) -> Self {
+        let of = |direction| {
+            let figures = port.directions.get(direction);
+            DropsOfDirection {
+                drops: &figures.drops,
+                early_drops: &figures.early_drops,
+                explain: figures.explain.as_ref(),
+                ledger: figures.ledger,
+            }
+        };
+        let directions = DirectionsOfDrops { egress: of(Direction::Egress), ingress: of(Direction::Ingress) };
+        Self { path: &port.path, directions }
     }
 }
 

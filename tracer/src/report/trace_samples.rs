@@ -3,11 +3,12 @@
 use std::{net::IpAddr, time::Duration};
 
 use crate::{
+    diagnose::diagnosed,
     model::{
         Application, BridgeKind, Direction, DirectionReport, Directions, Drop, DropExample, EarlyDrop,
-        Evidence, EvidenceSource, Explanation, Flow, GuestTimes, HookReport, HostReport, InstanceId,
-        Latencies, LatencyNs, Ledger, Mechanism, OpenFlowRule, PacketWay, Path, Segment, Snapshot,
-        SwitchPaths, TraceReport, TracerCost, WayPoint,
+        Evidence, EvidenceSource, Explanation, Flow, GuestTimes, HookReport, HostFacts, HostReport,
+        InstanceId, Latencies, LatencyNs, Ledger, Mechanism, OpenFlowRule, PacketWay, Path, Report, Segment,
+        Settings, Snapshot, SwitchPaths, TracerCost, WayPoint,
     },
     path::testing::hybrid_path,
 };
@@ -24,7 +25,7 @@ pub(crate) fn path() -> Path {
         name: Some("instance-00000025".to_owned()),
         uuid: Some("9c45fce8-0000-4000-8000-000000000025".to_owned()),
         display_name: Some("vm\x1b[2J-1".to_owned()),
-        mac: path.mac,
+        mac: path.instance.mac,
         ips: vec!["10.99.99.111".parse().unwrap(), "fd00::6f".parse().unwrap()],
         port_id: Some("c3d70d5c-a9aa-4bbb-8ccc-000000000001".to_owned()),
     };
@@ -98,6 +99,7 @@ pub(crate) fn direction(hooks: [&str; 4], count: u64) -> DirectionReport {
 /// 1,000 packets each way, all well.
 pub(crate) fn snapshot(count: u64) -> Snapshot {
     Snapshot {
+        began_ns: packet().time_ns,
         duration: Duration::from_millis(5_040),
         directions: Directions {
             egress: direction(["tap", "qvb", "qvo", "nic"], count),
@@ -144,6 +146,7 @@ pub(crate) fn with_drops() -> Snapshot {
         example: reason.map(|_| DropExample { time_ns: first_ns, len_bytes: 98, flow: packet().flow }),
         head: None,
         explain: None,
+        advice: None,
     };
     let egress = &mut snapshot.directions.egress;
     egress.drops = vec![
@@ -171,6 +174,7 @@ pub(crate) fn with_early_drops() -> Snapshot {
         first_ns,
         last_ns: first_ns + 2_000_000_000,
         example: Some(DropExample { time_ns: first_ns, len_bytes: 98, flow: packet().flow }),
+        advice: String::new(),
     }];
     snapshot
 }
@@ -185,6 +189,7 @@ pub(crate) fn with_evidence() -> Snapshot {
         of: None,
         about: None,
         shared,
+        meaning: String::new(),
     };
     let found = vec![
         evidence(EvidenceSource::Datapath, "ovs-system", "lost", 312, true),
@@ -221,10 +226,25 @@ pub(crate) fn explanation() -> Explanation {
     }
 }
 
-/// A final report.
-pub(crate) fn report<'a>(path: &'a Path, snapshot: &'a Snapshot) -> TraceReport<'a> {
-    static QUIET: HostReport =
-        HostReport { changes: Vec::new(), problems_at_end: None, silent_at_end: Vec::new(), firewall: None };
-    let filter = "icmp and host 10.0.0.1";
-    TraceReport { path, snapshot, host: &QUIET, findings: &[], filter, live: false, timeout_ms: 1_000 }
+/// A final report, with all its words.
+pub(crate) fn report(path: &Path, snapshot: &Snapshot) -> Report {
+    watched(path, snapshot, &HostReport::default())
+}
+
+/// The same of a host whose sources said something meanwhile.
+pub(crate) fn watched(path: &Path, snapshot: &Snapshot, host: &HostReport) -> Report {
+    diagnosed(Report::new(path.clone(), snapshot.clone(), host.clone(), facts(), settings()))
+}
+
+fn facts() -> HostFacts {
+    HostFacts {
+        name: "compute-1".to_owned(),
+        kernel: "6.12.0".to_owned(),
+        machine: "x86_64".to_owned(),
+        hoptrace: "0.1.0".to_owned(),
+    }
+}
+
+fn settings() -> Settings {
+    Settings { filter: "icmp and host 10.0.0.1".to_owned(), timeout_ms: 1_000, ..Settings::default() }
 }

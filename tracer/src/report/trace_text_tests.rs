@@ -10,10 +10,10 @@ use super::{
     *,
 };
 use crate::{
-    diagnose,
+    diagnose::diagnosed,
     model::{
-        Drop, Explanation, IfIndex, Mechanism, Neighbour, OtherPort, Path, Role, Segment, Snapshot, Step,
-        SwitchPaths, Upcalls,
+        Drop, Explanation, IfIndex, Ledger, Mechanism, Neighbour, OtherPort, Path, Role, Segment, Snapshot,
+        Step, SwitchPaths, Upcalls,
     },
     path::testing::hop,
 };
@@ -24,9 +24,7 @@ fn at(width: usize) -> Canvas {
 
 #[track_caller]
 fn drawn(path: &Path, snapshot: &Snapshot, canvas: Canvas) -> String {
-    let report = report(path, snapshot);
-    let findings = diagnose::findings(&report);
-    let text = trace_text(&TraceReport { findings: &findings, ..report }, canvas);
+    let text = trace_text(&report(path, snapshot), canvas);
     let width = canvas.width.unwrap_or(DEFAULT_COLUMNS);
     for line in text.lines() {
         assert!(columns(line) <= width, "{} columns: {line}\n{text}", columns(line));
@@ -247,9 +245,9 @@ fn a_live_ledger_may_be_a_little_apart() {
     let (path, mut snapshot) = (path(), snapshot(1_000));
     snapshot.directions.egress.ledger.completed = 997;
     let live = |snapshot: &Snapshot| {
-        let report = TraceReport { live: true, filter: "", ..report(&path, snapshot) };
-        let findings = diagnose::findings(&report);
-        trace_text(&TraceReport { findings: &findings, ..report }, at(80))
+        let mut report = Report { live: true, ..report(&path, snapshot) };
+        report.settings.filter.clear();
+        trace_text(&diagnosed(report), at(80))
     };
     let text = live(&snapshot);
     assert!(text.contains("live · 5.0 s · all packets of the port"), "{text}");
@@ -406,10 +404,7 @@ fn what_the_switch_does_with_an_example_stands_below_it() {
 #[test]
 fn colours_change_nothing_but_colours() {
     let (path, snapshot) = (path(), with_drops());
-    let told = report(&path, &snapshot);
-    let findings = diagnose::findings(&told);
-    let told = TraceReport { findings: &findings, ..told };
-    let coloured = trace_text(&told, Canvas { width: Some(80), colour: true });
+    let coloured = trace_text(&report(&path, &snapshot), Canvas { width: Some(80), colour: true });
     let mut plain = String::new();
     let mut rest = coloured.as_str();
     while let Some(at) = rest.find('\x1b') {
@@ -433,6 +428,7 @@ fn lost_after_qvo(count: u64) -> Drop {
         example: None,
         head: None,
         explain: None,
+        advice: None,
     }
 }
 
@@ -542,11 +538,7 @@ fn the_slowest_packets_are_listed_with_their_times() {
 #[test]
 fn drops_alone_are_told_without_latencies() {
     let path = path();
-    let drawn = |snapshot: &Snapshot| {
-        let report = report(&path, snapshot);
-        let findings = diagnose::findings(&report);
-        drops_text(&TraceReport { findings: &findings, ..report }, at(80))
-    };
+    let drawn = |snapshot: &Snapshot| drops_text(&report(&path, snapshot), at(80));
     let text = drawn(&with_drops());
     assert_order(
         &text,

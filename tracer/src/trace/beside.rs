@@ -20,13 +20,13 @@ pub(super) async fn ports(path: &Path, path_only: bool, has_btf: bool) -> (Vec<O
     let mut ports: Vec<OtherPort> = here.cloned().collect();
     let known = learned_at(&ports).await;
     // The VM's address behind another port is no other VM's.
-    for (place, mac) in unknown(&ports, &known).into_iter().filter(|(_, mac)| *mac != path.mac) {
+    for (place, mac) in unknown(&ports, &known).into_iter().filter(|(_, mac)| *mac != path.instance.mac) {
         ports.get_mut(place).map(|port| port.macs.push(mac)).unwrap_or_default();
     }
     // The bridge of the port's own last interface: another one may remember the VM for longer.
     let own = path.hops().rfind(|hop| !hop.facts.shared).and_then(|hop| hop.bridge.as_deref());
     let of_own = known.iter().filter(|(bridge, _)| Some(bridge.as_str()) == own);
-    let has_vm = of_own.flat_map(|(_, addresses)| addresses).any(|learned| learned.mac == path.mac);
+    let has_vm = of_own.flat_map(|(_, addresses)| addresses).any(|learned| learned.mac == path.instance.mac);
     (ports, has_vm)
 }
 

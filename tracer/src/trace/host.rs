@@ -174,7 +174,7 @@ fn other_vlan(before: &Hop, now: &Hop) -> Option<Problem> {
 
 /// What is wrong with the same port's path now.
 fn problems(path: &Path, now: &Topology) -> Vec<Problem> {
-    let port = path.instance.port_id.clone().unwrap_or_else(|| path.mac.to_string());
+    let port = path.instance.port_id.clone().unwrap_or_else(|| path.instance.mac.to_string());
     match path::find(now, &port) {
         Ok(found) => {
             let moved = found

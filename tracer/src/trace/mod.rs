@@ -1,5 +1,5 @@
 //! The engine: one trace, from the name of a VM to its report. It wires the stages together, and knows neither a terminal nor a command
-//! line: every frontend sees [`Tracer`], [`Event`] and [`Finished`] only.
+//! line: every frontend sees [`Tracer`], [`Event`] and [`Report`](crate::model::Report) only.
 
 mod beside;
 mod ending;
@@ -17,4 +17,4 @@ pub use error::TraceError;
 pub use note::{Note, NoteTo};
 pub use options::{Emission, TraceOptions};
 pub use survey::{find_path, survey};
-pub use tracer::{Event, Finished, Tracer};
+pub use tracer::{Event, Tracer};

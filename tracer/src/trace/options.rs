@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::note::NoteTo;
 use crate::{
     discover::Sources,
-    model::{MacAddr, Mechanism, PacketFilter, Tail, XdpMode},
+    model::{MacAddr, Mechanism, PacketFilter, Settings, Tail, XdpMode},
 };
 
 /// How long a packet may stay away. Less than a second by more than the sweeper's period: requests (ARP, neighbour discovery, SYN) are sent
@@ -48,6 +48,23 @@ pub struct TraceOptions {
     pub debug: bool,
     /// Who is told what there is to know besides the report; by default nobody.
     pub note: NoteTo,
+}
+
+impl TraceOptions {
+    /// What of them a report says.
+    pub(super) fn settings(&self) -> Settings {
+        Settings {
+            filter: self.filter.to_string(),
+            timeout_ms: u64::try_from(self.timeout.as_millis()).unwrap_or(u64::MAX),
+            inflight: self.inflight,
+            path_only: self.path_only,
+            macs: self.macs.clone(),
+            wire: self.wire,
+            xdp: self.xdp,
+            mechanism: self.mechanism,
+            explain: self.explain,
+        }
+    }
 }
 
 impl Default for TraceOptions {

@@ -89,7 +89,7 @@ impl Session {
             ring_bytes: options.emission.ring_bytes,
             trace: TraceConfig {
                 timeout_ns: u64::try_from(options.timeout.as_nanos()).unwrap_or(u64::MAX),
-                mac: path.mac.as_number(),
+                mac: path.instance.mac.as_number(),
                 sample_below: options.emission.sample_below,
                 tail: u32::from(options.emission.tail != Tail::None),
                 seed,
@@ -115,7 +115,7 @@ impl Session {
         );
         let diagnostics = if options.debug { diagnostics(&mut attached) } else { None };
         let others = path.other_ports.iter().flat_map(|port| port.macs.iter().copied());
-        let others = others.filter(|mac| *mac != path.mac && !options.macs.contains(mac));
+        let others = others.filter(|mac| *mac != path.instance.mac && !options.macs.contains(mac));
         attached.introduce_strangers(others)?;
         let maps = attached.take_maps()?;
         let (mut collector, records) =
@@ -124,7 +124,7 @@ impl Session {
         if switch_knows_vm {
             collector.switch_knows_vm();
         }
-        for mac in options.macs.iter().filter(|mac| **mac != path.mac) {
+        for mac in options.macs.iter().filter(|mac| **mac != path.instance.mac) {
             if !collector.give_address(*mac) {
                 return Err(TraceError::NoRoom(*mac));
             }

@@ -13,8 +13,9 @@ use super::{
 };
 use crate::{
     collect::Records,
-    diagnose, explain,
-    model::{Finding, HostReport, Path, Plan, Snapshot, TraceReport},
+    diagnose::diagnosed,
+    explain,
+    model::{HostFacts, Path, Plan, Report, Settings},
 };
 
 /// How often the kernel's table is swept.
@@ -23,15 +24,14 @@ const SWEEP_EVERY: Duration = Duration::from_millis(100);
 /// Programs attached, packets admitted. Dropping it takes everything off.
 pub struct Tracer {
     path: Path,
-    filter: String,
+    facts: HostFacts,
+    settings: Settings,
     /// Large, and handed on.
     session: Box<Session>,
     host: HostWatch,
     endings: Endings,
     sweeps: Interval,
     ready: Duration,
-    timeout_ms: u64,
-    explain: bool,
 }
 
 /// What happens while packets are traced.
@@ -41,23 +41,6 @@ pub enum Event {
     Swept,
     /// The trace is over: [`Tracer::finish`] gives the report.
     Ended(Ending),
-}
-
-/// What is left of a trace.
-#[derive(Debug)]
-pub struct Finished {
-    /// The path that was traced.
-    pub path: Path,
-    /// The filter, as it was understood.
-    pub filter: String,
-    /// The time-out, in milliseconds.
-    pub timeout_ms: u64,
-    /// The final figures.
-    pub snapshot: Snapshot,
-    /// What the host's sources said meanwhile.
-    pub host: HostReport,
-    /// What is to know first, the worst first.
-    pub findings: Vec<Finding>,
 }
 
 impl Tracer {
@@ -83,14 +66,13 @@ impl Tracer {
         endings.begin(options.duration);
         Ok(Self {
             path,
-            filter: options.filter.to_string(),
+            facts: host_facts(),
+            settings: options.settings(),
             session,
             host,
             endings,
             sweeps: tokio::time::interval(SWEEP_EVERY),
             ready: began.elapsed(),
-            timeout_ms: u64::try_from(options.timeout.as_millis()).unwrap_or(u64::MAX),
-            explain: options.explain,
         })
     }
 
@@ -113,7 +95,7 @@ impl Tracer {
     /// The filter, as it was understood; empty: all packets.
     #[must_use]
     pub fn filter(&self) -> &str {
-        &self.filter
+        &self.settings.filter
     }
 
     /// The hooks.
@@ -134,17 +116,16 @@ impl Tracer {
     }
 
     /// The figures so far, with what is to know first.
-    pub fn so_far(&mut self) -> Finished {
+    pub fn snapshot(&mut self) -> Report {
         let snapshot = self.session.snapshot();
-        let host = self.host.so_far().clone();
-        let (path, filter) = (self.path.clone(), self.filter.clone());
-        let (timeout_ms, findings) = (self.timeout_ms, Vec::new());
-        Finished { path, filter, timeout_ms, snapshot, host, findings }.diagnosed(true)
+        let watched = self.host.so_far().clone();
+        let (path, facts, settings) = (self.path.clone(), self.facts.clone(), self.settings.clone());
+        diagnosed(Report { live: true, ..Report::new(path, snapshot, watched, facts, settings) })
     }
 
     /// Admits nothing new, waits for the last packets, looks at the host once more, and gives the report; nothing is attached any more
     /// then. Each wait ends early when `hurry` does.
-    pub async fn finish(mut self, ending: &Ending, mut hurry: impl AsyncFnMut()) -> Finished {
+    pub async fn finish(mut self, ending: &Ending, mut hurry: impl AsyncFnMut()) -> Report {
         tokio::join!(self.session.drain(ending, &mut hurry), self.host.look_again(&self.path));
         let mut snapshot = self.session.finish();
         drop(self.session);
@@ -152,36 +133,25 @@ impl Tracer {
             () = self.host.read_filters(&self.path, &snapshot) => {}
             () = hurry() => {}
         }
-        if self.explain {
+        if self.settings.explain {
             tokio::select! {
                 () = explain::explain(&self.path, &mut snapshot, self.host.rules()) => {}
                 () = hurry() => {}
             }
         }
-        let host = self.host.so_far().clone();
-        let Self { path, filter, timeout_ms, .. } = self;
-        Finished { path, filter, timeout_ms, snapshot, host, findings: Vec::new() }.diagnosed(false)
+        let watched = self.host.so_far().clone();
+        diagnosed(Report::new(self.path, snapshot, watched, self.facts, self.settings))
     }
 }
 
-impl Finished {
-    /// With its findings.
-    fn diagnosed(self, live: bool) -> Self {
-        let findings = diagnose::findings(&self.report(live));
-        Self { findings, ..self }
-    }
-
-    /// For what renders it. `live`: the trace still runs.
-    #[must_use]
-    pub fn report(&self, live: bool) -> TraceReport<'_> {
-        TraceReport {
-            path: &self.path,
-            snapshot: &self.snapshot,
-            host: &self.host,
-            findings: &self.findings,
-            filter: &self.filter,
-            live,
-            timeout_ms: self.timeout_ms,
-        }
+/// What the kernel says about the host, and this program about itself.
+fn host_facts() -> HostFacts {
+    let said = rustix::system::uname();
+    let text = |words: &std::ffi::CStr| words.to_string_lossy().into_owned();
+    HostFacts {
+        name: text(said.nodename()),
+        kernel: text(said.release()),
+        machine: text(said.machine()),
+        hoptrace: env!("CARGO_PKG_VERSION").to_owned(),
     }
 }

@@ -23,10 +23,11 @@ impl Failures {
     /// Takes note of a line of the program.
     pub(super) fn read(&mut self, line: &str) {
         match line {
+            // The second time it lists their names only.
+            "failures:" if self.repeating => {}
             "failures:" => {
-                if !std::mem::replace(&mut self.repeating, true) {
-                    self.lines.push(format!("failed in {}:", self.program));
-                }
+                self.repeating = true;
+                self.lines.push(format!("failed in {}:", self.program));
             }
             _ if line.starts_with("test result: ") => self.repeating = false,
             _ if self.repeating && !line.is_empty() => self.lines.push(line.to_owned()),

@@ -72,6 +72,7 @@ fn programs(folders: &Folders, hoptrace: &Path) -> Result<bool> {
 
 fn in_lab(folders: &Folders, hoptrace: &Path, binaries: &[Binary]) -> Result<bool> {
     heading("end-to-end tests in the lab");
+    build::examples(folders)?;
     let command = inside(hoptrace, binaries, Binary::is_for_lab)?;
     Ok(Runner::new(folders.clone(), &step)?.run(&command, &step)?.success())
 }

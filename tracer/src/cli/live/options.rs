@@ -153,7 +153,7 @@ fn greeting(tracer: &Tracer) -> String {
     format!(
         "tracing {what} of {} ({}) with {} hooks at {}{neighbours}, ready after {} ms; Ctrl-C ends it",
         Printable(&path.instance.title()),
-        path.mac,
+        path.instance.mac,
         plan.hooks.len(),
         ifnames.join(", "),
         tracer.ready().as_millis()

@@ -39,6 +39,7 @@ impl Drops {
                 first_ns: self.clock.at(early.first_ns),
                 last_ns: self.clock.at(early.last_ns),
                 example: early.example.map(|example| self.example(&example)),
+                advice: String::new(),
             }
         });
         told.collect()

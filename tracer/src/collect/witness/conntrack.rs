@@ -69,6 +69,7 @@ mod tests {
             of: None,
             about: None,
             shared: true,
+            meaning: String::new(),
         };
         let told = |dropped, clashes| {
             let found = without_clashes(vec![of("drop", dropped), of("insert_failed", clashes)]);

@@ -170,6 +170,7 @@ impl Witness {
                 of: None,
                 about: (source == EvidenceSource::Conntrack).then(conntrack::fill).flatten(),
                 shared,
+                meaning: String::new(),
             })
         };
         conntrack::without_clashes(now.counters.iter().filter_map(rose).collect())

@@ -29,7 +29,7 @@ fn node_names(path: &Path) -> Vec<&str> {
 #[test]
 fn a_healthy_path_goes_from_the_tap_to_the_nic() {
     let path = path(&lab());
-    assert_eq!((path.kind, path.mac), (PathKind::OvsHybrid, mac(MAC)));
+    assert_eq!((path.kind, path.instance.mac), (PathKind::OvsHybrid, mac(MAC)));
     let hop = |role, name: &str, index, bridge: &str, vlan_tag| Hop {
         bridge: Some(bridge.to_owned()),
         vlan_tag,

@@ -1,8 +1,11 @@
 //! Packets that died: where, why, when, one of them, and what that means.
 
-use super::{Page, flow::Piece, places, saw_packets, way};
+use super::{
+    flow::Piece,
+    places,
+    port::{PortPage, saw_packets, way},
+};
 use crate::{
-    diagnose::advice,
     model::{Direction, DirectionReport, Drop, DropExample, Ledger, Printable},
     report::{
         Ink,
@@ -10,12 +13,11 @@ use crate::{
     },
 };
 
-impl Page<'_> {
+impl PortPage<'_> {
     /// The drops of a direction below a title; nothing without any.
-    pub(super) fn drops(&self, direction: Direction, figures: &DirectionReport) -> Vec<String> {
+    pub(super) fn drops(&self, figures: &DirectionReport) -> Vec<String> {
         let widest = figures.drops.iter().map(|drop| drop.count.to_string().len()).max().unwrap_or(0);
-        let lines: Vec<_> =
-            figures.drops.iter().flat_map(|drop| self.drop(direction, drop, widest)).collect();
+        let lines: Vec<_> = figures.drops.iter().flat_map(|drop| self.drop(drop, widest)).collect();
         let title = (!lines.is_empty()).then(|| "  drops".to_owned());
         title.into_iter().chain(lines).chain(self.late(&figures.ledger)).collect()
     }
@@ -29,17 +31,17 @@ impl Page<'_> {
         let text = format!(
             "    up to {maybe} of the lost may only have been late, or were changed on their way: as many packets joined \
              midway; a longer --timeout (now {} ms) tells",
-            self.report.timeout_ms
+            self.page.report.settings.timeout_ms
         );
-        self.flow(&[Piece::new(Ink::Warn, text)], " ", 6)
+        self.page.flow(&[Piece::new(Ink::Warn, text)], " ", 6)
     }
 
     /// A direction as `drops` tells it.
     pub(super) fn deaths(&self, direction: Direction) -> Vec<String> {
-        let figures = self.report.snapshot.directions.get(direction);
-        let mut lines = vec![self.heading(direction.name(), way(direction))];
+        let figures = self.port.directions.get(direction);
+        let mut lines = vec![self.page.heading(direction.name(), way(direction))];
         lines.extend(self.early(figures));
-        lines.extend(self.drops(direction, figures));
+        lines.extend(self.drops(figures));
         lines.extend(self.carried(direction));
         if !saw_packets(figures) {
             lines.push(self.nothing_seen(direction).to_owned());
@@ -56,27 +58,23 @@ impl Page<'_> {
         lines
     }
 
-    fn drop(&self, direction: Direction, drop: &Drop, widest: usize) -> Vec<String> {
+    fn drop(&self, drop: &Drop, widest: usize) -> Vec<String> {
         let indent = 6 + widest;
         let pieces = [
             Piece::new(Ink::Bad, format!("    {:>widest$}", drop.count)),
-            Piece::plain(format!("after {}", places::hook(self.report.path, &drop.after))),
+            Piece::plain(format!("after {}", places::hook(&self.port.path, &drop.after))),
             Piece::plain(self.why(drop)),
         ];
-        let mut lines = self.flow(&pieces, "  ", indent);
+        let mut lines = self.page.flow(&pieces, "  ", indent);
         let below = |ink, text: String| {
             let start = Piece::plain(" ".repeat(indent - 1));
-            self.flow(&[start, Piece::new(ink, text)], " ", indent + 2)
+            self.page.flow(&[start, Piece::new(ink, text)], " ", indent + 2)
         };
         let times = times(drop.first_ns, drop.last_ns);
         let example =
             drop.example.as_ref().map_or_else(String::new, |it| format!(", one of them {}", packet(it)));
         lines.extend(below(Ink::Faint, format!("{times}{example}")));
-        lines.extend(
-            advice(self.report, direction, drop)
-                .into_iter()
-                .flat_map(|advice| below(Ink::Warn, advice.to_string())),
-        );
+        lines.extend(drop.advice.iter().flat_map(|advice| below(Ink::Warn, advice.clone())));
         lines.extend(drop.explain.iter().flat_map(|explained| self.explanation(explained, indent)));
         lines
     }
@@ -85,7 +83,10 @@ impl Page<'_> {
     fn why(&self, drop: &Drop) -> String {
         match &drop.location {
             Some(location) => cause(drop.subsystem.as_deref(), drop.reason.as_deref(), location),
-            None => format!("lost: not seen again within {} ms, no reason seen", self.report.timeout_ms),
+            None => format!(
+                "lost: not seen again within {} ms, no reason seen",
+                self.page.report.settings.timeout_ms
+            ),
         }
     }
 }

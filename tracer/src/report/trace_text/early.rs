@@ -1,18 +1,17 @@
 //! Packets that died before the first hook, above those that hooks have seen.
 
 use super::{
-    Page,
     drops::{cause, packet, times},
     flow::Piece,
     places,
+    port::PortPage,
 };
 use crate::{
-    diagnose::early_advice,
     model::{DirectionReport, EarlyDrop},
     report::Ink,
 };
 
-impl Page<'_> {
+impl PortPage<'_> {
     /// A row for each cause, and what it means; nothing without any.
     pub(super) fn early(&self, figures: &DirectionReport) -> Vec<String> {
         let widest = figures.early_drops.iter().map(|early| early.count.to_string().len()).max().unwrap_or(0);
@@ -27,20 +26,19 @@ impl Page<'_> {
         let why = cause(early.subsystem.as_deref(), early.reason.as_deref(), &early.location);
         let pieces = [
             Piece::new(Ink::Bad, format!("    {:>widest$}", early.count)),
-            Piece::plain(format!("before {}", places::hook(self.report.path, &early.before))),
+            Piece::plain(format!("before {}", places::hook(&self.port.path, &early.before))),
             Piece::plain(why),
         ];
-        let mut lines = self.flow(&pieces, "  ", indent);
+        let mut lines = self.page.flow(&pieces, "  ", indent);
         let example =
             early.example.as_ref().map_or_else(String::new, |it| format!(", one of them {}", packet(it)));
-        let meaning = early_advice(self.report.path, early).to_string();
         let below = [
             (Ink::Faint, format!("{}{example}", times(early.first_ns, early.last_ns))),
-            (Ink::Warn, meaning),
+            (Ink::Warn, early.advice.clone()),
         ];
         for (ink, text) in below {
             let start = Piece::plain(" ".repeat(indent - 1));
-            lines.extend(self.flow(&[start, Piece::new(ink, text)], " ", indent + 2));
+            lines.extend(self.page.flow(&[start, Piece::new(ink, text)], " ", indent + 2));
         }
         lines
     }

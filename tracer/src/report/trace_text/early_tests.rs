@@ -2,8 +2,7 @@
 
 use super::super::{drops_text, trace_text};
 use crate::{
-    diagnose,
-    model::{Snapshot, TraceReport},
+    model::Snapshot,
     report::{
         Canvas,
         trace_samples::{path, report, snapshot, with_early_drops},
@@ -13,9 +12,7 @@ use crate::{
 fn texts(snapshot: &Snapshot) -> [String; 2] {
     let canvas = Canvas { width: Some(180), colour: false };
     let path = path();
-    let bare = report(&path, snapshot);
-    let findings = diagnose::findings(&bare);
-    let report = TraceReport { findings: &findings, ..bare };
+    let report = report(&path, snapshot);
     [trace_text(&report, canvas), drops_text(&report, canvas)]
 }
 

@@ -1,8 +1,7 @@
 //! Counters of the host that rose while packets were traced, and questions that nobody answered.
 
-use super::{Page, flow::Piece};
+use super::{flow::Piece, page::Page};
 use crate::{
-    diagnose::meaning,
     model::{Evidence, EvidenceSource, Printable},
     report::Ink,
 };
@@ -10,7 +9,7 @@ use crate::{
 impl Page<'_> {
     /// A line for each counter and one for what it means, below a heading; nothing if none rose.
     pub(super) fn evidence(&self) -> Vec<String> {
-        let evidence = &self.report.snapshot.evidence;
+        let evidence = &self.report.evidence;
         if evidence.is_empty() {
             return Vec::new();
         }
@@ -40,7 +39,7 @@ impl Page<'_> {
         ];
         let mut lines = self.flow(&pieces, "  ", indent);
         let start = Piece::plain(" ".repeat(indent - 1));
-        let meaning = Piece::new(Ink::Warn, meaning(self.report.path, evidence));
+        let meaning = Piece::new(Ink::Warn, evidence.meaning.clone());
         lines.extend(self.flow(&[start, meaning], " ", indent + 2));
         lines
     }

@@ -1,15 +1,15 @@
 //! What the switch's rules do with an example: the rules it hits in order, and what the datapath is told.
 
-use super::{Page, flow::Piece};
+use super::{flow::Piece, port::PortPage};
 use crate::{
     model::{Direction, Explanation, OpenFlowRule, Printable},
     report::Ink,
 };
 
-impl Page<'_> {
+impl PortPage<'_> {
     /// What becomes of a packet of `direction` that went through.
     pub(super) fn carried(&self, direction: Direction) -> Vec<String> {
-        let explained = self.report.snapshot.directions.get(direction).explain.as_ref();
+        let explained = self.port.directions.get(direction).explain.as_ref();
         let title = explained.map(|_| "  through Open vSwitch".to_owned());
         title.into_iter().chain(explained.into_iter().flat_map(|it| self.explanation(it, 4))).collect()
     }
@@ -49,7 +49,7 @@ impl Page<'_> {
             None => Piece::plain(part),
         });
         let pieces: Vec<_> = std::iter::once(Piece::plain(" ".repeat(indent))).chain(parts).collect();
-        self.flow(&pieces, "", indent + 4)
+        self.page.flow(&pieces, "", indent + 4)
     }
 }
 

@@ -1,8 +1,8 @@
 //! What a report begins with: its findings.
 
 use super::{
-    Page,
     flow::{Piece, flow},
+    page::Page,
 };
 use crate::{
     model::{Finding, Printable, Severity},
@@ -14,7 +14,7 @@ impl Page<'_> {
     pub(super) fn findings(&self) -> Vec<String> {
         let mut told: Vec<&str> = Vec::new();
         let mut lines = Vec::new();
-        for finding in self.report.findings {
+        for finding in &self.report.findings {
             lines.extend(self.finding(finding));
             // Several findings may have the same next step: once is enough.
             if let Some(next) = finding.next.as_deref().filter(|next| !told.contains(next)) {

@@ -1,6 +1,12 @@
 //! The guest's own times.
 
-use super::{Block, Layout, Page, Row, flow::Piece, places, units};
+use super::{
+    flow::Piece,
+    places,
+    port::PortPage,
+    table::{Block, Layout, Row},
+    units,
+};
 use crate::{
     model::{GuestTimes, Latencies},
     report::Ink,
@@ -38,17 +44,17 @@ fn of(guest: &GuestTimes) -> [(&'static str, Latencies, &'static str); 3] {
     ]
 }
 
-impl Page<'_> {
+impl PortPage<'_> {
     pub(super) fn guest(&self, block: Option<&Block>, layout: &Layout) -> Vec<String> {
         let what = "its own response time: tap egress → tap ingress of the reply";
-        let mut lines = self.flow(&[Piece::new(Ink::Strong, "guest"), Piece::plain(what)], "  ", 2);
-        let guest = &self.report.snapshot.guest;
+        let mut lines = self.page.flow(&[Piece::new(Ink::Strong, "guest"), Piece::plain(what)], "  ", 2);
+        let guest = &self.port.guest;
         match block {
             Some(block) => {
-                lines.extend(layout.draw(block, self.canvas));
+                lines.extend(layout.draw(block, self.page.canvas));
                 for (name, latencies, what) in of(guest) {
                     if latencies.count > 0 {
-                        lines.extend(self.flow(
+                        lines.extend(self.page.flow(
                             &[Piece::new(Ink::Faint, format!("{name}: {what}"))],
                             "  ",
                             2,
@@ -64,7 +70,7 @@ impl Page<'_> {
                  question before",
                 units::short_count(guest.application.unclear)
             );
-            lines.extend(self.flow(&[Piece::new(Ink::Faint, text)], " ", 2));
+            lines.extend(self.page.flow(&[Piece::new(Ink::Faint, text)], " ", 2));
         }
         lines
     }

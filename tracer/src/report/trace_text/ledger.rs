@@ -1,7 +1,6 @@
 //! The ledger in one or two lines.
 
-use super::places;
-use super::{Page, flow::Piece};
+use super::{flow::Piece, places, port::PortPage};
 use crate::{
     model::{Direction, HookReport, Ledger},
     report::{Ink, troubles},
@@ -10,7 +9,7 @@ use crate::{
 /// Columns of the words the lines begin with.
 const INDENT: usize = 10;
 
-impl Page<'_> {
+impl PortPage<'_> {
     /// Who answered what ended at the switch.
     fn answerer(&self) -> &'static str {
         if self.sees_ports_beside() {
@@ -55,25 +54,25 @@ impl Page<'_> {
                 .filter(|(_, count, always)| *always || *count > 0)
                 .map(|(name, count, _)| plus(name, count)),
         );
-        pieces.push(match (apart, self.report.live) {
+        pieces.push(match (apart, self.page.report.live) {
             (0, _) => Piece::new(Ink::Good, "· balanced"),
             (_, true) => {
                 Piece::new(Ink::Warn, format!("· {} apart while packets move", apart.unsigned_abs()))
             }
             (_, false) => Piece::new(Ink::Bad, format!("· DOES NOT BALANCE by {}", apart.unsigned_abs())),
         });
-        let mut lines = self.flow(&pieces, " ", INDENT);
-        lines.extend(self.flow(&beside(ledger), " · ", INDENT));
+        let mut lines = self.page.flow(&pieces, " ", INDENT);
+        lines.extend(self.page.flow(&beside(ledger), " · ", INDENT));
         lines
     }
 
     /// Where packets could not be followed; nothing where all could.
     pub(super) fn troubles(&self, hooks: &[HookReport]) -> Vec<String> {
-        let phrases = troubles::troubles(hooks, |label| places::hook(self.report.path, label));
+        let phrases = troubles::troubles(hooks, |label| places::hook(&self.port.path, label));
         let pieces = phrases.into_iter().enumerate().map(|(place, phrase)| {
             Piece::new(Ink::Warn, if place == 0 { format!("  where   {phrase}") } else { phrase })
         });
-        self.flow(&pieces.collect::<Vec<_>>(), " · ", INDENT)
+        self.page.flow(&pieces.collect::<Vec<_>>(), " · ", INDENT)
     }
 }
 

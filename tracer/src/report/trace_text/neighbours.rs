@@ -1,23 +1,22 @@
 //! Ports beside the path that packets left by or came from.
 
-use super::Page;
+use super::port::PortPage;
 use crate::model::{Neighbour, OtherPort, PortKind, Printable};
 
-impl Page<'_> {
+impl PortPage<'_> {
     /// Whether there are hooks at all ports of the switch beside the path.
     pub(super) fn sees_ports_beside(&self) -> bool {
-        let neighbours = &self.report.snapshot.neighbours;
+        let neighbours = &self.port.neighbours;
         let is_seen = |port: &OtherPort| {
             port.kind == PortKind::Bridge || neighbours.iter().any(|it| it.hooked && it.place == port.place())
         };
-        self.report.path.other_ports.iter().all(is_seen)
+        self.port.path.other_ports.iter().all(is_seen)
     }
 
     /// A line for each port that had to do with the traced VM, below a heading; nothing without any.
     pub(super) fn neighbours(&self) -> Vec<String> {
         let met: Vec<&Neighbour> = self
-            .report
-            .snapshot
+            .port
             .neighbours
             .iter()
             .filter(|neighbour| {
@@ -49,6 +48,6 @@ impl Page<'_> {
                 .collect();
             format!("  {}{mac}  {}", Printable(&neighbour.place), counts.join(", "))
         });
-        [String::new(), self.heading("neighbours", what)].into_iter().chain(lines).collect()
+        [String::new(), self.page.heading("neighbours", what)].into_iter().chain(lines).collect()
     }
 }

@@ -1,6 +1,6 @@
 //! The slow path of a switch: packets that its datapath gave to user space.
 
-use super::{Page, flow::Piece, places::Ends, table::Row};
+use super::{flow::Piece, page::Page, places::Ends, table::Row};
 use crate::{
     model::{Segment, Upcalls},
     report::Ink,
@@ -21,7 +21,7 @@ pub(super) fn rows(segment: &Segment) -> impl Iterator<Item = Row> {
 impl Page<'_> {
     /// How often the switch asked user space; nothing where that was not looked at.
     pub(super) fn upcalls(&self) -> Vec<String> {
-        let Some(upcalls) = self.report.snapshot.upcalls else { return Vec::new() };
+        let Some(upcalls) = self.report.upcalls else { return Vec::new() };
         self.flow(&[Piece::new(Ink::Faint, text(&upcalls))], " ", 8)
     }
 }

@@ -1,0 +1,184 @@
+//! A whole trace, as one owned object: what every format renders, live and at the end, and what is read back from a file.
+
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::{
+    Directions, Evidence, Finding, Firewall, GuestTimes, HostReport, Latencies, LinkChange, MacAddr,
+    Mechanism, Neighbour, Path, Problem, Snapshot, SourceName, Taken, TracerCost, Upcalls, XdpMode,
+};
+
+/// Which version of the report it is. Another number means that something was renamed, moved or removed; members may be added
+/// without that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum TraceSchema {
+    /// The second.
+    #[serde(rename = "hoptrace.trace/2")]
+    V2,
+}
+
+/// What a trace found. Latencies are in nanoseconds, and null where no packet was measured.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Report {
+    /// Which version of the report it is.
+    pub schema: TraceSchema,
+    /// What is to know first, in words: the worst first.
+    pub findings: Vec<Finding>,
+    /// Where it was traced.
+    pub host: HostFacts,
+    /// What was asked for.
+    pub settings: Settings,
+    /// Whether the trace still runs.
+    pub live: bool,
+    /// When packets were admitted first, in nanoseconds since 1970.
+    pub began_ns: u64,
+    /// How long they were, in seconds.
+    #[serde(rename = "duration_s", serialize_with = "seconds", deserialize_with = "from_seconds")]
+    #[schemars(with = "f64", range(min = 0))]
+    pub duration: Duration,
+    /// The ports that were traced.
+    pub ports: Vec<PortReport>,
+    /// What the switch gave to user space; `None`: there is no kernel datapath, or its upcalls can not be seen.
+    pub upcalls: Option<Upcalls>,
+    /// What else went wrong: questions without an answer, and, known at the end only, counters of the host that rose.
+    pub evidence: Vec<Evidence>,
+    /// The host's packet filters, where packets died in one.
+    pub firewall: Option<Firewall>,
+    /// Sources that had answered at the start, and did not at the end.
+    pub silent_at_end: Vec<SourceName>,
+    /// What else is to know about the trace, such as what attaching changed on the host; a line each.
+    pub notes: Vec<String>,
+    /// Frees of packets from more places than are kept apart: those packets are lost without a reason.
+    pub drops_without_site: u64,
+    /// Hooks that somebody took away, which ended the trace.
+    pub taken: Option<Taken>,
+    /// What tracing cost.
+    pub tracer: TracerCost,
+}
+
+/// The host, as it says itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct HostFacts {
+    /// Its name.
+    pub name: String,
+    /// The release of its kernel.
+    pub kernel: String,
+    /// Its kind of CPU: `x86_64`.
+    pub machine: String,
+    /// The version of hoptrace.
+    pub hoptrace: String,
+}
+
+/// What was asked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Settings {
+    /// The filter, as it was understood; empty: all packets of the port.
+    pub filter: String,
+    /// How long a packet may stay away before it counts as lost, in milliseconds.
+    pub timeout_ms: u64,
+    /// Packets that can be on their way at a time.
+    pub inflight: u32,
+    /// Whether other ports of the switch were left alone.
+    pub path_only: bool,
+    /// Further MAC addresses that were given.
+    pub macs: Vec<MacAddr>,
+    /// Whether packets were followed to the NIC's driver.
+    pub wire: bool,
+    /// Where XDP was hooked, too.
+    pub xdp: Option<XdpMode>,
+    /// Where the hooks were to be; `None`: where it is best on that kernel.
+    pub mechanism: Option<Mechanism>,
+    /// Whether the switch was asked about packets.
+    pub explain: bool,
+}
+
+/// What was found about one port.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct PortReport {
+    /// The path, and whose it is, as it was at the start.
+    pub path: Path,
+    /// Changes of its interfaces while packets were admitted, in their order.
+    pub changes: Vec<LinkChange>,
+    /// What was wrong with it at the end; `None`: it has not ended, or was not looked at again.
+    pub problems_at_end: Option<Vec<Problem>>,
+    /// Both directions.
+    pub directions: Directions,
+    /// Hops between hooks that are no neighbours on the path.
+    pub off_path: Latencies,
+    /// The guest's own times.
+    pub guest: GuestTimes,
+    /// Ports beside the path.
+    pub neighbours: Vec<Neighbour>,
+}
+
+/// One port of a trace: what findings are made of.
+#[derive(Debug, Clone, Copy)]
+pub struct PortTrace<'a> {
+    /// The trace.
+    pub trace: &'a Report,
+    /// The port.
+    pub port: &'a PortReport,
+}
+
+impl Report {
+    /// What was collected of one port, without any findings yet.
+    #[must_use]
+    pub fn new(
+        path: Path,
+        snapshot: Snapshot,
+        watched: HostReport,
+        host: HostFacts,
+        settings: Settings,
+    ) -> Self {
+        Self {
+            schema: TraceSchema::V2,
+            findings: Vec::new(),
+            host,
+            settings,
+            live: false,
+            began_ns: snapshot.began_ns,
+            duration: snapshot.duration,
+            ports: vec![PortReport {
+                path,
+                changes: watched.changes,
+                problems_at_end: watched.problems_at_end,
+                directions: snapshot.directions,
+                off_path: snapshot.off_path,
+                guest: snapshot.guest,
+                neighbours: snapshot.neighbours,
+            }],
+            upcalls: snapshot.upcalls,
+            evidence: snapshot.evidence,
+            firewall: watched.firewall,
+            silent_at_end: watched.silent_at_end,
+            notes: snapshot.notes,
+            drops_without_site: snapshot.drops_without_site,
+            taken: snapshot.taken,
+            tracer: snapshot.tracer,
+        }
+    }
+
+    /// Each port, with the trace it is part of.
+    pub fn each_port(&self) -> impl Iterator<Item = PortTrace<'_>> {
+        self.ports.iter().map(|port| PortTrace { trace: self, port })
+    }
+}
+
+fn seconds<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    duration.as_secs_f64().serialize(serializer)
+}
+
+fn from_seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    let seconds = f64::deserialize(deserializer)?;
+    Duration::try_from_secs_f64(seconds).map_err(serde::de::Error::custom)
+}
+
+impl<'a> PortTrace<'a> {
+    /// Its path.
+    #[must_use]
+    pub const fn path(&self) -> &'a Path {
+        &self.port.path
+    }
+}

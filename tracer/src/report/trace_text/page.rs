@@ -1,0 +1,108 @@
+//! The parts of a report that are about the trace as a whole.
+
+use super::{
+    DEFAULT_COLUMNS, MIN_COLUMNS,
+    flow::{Piece, flow},
+    port::PortPage,
+    units,
+};
+use crate::{
+    model::{Latencies, Report},
+    report::{Canvas, Ink},
+};
+
+/// A report and what it is written on.
+#[derive(Clone, Copy)]
+pub(super) struct Page<'a> {
+    pub(super) report: &'a Report,
+    pub(super) canvas: Canvas,
+    pub(super) columns: usize,
+}
+
+impl<'a> Page<'a> {
+    pub(super) fn new(report: &'a Report, canvas: Canvas) -> Self {
+        let columns = canvas.width.unwrap_or(DEFAULT_COLUMNS).max(MIN_COLUMNS);
+        Self { report, canvas, columns }
+    }
+
+    /// All of it, ending with a newline: what is to know first, then `of_port` of each port, what else was seen, and `foot`.
+    pub(super) fn text(self, of_port: fn(&PortPage<'a>) -> Vec<String>, foot: Vec<String>) -> String {
+        let ports: Vec<_> = self.report.ports.iter().map(|port| PortPage { page: self, port }).collect();
+        let mut lines = self.findings();
+        if let [only] = &ports[..] {
+            lines.extend(only.names());
+            lines.extend(self.facts());
+            lines.extend(only.partly());
+            lines.extend(self.notes());
+            lines.extend(of_port(only));
+        } else {
+            lines.extend(self.facts());
+            lines.extend(self.notes());
+            for port in &ports {
+                lines.push(String::new());
+                lines.extend(port.names());
+                lines.extend(port.partly());
+                lines.extend(of_port(port));
+            }
+        }
+        lines.extend(self.evidence());
+        lines.extend(foot);
+        lines.push(String::new());
+        lines.join("\n")
+    }
+
+    pub(super) fn flow(&self, pieces: &[Piece], separator: &str, indent: usize) -> Vec<String> {
+        flow(pieces, separator, indent, self.columns, self.canvas)
+    }
+
+    pub(super) fn heading(&self, title: &str, what: &str) -> String {
+        format!("{}  {what}", self.canvas.paint(Ink::Strong, title))
+    }
+
+    /// Hops between hooks that are no neighbours; nothing without any.
+    fn off_path(&self, hops: &Latencies) -> Vec<String> {
+        if hops.count == 0 {
+            return Vec::new();
+        }
+        let times = hops.latency_ns.map_or(String::new(), |latency| {
+            format!(" (p50 {}, max {})", units::nanoseconds(latency.p50), units::nanoseconds(latency.max))
+        });
+        let text = format!("off the path: {} hops between hooks that are no neighbours{times}", hops.count);
+        self.flow(&[Piece::new(Ink::Warn, text)], " ", 0)
+    }
+
+    /// Hops beside the path, and what tracing cost.
+    pub(super) fn foot(&self) -> Vec<String> {
+        let mut lines = vec![String::new()];
+        lines.extend(self.report.each_port().flat_map(|of| self.off_path(&of.port.off_path)));
+        lines.extend(self.upcalls());
+        let cost = &self.report.tracer;
+        let per_packet = match (cost.ns_per_hook, cost.ns_per_sent) {
+            (None, Some(ns)) => format!(
+                "{ns:.0} ns per packet that any interface of the host receives or sends, the VM's included (measured \
+                 in {} runs)",
+                cost.sent_measured
+            ),
+            (Some(ns), _) => {
+                format!("{ns:.0} ns per packet and hook (kernel BPF statistics, {} runs)", cost.runs_measured)
+            }
+            (None, None) => "cost per packet not measured: no packet while statistics were on".to_owned(),
+        };
+        let per_sent = cost
+            .ns_per_hook
+            .and(cost.ns_per_sent)
+            .map(|ns| format!("{ns:.0} ns more per packet that any device sends (wire hook)"));
+        let pieces: Vec<_> =
+            [format!("tracer: {} hooks ({})", cost.hooks, cost.mechanism.name()), per_packet]
+                .into_iter()
+                .chain(per_sent)
+                .chain([
+                    format!("CPU {:.1} % of one core", cost.cpu_pct),
+                    format!("{} locked", units::bytes(cost.map_bytes)),
+                ])
+                .map(|text| Piece::new(Ink::Faint, text))
+                .collect();
+        lines.extend(self.flow(&pieces, " · ", 8));
+        lines
+    }
+}
