@@ -103,3 +103,22 @@ fn main() -> ExitCode {
         ExitCode::FAILURE
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::Cli;
+
+    #[test]
+    fn every_task_of_the_readme_exists() {
+        let commands = include_str!("../../README.md").split("cargo xtask ").skip(1);
+        let commands: Vec<_> =
+            commands.map(|rest| rest.split(['`', '#', '\n']).next().unwrap_or_default().trim()).collect();
+        assert!(commands.len() >= 4, "{commands:?}");
+        for command in commands {
+            let words = ["cargo xtask"].into_iter().chain(command.split_whitespace());
+            assert!(Cli::try_parse_from(words).is_ok(), "cargo xtask {command}");
+        }
+    }
+}

@@ -17,7 +17,7 @@ use hoptrace_tests::lab::{Folders, Runner};
 pub(crate) use inside::{INSIDE_COMMAND, run_inside};
 
 use crate::progress::{heading, result_line, step};
-use crate::{build, executables, lint, process, setup};
+use crate::{build, demo, executables, lint, process, setup};
 use binaries::Binary;
 use matrix::Kernels;
 
@@ -57,6 +57,7 @@ fn everything(folders: &Folders) -> Result<bool> {
     let binaries = binaries::build(folders)?;
     Ok(programs(folders, &hoptrace)?
         && in_lab(folders, &hoptrace, &binaries)?
+        && demo::run()? == ExitCode::SUCCESS
         && on_kernel_path(folders, &hoptrace, &binaries)?
         && in_vms(Kernels::All, folders, &hoptrace, &binaries)?)
 }

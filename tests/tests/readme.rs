@@ -1,0 +1,65 @@
+//! Every `hoptrace` command of the README, run as it stands there.
+
+#![allow(clippy::expect_used, reason = "a panic is a failed test")]
+
+use anyhow::{Context as _, Result, ensure};
+use hoptrace_tests::{
+    Tracer, hoptrace,
+    lab::{Guest, Lab},
+};
+use rustix::process::Signal;
+
+/// The VM of the README.
+const VM: &str = "web-1";
+
+/// The commands in its code blocks, in words, without their comments.
+fn commands() -> Vec<Vec<&'static str>> {
+    let lines = include_str!("../../README.md").lines().map(|line| line.trim_start_matches("$ "));
+    let lines = lines.filter_map(|line| line.strip_prefix("hoptrace "));
+    lines.map(|line| line.split('#').next().unwrap_or_default().split_whitespace().collect()).collect()
+}
+
+/// Pings, and TCP connections to port 443, which nobody listens at: two packets each.
+fn traffic(lab: &Lab, guest: &Guest) -> Result<()> {
+    let address = guest.ipv4.to_string();
+    let ping = lab.wire("ping", ["-q", "-n", "-i", "0.01", "-c", "20", &address]).output()?;
+    ensure!(ping.status.success(), "{}", String::from_utf8_lossy(&ping.stdout));
+    let connect = format!("for i in $(seq 20); do : </dev/tcp/{address}/443; done 2>/dev/null; true");
+    let connected = lab.wire("bash", ["-c", &connect]).output()?;
+    ensure!(connected.status.success(), "{}", String::from_utf8_lossy(&connected.stderr));
+    Ok(())
+}
+
+#[test]
+#[ignore = "needs the lab: cargo xtask test"]
+fn every_command_of_the_readme_works() -> Result<()> {
+    let lab = Lab::from_env()?;
+    let guest = lab.guest("yjwang-test-1")?;
+    let commands = commands();
+    ensure!(commands.len() >= 6, "the README has {} commands", commands.len());
+    for words in commands {
+        let args: Vec<_> =
+            words.iter().map(|word| if *word == VM { guest.display_name.as_str() } else { word }).collect();
+        let command = *args.first().context("an empty command")?;
+        if ["list", "path"].contains(&command) {
+            let output = hoptrace(&args)?.output()?;
+            let text = String::from_utf8_lossy(&output.stdout);
+            ensure!(output.status.success() && text.contains(&guest.mac), "{words:?}: {text}");
+            continue;
+        }
+        let tracer = Tracer::start(&args)?;
+        traffic(&lab, guest)?;
+        if !["-d", "-c"].iter().any(|end| args.contains(end)) {
+            tracer.signal(Signal::INT)?;
+        }
+        let ended = tracer.wait()?;
+        let text = String::from_utf8_lossy(&ended.stdout);
+        ensure!(ended.status.success(), "{words:?}: {}: {}", ended.status, ended.stderr);
+        if command == "packets" {
+            ensure!(text.lines().count() == 20 && text.lines().all(|line| line.contains(":443 ")), "{text}");
+        } else {
+            ensure!(text.starts_with("✔ nothing died: "), "{words:?}: {text}");
+        }
+    }
+    Ok(())
+}
