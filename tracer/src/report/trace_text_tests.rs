@@ -602,3 +602,25 @@ fn whose_reason_it_is_and_that_there_is_none() {
     assert!(text.contains("openvswitch LAST_ACTION in nf_hook_slow+0x9a"), "{text}");
     assert!(text.contains("freed, the kernel gives no reason, in nf_hook_slow+0x9a"), "{text}");
 }
+
+#[test]
+fn several_ports_stand_below_each_other_and_findings_say_whose_they_are() {
+    let mut both = report(&path(), &snapshot(1_000));
+    let mut other = report(&path(), &with_drops()).ports.remove(0);
+    other.path.instance.display_name = Some("db-1".to_owned());
+    other.path.instance.mac = "fa:16:3e:00:00:02".parse().unwrap();
+    both.ports.push(other);
+    let text = trace_text(&diagnosed(both), at(100));
+    assert!(text.starts_with("✘ db-1: 8 of 1000 packets from the VM died"), "{text}");
+    assert_order(
+        &text,
+        &[
+            "final · 5.0 s · filter: icmp and host 10.0.0.1",
+            "vm\\u{1b}[2J-1  instance-00000025",
+            "+ lost 0 + in flight 0 · balanced",
+            "db-1  instance-00000025  fa:16:3e:00:00:02",
+            "2  after tap tapc3d70d5c-a90",
+            "tracer: 8 hooks",
+        ],
+    );
+}

@@ -31,6 +31,13 @@ impl Page<'_> {
         lines
     }
 
+    /// Which port it is about, where there are several.
+    fn whose(&self, finding: &Finding) -> String {
+        let ports = self.report.ports.iter().filter(|_| self.report.ports.len() > 1);
+        let mut own = ports.filter(|port| Some(port.path.instance.mac) == finding.port);
+        own.next().map_or_else(String::new, |port| format!("{}: ", Printable(&port.path.instance.title())))
+    }
+
     fn finding(&self, finding: &Finding) -> Vec<String> {
         let (sign, ink) = match finding.severity {
             Severity::Critical => ("✘", Ink::Bad),
@@ -38,6 +45,10 @@ impl Page<'_> {
             Severity::Ok => ("✔", Ink::Good),
             Severity::Info => ("·", Ink::Faint),
         };
-        self.flow(&[Piece::new(ink, format!("{sign} {}", Printable(&finding.text)))], " ", 2)
+        self.flow(
+            &[Piece::new(ink, format!("{sign} {}{}", self.whose(finding), Printable(&finding.text)))],
+            " ",
+            2,
+        )
     }
 }
