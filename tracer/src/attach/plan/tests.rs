@@ -4,8 +4,8 @@ use crate::{
     path::testing::hop,
 };
 
-fn planned(hops: &[Hop], extras: Extras<'_>) -> Result<Plan, PlanError> {
-    super::plan(&hops.iter().collect::<Vec<_>>(), extras)
+fn planned(hops: &[Hop], options: Extras<'_>) -> Result<Plan, PlanError> {
+    super::plan(&hops.iter().collect::<Vec<_>>(), options)
 }
 
 fn hops(hops: &[(Role, &str)]) -> Vec<Hop> {
@@ -270,8 +270,8 @@ fn the_segments_through_a_switch_have_one_more_behind_them_for_its_slow_path() {
     let port = [OtherPort { ifname: "qvo2".to_owned(), ifindex: IfIndex(7), ..OtherPort::default() }];
     let slow_at = [IfIndex(3), IfIndex(4)];
     for xdp in [None, Some(XdpMode::Generic)] {
-        let extras = Extras { neighbours: &port, slow_at: &slow_at, xdp, wire: true, ..Extras::default() };
-        let plan = planned(&hops, extras).unwrap();
+        let options = Extras { neighbours: &port, slow_at: &slow_at, xdp, wire: true, ..Extras::default() };
+        let plan = planned(&hops, options).unwrap();
         let label = |place: usize| plan.hooks[place].label.as_str();
         let slow: Vec<_> = plan
             .segments

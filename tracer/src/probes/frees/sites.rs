@@ -2,18 +2,15 @@
 
 use std::sync::atomic::Ordering;
 
-use aya::maps::MapData;
+use aya::Ebpf;
 use hoptrace_common::{
     config::MAX_HOOKS,
     drops::{DropSite, Example, FreeCounters},
     inflight::Ended,
 };
 
-use super::early::Early;
-use crate::collect::{
-    CollectError,
-    mapped::{ACQUIRE, Mapped, atomic_u32, atomic_u64},
-};
+use super::{COUNTS, SITES, early::Early};
+use crate::collect::{ACQUIRE, CollectError, Mapped, atomic_u32, atomic_u64};
 
 /// Why packets died: where the kernel freed them, and its reason as a number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -40,8 +37,8 @@ pub(super) struct Sites {
 }
 
 impl Sites {
-    pub(super) fn new(sites: &MapData, frees: &MapData) -> Result<Self, CollectError> {
-        Ok(Self { sites: Mapped::new(sites, "SITES")?, frees: Mapped::new(frees, "FREES")? })
+    pub(super) fn of(object: &Ebpf) -> Result<Self, CollectError> {
+        Ok(Self { sites: Mapped::of(object, SITES)?, frees: Mapped::of(object, COUNTS)? })
     }
 
     /// The sites of packets that hooks have seen: index, and a copy.

@@ -2,7 +2,7 @@
 
 use hoptrace_common::drops::Example;
 
-use super::{Drops, sites::Cause};
+use super::{deaths::Deaths, sites::Cause};
 use crate::model::{Direction, EarlyDrop};
 
 /// Those of one cause.
@@ -17,13 +17,9 @@ pub(super) struct Early {
     pub(super) example: Option<Example>,
 }
 
-impl Drops {
+impl Deaths {
     /// The packets of `direction` that died before its first hook, the most first. `label` names the hooks.
-    pub(in crate::collect) fn early(
-        &self,
-        direction: Direction,
-        label: impl Fn(usize) -> String,
-    ) -> Vec<EarlyDrop> {
+    pub(super) fn early(&self, direction: Direction, label: impl Fn(usize) -> String) -> Vec<EarlyDrop> {
         let mut found = self.sites.early(direction.index());
         found.sort_by_key(|early| std::cmp::Reverse(early.count));
         let mut names = self.names.borrow_mut();
