@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use hoptrace::{
-    attach::{self, Attached, Extras, LoadOptions},
+    attach::{self, Attached, LoadOptions, PlanOptions},
     collect::Collector,
     model::{Direction, HookPlan, IfIndex, Mechanism, Plan, Role, Side, Tail, XdpMode},
     path::hybrid_hop,
@@ -30,15 +30,15 @@ const ELSEWHERE: IfIndex = IfIndex(2);
 /// The first hook of the way out and its last one: hooks are found by their interface, which is the same one for all
 /// programs that a run goes through, and on one interface there is one hook on each side.
 pub(crate) fn plan() -> Result<Plan> {
-    plan_with(Extras::default())
+    plan_with(PlanOptions::default())
 }
 
 /// Likewise, and XDP, the first hook of the way in, is here, too.
 pub(crate) fn xdp_plan() -> Result<Plan> {
-    plan_with(Extras { xdp: Some(XdpMode::Native), ..Extras::default() })
+    plan_with(PlanOptions { xdp: Some(XdpMode::Native), ..PlanOptions::default() })
 }
 
-fn plan_with(options: Extras<'_>) -> Result<Plan> {
+fn plan_with(options: PlanOptions<'_>) -> Result<Plan> {
     let hops = [(Role::Tap, "tap"), (Role::Nic, "nic")].map(|(role, ifname)| hybrid_hop(role, ifname, HERE));
     let mut plan = attach::plan(&hops.each_ref(), options)?;
     let elsewhere = |hook: &&mut HookPlan| {

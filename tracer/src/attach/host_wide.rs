@@ -110,14 +110,14 @@ pub(super) fn notes(plan: &Plan) -> Vec<String> {
 mod tests {
     use super::*;
     use crate::{
-        attach::{self, Extras},
+        attach::{self, PlanOptions},
         model::{IfIndex, Role},
         path::testing::hop,
     };
 
     fn plan() -> Plan {
         let hops = [hop(Role::Tap, "tap0", 7), hop(Role::Nic, "bond0.9", 300)];
-        attach::plan(&hops.each_ref(), Extras::default()).unwrap()
+        attach::plan(&hops.each_ref(), PlanOptions::default()).unwrap()
     }
 
     fn interface(ifname: &str, index: u32) -> Interface {

@@ -39,7 +39,7 @@ pub(crate) use missed::missed_runs;
 pub(crate) use nic::Nic;
 pub use nic::merges_datagrams;
 pub use others::{leftovers, other_tracers, remove_leftovers};
-pub use plan::{Extras, PlanError, plan};
+pub use plan::{PlanError, PlanOptions, plan};
 pub use preflight::{Wanted, mechanism, preflight};
 pub use taken::Filters;
 pub(crate) use tracepoint::attach_at;

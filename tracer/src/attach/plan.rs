@@ -33,7 +33,7 @@ pub enum PlanError {
 
 /// What is hooked besides both sides of every hop.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Extras<'a> {
+pub struct PlanOptions<'a> {
     /// Ports beside the path: those on the switch before the NIC, and the own interface of the Linux bridge at the tap.
     pub neighbours: &'a [OtherPort],
     /// XDP at the NICs.
@@ -53,7 +53,7 @@ pub struct Extras<'a> {
 ///
 /// # Errors
 /// When the path is too short or too long to be traced, or has no NIC for XDP.
-pub fn plan(hops: &[&Hop], options: Extras<'_>) -> Result<Plan, PlanError> {
+pub fn plan(hops: &[&Hop], options: PlanOptions<'_>) -> Result<Plan, PlanError> {
     let stages = stages(hops);
     if stages.len() < 2 {
         return Err(PlanError::TooShort(stages.len()));

@@ -170,12 +170,12 @@ impl Collector {
     /// Tells packets that were lost behind the NIC's hook from those that the wire hook was not shown, once the last sweep is
     /// over: `nic_drops` is how many died there at most, whosesoever. Kernels have been met that do not run a program at a
     /// tracepoint for every packet, without counting that.
-    pub fn acquit(&mut self, nic_drops: u64) {
+    pub fn limit_losses_at_nics(&mut self, nic_drops: u64) {
         let at_wire = self.plan.wire_hooks().map(|(number, _)| self.counters.of(number));
         // A packet that waited for longer than the time-out came to the wire hook as a new one.
         let late: u64 = at_wire.map(|counted| counted.joined.saturating_sub(counted.split)).sum();
         for reading in &mut self.readings {
-            reading.acquit(self.plan.before_wire(), nic_drops.saturating_add(late));
+            reading.limit_losses(self.plan.before_wire(), nic_drops.saturating_add(late));
         }
     }
 

@@ -14,7 +14,7 @@ pub trait Reading: fmt::Debug {
     fn follow(&mut self, _sight: &Sight<'_>) {}
 
     /// Of the packets on their way out that are lost behind `hooks` (a bit each) no more than `most` can have died.
-    fn acquit(&mut self, _hooks: u16, _most: u64) {}
+    fn limit_losses(&mut self, _hooks: u16, _most: u64) {}
 
     /// Adds what the ledger of `direction` has to know.
     fn account(&self, _direction: Direction, _account: &mut Account) {}

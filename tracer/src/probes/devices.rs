@@ -134,7 +134,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        attach::{self, Extras},
+        attach::{self, PlanOptions},
         model::{Role, Step},
         path::testing::{hop, hybrid_path},
     };
@@ -153,7 +153,7 @@ mod tests {
     }
 
     fn plan(path: &Path) -> Plan {
-        attach::plan(&path.hops().collect::<Vec<_>>(), Extras::default()).unwrap()
+        attach::plan(&path.hops().collect::<Vec<_>>(), PlanOptions::default()).unwrap()
     }
 
     /// The hooks, by their labels, that a device covers.

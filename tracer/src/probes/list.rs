@@ -9,7 +9,7 @@ use super::{
     questions::Questions, sightings::Sightings, upcalls::Upcalls, wire::Wire, xdp::XdpHooks,
 };
 use crate::{
-    attach::{AttachError, Attachable, Extras},
+    attach::{AttachError, Attachable, PlanOptions},
     collect::{CollectError, Reading},
     model::{Plan, Snapshot},
 };
@@ -41,7 +41,7 @@ impl Probes {
 
     /// `options` and what the probes want of the plan.
     #[must_use]
-    pub fn wishes<'p>(&'p self, mut options: Extras<'p>) -> Extras<'p> {
+    pub fn wishes<'p>(&'p self, mut options: PlanOptions<'p>) -> PlanOptions<'p> {
         for probe in &self.0 {
             probe.wish(&mut options);
         }

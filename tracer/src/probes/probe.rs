@@ -7,7 +7,7 @@ use btf_rs::Btf;
 use hoptrace_common::config::HookConfig;
 
 use crate::{
-    attach::{AttachError, Attachable, Extras},
+    attach::{AttachError, Attachable, PlanOptions},
     collect::{CollectError, Reading},
     model::{HookPlan, Mechanism, Path, Plan, Snapshot, XdpMode},
 };
@@ -64,7 +64,7 @@ pub trait Probe: Attachable {
     }
 
     /// What it wants of the plan.
-    fn wish<'p>(&'p self, _options: &mut Extras<'p>) {}
+    fn wish<'p>(&'p self, _options: &mut PlanOptions<'p>) {}
 
     /// The trace is planned: the next thing is to load the programs.
     fn planned(&mut self, _trace: &Trace<'_>) {}

@@ -9,7 +9,7 @@ use zerocopy::IntoBytes as _;
 
 use super::{Host, Probe, Trace, devices::kernel_switch_ports};
 use crate::{
-    attach::{AttachError, Attachable, Extras, attach_at},
+    attach::{AttachError, Attachable, PlanOptions, attach_at},
     collect::{CollectError, Mapped, Reading},
     kernel::{BtfError, upcall_config},
     model::{self, IfIndex, Path, Plan, Snapshot},
@@ -52,7 +52,7 @@ impl Probe for Upcalls {
         self.why_not.clone()
     }
 
-    fn wish<'p>(&'p self, options: &mut Extras<'p>) {
+    fn wish<'p>(&'p self, options: &mut PlanOptions<'p>) {
         options.slow_at = &self.ports;
     }
 

@@ -6,7 +6,7 @@ use zerocopy::IntoBytes as _;
 
 use super::{Host, Probe, Trace, places::places};
 use crate::{
-    attach::{AttachError, Attachable, Extras, attach_error},
+    attach::{AttachError, Attachable, PlanOptions, attach_error},
     model::{Plan, Side},
 };
 
@@ -28,7 +28,7 @@ impl Wire {
 }
 
 impl Probe for Wire {
-    fn wish<'p>(&'p self, options: &mut Extras<'p>) {
+    fn wish<'p>(&'p self, options: &mut PlanOptions<'p>) {
         options.wire = self.wanted;
     }
 

@@ -14,7 +14,7 @@ use zerocopy::IntoBytes as _;
 
 use super::{Host, Probe, Trace, places::places, probe::Checked};
 use crate::{
-    attach::{AttachError, Attachable, Extras, Nic, attach_error},
+    attach::{AttachError, Attachable, Nic, PlanOptions, attach_error},
     model::{IfIndex, Interface, Plan, Side, XdpMode},
 };
 
@@ -40,7 +40,7 @@ impl XdpHooks {
 }
 
 impl Probe for XdpHooks {
-    fn wish<'p>(&'p self, options: &mut Extras<'p>) {
+    fn wish<'p>(&'p self, options: &mut PlanOptions<'p>) {
         options.xdp = self.wanted;
     }
 

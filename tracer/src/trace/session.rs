@@ -16,7 +16,7 @@ use super::{
     prepare::{Kernel, mechanism, note_other_tracers, note_others_addresses, remove_leftovers},
 };
 use crate::{
-    attach::{self, Attached, Extras, Filters, LoadOptions},
+    attach::{self, Attached, Filters, LoadOptions, PlanOptions},
     collect::{Collector, CostMeter, Found, Progress, Records, Witness},
     model::{Mechanism, Path, Plan, Snapshot, Tail, Taken, Traceability, TracerCost},
     probes::{Host, Probes, Trace},
@@ -70,10 +70,10 @@ impl Session {
         probes.why_not().for_each(|why| note(&Note::Without(why)));
         let plan = attach::plan(
             &path.hops().collect::<Vec<_>>(),
-            probes.wishes(Extras {
+            probes.wishes(PlanOptions {
                 neighbours: &neighbours,
                 at_tracepoints: mechanism == Mechanism::Tracepoints,
-                ..Extras::default()
+                ..PlanOptions::default()
             }),
         )?;
         probes.check(&plan).await?;
@@ -84,12 +84,12 @@ impl Session {
         let seed = RandomState::new().hash_one(0);
         let load = LoadOptions {
             inflight_slots: options.inflight,
-            ring_bytes: options.emission.ring_bytes,
+            ring_bytes: options.records.ring_bytes,
             trace: TraceConfig {
                 timeout_ns: u64::try_from(options.timeout.as_nanos()).unwrap_or(u64::MAX),
                 mac: path.mac.as_number(),
-                sample_below: options.emission.sample_below,
-                tail: u32::from(options.emission.tail != Tail::None),
+                sample_below: options.records.sample_below,
+                tail: u32::from(options.records.tail != Tail::None),
                 seed,
                 budgeted: u32::from(options.count.is_some()),
                 filter: options.filter.to_kernel(),
@@ -123,7 +123,7 @@ impl Session {
             attached.ebpf_mut(),
             readings,
             options.timeout,
-            options.emission.tail,
+            options.records.tail,
             seed,
         )?;
         collector.watch_members(attach::members(&plan, mechanism));
@@ -144,7 +144,7 @@ impl Session {
             budget: options.count,
             timeout: options.timeout,
             records: Some(records),
-            keeps_slowest: matches!(options.emission.tail, Tail::Top(_)),
+            keeps_slowest: matches!(options.records.tail, Tail::Top(_)),
             diagnostics,
             mechanism,
             witness: None,
@@ -263,7 +263,7 @@ impl Session {
         self.collector.sweep();
         self.keep_slowest();
         if let Some(nic_drops) = self.found.nic_drops {
-            self.collector.acquit(nic_drops);
+            self.collector.limit_losses_at_nics(nic_drops);
         }
         self.snapshot()
     }

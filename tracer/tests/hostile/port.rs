@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use aya::programs::{TestRun as _, TestRunOptions};
 use hoptrace::{
-    attach::{self, Attached, Extras, LoadOptions},
+    attach::{self, Attached, LoadOptions, PlanOptions},
     collect::Collector,
     kernel::{KERNEL_BTF, kernel_btf, skb_layout},
     model::{
@@ -56,7 +56,7 @@ pub(crate) fn load_all() -> Result<u32> {
     let mut probes =
         Probes::of(&Host { btf: Some(&btf), wire: true, xdp: Some(XdpMode::Native), ..Host::default() });
     let neighbours = [neighbour];
-    let wishes = probes.wishes(Extras { neighbours: &neighbours, ..Extras::default() });
+    let wishes = probes.wishes(PlanOptions { neighbours: &neighbours, ..PlanOptions::default() });
     let plan = attach::plan(&hops.each_ref(), wishes)?;
     let options = LoadOptions { skb: skb_layout(&btf)?, ..options()? };
     probes.planned(&trace(&plan, &options));
@@ -98,7 +98,7 @@ impl Port {
     fn load(is_here: fn(usize) -> bool) -> Result<Self> {
         let hops = [(Role::Tap, "tap"), (Role::Nic, "nic")]
             .map(|(role, ifname)| hybrid_hop(role, ifname, ELSEWHERE));
-        let mut plan = attach::plan(&hops.each_ref(), Extras::default())?;
+        let mut plan = attach::plan(&hops.each_ref(), PlanOptions::default())?;
         for (place, hook) in plan.hooks.iter_mut().enumerate() {
             for interface in &mut hook.interfaces {
                 // Elsewhere each has a place of its own.

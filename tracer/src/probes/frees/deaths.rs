@@ -67,8 +67,8 @@ impl Reading for Deaths {
         self.given_up(sight.given_up(), sight.now_ns());
     }
 
-    fn acquit(&mut self, hooks: u16, most: u64) {
-        self.unseen += acquitted(&mut self.rows, hooks, most);
+    fn limit_losses(&mut self, hooks: u16, most: u64) {
+        self.unseen += limited(&mut self.rows, hooks, most);
     }
 
     fn account(&self, direction: Direction, account: &mut Account) {
@@ -230,8 +230,8 @@ impl Deaths {
     }
 }
 
-/// Takes out of `rows` what was not lost, and gives its number; see [`Reading::acquit`].
-fn acquitted(rows: &mut BTreeMap<Kind, Row>, hooks: u16, most: u64) -> u64 {
+/// Takes out of `rows` what was not lost, and gives its number; see [`Reading::limit_losses`].
+fn limited(rows: &mut BTreeMap<Kind, Row>, hooks: u16, most: u64) -> u64 {
     let lost = rows.iter_mut().filter(|((direction, hook, cause), _)| {
         *direction == Direction::Egress.index() && hooks & (1 << (hook & 0xf)) != 0 && cause.is_none()
     });
@@ -250,13 +250,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_is_lost_behind_the_nic_s_hook_and_counted_by_nobody_is_acquitted() {
+    fn only_what_is_lost_behind_the_nic_s_hook_and_counted_by_nobody_has_not_died() {
         let row = |count| Row { count, ..Row::new(0, 0) };
         let cause = Some(Cause { location: 1, reason: 2 });
         let kinds = [(0, 2, None), (0, 3, None), (0, 3, cause), (1, 3, None), (0, 5, None)];
         let after = |most| {
             let mut rows: BTreeMap<Kind, Row> = kinds.into_iter().map(|kind| (kind, row(7))).collect();
-            let unseen = acquitted(&mut rows, 1 << 3 | 1 << 5, most);
+            let unseen = limited(&mut rows, 1 << 3 | 1 << 5, most);
             (unseen, kinds.map(|kind| rows.get(&kind).map_or(0, |row| row.count)))
         };
         assert_eq!(after(0), (14, [7, 0, 7, 7, 0]));
