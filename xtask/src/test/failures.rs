@@ -23,14 +23,17 @@ impl Failures {
     /// Takes note of a line of the program.
     pub(super) fn read(&mut self, line: &str) {
         match line {
-            "failures:" => {
-                if !std::mem::replace(&mut self.repeating, true) {
-                    self.lines.push(format!("failed in {}:", self.program));
-                }
-            }
+            "failures:" => self.repeat(),
             _ if line.starts_with("test result: ") => self.repeating = false,
             _ if self.repeating && !line.is_empty() => self.lines.push(line.to_owned()),
             _ => {}
+        }
+    }
+
+    /// The program says again what failed: `failures:` comes once before the outputs and once before the names.
+    fn repeat(&mut self) {
+        if !std::mem::replace(&mut self.repeating, true) {
+            self.lines.push(format!("failed in {}:", self.program));
         }
     }
 
