@@ -19,18 +19,7 @@ fn of(snapshot: &Snapshot) -> Vec<Finding> {
 }
 
 fn lost(after: &str, count: u64) -> Drop {
-    Drop {
-        after: after.to_owned(),
-        reason: None,
-        subsystem: None,
-        location: None,
-        count,
-        first_ns: 0,
-        last_ns: 0,
-        example: None,
-        head: None,
-        explain: None,
-    }
+    Drop { after: after.to_owned(), count, ..Drop::default() }
 }
 
 /// 250 of 670 packets to the VM are lost behind the NIC.

@@ -79,7 +79,7 @@ pub struct Upcalls {
 }
 
 /// Packets that died.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Drop {
     /// The last hook that saw them.
     pub after: String,

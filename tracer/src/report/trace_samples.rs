@@ -136,14 +136,12 @@ pub(crate) fn with_drops() -> Snapshot {
     let drop = |after: &str, reason: Option<&str>, count| Drop {
         after: after.to_owned(),
         reason: reason.map(str::to_owned),
-        subsystem: None,
         location: reason.map(|_| "nf_hook_slow+0x9a".to_owned()),
         count,
         first_ns,
         last_ns: first_ns + (count - 1) * 1_000_000,
         example: reason.map(|_| DropExample { time_ns: first_ns, len_bytes: 98, flow: packet().flow }),
-        head: None,
-        explain: None,
+        ..Drop::default()
     };
     let egress = &mut snapshot.directions.egress;
     egress.drops = vec![

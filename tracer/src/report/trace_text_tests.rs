@@ -422,18 +422,7 @@ fn colours_change_nothing_but_colours() {
 }
 
 fn lost_after_qvo(count: u64) -> Drop {
-    Drop {
-        after: "qvo".to_owned(),
-        reason: None,
-        subsystem: None,
-        location: None,
-        count,
-        first_ns: 0,
-        last_ns: 0,
-        example: None,
-        head: None,
-        explain: None,
-    }
+    Drop { after: "qvo".to_owned(), count, ..Drop::default() }
 }
 
 #[test]
