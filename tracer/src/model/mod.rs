@@ -53,10 +53,7 @@ pub use path::{BridgeKind, Path, PathKind, PathSummary, Problem, ProblemKind, St
 pub use plan::{HookPlan, Interface, Plan, SegmentPlan, Side, XdpMode};
 pub use port::VmPort;
 pub use printable::Printable;
-pub use snapshot::{
-    DirectionReport, Directions, Drop, DropExample, HookReport, Latencies, LatencyNs, Ledger, Neighbour,
-    Segment, Snapshot, SwitchPaths, TracerCost, Upcalls,
-};
+pub use snapshot::*;
 pub use source::{SourceName, SourceStatus};
 pub use tail::{PARTS_PER_MILLION, Tail};
 pub use taken::Taken;
