@@ -91,6 +91,9 @@ pub struct Drop {
     pub location: Option<String>,
     /// How many.
     pub count: u64,
+    /// On which CPUs, by their numbers; none of those that are lost. Of what is missing to `count` it is not known: there were more
+    /// places and CPUs than are kept apart.
+    pub cpus: Vec<OnCpu>,
     /// When the first of them died, in nanoseconds since 1970: when it was seen last, or behind the last hook when it was
     /// freed.
     pub first_ns: u64,
@@ -111,6 +114,15 @@ impl Drop {
     pub const fn is_lost(&self) -> bool {
         self.location.is_none()
     }
+}
+
+/// Packets that one CPU freed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct OnCpu {
+    /// Its number.
+    pub cpu: u32,
+    /// How many.
+    pub count: u64,
 }
 
 /// One packet that was dropped.

@@ -6,7 +6,7 @@ use crate::{
     model::{
         Application, BridgeKind, Direction, DirectionReport, Directions, Drop, DropExample, EarlyDrop,
         Evidence, EvidenceSource, Explanation, Flow, GuestTimes, HookReport, HostReport, InstanceId,
-        Latencies, LatencyNs, Ledger, Mechanism, OpenFlowRule, PacketWay, Path, Segment, Snapshot,
+        Latencies, LatencyNs, Ledger, Mechanism, OnCpu, OpenFlowRule, PacketWay, Path, Segment, Snapshot,
         SwitchPaths, TraceReport, TracerCost, WayPoint,
     },
     path::testing::hybrid_path,
@@ -136,6 +136,7 @@ pub(crate) fn with_drops() -> Snapshot {
     let drop = |after: &str, reason: Option<&str>, count| Drop {
         after: after.to_owned(),
         reason: reason.map(str::to_owned),
+        cpus: reason.map(|_| OnCpu { cpu: 3, count }).into_iter().collect(),
         location: reason.map(|_| "nf_hook_slow+0x9a".to_owned()),
         count,
         first_ns,

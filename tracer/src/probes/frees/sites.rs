@@ -1,6 +1,6 @@
 //! The drop sites' memory.
 
-use std::sync::atomic::Ordering;
+use std::{collections::BTreeMap, sync::atomic::Ordering};
 
 use aya::Ebpf;
 use hoptrace_common::{
@@ -109,13 +109,19 @@ impl Sites {
         self.used().flat_map(of_site).collect()
     }
 
-    /// How many of one kind.
-    pub(super) fn counted_of(&self, direction: u8, hook: u8, cause: Cause) -> u64 {
-        let same = self.used().filter(|(_, site)| cause_of(site) == cause);
+    /// How many of one kind, by the CPU that freed them; `None`: of those it is not known.
+    pub(super) fn counted_of(&self, direction: u8, hook: u8, cause: Cause) -> BTreeMap<Option<u32>, u64> {
         let of = |counts: &[[u64; MAX_HOOKS]; 2]| {
             counts.get(usize::from(direction)).and_then(|counts| counts.get(usize::from(hook))).copied()
         };
-        same.filter_map(|(_, site)| Some(of(&site.dropped)?.wrapping_add(of(&site.settled)?))).sum()
+        let mut by_cpu = BTreeMap::new();
+        for (_, site) in self.used().filter(|(_, site)| cause_of(site) == cause) {
+            let count =
+                of(&site.dropped).zip(of(&site.settled)).map_or(0, |(done, way)| done.wrapping_add(way));
+            let sum: &mut u64 = by_cpu.entry(site.cpu.checked_sub(1)).or_default();
+            *sum = sum.wrapping_add(count);
+        }
+        by_cpu
     }
 
     /// Counts a packet that died on its way, as the hooks' programs do.
