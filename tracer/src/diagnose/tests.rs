@@ -345,6 +345,33 @@ fn a_full_table_of_connections_is_named_by_its_own_counter() {
 }
 
 #[test]
+fn a_connection_that_could_not_be_entered_is_why_with_the_counter_that_says_so() {
+    for (counter, why) in [
+        (
+            "insert_failed",
+            "another packet had made the same connection meanwhile (insert_failed rose by 250)",
+        ),
+        ("chaintoolong", "too many connections share one place in its table (chaintoolong rose by 250)"),
+    ] {
+        let mut snapshot = lost_behind_nic();
+        let drop = &mut snapshot.directions.ingress.drops[0];
+        (drop.reason, drop.location) =
+            (Some("NETFILTER_DROP".to_owned()), Some("nf_hook_slow+0x9a".to_owned()));
+        snapshot.evidence = vec![Evidence {
+            source: EvidenceSource::Conntrack,
+            at: "nf_conntrack".to_owned(),
+            counter: counter.to_owned(),
+            count: 250,
+            of: None,
+            about: None,
+            shared: true,
+        }];
+        let found = of(&snapshot);
+        assert!(found[0].text.contains(&format!("connection tracking drops it: {why}")), "{found:?}");
+    }
+}
+
+#[test]
 fn doubt_above_nothing_comes_before_that_nothing_died() {
     let mut doubtful = snapshot(1_000);
     doubtful.directions.ingress.ledger.untracked = 2;

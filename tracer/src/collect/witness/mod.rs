@@ -172,7 +172,7 @@ impl Witness {
                 shared,
             })
         };
-        conntrack::without_clashes(now.counters.iter().filter_map(rose).collect())
+        conntrack::told_once(now.counters.iter().filter_map(rose).collect())
     }
 }
 
