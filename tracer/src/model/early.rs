@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::DropExample;
+use super::{DropExample, OnCpu};
 
 /// Packets of the VM that died at the interface where the path begins, before the first hook: they never entered, and are in
 /// no other figure.
@@ -18,6 +18,8 @@ pub struct EarlyDrop {
     pub location: String,
     /// How many.
     pub count: u64,
+    /// On which CPUs, by their numbers; of what is missing to `count` it is not known.
+    pub cpus: Vec<OnCpu>,
     /// When the first of them was freed, in nanoseconds since 1970.
     pub first_ns: u64,
     /// When the last of them was.

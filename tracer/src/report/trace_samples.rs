@@ -167,6 +167,7 @@ pub(crate) fn with_early_drops() -> Snapshot {
         subsystem: None,
         location: "sch_handle_ingress+0x1c\x1b[31m".to_owned(),
         count: 137,
+        cpus: vec![OnCpu { cpu: 0, count: 100 }, OnCpu { cpu: 1, count: 37 }],
         first_ns,
         last_ns: first_ns + 2_000_000_000,
         example: Some(DropExample { time_ns: first_ns, len_bytes: 98, flow: packet().flow }),

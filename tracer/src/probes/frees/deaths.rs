@@ -12,11 +12,11 @@ use hoptrace_common::{
 use super::{
     super::heads::{self, KeptHeads},
     names::Names,
-    sites::{Cause, Sites},
+    sites::{Cause, Sites, on_cpus},
 };
 use crate::{
     collect::{Account, CollectError, FlowFields, Reading, Sight, Sweep, WallClock},
-    model::{Direction, Drop, DropExample, OnCpu, Plan, Snapshot},
+    model::{Direction, Drop, DropExample, Plan, Snapshot},
 };
 
 /// Which packets: direction, the hook that saw them last, and why they died; no cause: lost.
@@ -183,7 +183,6 @@ impl Deaths {
             .map(|((of, hook, cause), row)| {
                 let by_cpu = cause.map(|cause| self.sites.counted_of(*of, *hook, cause)).unwrap_or_default();
                 let at_sites: u64 = by_cpu.values().sum();
-                let on_cpu = |(cpu, count): (Option<u32>, u64)| Some(OnCpu { cpu: cpu?, count });
                 let name = cause.map(|cause| names.of(cause));
                 let drop = Drop {
                     after: label(usize::from(*hook)),
@@ -191,7 +190,7 @@ impl Deaths {
                     subsystem: name.as_ref().and_then(|name| name.subsystem.clone()),
                     location: name.map(|name| name.location),
                     count: row.lost() + at_sites,
-                    cpus: by_cpu.into_iter().filter_map(on_cpu).filter(|on| on.count > 0).collect(),
+                    cpus: on_cpus(&by_cpu),
                     first_ns: self.clock.at(row.first_ns),
                     last_ns: self.clock.at(row.last_ns),
                     example: self.example_of(row),

@@ -10,13 +10,25 @@ use hoptrace_common::{
 };
 
 use super::{COUNTS, SITES, early::Early};
-use crate::collect::{ACQUIRE, CollectError, Mapped, atomic_u32, atomic_u64};
+use crate::{
+    collect::{ACQUIRE, CollectError, Mapped, atomic_u32, atomic_u64},
+    model::OnCpu,
+};
 
 /// Why packets died: where the kernel freed them, and its reason as a number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Cause {
     pub(super) location: u64,
     pub(super) reason: u32,
+}
+
+/// How many packets of one kind each CPU freed; `None`: of those it is not known.
+pub(super) type ByCpu = BTreeMap<Option<u32>, u64>;
+
+/// Those of which it is known, as reports have them.
+pub(super) fn on_cpus(by_cpu: &ByCpu) -> Vec<OnCpu> {
+    let known = by_cpu.iter().filter(|(_, count)| **count > 0);
+    known.filter_map(|(cpu, count)| Some(OnCpu { cpu: (*cpu)?, count: *count })).collect()
 }
 
 /// Packets of one kind that a drop site counts.
@@ -50,7 +62,7 @@ impl Sites {
         (0..self.sites.len()).filter_map(|index| Some((index, self.ready(index)?)))
     }
 
-    /// What died before the first hook of a direction. Two sites may be one cause's.
+    /// What died before the first hook of a direction. Several sites are one cause's: one for each CPU.
     pub(super) fn early(&self, direction: u8) -> Vec<Early> {
         let mut found: Vec<Early> = Vec::new();
         for (_, site) in self.all() {
@@ -62,17 +74,17 @@ impl Sites {
             let times = site.first_ns.get(place).zip(site.last_ns.get(place));
             let Some((first_ns, last_ns)) = times.filter(|_| count > 0) else { continue };
             let example = site.examples.get(place).filter(|example| example.state == Example::CERTAIN);
-            let cause = cause_of(&site);
+            let (cause, cpu) = (cause_of(&site), site.cpu.checked_sub(1));
             match found.iter_mut().find(|early| early.cause == cause && early.hook == hook) {
                 Some(early) => {
-                    early.count += count;
+                    *early.by_cpu.entry(cpu).or_default() += count;
                     early.first_ns = early.first_ns.min(*first_ns);
                     early.last_ns = early.last_ns.max(*last_ns);
                 }
                 None => found.push(Early {
                     hook,
                     cause,
-                    count,
+                    by_cpu: ByCpu::from([(cpu, count)]),
                     first_ns: *first_ns,
                     last_ns: *last_ns,
                     example: example.copied(),
@@ -109,16 +121,16 @@ impl Sites {
         self.used().flat_map(of_site).collect()
     }
 
-    /// How many of one kind, by the CPU that freed them; `None`: of those it is not known.
-    pub(super) fn counted_of(&self, direction: u8, hook: u8, cause: Cause) -> BTreeMap<Option<u32>, u64> {
+    /// How many of one kind.
+    pub(super) fn counted_of(&self, direction: u8, hook: u8, cause: Cause) -> ByCpu {
         let of = |counts: &[[u64; MAX_HOOKS]; 2]| {
             counts.get(usize::from(direction)).and_then(|counts| counts.get(usize::from(hook))).copied()
         };
-        let mut by_cpu = BTreeMap::new();
+        let mut by_cpu = ByCpu::new();
         for (_, site) in self.used().filter(|(_, site)| cause_of(site) == cause) {
             let count =
                 of(&site.dropped).zip(of(&site.settled)).map_or(0, |(done, way)| done.wrapping_add(way));
-            let sum: &mut u64 = by_cpu.entry(site.cpu.checked_sub(1)).or_default();
+            let sum = by_cpu.entry(site.cpu.checked_sub(1)).or_default();
             *sum = sum.wrapping_add(count);
         }
         by_cpu

@@ -3,7 +3,7 @@
 use super::{Page, flow::Piece, places, saw_packets, way};
 use crate::{
     diagnose::advice,
-    model::{Direction, DirectionReport, Drop, DropExample, Ledger, Printable},
+    model::{Direction, DirectionReport, Drop, DropExample, Ledger, OnCpu, Printable},
     report::{
         Ink,
         packet::{end, time_of_day},
@@ -63,7 +63,8 @@ impl Page<'_> {
             Piece::plain(format!("after {}", places::hook(self.report.path, &drop.after))),
             Piece::plain(self.why(drop)),
         ];
-        let pieces = [pieces.as_slice(), on_cpus(drop).map(Piece::plain).as_slice()].concat();
+        let pieces =
+            [pieces.as_slice(), on_cpus(&drop.cpus, drop.count).map(Piece::plain).as_slice()].concat();
         let mut lines = self.flow(&pieces, "  ", indent);
         let below = |ink, text: String| {
             let start = Piece::plain(" ".repeat(indent - 1));
@@ -104,12 +105,12 @@ pub(super) fn cause(subsystem: Option<&str>, reason: Option<&str>, location: &st
 /// CPUs that are named one by one at most.
 const MAX_CPUS_NAMED: usize = 4;
 
-/// On which CPUs packets died; `None`: it is not known of any.
-fn on_cpus(drop: &Drop) -> Option<String> {
-    let known: u64 = drop.cpus.iter().map(|on| on.count).sum();
-    let most = drop.cpus.iter().max_by_key(|on| on.count)?;
-    let is_most = drop.cpus.iter().all(|on| on.cpu == most.cpu || on.count < most.count);
-    let which = match drop.cpus.as_slice() {
+/// On which of `cpus` so many packets died; `None`: it is not known of any.
+pub(super) fn on_cpus(cpus: &[OnCpu], count: u64) -> Option<String> {
+    let known: u64 = cpus.iter().map(|on| on.count).sum();
+    let most = cpus.iter().max_by_key(|on| on.count)?;
+    let is_most = cpus.iter().all(|on| on.cpu == most.cpu || on.count < most.count);
+    let which = match cpus {
         [one] => format!("on CPU {}", one.cpu),
         some if some.len() <= MAX_CPUS_NAMED => {
             let names: Vec<_> = some.iter().map(|on| on.cpu.to_string()).collect();
@@ -118,8 +119,8 @@ fn on_cpus(drop: &Drop) -> Option<String> {
         many => format!("on {} CPUs", many.len()),
     };
     let notes = [
-        (is_most && drop.cpus.len() > 1).then(|| format!("most on {}", most.cpu)),
-        (known < drop.count).then(|| format!("of {} it is not known", drop.count - known)),
+        (is_most && cpus.len() > 1).then(|| format!("most on {}", most.cpu)),
+        (known < count).then(|| format!("of {} it is not known", count - known)),
     ];
     let notes: Vec<String> = notes.into_iter().flatten().collect();
     Some(if notes.is_empty() { which } else { format!("{which} ({})", notes.join("; ")) })
@@ -147,11 +148,10 @@ pub(super) fn packet(example: &DropExample) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::OnCpu;
 
     fn on(cpus: &[(u32, u64)], count: u64) -> Option<String> {
-        let cpus = cpus.iter().map(|(cpu, count)| OnCpu { cpu: *cpu, count: *count }).collect();
-        on_cpus(&Drop { count, cpus, ..Drop::default() })
+        let cpus: Vec<_> = cpus.iter().map(|(cpu, count)| OnCpu { cpu: *cpu, count: *count }).collect();
+        on_cpus(&cpus, count)
     }
 
     #[test]

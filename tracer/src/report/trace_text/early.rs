@@ -2,7 +2,7 @@
 
 use super::{
     Page,
-    drops::{cause, packet, times},
+    drops::{cause, on_cpus, packet, times},
     flow::Piece,
     places,
 };
@@ -30,6 +30,8 @@ impl Page<'_> {
             Piece::plain(format!("before {}", places::hook(self.report.path, &early.before))),
             Piece::plain(why),
         ];
+        let pieces =
+            [pieces.as_slice(), on_cpus(&early.cpus, early.count).map(Piece::plain).as_slice()].concat();
         let mut lines = self.flow(&pieces, "  ", indent);
         let example =
             early.example.as_ref().map_or_else(String::new, |it| format!(", one of them {}", packet(it)));
