@@ -141,8 +141,24 @@ impl Tracer {
         ensure!(code == Some(0) || code == Some(EVERYTHING_DIED), "{}: {}", ended.status, ended.stderr);
         let report = read_report(&ended.stdout)?;
         check_first_words(&report, code == Some(EVERYTHING_DIED))?;
+        check_cpus(&report)?;
         Ok(report)
     }
+}
+
+/// Whether every packet that the kernel is known to have freed was freed on a CPU, and no other one: the lab has few CPUs and places.
+fn check_cpus(report: &Value) -> Result<()> {
+    let rows = ["egress", "ingress"].into_iter().flat_map(|way| {
+        let of = move |kind| report.pointer(&format!("/directions/{way}/{kind}")).and_then(Value::as_array);
+        ["drops", "early_drops"].into_iter().filter_map(of).flatten()
+    });
+    for row in rows {
+        let on_cpus = row["cpus"].as_array().with_context(|| format!("no cpus in {row}"))?;
+        let sum: u64 = on_cpus.iter().filter_map(|on| on["count"].as_u64()).sum();
+        let freed = if row["location"].is_null() { Some(0) } else { row["count"].as_u64() };
+        ensure!(freed == Some(sum), "{sum} on CPUs: {row}");
+    }
+    Ok(())
 }
 
 /// The exit code where every packet of a direction died.

@@ -64,6 +64,7 @@ fn assert_died(report: &Value, direction: &str, after: &str, cause: Cause) -> Re
             for none in ["reason", "subsystem", "location", "example", "advice"] {
                 ensure!(drop[none].is_null(), "{direction}: {none} in {drop}");
             }
+            ensure!(on_cpus(drop)?.is_empty(), "{direction}: {drop}");
             (DOOMED, 0)
         }
         Cause::Dropped(subsystem, reason, advice) => {
@@ -71,6 +72,8 @@ fn assert_died(report: &Value, direction: &str, after: &str, cause: Cause) -> Re
             let location = drop["location"].as_str().context("no location")?;
             ensure!(location.contains("+0x"), "{direction}: no function: {location}");
             ensure!(drop["advice"].as_str().is_some_and(|text| text.contains(advice)), "{direction}: {drop}");
+            let on_cpus: u64 = on_cpus(drop)?.iter().map(|(_, count)| count).sum();
+            ensure!(on_cpus == DOOMED, "{direction}: {on_cpus} on CPUs: {drop}");
             let example = &drop["example"];
             ensure!(example["destination_port"] == DOOMED_PORT, "{direction}: {drop}");
             ensure!(
@@ -91,6 +94,13 @@ fn assert_died(report: &Value, direction: &str, after: &str, cause: Cause) -> Re
     }
     ensure!(report["drops_without_site"] == 0, "{}", report["drops_without_site"]);
     Ok(())
+}
+
+/// How many of a drop each CPU freed.
+fn on_cpus(drop: &Value) -> Result<Vec<(u64, u64)>> {
+    let cpus = drop["cpus"].as_array().with_context(|| format!("no cpus in {drop}"))?;
+    let of = |on: &Value| Some((on["cpu"].as_u64()?, on["count"].as_u64()?));
+    cpus.iter().map(|on| of(on).with_context(|| format!("no CPU: {on}"))).collect()
 }
 
 /// The rule that drops the doomed on a bridge, in ebtables' words behind `-A` or `-D`.
@@ -176,6 +186,36 @@ fn a_bridge_rule_drops_packets_between_tap_and_qvb() -> Result<()> {
             assert_died(&report, direction, after, rule)?;
             assert_died(&report, direction, after, counter)?;
         }
+    }
+    Ok(())
+}
+
+#[test]
+#[ignore = "needs the lab or a VM: cargo xtask test"]
+fn drops_are_told_by_the_cpu_that_freed_them() -> Result<()> {
+    let lab = Lab::from_env()?;
+    let guest = lab.guest("yjwang-test-1")?;
+    let _trap = bridge_trap()?;
+    let cpus = std::thread::available_parallelism().context("count CPUs")?.get();
+    let port = DOOMED_PORT.to_string();
+    // One CPU after the other, and a part of the last ones on the first.
+    let shares = [(cpus - 1, DOOMED), (0, DOOMED / 4)];
+    for shares in [&shares[..1], &shares[..]] {
+        let tracer = Tracer::start(&["drops", &guest.port_id, "udp", "and", "port", &port, "--json"])?;
+        let mut expected = std::collections::BTreeMap::new();
+        for (cpu, count) in shares {
+            let _pinned = guest.pin(*cpu)?;
+            let sent =
+                guest.send_udp((lab.wire.ipv4.into(), DOOMED_PORT), *count, 64, Duration::from_millis(1))?;
+            ensure!(sent.sent == *count, "{sent:?}");
+            *expected.entry(*cpu as u64).or_insert(0) += count;
+        }
+        let report = tracer.finish()?;
+        let drops = &report["directions"]["egress"]["drops"];
+        let drop = &drops[0];
+        ensure!(drops.as_array().is_some_and(|drops| drops.len() == 1), "{drops}");
+        ensure!(on_cpus(drop)? == Vec::from_iter(expected.clone()), "{expected:?}: {drop}");
+        ensure!(drop["count"] == expected.values().sum::<u64>(), "{drop}");
     }
     Ok(())
 }

@@ -155,7 +155,9 @@ impl Example {
     pub const CERTAIN: u32 = 3;
 }
 
-/// Where and why the kernel frees packets. The mark of a packet holds the site's index.
+/// Where, why and on which CPU the kernel frees packets. The mark of a packet holds the site's index: whatever settles the packet or takes
+/// that back counts it where the CPU is known, and needs not know it. A count of its own for each CPU, made when a packet is freed, would hold the
+/// copies, too: only later it is known what was one.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct DropSite {
@@ -171,8 +173,10 @@ pub struct DropSite {
     pub first_ns: [u64; 2],
     /// When the last one did.
     pub last_ns: [u64; 2],
+    /// The CPU that freed them, plus 1; 0: any, because there was no room for a site of one CPU.
+    pub cpu: u32,
     /// Zero: whole cache lines.
-    pub padding: u64,
+    pub padding: u32,
     /// Packets dropped behind the last hook of their way, by the direction they entered in and that hook.
     pub dropped: [[u64; MAX_HOOKS]; 2],
     /// Packets dropped on their way, by the direction they entered in and the hook that saw them last.
@@ -191,14 +195,25 @@ impl DropSite {
     /// Sites that one place and reason may take. Two CPUs can claim two for the same, which counts as one.
     pub const PROBES: u32 = 8;
 
-    /// The first index to look for a site at, of `sites` (a power of two).
+    /// The first index to look for a site at, of `sites` (a power of two). Those of one CPU have a half for themselves, so that they leave
+    /// room for every place and reason.
     #[inline(always)]
     #[must_use]
     #[allow(clippy::cast_possible_truncation, reason = "the upper bits of the product are meant")]
-    pub const fn home(location: u64, reason: u32, before: u32, sites: u32) -> u32 {
-        let mixed = (location ^ ((reason as u64) << 40) ^ ((before as u64) << 32))
-            .wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        (mixed >> 40) as u32 & (sites - 1)
+    pub const fn home(location: u64, reason: u32, before: u32, cpu: u32, sites: u32) -> u32 {
+        const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
+        let cause = location ^ ((reason as u64) << 40) ^ ((before as u64) << 32);
+        let mixed = cause.wrapping_add((cpu as u64).wrapping_mul(SPREAD)).wrapping_mul(SPREAD);
+        let half = sites / 2;
+        ((mixed >> 40) as u32 & (half - 1)) + if cpu == 0 { 0 } else { half }
+    }
+
+    /// The index to look at `steps` behind that.
+    #[inline(always)]
+    #[must_use]
+    pub const fn behind(home: u32, steps: u32, sites: u32) -> u32 {
+        let half = sites / 2;
+        (home & half) + ((home + steps) & (half - 1))
     }
 }
 
@@ -224,13 +239,33 @@ const _: () = assert!(size_of::<FreeCounters>() == 64);
 mod tests {
     use super::*;
 
+    const SITES: u32 = 1_024;
+
     #[test]
     fn neighbouring_places_have_homes_of_their_own() {
         let homes: std::collections::HashSet<u32> = (0..64)
             .flat_map(|place| (2..6).map(move |reason| (0xffff_ffff_8123_4000 + place * 0x1a0, reason)))
-            .map(|(location, reason)| DropSite::home(location, reason, 0, 512))
+            .map(|(location, reason)| DropSite::home(location, reason, 0, 0, SITES))
             .collect();
         assert!(homes.len() > 180, "{}", homes.len());
-        assert!(homes.iter().all(|home| *home < 512));
+        assert!(homes.iter().all(|home| *home < SITES / 2));
+    }
+
+    #[test]
+    fn cpus_have_homes_of_their_own_in_a_half_of_their_own() {
+        let homes: std::collections::HashSet<u32> = (1..=128)
+            .flat_map(|cpu| {
+                (2..4).map(move |reason| DropSite::home(0xffff_ffff_8123_4000, reason, 0, cpu, SITES))
+            })
+            .collect();
+        assert!(homes.len() > 180, "{}", homes.len());
+        assert!(homes.iter().all(|home| (SITES / 2..SITES).contains(home)));
+    }
+
+    #[test]
+    fn who_looks_further_stays_in_the_half() {
+        let from = |home| [0, 1, 2, 3].map(|steps| DropSite::behind(home, steps, SITES));
+        assert_eq!(from(510), [510, 511, 0, 1]);
+        assert_eq!(from(1_022), [1_022, 1_023, 512, 513]);
     }
 }

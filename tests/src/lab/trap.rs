@@ -89,6 +89,20 @@ impl Guest {
             None => Trap::set("virsh", &["-q", "suspend", &self.domain], &["-q", "resume", &self.domain]),
         }
     }
+
+    /// What the guest sends comes to its tap on this CPU, until the trap is dropped.
+    ///
+    /// # Errors
+    /// When that can not be arranged.
+    pub fn pin(&self, cpu: usize) -> Result<Trap> {
+        let last = std::thread::available_parallelism().context("count CPUs")?.get() - 1;
+        let (cpu, all) = (cpu.to_string(), format!("0-{last}"));
+        if let Some(pid) = self.nic_pid.map(|pid| pid.to_string()) {
+            return Trap::set("taskset", &["-a", "-c", "-p", &cpu, &pid], &["-a", "-c", "-p", &all, &pid]);
+        }
+        let words = |cpus| ["-q", "emulatorpin", self.domain.as_str(), cpus, "--live"];
+        Trap::set("virsh", &words(cpu.as_str()), &words(all.as_str()))
+    }
 }
 
 impl Drop for Trap {

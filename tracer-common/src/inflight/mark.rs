@@ -3,18 +3,18 @@
 use super::{Control, State};
 
 /// Drop sites that a mark can name.
-pub const MAX_SITES: u32 = 512;
+pub const MAX_SITES: u32 = 1_024;
 
-/// Where the kernel freed a copy of the packet, as far as that may have been its end. Bits: 0..10 number of the drop
-/// site + 1 · 10..13 hooks passed less one · 13 done · 14..32 generation. The upper bits are those of the control word that
+/// Where the kernel freed a copy of the packet, as far as that may have been its end. Bits: 0..11 number of the drop
+/// site + 1 · 11..14 hooks passed less one · 14 done · 15..32 generation. The upper bits are those of the control word that
 /// the mark was meant for: it says nothing about a packet that went on, nor about the next one in the slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Mark(pub u32);
 
-const SITE: u32 = (1 << 10) - 1;
-const COUNT_SHIFT: u32 = 10;
-const DONE: u32 = 1 << 13;
-const GENERATION_SHIFT: u32 = 14;
+const SITE: u32 = (1 << 11) - 1;
+const COUNT_SHIFT: u32 = 11;
+const DONE: u32 = 1 << 14;
+const GENERATION_SHIFT: u32 = 15;
 const _: () = assert!(MAX_SITES <= SITE);
 
 impl Mark {

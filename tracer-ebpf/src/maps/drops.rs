@@ -100,17 +100,31 @@ pub(crate) struct Site {
     place: *mut DropSite,
 }
 
-/// The site of `location` and `reason`; a new one where there is none yet. `before` is 0 for packets that a hook has seen, as
-/// in [`DropSite::before`]. `None`: no room.
+/// No index of a site.
+const NOWHERE: u32 = u32::MAX;
+
+/// The site of `location` and `reason` on this CPU, or without room for one on any; a new one where there is none yet. `before` is 0 for
+/// packets that a hook has seen, as in [`DropSite::before`]. `None`: no room at all.
 #[inline(always)]
 pub(crate) fn site(location: u64, reason: u32, before: u32) -> Option<Site> {
-    let home = DropSite::home(location, reason, before, MAX_SITES);
+    let mut index = site_of(location, reason, before, counters::cpu() + 1);
+    if index == NOWHERE {
+        index = site_of(location, reason, before, 0);
+    }
+    site_at(index)
+}
+
+/// The index of the site that these four are said of. A global function: the verifier looks at it once.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn site_of(location: u64, reason: u32, before: u32, cpu: u32) -> u32 {
+    let home = DropSite::home(location, reason, before, cpu, MAX_SITES);
     let mut probe = 0;
     while probe < DropSite::PROBES {
-        let index = (home + probe) & (MAX_SITES - 1);
+        let index = DropSite::behind(home, probe, MAX_SITES);
         probe += 1;
-        let place = SITES.get_ptr_mut(index)?;
-        // SAFETY: a map value throughout. Location and reason are written between taking and publishing it only.
+        let Some(place) = SITES.get_ptr_mut(index) else { return NOWHERE };
+        // SAFETY: a map value throughout. What it stands for is written between taking and publishing it only.
         unsafe {
             let state = &raw mut (*place).state;
             if atomic::load(state) == DropSite::FREE
@@ -119,20 +133,22 @@ pub(crate) fn site(location: u64, reason: u32, before: u32) -> Option<Site> {
                 atomic::store(&raw mut (*place).location, location);
                 atomic::store(&raw mut (*place).reason, reason);
                 atomic::store(&raw mut (*place).before, before);
+                atomic::store(&raw mut (*place).cpu, cpu);
                 atomic::store(state, DropSite::READY);
-                return Some(Site { index, place });
+                return index;
             }
             // One that is being written may be the same: then there are two of it.
             if atomic::load(state) == DropSite::READY
                 && atomic::load(&raw const (*place).location) == location
                 && atomic::load(&raw const (*place).reason) == reason
                 && atomic::load(&raw const (*place).before) == before
+                && atomic::load(&raw const (*place).cpu) == cpu
             {
-                return Some(Site { index, place });
+                return index;
             }
         }
     }
-    None
+    NOWHERE
 }
 
 /// The site with this index, which a mark names.

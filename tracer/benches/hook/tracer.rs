@@ -7,14 +7,14 @@ use aya::programs::ProgramFd;
 use hoptrace::{
     attach::Attached,
     collect::Collector,
-    model::{Direction, Tail, TracerCost},
+    model::{Direction, TracerCost},
 };
 use hoptrace_common::filter::Filter;
 
 use crate::{
     course::{SLICES, ns_per_run},
     packets::Packet,
-    support::plan::{TIMEOUT_NS, load_options, plan},
+    support::plan::{TIMEOUT_NS, load, load_options, plan},
 };
 
 /// The programs, and what keeps their table clean.
@@ -28,9 +28,8 @@ pub(crate) struct Tracer {
 impl Tracer {
     pub(crate) fn load(filter: Filter) -> Result<Self> {
         let plan = plan()?;
-        let mut attached = Attached::load(&plan, &load_options(filter, 0))?;
-        let (mut collector, _) =
-            Collector::new(plan, attached.take_maps()?, Duration::from_nanos(TIMEOUT_NS), Tail::None, 1)?;
+        let timeout = Duration::from_nanos(TIMEOUT_NS);
+        let (attached, mut collector) = load(&plan, &load_options(filter, 0), timeout)?;
         collector.open(None);
         Ok(Self { attached, collector, packets: 0 })
     }

@@ -12,14 +12,14 @@ use aya::{
 use hoptrace::{
     attach::Attached,
     collect::Collector,
-    model::{Direction, Tail, TracerCost},
+    model::{Direction, TracerCost},
 };
 use hoptrace_common::filter::Filter;
 
 use crate::{
     course::{Course, ns_per_run},
     packets::{Kind, packet},
-    support::plan::{load_options, xdp_plan},
+    support::plan::{load, load_options, xdp_plan},
 };
 
 /// The row that others here are divided by.
@@ -53,9 +53,8 @@ impl Tracer {
         let (place, ..) = plan.xdp_hooks().next().context("a plan without XDP")?;
         let mut options = load_options(filter, 0);
         options.trace.timeout_ns = TIMEOUT.as_nanos().try_into()?;
-        let mut attached = Attached::load(&plan, &options)?;
+        let (attached, mut collector) = load(&plan, &options, TIMEOUT)?;
         let program = attached.xdp_program(place).context("no XDP program")?.fd()?.try_clone()?;
-        let (mut collector, _) = Collector::new(plan, attached.take_maps()?, TIMEOUT, Tail::None, 1)?;
         collector.open(None);
         Ok(Self { program, collector, _attached: attached, packets: 0 })
     }

@@ -1,10 +1,14 @@
 //! The hooks of a course.
 
+use std::time::Duration;
+
 use anyhow::Result;
 use hoptrace::{
-    attach::{self, Extras, LoadOptions},
-    model::{Direction, HookPlan, IfIndex, Mechanism, Plan, Role, Side, XdpMode},
+    attach::{self, Attached, LoadOptions, PlanOptions},
+    collect::Collector,
+    model::{Direction, HookPlan, IfIndex, Mechanism, Plan, Role, Side, Tail, XdpMode},
     path::hybrid_hop,
+    probes::{Host, Probes, Trace},
 };
 use hoptrace_common::{config::TraceConfig, filter::Filter, skb::SkbLayout};
 
@@ -26,17 +30,17 @@ const ELSEWHERE: IfIndex = IfIndex(2);
 /// The first hook of the way out and its last one: hooks are found by their interface, which is the same one for all
 /// programs that a run goes through, and on one interface there is one hook on each side.
 pub(crate) fn plan() -> Result<Plan> {
-    plan_with(Extras::default())
+    plan_with(PlanOptions::default())
 }
 
 /// Likewise, and XDP, the first hook of the way in, is here, too.
 pub(crate) fn xdp_plan() -> Result<Plan> {
-    plan_with(Extras { xdp: Some(XdpMode::Native), ..Extras::default() })
+    plan_with(PlanOptions { xdp: Some(XdpMode::Native), ..PlanOptions::default() })
 }
 
-fn plan_with(extras: Extras<'_>) -> Result<Plan> {
+fn plan_with(options: PlanOptions<'_>) -> Result<Plan> {
     let hops = [(Role::Tap, "tap"), (Role::Nic, "nic")].map(|(role, ifname)| hybrid_hop(role, ifname, HERE));
-    let mut plan = attach::plan(&hops.each_ref(), extras)?;
+    let mut plan = attach::plan(&hops.each_ref(), options)?;
     let elsewhere = |hook: &&mut HookPlan| {
         hook.direction == Direction::Ingress && matches!(hook.side, Side::Ingress | Side::Egress)
     };
@@ -51,9 +55,6 @@ fn plan_with(extras: Extras<'_>) -> Result<Plan> {
 /// What `hoptrace` loads its programs with. `sample_below`: identities below it go to the ring.
 pub(crate) fn load_options(filter: Filter, sample_below: u64) -> LoadOptions {
     LoadOptions {
-        drops: None,
-        upcalls: None,
-        heads_at: 0,
         inflight_slots: INFLIGHT_SLOTS,
         ring_bytes: if sample_below > 0 { RING_BYTES } else { 0 },
         trace: TraceConfig {
@@ -67,6 +68,17 @@ pub(crate) fn load_options(filter: Filter, sample_below: u64) -> LoadOptions {
         mechanism: Mechanism::Tcx,
         log_level: 0,
     }
+}
+
+/// Loads the programs on no interface, with those probes that need nothing of the host.
+pub(crate) fn load(plan: &Plan, options: &LoadOptions, timeout: Duration) -> Result<(Attached, Collector)> {
+    let mut probes = Probes::of(&Host::default());
+    let trace = Trace { plan, path: None, mechanism: options.mechanism, timeout };
+    probes.planned(&trace);
+    let mut attached = Attached::load(plan, options, &mut probes.attachable())?;
+    let readings = probes.readings(attached.ebpf(), &trace)?;
+    let (collector, _) = Collector::new(plan.clone(), attached.ebpf_mut(), readings, timeout, Tail::None, 1)?;
+    Ok((attached, collector))
 }
 
 /// As the programs compare it: its bytes read as a little-endian number.

@@ -96,7 +96,7 @@ pub(super) fn attach_link(
 }
 
 /// Why a program is not at an interface: perhaps because that is gone.
-pub(super) fn attach_error(ifname: &str, side: Side, source: ProgramError) -> AttachError {
+pub(crate) fn attach_error(ifname: &str, side: Side, source: ProgramError) -> AttachError {
     if is_gone(ifname) {
         return AttachError::Gone { ifname: ifname.to_owned() };
     }

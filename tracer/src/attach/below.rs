@@ -11,7 +11,7 @@ use crate::{
 const MAX_DEPTH: u32 = 3;
 
 /// What is below `ifname`, directly.
-pub(super) fn lower(ifname: &str) -> Vec<Interface> {
+pub(crate) fn lower(ifname: &str) -> Vec<Interface> {
     let entries = fs::read_dir(folder(ifname)).into_iter().flatten().flatten();
     let below = entries.filter_map(|entry| {
         let ifname = entry.file_name().to_str()?.strip_prefix("lower_")?.to_owned();
@@ -22,12 +22,12 @@ pub(super) fn lower(ifname: &str) -> Vec<Interface> {
 }
 
 /// The same, but for bonds that send a copy by each of their members.
-pub(super) fn carriers(ifname: &str) -> Vec<Interface> {
+pub(crate) fn carriers(ifname: &str) -> Vec<Interface> {
     if mode(ifname).starts_with("broadcast") { Vec::new() } else { lower(ifname) }
 }
 
 /// All that is below `top`, given what is below each directly.
-pub(super) fn all_below(top: &str, lower: &impl Fn(&str) -> Vec<Interface>) -> Vec<Interface> {
+pub(crate) fn all_below(top: &str, lower: &impl Fn(&str) -> Vec<Interface>) -> Vec<Interface> {
     within(top, lower, MAX_DEPTH)
 }
 

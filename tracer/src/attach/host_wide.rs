@@ -16,7 +16,7 @@ use super::{
     AttachError,
     attacher::TcSide,
     below::{all_below, lower},
-    tracepoint,
+    tracepoint::attach_at,
 };
 use crate::model::{Interface, Mechanism, Plan, Printable, Side};
 
@@ -78,8 +78,8 @@ pub(super) fn connect(ebpf: &mut Ebpf) -> Result<ProgramArray<MapData>, AttachEr
 
 /// Attaches both programs.
 pub(super) fn attach(ebpf: &mut Ebpf) -> Result<(), AttachError> {
-    tracepoint::attach(ebpf, RECEIVED, "netif_receive_skb")?;
-    tracepoint::attach(ebpf, QUEUED, "net_dev_queue")
+    attach_at(ebpf, RECEIVED, "netif_receive_skb")?;
+    attach_at(ebpf, QUEUED, "net_dev_queue")
 }
 
 /// Other tracers whose programs are attached so: one that has ended keeps its programs for a moment, but no link.
@@ -110,14 +110,14 @@ pub(super) fn notes(plan: &Plan) -> Vec<String> {
 mod tests {
     use super::*;
     use crate::{
-        attach::{self, Extras},
+        attach::{self, PlanOptions},
         model::{IfIndex, Role},
         path::testing::hop,
     };
 
     fn plan() -> Plan {
         let hops = [hop(Role::Tap, "tap0", 7), hop(Role::Nic, "bond0.9", 300)];
-        attach::plan(&hops.each_ref(), Extras::default()).unwrap()
+        attach::plan(&hops.each_ref(), PlanOptions::default()).unwrap()
     }
 
     fn interface(ifname: &str, index: u32) -> Interface {

@@ -2,13 +2,18 @@
 
 use std::{
     fs,
-    os::fd::{AsRawFd as _, BorrowedFd},
+    os::fd::{AsFd as _, AsRawFd as _},
 };
 
-/// How often the kernel did not run `program` at its tracepoint because the same CPU was in the middle of it.
-pub(super) fn missed_runs(program: BorrowedFd<'_>) -> u64 {
-    let text = fs::read_to_string(format!("/proc/self/fdinfo/{}", program.as_raw_fd()));
-    text.map_or(0, |text| in_text(&text))
+use aya::Ebpf;
+
+/// How often the kernel did not run `program` at its tracepoint because the same CPU was in the middle of it; 0 where it is not
+/// loaded.
+pub(crate) fn missed_runs(object: &Ebpf, program: &str) -> u64 {
+    let program = object.program(program).and_then(|program| program.fd().ok());
+    let text = program
+        .map(|program| fs::read_to_string(format!("/proc/self/fdinfo/{}", program.as_fd().as_raw_fd())));
+    text.and_then(Result::ok).map_or(0, |text| in_text(&text))
 }
 
 fn in_text(text: &str) -> u64 {

@@ -4,11 +4,11 @@
 //! it is dropped. TCX and XDP links and those at tracepoints ([`host_wide`]) live as long as their file descriptors, so even
 //! SIGKILL leaves nothing on an interface; with [`clsact`] a [`guardian`] sees to that.
 
+mod attachable;
 mod attacher;
 mod below;
 mod beside;
 mod clsact;
-mod drops;
 mod error;
 pub mod guardian;
 mod host_wide;
@@ -26,20 +26,21 @@ mod statistics;
 mod strangers;
 mod taken;
 mod tracepoint;
-mod upcalls;
+mod verify;
 mod watch;
-mod wire;
-mod xdp;
 
+pub use attachable::Attachable;
+pub(crate) use attacher::attach_error;
 pub use below::members;
-pub use drops::{DropOptions, drop_options};
+pub(crate) use below::{all_below, carriers, lower};
 pub use error::AttachError;
 pub use load::{Attached, LoadOptions};
+pub(crate) use missed::missed_runs;
+pub(crate) use nic::Nic;
 pub use nic::merges_datagrams;
 pub use others::{leftovers, other_tracers, remove_leftovers};
-pub use plan::{Around, Devices, Extras, PlanError, before_switch, devices, plan};
+pub use plan::{PlanError, PlanOptions, plan};
 pub use preflight::{Wanted, mechanism, preflight};
 pub use taken::Filters;
-pub use upcalls::UpcallOptions;
+pub(crate) use tracepoint::attach_at;
 pub use watch::{Vanished, watch};
-pub use xdp::check_xdp;

@@ -26,7 +26,7 @@ const VETH: &str = "veth";
 
 /// A NIC with an XDP program, as it was before that was attached.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Nic {
+pub(crate) struct Nic {
     ifname: String,
     mode: XdpMode,
     driver: Option<String>,
@@ -63,12 +63,12 @@ pub fn merges_datagrams(path: &Path) -> Option<(&str, &'static str)> {
 
 impl Nic {
     /// Looks at it.
-    pub(super) fn look(ifname: &str, mode: XdpMode) -> Self {
+    pub(crate) fn look(ifname: &str, mode: XdpMode) -> Self {
         Self { ifname: ifname.to_owned(), mode, driver: ethtool::driver(ifname), before: State::look(ifname) }
     }
 
     /// What is different now, in one line.
-    pub(super) fn changes(&self) -> String {
+    pub(crate) fn changes(&self) -> String {
         self.compared(&State::look(&self.ifname))
     }
 

@@ -61,7 +61,7 @@ mod tests {
 
     use super::{beside, placed, spread};
     use crate::{
-        attach::{self, Extras},
+        attach::{self, PlanOptions},
         model::{IfIndex, OtherPort, Plan, Role, Side},
         path::testing::hop,
     };
@@ -70,7 +70,8 @@ mod tests {
         let roles = [Role::Tap, Role::Qvb, Role::Qvo].into_iter().chain(std::iter::repeat(Role::Nic));
         let named = |(role, index): (Role, &u32)| hop(role, &format!("if{index}"), *index);
         let hops: Vec<_> = roles.zip(indices).map(named).collect();
-        attach::plan(&hops.iter().collect::<Vec<_>>(), Extras { neighbours, ..Extras::default() }).unwrap()
+        attach::plan(&hops.iter().collect::<Vec<_>>(), PlanOptions { neighbours, ..PlanOptions::default() })
+            .unwrap()
     }
 
     proptest! {

@@ -1,15 +1,11 @@
 //! What goes where: hooks and segments of a path. Pure.
 
-mod devices;
 mod neighbours;
 
 use hoptrace_common::{
     config::{HookConfig, MAX_HOOKS, MAX_XDP, OFF_PATH_SEGMENT},
     neighbour::MAX_NEIGHBOURS,
 };
-
-pub(super) use devices::kernel_switch_ports;
-pub use devices::{Around, Devices, before_switch, devices};
 
 use crate::model::{
     Direction, HookPlan, Hop, IfIndex, Interface, OtherPort, Plan, PortKind, SegmentPlan, Side, XdpMode,
@@ -37,7 +33,7 @@ pub enum PlanError {
 
 /// What is hooked besides both sides of every hop.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Extras<'a> {
+pub struct PlanOptions<'a> {
     /// Ports beside the path: those on the switch before the NIC, and the own interface of the Linux bridge at the tap.
     pub neighbours: &'a [OtherPort],
     /// XDP at the NICs.
@@ -57,31 +53,31 @@ pub struct Extras<'a> {
 ///
 /// # Errors
 /// When the path is too short or too long to be traced, or has no NIC for XDP.
-pub fn plan(hops: &[&Hop], extras: Extras<'_>) -> Result<Plan, PlanError> {
+pub fn plan(hops: &[&Hop], options: PlanOptions<'_>) -> Result<Plan, PlanError> {
     let stages = stages(hops);
     if stages.len() < 2 {
         return Err(PlanError::TooShort(stages.len()));
     }
     let nics = hops.iter().filter(|hop| hop.is_uplink()).count();
-    if extras.xdp.is_some() && nics == 0 {
+    if options.xdp.is_some() && nics == 0 {
         return Err(PlanError::NoNic);
     }
-    if extras.xdp.is_some() && nics > MAX_XDP {
+    if options.xdp.is_some() && nics > MAX_XDP {
         return Err(PlanError::TooManyNics(nics));
     }
-    let count = hops.len() * 2 + if extras.xdp.is_some() { nics } else { 0 };
+    let count = hops.len() * 2 + if options.xdp.is_some() { nics } else { 0 };
     if count > MAX_HOOKS {
         return Err(PlanError::TooLong(count));
     }
-    let neighbours = if count + 2 <= MAX_HOOKS { beside(extras.neighbours, nics > 0) } else { Vec::new() };
+    let neighbours = if count + 2 <= MAX_HOOKS { beside(options.neighbours, nics > 0) } else { Vec::new() };
     let count = if neighbours.is_empty() { count } else { count + 2 };
-    let wire = extras.wire && nics > 0 && nics <= MAX_XDP && count + nics <= MAX_HOOKS;
-    let mut builder = Builder { slow_at: extras.slow_at, ..Builder::default() };
+    let wire = options.wire && nics > 0 && nics <= MAX_XDP && count + nics <= MAX_HOOKS;
+    let mut builder = Builder { slow_at: options.slow_at, ..Builder::default() };
     let egress = stops(&stages, Direction::Egress, wire.then_some((Side::Wire, "wire")), false);
     let egress_total = builder.direction(Direction::Egress, &egress);
     let ingress_entry = u8::try_from(builder.hooks.len()).unwrap_or(u8::MAX);
-    let xdp = extras.xdp.map(|mode| (Side::Xdp(mode), "xdp"));
-    let behind = extras.at_tracepoints && extras.xdp == Some(XdpMode::Generic);
+    let xdp = options.xdp.map(|mode| (Side::Xdp(mode), "xdp"));
+    let behind = options.at_tracepoints && options.xdp == Some(XdpMode::Generic);
     let ingress_total =
         builder.direction(Direction::Ingress, &stops(&stages, Direction::Ingress, xdp, behind));
     let neighbour_totals =

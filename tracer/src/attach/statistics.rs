@@ -1,39 +1,33 @@
 //! What the kernel says of the programs that are attached.
 
-use std::{collections::BTreeSet, os::fd::AsFd as _};
+use std::collections::BTreeSet;
 
 use aya::maps::PerCpuArray;
 
-use super::{
-    Attached, drops, host_wide, load::shared_programs, missed::missed_runs, upcalls, wire::WIRE_PROGRAM,
-};
+use super::{Attached, missed::missed_runs};
 use crate::model::Mechanism;
 
 /// What programs at tracepoints measure of themselves: runs, those that were measured, and their time.
 const COSTS: &str = "COSTS";
-/// The programs of hooks at tracepoints.
-const HOST_WIDE: [&str; 3] = [WIRE_PROGRAM, host_wide::RECEIVED, host_wide::QUEUED];
 
 impl Attached {
     /// Instructions the verifier followed, in all programs together: most of what loading takes. From kernel 5.16.
     #[must_use]
     pub fn verified_instructions(&self) -> u32 {
         let of = |name: &str| self.ebpf.program(name)?.info().ok()?.verified_instruction_count();
-        let others =
-            shared_programs(self.mechanism).iter().copied().chain([drops::PROGRAM, upcalls::PROGRAM]);
-        self.program_names().into_iter().chain(others).filter_map(of).sum()
+        self.program_names().into_iter().chain(self.others.iter().copied()).filter_map(of).sum()
     }
 
     /// The hooks' programs, each once.
     fn program_names(&self) -> BTreeSet<&str> {
-        self.programs.iter().map(String::as_str).collect()
+        self.programs.iter().copied().collect()
     }
 
     /// Runs and time of the hooks' programs since statistics were switched on: (runs, nanoseconds). Without those that
     /// [`Attached::host_wide_statistics`] is about.
     #[must_use]
     pub fn run_statistics(&self) -> (u64, u64) {
-        self.statistics(|name| !HOST_WIDE.contains(&name))
+        self.statistics(|name| !self.host_wide.contains(&name))
     }
 
     /// The same of those at tracepoints, which run for every packet that any device of the host sends, or receives. Where all hooks are
@@ -43,7 +37,7 @@ impl Attached {
         if self.mechanism == Mechanism::Tracepoints {
             return self.measured().unwrap_or_default();
         }
-        self.statistics(|name| HOST_WIDE.contains(&name))
+        self.statistics(|name| self.host_wide.contains(&name))
     }
 
     fn measured(&self) -> Option<(u64, u64)> {
@@ -72,17 +66,6 @@ impl Attached {
     /// How often the kernel did not run a program of hooks at tracepoints because its CPU was in the middle of it.
     #[must_use]
     pub fn missed_runs(&self) -> u64 {
-        HOST_WIDE.into_iter().map(|name| self.missed_of(name)).sum()
-    }
-
-    /// The same of the program where the kernel frees packets, whosesoever they were.
-    #[must_use]
-    pub fn missed_frees(&self) -> u64 {
-        self.missed_of(drops::PROGRAM)
-    }
-
-    fn missed_of(&self, name: &str) -> u64 {
-        let program = self.ebpf.program(name).and_then(|program| program.fd().ok());
-        program.map_or(0, |program| missed_runs(program.as_fd()))
+        self.host_wide.iter().map(|name| missed_runs(&self.ebpf, name)).sum()
     }
 }

@@ -5,7 +5,7 @@ use aya::{Ebpf, programs::RawTracePoint};
 use super::AttachError;
 
 /// Puts `program` at `tracepoint`. The link ends with the process.
-pub(super) fn attach(
+pub(crate) fn attach_at(
     ebpf: &mut Ebpf,
     program: &'static str,
     tracepoint: &'static str,

@@ -5,7 +5,7 @@ use super::{
     live::LiveArgs,
     trace::{Formats, Wanted, watch},
 };
-use crate::{report, trace::Emission};
+use crate::{report, trace::RecordOptions};
 
 /// Options of `drops`.
 #[derive(Debug, Clone, clap::Args)]
@@ -27,5 +27,5 @@ pub struct Args {
 pub(super) async fn run(common: &CommonArgs, args: &Args) -> Result<Exit, CliError> {
     let formats = Formats { text: report::drops_text, json: report::drops_json };
     let wanted = Wanted { json: args.json, explain: args.explain };
-    watch(common, &args.live, Emission::default(), wanted, formats).await
+    watch(common, &args.live, RecordOptions::default(), wanted, formats).await
 }

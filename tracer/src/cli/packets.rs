@@ -9,7 +9,7 @@ use super::{
 use crate::{
     model::Tail,
     report::{findings_text, packet_json, packet_text, packets_summary},
-    trace::{Emission, Ending, Event},
+    trace::{Ending, Event, RecordOptions},
 };
 
 /// Room for records: 123,361 packets, nine tenths of a second at full rate.
@@ -38,7 +38,7 @@ pub struct Args {
 }
 
 impl Args {
-    fn emission(&self) -> Emission {
+    fn records(&self) -> RecordOptions {
         let tail = match (self.slower_than, self.slowest) {
             (Some(threshold_ns), _) => Tail::SlowerThan(threshold_ns),
             (None, Some(share_ppm)) => Tail::Slowest(share_ppm),
@@ -49,7 +49,7 @@ impl Args {
             None if tail == Tail::None => u64::MAX,
             None => 0,
         };
-        Emission { ring_bytes: RING_BYTES, sample_below, tail }
+        RecordOptions { ring_bytes: RING_BYTES, sample_below, tail }
     }
 }
 
@@ -58,7 +58,7 @@ impl Args {
 /// # Errors
 /// As `trace`.
 pub(super) async fn run(common: &CommonArgs, args: &Args) -> Result<Exit, CliError> {
-    let (mut tracer, mut endings) = Box::pin(args.live.begin(common, args.emission(), false)).await?;
+    let (mut tracer, mut endings) = Box::pin(args.live.begin(common, args.records(), false)).await?;
     let format: Format = if args.jsonl { packet_json } else { packet_text };
     let records = tracer.take_records().ok_or_else(|| CliError::new("the records are taken already"))?;
     let mut printer = Printer::start(records, tracer.plan().clone(), format);

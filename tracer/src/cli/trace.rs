@@ -9,7 +9,7 @@ use crate::{
     diagnose::{self, Verdict},
     model::{Report, Severity, Tail},
     report::{self, Canvas},
-    trace::{Emission, Ending, Event},
+    trace::{Ending, Event, RecordOptions},
 };
 
 /// Room for records of slow packets. Before the first look, every packet is one: 30,840 of them.
@@ -34,10 +34,13 @@ pub struct Args {
 }
 
 impl Args {
-    fn emission(&self) -> Emission {
-        let slowest =
-            |count| Emission { ring_bytes: RING_BYTES, sample_below: 0, tail: Tail::Top(usize::from(count)) };
-        self.slowest.map_or_else(Emission::default, slowest)
+    fn records(&self) -> RecordOptions {
+        let slowest = |count| RecordOptions {
+            ring_bytes: RING_BYTES,
+            sample_below: 0,
+            tail: Tail::Top(usize::from(count)),
+        };
+        self.slowest.map_or_else(RecordOptions::default, slowest)
     }
 }
 
@@ -47,7 +50,7 @@ impl Args {
 /// When the port has no path that can be traced, the programs cannot be attached, or stdout cannot be written.
 pub(super) async fn run(common: &CommonArgs, args: &Args) -> Result<Exit, CliError> {
     let formats = Formats { text: report::trace_text, json: report::trace_json };
-    watch(common, &args.live, args.emission(), Wanted { json: args.json, explain: args.explain }, formats)
+    watch(common, &args.live, args.records(), Wanted { json: args.json, explain: args.explain }, formats)
         .await
 }
 
@@ -71,11 +74,11 @@ pub(super) struct Formats {
 pub(super) async fn watch(
     common: &CommonArgs,
     live: &LiveArgs,
-    emission: Emission,
+    records: RecordOptions,
     wanted: Wanted,
     formats: Formats,
 ) -> Result<Exit, CliError> {
-    let (mut tracer, mut endings) = Box::pin(live.begin(common, emission, wanted.explain)).await?;
+    let (mut tracer, mut endings) = Box::pin(live.begin(common, records, wanted.explain)).await?;
     let mut screen = (!wanted.json && output::can_be_drawn_over()).then(Screen::new);
     let mut swept: u32 = 0;
     let ending = loop {

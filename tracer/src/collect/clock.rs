@@ -4,23 +4,23 @@ use rustix::time::{ClockId, clock_gettime};
 
 /// From `CLOCK_MONOTONIC` to the time since 1970, as it was when this was made.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct WallClock {
+pub(crate) struct WallClock {
     offset_ns: i128,
 }
 
 impl WallClock {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { offset_ns: clock_ns(ClockId::Realtime) - clock_ns(ClockId::Monotonic) }
     }
 
     /// Nanoseconds since 1970 of a time of `CLOCK_MONOTONIC`.
-    pub(super) fn at(self, monotonic_ns: u64) -> u64 {
+    pub(crate) fn at(self, monotonic_ns: u64) -> u64 {
         u64::try_from(i128::from(monotonic_ns) + self.offset_ns).unwrap_or(0)
     }
 }
 
 /// Nanoseconds of `CLOCK_MONOTONIC`.
-pub(super) fn monotonic_ns() -> u64 {
+pub(crate) fn monotonic_ns() -> u64 {
     u64::try_from(clock_ns(ClockId::Monotonic)).unwrap_or(0)
 }
 

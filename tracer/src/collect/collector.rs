@@ -2,35 +2,28 @@
 
 use std::time::{Duration, Instant};
 
+use aya::Ebpf;
 use hoptrace_common::{
     config::{HookConfig, OFF_PATH_SEGMENT},
     counters::HookCounters,
 };
 
 use super::{
-    CollectError, Records,
-    addresses::Sightings,
-    answers::AnswerCounts,
-    checksums::Checksums,
+    CollectError, Reading, Records, Sight,
     clock::{WallClock, monotonic_ns},
     counters::Counters,
-    drops::Drops,
-    exchanges::Exchanges,
     gate::Gate,
-    heads::{Heads, packet_head},
     latency::LatencyMaps,
-    ledger::{Swept, ledger},
+    ledger::{Account, ledger},
     members::Members,
     neighbours::Neighbours,
     table::SharedTable,
     thresholds::Thresholds,
     top::Top,
-    upcalls::UpcallCounts,
 };
 use crate::model::{
     Application, Direction, DirectionReport, Directions, GuestTimes, HookPlan, HookReport, Interface,
-    KernelMaps, Latencies, MacAddr, PacketHead, Plan, Segment, SegmentPlan, Snapshot, SwitchPaths, Tail,
-    TracerCost,
+    Latencies, MacAddr, Plan, Segment, SegmentPlan, Snapshot, SwitchPaths, Tail, TracerCost,
 };
 
 /// Reads the maps of one trace.
@@ -44,19 +37,14 @@ pub struct Collector {
     latencies: LatencyMaps,
     thresholds: Thresholds,
     top: Top,
-    drops: Drops,
-    exchanges: Exchanges,
-    checksums: Checksums,
-    sightings: Sightings,
+    /// What probes have counted.
+    readings: Vec<Box<dyn Reading>>,
     in_flight: [u64; 2],
     elsewhere: [u64; 2],
     astray: [u64; 2],
     /// The switch knew where the VM is when the trace began: see [`Collector::is_known_to_switch`].
     switch_knows_vm: bool,
     neighbours: Neighbours,
-    upcalls: UpcallCounts,
-    answers: AnswerCounts,
-    heads: Heads,
     began_ns: u64,
     opened: Option<Instant>,
     admitted: Duration,
@@ -72,40 +60,34 @@ pub struct Progress {
 }
 
 impl Collector {
-    /// Maps everything into memory; the records go elsewhere. `timeout` is how long a packet may stay away, `tail` which
-    /// packets are to be sent because they are slow (if the programs were loaded for that), `seed` what decides where in the table
-    /// packets have their home.
+    /// Maps the maps of `object` into memory; the records go elsewhere. `readings` are those of its probes. `timeout` is how long a packet
+    /// may stay away, `tail` which packets are to be sent because they are slow (if the programs were loaded for that), `seed` what
+    /// decides where in the table packets have their home.
     ///
     /// # Errors
     /// When a map can not be mapped.
     pub fn new(
         plan: Plan,
-        maps: KernelMaps,
+        object: &mut Ebpf,
+        readings: Vec<Box<dyn Reading>>,
         timeout: Duration,
         tail: Tail,
         seed: u64,
     ) -> Result<(Self, Records), CollectError> {
         let timeout_ns = u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX);
-        let gate = Gate::new(&maps.control)?;
-        let tap = tap(&plan);
+        let gate = Gate::of(object)?;
         let collector = Self {
             thresholds: Thresholds::new(tail, &gate),
             top: Top::new(if let Tail::Top(size) = tail { size } else { 0 }),
-            table: SharedTable::new(&maps.slots, &maps.spilled, timeout_ns, seed | 1)?,
-            counters: Counters::new(&maps.counters)?,
-            latencies: LatencyMaps::new(&maps.segments, &maps.latencies, plan.segment_count)?,
-            drops: Drops::new(&maps.sites, &maps.frees, timeout_ns)?,
-            exchanges: Exchanges::new(&maps.questions, &maps.exchanges, timeout_ns, tap.clone())?,
-            sightings: Sightings::new(&maps.sightings, tap.clone())?,
-            checksums: Checksums::new(&maps.checksums, &gate, tap)?,
+            table: SharedTable::new(object, timeout_ns, seed | 1)?,
+            counters: Counters::new(object)?,
+            latencies: LatencyMaps::new(object, plan.segment_count)?,
+            readings,
             in_flight: [0; 2],
             elsewhere: [0; 2],
             astray: [0; 2],
             switch_knows_vm: false,
-            neighbours: Neighbours::new(&plan.neighbours, maps.neighbours, maps.macs_behind)?,
-            upcalls: UpcallCounts::new(&maps.upcalls)?,
-            answers: AnswerCounts::new(&maps.answers)?,
-            heads: Heads::new(&maps.heads)?,
+            neighbours: Neighbours::new(&plan.neighbours, object)?,
             began_ns: 0,
             opened: None,
             admitted: Duration::ZERO,
@@ -113,7 +95,7 @@ impl Collector {
             gate,
             plan,
         };
-        Ok((collector, Records::new(maps.records)?))
+        Ok((collector, Records::new(object)?))
     }
 
     /// Looks from now on which of these members of bonds are inactive: nothing is seen there.
@@ -173,8 +155,10 @@ impl Collector {
         self.gate.age_addresses(now_ns);
         self.gate.set_inactive(self.members.inactive());
         let sweep = self.table.sweep(now_ns, self.is_known_to_switch());
-        self.drops.take(&sweep, &self.heads, now_ns);
-        self.drops.given_up(self.lost_at_hooks(), now_ns);
+        let sight = Sight { plan: &self.plan, counters: &self.counters, sweep: &sweep, now_ns };
+        for reading in &mut self.readings {
+            reading.follow(&sight);
+        }
         for (sum, more) in self.elsewhere.iter_mut().zip(sweep.elsewhere) {
             *sum += more;
         }
@@ -183,18 +167,19 @@ impl Collector {
         }
         self.in_flight = sweep.in_flight;
         self.thresholds.follow(&self.gate, &self.latencies, self.plan.totals);
-        self.checksums.follow(&self.gate, self.passed_to_guest());
         Progress { in_flight: self.in_flight.iter().sum(), used_up: self.gate.used_up() }
     }
 
     /// Tells packets that were lost behind the NIC's hook from those that the wire hook was not shown, once the last sweep is
     /// over: `nic_drops` is how many died there at most, whosesoever. Kernels have been met that do not run a program at a
     /// tracepoint for every packet, without counting that.
-    pub fn acquit(&mut self, nic_drops: u64) {
+    pub fn limit_losses_at_nics(&mut self, nic_drops: u64) {
         let at_wire = self.plan.wire_hooks().map(|(number, _)| self.counters.of(number));
         // A packet that waited for longer than the time-out came to the wire hook as a new one.
         let late: u64 = at_wire.map(|counted| counted.joined.saturating_sub(counted.split)).sum();
-        self.drops.acquit(self.plan.before_wire(), nic_drops.saturating_add(late));
+        for reading in &mut self.readings {
+            reading.limit_losses(self.plan.before_wire(), nic_drops.saturating_add(late));
+        }
     }
 
     /// Keeps the slowest of the packets that were sent, and asks for slower ones only from now on.
@@ -219,37 +204,24 @@ impl Collector {
             .collect();
         let report = |direction| self.direction(direction, &hooks);
         let duration = self.opened.map_or(self.admitted, |opened| opened.elapsed());
-        Snapshot {
+        let mut snapshot = Snapshot {
             began_ns: self.began_ns,
             duration,
             directions: Directions { egress: report(Direction::Egress), ingress: report(Direction::Ingress) },
             off_path: self.latencies.of(OFF_PATH_SEGMENT),
             guest: self.guest(),
             neighbours: self.plan.neighbours.iter().map(|port| self.neighbours.of(port)).collect(),
-            upcalls: (self.plan.upcalled_after != 0).then(|| self.upcalls.so_far(duration)),
+            upcalls: None,
             notes: Vec::new(),
-            evidence: self
-                .exchanges
-                .evidence(monotonic_ns())
-                .into_iter()
-                .chain(self.checksums.evidence())
-                .chain(self.sightings.evidence())
-                .collect(),
-            drops_without_site: self.drops.without_site(),
+            evidence: Vec::new(),
+            drops_without_site: 0,
             taken: None,
             tracer: TracerCost { hooks: self.plan.hooks.len(), ..tracer },
-        }
-    }
-
-    /// Packets that hooks had to give up, because their slots were needed before a sweep: direction, last hook, how many.
-    fn lost_at_hooks(&self) -> Vec<(u8, u8, u64)> {
-        let of_hook = |(number, hook): (u8, &HookPlan)| {
-            let counted = self.counters.of(number.into());
-            let direction = hook.direction.index();
-            [(direction, number, counted.lost), (1 - direction, number, counted.lost_crossed)]
         };
-        let all = (0_u8..).zip(&self.plan.hooks).flat_map(of_hook);
-        all.filter(|(.., count)| *count > 0).collect()
+        for reading in &self.readings {
+            reading.tell(&self.plan, &mut snapshot);
+        }
+        snapshot
     }
 
     /// The guest's own times: their segments stand one behind the other.
@@ -258,14 +230,8 @@ impl Collector {
         GuestTimes {
             kernel: of(0),
             acknowledgements: of(1),
-            application: Application { answers: of(2), unclear: self.exchanges.unclear() },
+            application: Application { answers: of(2), unclear: 0 },
         }
-    }
-
-    /// A packet that went through the switch; `None` where no heads are kept.
-    fn carried(&self, direction: Direction) -> Option<PacketHead> {
-        let mut hooks = (0_u8..).zip(&self.plan.hooks).filter(|(_, hook)| hook.direction == direction);
-        hooks.find_map(|(number, hook)| Some(packet_head(&self.heads.any(number)?, hook.label.clone())))
     }
 
     /// The packets of a segment through a switch by the path they took in it.
@@ -275,13 +241,8 @@ impl Collector {
         SwitchPaths { fast_path: of(segment.index), slow_path: of(slow) }
     }
 
-    /// Packets that have passed the guest's tap.
-    fn passed_to_guest(&self) -> u64 {
-        let at_tap = |hook: &HookPlan| is_at_guest(hook) && hook.direction == Direction::Ingress;
-        self.plan.hooks.iter().position(at_tap).map_or(0, |number| self.counters.of(number).seen)
-    }
-
     /// Whether packets were seen at wrong ports only, as far as is known.
+    #[must_use]
     pub fn has_gone_astray(&self) -> bool {
         self.astray.iter().any(|count| *count > 0)
     }
@@ -320,30 +281,23 @@ impl Collector {
             .filter(|segment| !segment.off_path || segment.latencies.count > 0)
             .collect();
         let index = usize::from(direction.index());
-        let sums = self.drops.sums(direction);
         let (elsewhere, misdelivered) = self.beside(index);
-        let swept = Swept {
-            lost: sums.lost,
-            dropped: sums.dropped,
-            dropped_done: sums.dropped_done,
-            copy_dropped: sums.copy_dropped,
-            unseen: self.drops.unseen(direction),
-            elsewhere,
-            misdelivered,
-            by_switch: self.answers.by_switch(),
-            in_flight: self.in_flight.get(index).copied().unwrap_or(0),
-        };
+        let in_flight = self.in_flight.get(index).copied().unwrap_or(0);
+        let mut account = Account { elsewhere, misdelivered, in_flight, ..Account::default() };
+        for reading in &self.readings {
+            reading.account(direction, &mut account);
+        }
         let total = |totals: [u8; 2]| match totals.get(index) {
             Some(segment) if *segment != OFF_PATH_SEGMENT => self.latencies.of(*segment),
             _ => Latencies { count: 0, latency_ns: None },
         };
-        let ledger = ledger(direction, hooks, swept);
+
         DirectionReport {
             segments,
             total: total(self.plan.totals),
             neighbour_total: total(self.plan.neighbour_totals),
-            drops: self.drops.of(direction, label),
-            early_drops: self.drops.early(direction, label),
+            drops: Vec::new(),
+            early_drops: Vec::new(),
             hooks: hooks
                 .iter()
                 .filter(|(hook, _)| hook.direction == direction)
@@ -358,9 +312,9 @@ impl Collector {
                 })
                 .collect(),
             slowest: self.top.of(direction).to_vec(),
-            carried: if ledger.completed > 0 { self.carried(direction) } else { None },
+            carried: None,
             explain: None,
-            ledger,
+            ledger: ledger(direction, hooks, account),
         }
     }
 }
@@ -368,14 +322,4 @@ impl Collector {
 /// Where the figures of a segment's packets are.
 fn segments_of(segment: &SegmentPlan) -> Vec<u8> {
     [segment.index].into_iter().chain(segment.slow).collect()
-}
-
-fn is_at_guest(hook: &HookPlan) -> bool {
-    hook.config.flags & HookConfig::GUEST != 0
-}
-
-/// The name of the guest's tap.
-fn tap(plan: &Plan) -> String {
-    let hook = plan.hooks.iter().find(|hook| is_at_guest(hook));
-    hook.and_then(|hook| hook.interfaces.first()).map_or_else(String::new, |tap| tap.ifname.clone())
 }

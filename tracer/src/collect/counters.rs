@@ -1,6 +1,6 @@
 //! The programs' counters, added up over all CPUs.
 
-use aya::maps::MapData;
+use aya::Ebpf;
 use hoptrace_common::{config::MAX_HOOKS, counters::HookCounters};
 
 use super::{CollectError, mapped::Mapped};
@@ -10,8 +10,8 @@ use super::{CollectError, mapped::Mapped};
 pub(super) struct Counters(Mapped<HookCounters>);
 
 impl Counters {
-    pub(super) fn new(map: &MapData) -> Result<Self, CollectError> {
-        Mapped::new(map, "COUNTERS").map(Self)
+    pub(super) fn new(object: &Ebpf) -> Result<Self, CollectError> {
+        Mapped::of(object, "COUNTERS").map(Self)
     }
 
     /// The counters of hook number `hook`.

@@ -3,6 +3,12 @@
 /// Why the kernel's figures can not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum CollectError {
+    /// The object has no such map, or one of another kind.
+    #[error("the eBPF object has no map {map}; it was built from other sources")]
+    Missing {
+        /// The map's name.
+        map: &'static str,
+    },
     /// A map could not be mapped into memory.
     #[error("mapping eBPF map {map} into memory: {source}")]
     Map {

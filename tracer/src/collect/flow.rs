@@ -10,19 +10,19 @@ use crate::model::Flow;
 
 /// The fields that records of packets have in common.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct FlowFields {
-    pub(super) ether_type: u16,
-    pub(super) protocol: u8,
+pub(crate) struct FlowFields {
+    pub(crate) ether_type: u16,
+    pub(crate) protocol: u8,
     /// IPv4 in the first four bytes, or IPv6.
-    pub(super) source: [u64; 2],
-    pub(super) destination: [u64; 2],
-    pub(super) source_port: u16,
-    pub(super) destination_port: u16,
+    pub(crate) source: [u64; 2],
+    pub(crate) destination: [u64; 2],
+    pub(crate) source_port: u16,
+    pub(crate) destination_port: u16,
 }
 
 impl FlowFields {
     /// The flow they describe.
-    pub(super) fn flow(&self) -> Flow {
+    pub(crate) fn flow(&self) -> Flow {
         let has_ports =
             matches!(self.protocol, PROTOCOL_TCP | PROTOCOL_UDP) && self.ether_type != ETHERTYPE_ARP;
         Flow {

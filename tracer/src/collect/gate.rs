@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use aya::maps::MapData;
+use aya::Ebpf;
 use hoptrace_common::{
     address::ADDRESSES,
     config::{Control, INACTIVE},
@@ -16,11 +16,11 @@ use crate::model::{Direction, MacAddr};
 
 /// The page that user space and the programs share.
 #[derive(Debug)]
-pub(super) struct Gate(Mapped<Control>);
+pub(crate) struct Gate(Mapped<Control>);
 
 impl Gate {
-    pub(super) fn new(map: &MapData) -> Result<Self, CollectError> {
-        Mapped::new(map, "CONTROL").map(Self)
+    pub(crate) fn of(object: &Ebpf) -> Result<Self, CollectError> {
+        Mapped::of(object, "CONTROL").map(Self)
     }
 
     /// Lets packets in: `budget` of them at most, if it is given.
@@ -64,7 +64,7 @@ impl Gate {
     }
 
     /// From now on packets to the guest whose identity is below `below` have their checksum looked at.
-    pub(super) fn set_checksum_below(&self, below: u64) {
+    pub(crate) fn set_checksum_below(&self, below: u64) {
         if let Some(control) = self.0.at(0) {
             // SAFETY: inside the mapping, the field aligned to eight bytes.
             unsafe { atomic_u64(&raw mut (*control).checksum_below) }.store(below, Ordering::SeqCst);

@@ -1,6 +1,6 @@
 //! Latency figures of the segments, added up over all CPUs and fed into an HDR histogram.
 
-use aya::maps::MapData;
+use aya::Ebpf;
 use hdrhistogram::Histogram;
 use hoptrace_common::{
     counters::SegmentStats,
@@ -19,10 +19,10 @@ pub(super) struct LatencyMaps {
 }
 
 impl LatencyMaps {
-    pub(super) fn new(stats: &MapData, buckets: &MapData, segments: u32) -> Result<Self, CollectError> {
+    pub(super) fn new(object: &Ebpf, segments: u32) -> Result<Self, CollectError> {
         Ok(Self {
-            stats: Mapped::new(stats, "SEGMENTS")?,
-            buckets: Mapped::new(buckets, "LATENCIES")?,
+            stats: Mapped::of(object, "SEGMENTS")?,
+            buckets: Mapped::of(object, "LATENCIES")?,
             segments: segments.max(1),
         })
     }

@@ -4,40 +4,40 @@ use hoptrace_common::{config::HookConfig, counters::HookCounters};
 
 use crate::model::{Direction, HookPlan, Ledger};
 
-/// What the sweeps found, per direction.
+/// What the ledger of a direction has to know besides the counters of hooks: what sweeps and probes found.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Swept {
+pub struct Account {
     /// Packets lost so far.
-    pub(super) lost: u64,
+    pub(crate) lost: u64,
     /// Packets dropped so far.
-    pub(super) dropped: u64,
+    pub(crate) dropped: u64,
     /// Of those: behind their last hook, so that they count as completed there.
-    pub(super) dropped_done: u64,
+    pub(crate) dropped_done: u64,
     /// Copies that the kernel freed.
-    pub(super) copy_dropped: u64,
+    pub(crate) copy_dropped: u64,
     /// Packets of which only copies beside the path were seen again.
-    pub(super) elsewhere: u64,
+    pub(crate) elsewhere: u64,
     /// Packets that were sent to somebody they are not for, and seen nowhere else.
-    pub(super) misdelivered: u64,
+    pub(crate) misdelivered: u64,
     /// Questions that the switch has answered; as many answers.
-    pub(super) by_switch: u64,
+    pub(crate) by_switch: u64,
     /// Packets that looked lost behind the hook before the wire hook, and were not.
-    pub(super) unseen: u64,
+    pub(crate) unseen: u64,
     /// Packets on their way at the last sweep.
-    pub(super) in_flight: u64,
+    pub(crate) in_flight: u64,
 }
 
 /// The ledger of `direction` from the counters of all hooks.
-pub(super) fn ledger(direction: Direction, hooks: &[(&HookPlan, HookCounters)], swept: Swept) -> Ledger {
+pub(super) fn ledger(direction: Direction, hooks: &[(&HookPlan, HookCounters)], account: Account) -> Ledger {
     let mut ledger = Ledger {
-        completed: swept.elsewhere + swept.unseen,
-        elsewhere: swept.elsewhere,
-        misdelivered: swept.misdelivered,
-        unseen: swept.unseen,
-        lost: swept.lost,
-        dropped: swept.dropped,
-        copy_dropped: swept.copy_dropped,
-        in_flight: swept.in_flight,
+        completed: account.elsewhere + account.unseen,
+        elsewhere: account.elsewhere,
+        misdelivered: account.misdelivered,
+        unseen: account.unseen,
+        lost: account.lost,
+        dropped: account.dropped,
+        copy_dropped: account.copy_dropped,
+        in_flight: account.in_flight,
         ..Ledger::default()
     };
     for (plan, counters) in hooks {
@@ -68,8 +68,8 @@ pub(super) fn ledger(direction: Direction, hooks: &[(&HookPlan, HookCounters)], 
             ledger.joined_midway = ledger.joined_midway.wrapping_sub(counters.overtaken);
         }
     }
-    ledger.completed = ledger.completed.saturating_sub(swept.dropped_done);
-    answered_by_switch(&mut ledger, direction, swept.by_switch);
+    ledger.completed = ledger.completed.saturating_sub(account.dropped_done);
+    answered_by_switch(&mut ledger, direction, account.by_switch);
     ledger.settled()
 }
 
@@ -117,9 +117,9 @@ mod tests {
         // One more is for a neighbour; of two others only copies were seen there.
         let beside = hook(Direction::Egress, HookConfig::NEIGHBOUR);
         let at_neighbour = HookCounters { completed: 1, copies: 2, ..HookCounters::default() };
-        let swept = Swept { lost: 1, elsewhere: 2, ..Swept::default() };
+        let account = Account { lost: 1, elsewhere: 2, ..Account::default() };
         let hooks = [(&first, at_first), (&last, at_last), (&other, at_other), (&beside, at_neighbour)];
-        let ledger = ledger(Direction::Egress, &hooks, swept);
+        let ledger = ledger(Direction::Egress, &hooks, account);
         assert_eq!((ledger.entered, ledger.joined_midway), (13, 0));
         assert_eq!((ledger.completed, ledger.elsewhere, ledger.lost), (12, 3, 1));
         assert_eq!((ledger.ambiguous, ledger.clock_skew, ledger.copies), (2, 1, 2));
@@ -132,8 +132,8 @@ mod tests {
         let last = hook(Direction::Egress, HookConfig::TERMINAL);
         let at_first = HookCounters { entered: 10, ..HookCounters::default() };
         let at_last = HookCounters { completed: 7, ..HookCounters::default() };
-        let swept = Swept { lost: 1, unseen: 2, ..Swept::default() };
-        let ledger = ledger(Direction::Egress, &[(&first, at_first), (&last, at_last)], swept);
+        let account = Account { lost: 1, unseen: 2, ..Account::default() };
+        let ledger = ledger(Direction::Egress, &[(&first, at_first), (&last, at_last)], account);
         assert_eq!((ledger.completed, ledger.unseen, ledger.lost), (9, 2, 1));
         assert!(ledger.balanced);
     }
@@ -145,8 +145,8 @@ mod tests {
         let at_first = HookCounters { entered: 10, ..HookCounters::default() };
         let at_last = HookCounters { completed: 7, ..HookCounters::default() };
         // Two between the hooks, four behind the last one.
-        let swept = Swept { lost: 1, dropped: 6, dropped_done: 4, copy_dropped: 5, ..Swept::default() };
-        let ledger = ledger(Direction::Egress, &[(&first, at_first), (&last, at_last)], swept);
+        let account = Account { lost: 1, dropped: 6, dropped_done: 4, copy_dropped: 5, ..Account::default() };
+        let ledger = ledger(Direction::Egress, &[(&first, at_first), (&last, at_last)], account);
         assert_eq!((ledger.completed, ledger.dropped, ledger.lost, ledger.copy_dropped), (3, 6, 1, 5));
         assert!(ledger.balanced);
     }

@@ -7,7 +7,10 @@ use std::{
     sync::atomic::{AtomicU32, AtomicU64, Ordering},
 };
 
-use aya::maps::MapData;
+use aya::{
+    Ebpf,
+    maps::{Map, MapData},
+};
 use rustix::{
     io::Errno,
     mm::{MapFlags, ProtFlags, mmap, munmap},
@@ -19,7 +22,7 @@ use super::CollectError;
 
 /// The array's elements, shared with the programs that change them at any time.
 #[derive(Debug)]
-pub(super) struct Mapped<T> {
+pub(crate) struct Mapped<T> {
     start: NonNull<T>,
     len: u32,
     bytes: usize,
@@ -30,8 +33,15 @@ pub(super) struct Mapped<T> {
 unsafe impl<T: Send> Send for Mapped<T> {}
 
 impl<T: FromBytes + KnownLayout + Copy> Mapped<T> {
-    /// Maps the whole array, whose flag `BPF_F_MMAPABLE` must be set.
-    pub(super) fn new(map: &MapData, name: &'static str) -> Result<Self, CollectError> {
+    /// Maps the object's array `name`, whose flag `BPF_F_MMAPABLE` must be set. It may be mapped as often as it has readers.
+    pub(crate) fn of(object: &Ebpf, name: &'static str) -> Result<Self, CollectError> {
+        match object.map(name) {
+            Some(Map::Array(map)) => Self::new(map, name),
+            _ => Err(CollectError::Missing { map: name }),
+        }
+    }
+
+    fn new(map: &MapData, name: &'static str) -> Result<Self, CollectError> {
         let info = map
             .info()
             .map_err(|error| CollectError::Map { map: name, source: std::io::Error::other(error) })?;
@@ -59,12 +69,12 @@ impl<T: FromBytes + KnownLayout + Copy> Mapped<T> {
     }
 
     /// Elements.
-    pub(super) const fn len(&self) -> u32 {
+    pub(crate) const fn len(&self) -> u32 {
         self.len
     }
 
     /// Where the element at `index` is.
-    pub(super) fn at(&self, index: u32) -> Option<*mut T> {
+    pub(crate) fn at(&self, index: u32) -> Option<*mut T> {
         // The stride of elements smaller than eight bytes is eight.
         let stride = size_of::<T>().next_multiple_of(8);
         (index < self.len).then(|| {
@@ -75,7 +85,7 @@ impl<T: FromBytes + KnownLayout + Copy> Mapped<T> {
 
     /// A copy of the element at `index`. One that the kernel changes meanwhile may be torn between its fields, not
     /// inside them.
-    pub(super) fn read(&self, index: u32) -> Option<T> {
+    pub(crate) fn read(&self, index: u32) -> Option<T> {
         // SAFETY: `at` gives an address inside the mapping, aligned by the page and the stride; any bytes are a `T`.
         self.at(index).map(|element| unsafe { element.read_volatile() })
     }
@@ -92,7 +102,7 @@ impl<T> Drop for Mapped<T> {
 ///
 /// # Safety
 /// `field` points into a live mapping, aligned to eight bytes.
-pub(super) unsafe fn atomic_u64<'m>(field: *mut u64) -> &'m AtomicU64 {
+pub(crate) unsafe fn atomic_u64<'m>(field: *mut u64) -> &'m AtomicU64 {
     // SAFETY: by the caller's promise.
     unsafe { AtomicU64::from_ptr(field) }
 }
@@ -101,10 +111,10 @@ pub(super) unsafe fn atomic_u64<'m>(field: *mut u64) -> &'m AtomicU64 {
 ///
 /// # Safety
 /// `field` points into a live mapping, aligned to four bytes.
-pub(super) unsafe fn atomic_u32<'m>(field: *mut u32) -> &'m AtomicU32 {
+pub(crate) unsafe fn atomic_u32<'m>(field: *mut u32) -> &'m AtomicU32 {
     // SAFETY: by the caller's promise.
     unsafe { AtomicU32::from_ptr(field) }
 }
 
 /// The order of reads that must come before what follows.
-pub(super) const ACQUIRE: Ordering = Ordering::Acquire;
+pub(crate) const ACQUIRE: Ordering = Ordering::Acquire;

@@ -2,11 +2,17 @@
 
 use std::{fs, os::unix::fs::MetadataExt as _};
 
-use aya::maps::{HashMap, Map, MapData, PerCpuHashMap};
+use aya::{
+    Ebpf,
+    maps::{HashMap, MapData, PerCpuHashMap},
+};
 use hoptrace_common::neighbour::{BEHIND, behind_key, port_key};
 
 use super::CollectError;
 use crate::model::{MacAddr, Neighbour, OtherPort};
+
+const NEIGHBOURS: &str = "NEIGHBOURS";
+const MACS_BEHIND: &str = "MACS_BEHIND";
 
 /// The ports' counters, and who is behind them.
 pub(super) struct Neighbours {
@@ -18,12 +24,13 @@ pub(super) struct Neighbours {
 
 impl Neighbours {
     /// `ports` are those of the plan.
-    pub(super) fn new(ports: &[OtherPort], map: Map, behind: Map) -> Result<Self, CollectError> {
+    pub(super) fn new(ports: &[OtherPort], object: &mut Ebpf) -> Result<Self, CollectError> {
         let failed = |map| move |source| CollectError::Open { map, source: Box::new(source) };
+        let mut take = |map| object.take_map(map).ok_or(CollectError::Missing { map });
         let is_apart = ports.iter().any(|port| port.namespace.is_some());
         Ok(Self {
-            map: map.try_into().map_err(failed("NEIGHBOURS"))?,
-            behind: behind.try_into().map_err(failed("MACS_BEHIND"))?,
+            map: take(NEIGHBOURS)?.try_into().map_err(failed(NEIGHBOURS))?,
+            behind: take(MACS_BEHIND)?.try_into().map_err(failed(MACS_BEHIND))?,
             here: if is_apart { here() } else { 0 },
         })
     }

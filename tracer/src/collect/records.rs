@@ -1,11 +1,16 @@
 //! The ring buffer of packet records.
 
-use aya::maps::{Map, MapData, RingBuf};
+use aya::{
+    Ebpf,
+    maps::{MapData, RingBuf},
+};
 use hoptrace_common::{inflight::Control, record::PacketRecord};
 use zerocopy::FromBytes as _;
 
 use super::{CollectError, clock::WallClock, flow::FlowFields};
 use crate::model::{Direction, PacketWay, Plan, WayPoint};
+
+const RING: &str = "RECORDS";
 
 /// Records as they come; the programs never wake us, so look often.
 pub struct Records {
@@ -14,13 +19,14 @@ pub struct Records {
 }
 
 impl Records {
-    /// Opens the ring.
+    /// Takes the ring out of the object.
     ///
     /// # Errors
     /// When it can not be mapped.
-    pub fn new(map: Map) -> Result<Self, CollectError> {
+    pub(super) fn new(object: &mut Ebpf) -> Result<Self, CollectError> {
+        let map = object.take_map(RING).ok_or(CollectError::Missing { map: RING })?;
         let ring = RingBuf::try_from(map)
-            .map_err(|source| CollectError::Open { map: "RECORDS", source: Box::new(source) })?;
+            .map_err(|source| CollectError::Open { map: RING, source: Box::new(source) })?;
         Ok(Self { ring, clock: WallClock::new() })
     }
 

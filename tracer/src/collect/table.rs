@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use aya::maps::MapData;
+use aya::Ebpf;
 use hoptrace_common::inflight::{
     Control, End, Ended, EndedGroup, Mark, Settled, Slot, SlotCell, Table, home_of, settle,
 };
@@ -23,31 +23,26 @@ pub(super) struct SharedTable {
 
 /// What a sweep found.
 #[derive(Debug, Default)]
-pub(super) struct Sweep {
+pub(crate) struct Sweep {
     /// Packets that were not seen again in time, and did not go elsewhere.
-    pub(super) ended: Vec<Ended>,
+    pub(crate) ended: Vec<Ended>,
     /// Packets that the kernel freed at a drop site, and that no hook has seen since.
-    pub(super) dropped: Vec<(Ended, u32)>,
+    pub(crate) dropped: Vec<(Ended, u32)>,
     /// Groups of packets that were not seen again in time.
-    pub(super) groups: Vec<EndedGroup>,
+    pub(crate) groups: Vec<EndedGroup>,
     /// Packets of which only copies beside the path were seen again, by the direction they entered in.
-    pub(super) elsewhere: [u64; 2],
+    pub(crate) elsewhere: [u64; 2],
     /// Packets that were sent to somebody they are not for, and seen nowhere else, by the direction they entered in.
-    pub(super) astray: [u64; 2],
+    pub(crate) astray: [u64; 2],
     /// Packets on their way, by the direction they entered in.
-    pub(super) in_flight: [u64; 2],
+    pub(crate) in_flight: [u64; 2],
 }
 
 impl SharedTable {
-    pub(super) fn new(
-        slots: &MapData,
-        spilled: &MapData,
-        timeout_ns: u64,
-        seed: u64,
-    ) -> Result<Self, CollectError> {
+    pub(super) fn new(object: &Ebpf, timeout_ns: u64, seed: u64) -> Result<Self, CollectError> {
         Ok(Self {
-            slots: Mapped::new(slots, "SLOTS")?,
-            spilled: Mapped::new(spilled, "SPILLED")?,
+            slots: Mapped::of(object, "SLOTS")?,
+            spilled: Mapped::of(object, "SPILLED")?,
             timeout_ns,
             seed,
         })

@@ -224,12 +224,7 @@ mod tests {
             subsystem: subsystem.map(str::to_owned),
             location: Some("some_function+0x1".to_owned()),
             count: 1,
-            first_ns: 0,
-            last_ns: 0,
-            example: None,
-            head: None,
-            explain: None,
-            advice: None,
+            ..Drop::default()
         };
         told(&path(), None, direction, &drop)
     }
@@ -238,15 +233,9 @@ mod tests {
         Drop {
             after: "tap".to_owned(),
             reason: Some("NETFILTER_DROP".to_owned()),
-            subsystem: None,
             location: Some("nf_hook_slow+0x9a".to_owned()),
             count: 5,
-            first_ns: 0,
-            last_ns: 0,
-            example: None,
-            head: None,
-            explain: None,
-            advice: None,
+            ..Drop::default()
         }
     }
 
@@ -390,15 +379,10 @@ mod tests {
             let drop = Drop {
                 after: after.to_owned(),
                 reason: Some("NOT_SPECIFIED".to_owned()),
-                subsystem: None,
                 location: Some(location.to_owned()),
                 count: 1,
-                first_ns: 0,
-                last_ns: 0,
                 example: Some(example),
-                head: None,
-                explain: None,
-                advice: None,
+                ..Drop::default()
             };
             told(&path(), None, direction, &drop).unwrap()
         };
@@ -421,19 +405,7 @@ mod tests {
     fn what_is_not_known_is_not_guessed() {
         says(Direction::Egress, "qvo", "NOT_SPECIFIED", None, "freed it in some_function+0x1");
         says(Direction::Egress, "tap", "SOMETHING_NEW\x1b[2J", None, "the reason says no more");
-        let lost = Drop {
-            after: "qvo".to_owned(),
-            reason: None,
-            subsystem: None,
-            location: None,
-            count: 1,
-            first_ns: 0,
-            last_ns: 0,
-            example: None,
-            head: None,
-            explain: None,
-            advice: None,
-        };
+        let lost = Drop { after: "qvo".to_owned(), count: 1, ..Drop::default() };
         assert_eq!(told(&path(), None, Direction::Egress, &lost), None);
     }
 }

@@ -14,6 +14,16 @@ const MAX_NAMED: usize = 3;
 /// Said where more died than somebody has dropped.
 const OTHERS: &str = "; what dropped the others is not known";
 
+/// Counters of packets whose connection could not be entered: why, and what to look at.
+const REFUSED: [(&str, &str, &str); 2] = [
+    ("insert_failed", "another packet had made the same connection meanwhile", "conntrack -S"),
+    (
+        "chaintoolong",
+        "too many connections share one place in its table",
+        "sysctl net.netfilter.nf_conntrack_buckets; conntrack -S",
+    ),
+];
+
 /// What dropped these packets in netfilter's name at `place` (`on qbr…`, `behind ens3`).
 pub(super) fn advice(report: &PortTrace<'_>, place: &str, drop: &Drop) -> Advice {
     let firewall = report.trace.firewall.as_ref();
@@ -29,15 +39,14 @@ pub(super) fn advice(report: &PortTrace<'_>, place: &str, drop: &Drop) -> Advice
         }
         return full;
     }
-    let clashes = of_conntrack(report, "insert_failed").map_or(0, |it| it.count);
     let has_fitting = rose.iter().any(|(rose, _)| *rose == drop.count);
-    if clashes > 0 && (rose.is_empty() || clashes == drop.count && !has_fitting) {
-        let others = if clashes < drop.count { OTHERS } else { "" };
-        let what = format!(
-            "connection tracking drops it: another packet had made the same connection meanwhile (insert_failed rose by \
-             {clashes}){others}"
-        );
-        return Advice::new(what).next("conntrack -S");
+    for (counter, why, next) in REFUSED {
+        let count = of_conntrack(report, counter).map_or(0, |it| it.count);
+        if count > 0 && (rose.is_empty() || count == drop.count && !has_fitting) {
+            let others = if count < drop.count { OTHERS } else { "" };
+            let what = format!("connection tracking drops it: {why} ({counter} rose by {count}){others}");
+            return Advice::new(what).next(next);
+        }
     }
     if !rose.is_empty() {
         return counted(report.path(), &rose, place, drop.count);

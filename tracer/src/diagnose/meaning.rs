@@ -37,6 +37,10 @@ fn conntrack(evidence: &Evidence) -> String {
             "packets that the kernel dropped because their connection could not be entered: another packet had made the same one meanwhile"
                 .to_owned()
         }
+        "chaintoolong" => {
+            "packets that the kernel dropped because too many connections share one place in its table: it is too small, or somebody aims at it"
+                .to_owned()
+        }
         _ => "connection tracking counted them".to_owned(),
     }
 }

@@ -21,19 +21,7 @@ fn of(snapshot: &Snapshot) -> Vec<Finding> {
 }
 
 fn lost(after: &str, count: u64) -> Drop {
-    Drop {
-        after: after.to_owned(),
-        reason: None,
-        subsystem: None,
-        location: None,
-        count,
-        first_ns: 0,
-        last_ns: 0,
-        example: None,
-        head: None,
-        explain: None,
-        advice: None,
-    }
+    Drop { after: after.to_owned(), count, ..Drop::default() }
 }
 
 /// 250 of 670 packets to the VM are lost behind the NIC.
@@ -361,6 +349,34 @@ fn a_full_table_of_connections_is_named_by_its_own_counter() {
     let what = "the table of connections (conntrack) had no room for 91 packets (10 of at most 10";
     assert!(found[0].text.contains(what) && !found[0].text.contains("neutron"), "{found:?}");
     assert!(found.iter().any(|finding| finding.code == "conntrack-full"));
+}
+
+#[test]
+fn a_connection_that_could_not_be_entered_is_why_with_the_counter_that_says_so() {
+    for (counter, why) in [
+        (
+            "insert_failed",
+            "another packet had made the same connection meanwhile (insert_failed rose by 250)",
+        ),
+        ("chaintoolong", "too many connections share one place in its table (chaintoolong rose by 250)"),
+    ] {
+        let mut snapshot = lost_behind_nic();
+        let drop = &mut snapshot.directions.ingress.drops[0];
+        (drop.reason, drop.location) =
+            (Some("NETFILTER_DROP".to_owned()), Some("nf_hook_slow+0x9a".to_owned()));
+        snapshot.evidence = vec![Evidence {
+            source: EvidenceSource::Conntrack,
+            at: "nf_conntrack".to_owned(),
+            counter: counter.to_owned(),
+            count: 250,
+            of: None,
+            about: None,
+            shared: true,
+            meaning: String::new(),
+        }];
+        let found = of(&snapshot);
+        assert!(found[0].text.contains(&format!("connection tracking drops it: {why}")), "{found:?}");
+    }
 }
 
 #[test]

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{Explanation, Flow, PacketHead};
 
 /// Packets that died.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Drop {
     /// The last hook that saw them.
     pub after: String,
@@ -18,6 +18,9 @@ pub struct Drop {
     pub location: Option<String>,
     /// How many.
     pub count: u64,
+    /// On which CPUs, by their numbers; none of those that are lost. Of what is missing to `count` it is not known: there were more
+    /// places and CPUs than are kept apart.
+    pub cpus: Vec<OnCpu>,
     /// When the first of them died, in nanoseconds since 1970: when it was seen last, or behind the last hook when it was
     /// freed.
     pub first_ns: u64,
@@ -40,6 +43,15 @@ impl Drop {
     pub const fn is_lost(&self) -> bool {
         self.location.is_none()
     }
+}
+
+/// Packets that one CPU freed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct OnCpu {
+    /// Its number.
+    pub cpu: u32,
+    /// How many.
+    pub count: u64,
 }
 
 /// One packet that was dropped.
@@ -68,6 +80,8 @@ pub struct EarlyDrop {
     pub location: String,
     /// How many.
     pub count: u64,
+    /// On which CPUs, by their numbers; of what is missing to `count` it is not known.
+    pub cpus: Vec<OnCpu>,
     /// When the first of them was freed, in nanoseconds since 1970.
     pub first_ns: u64,
     /// When the last of them was.

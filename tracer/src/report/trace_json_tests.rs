@@ -220,10 +220,11 @@ fn figures_come_out_as_they_went_in() {
     assert_eq!(
         egress["drops"][1],
         json!({
-            "after": "qvb", "reason": null, "subsystem": null, "location": null, "count": 5, "first_ns": first_ns,
+            "after": "qvb", "reason": null, "subsystem": null, "location": null, "count": 5, "cpus": [], "first_ns": first_ns,
             "last_ns": first_ns + 4_000_000, "example": null, "explain": null, "advice": null
         })
     );
+    assert_eq!(egress["drops"][2]["cpus"], json!([{"cpu": 3, "count": 1}]));
     let example = &egress["drops"][2]["example"];
     assert_eq!((&example["source_port"], &example["protocol"]), (&json!(4000), &json!("udp")));
     let advice = egress["drops"][2]["advice"].as_str().unwrap();

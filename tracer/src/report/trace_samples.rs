@@ -7,8 +7,8 @@ use crate::{
     model::{
         Application, BridgeKind, Direction, DirectionReport, Directions, Drop, DropExample, EarlyDrop,
         Evidence, EvidenceSource, Explanation, Flow, GuestTimes, HookReport, HostFacts, HostReport,
-        InstanceId, Latencies, LatencyNs, Ledger, Mechanism, OpenFlowRule, PacketWay, Path, Report, Segment,
-        Settings, Snapshot, SwitchPaths, TracerCost, WayPoint,
+        InstanceId, Latencies, LatencyNs, Ledger, Mechanism, OnCpu, OpenFlowRule, PacketWay, Path, Report,
+        Segment, Settings, Snapshot, SwitchPaths, TracerCost, WayPoint,
     },
     path::testing::hybrid_path,
 };
@@ -138,15 +138,13 @@ pub(crate) fn with_drops() -> Snapshot {
     let drop = |after: &str, reason: Option<&str>, count| Drop {
         after: after.to_owned(),
         reason: reason.map(str::to_owned),
-        subsystem: None,
+        cpus: reason.map(|_| OnCpu { cpu: 3, count }).into_iter().collect(),
         location: reason.map(|_| "nf_hook_slow+0x9a".to_owned()),
         count,
         first_ns,
         last_ns: first_ns + (count - 1) * 1_000_000,
         example: reason.map(|_| DropExample { time_ns: first_ns, len_bytes: 98, flow: packet().flow }),
-        head: None,
-        explain: None,
-        advice: None,
+        ..Drop::default()
     };
     let egress = &mut snapshot.directions.egress;
     egress.drops = vec![
@@ -171,6 +169,7 @@ pub(crate) fn with_early_drops() -> Snapshot {
         subsystem: None,
         location: "sch_handle_ingress+0x1c\x1b[31m".to_owned(),
         count: 137,
+        cpus: vec![OnCpu { cpu: 0, count: 100 }, OnCpu { cpu: 1, count: 37 }],
         first_ns,
         last_ns: first_ns + 2_000_000_000,
         example: Some(DropExample { time_ns: first_ns, len_bytes: 98, flow: packet().flow }),

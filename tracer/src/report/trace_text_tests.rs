@@ -417,19 +417,7 @@ fn colours_change_nothing_but_colours() {
 }
 
 fn lost_after_qvo(count: u64) -> Drop {
-    Drop {
-        after: "qvo".to_owned(),
-        reason: None,
-        subsystem: None,
-        location: None,
-        count,
-        first_ns: 0,
-        last_ns: 0,
-        example: None,
-        head: None,
-        explain: None,
-        advice: None,
-    }
+    Drop { after: "qvo".to_owned(), count, ..Drop::default() }
 }
 
 #[test]
@@ -547,7 +535,7 @@ fn drops_alone_are_told_without_latencies() {
             "2  after tap tapc3d70d5c-a90  NETFILTER_DROP",
             "5  after qvb qvbc3d70d5c-a90",
             "lost: not seen again within 1000 ms, no reason seen",
-            "1  after nic ens3  QDISC_DROP in nf_hook_slow+0x9a",
+            "1  after nic ens3  QDISC_DROP in nf_hook_slow+0x9a  on CPU 3",
             "at 03:25:45.123456, one of them",
             "the queueing discipline of ens3 is full",
             "entered 1000 = completed 991 + dropped 3 + lost 5 + in flight 1",

@@ -15,6 +15,6 @@ mod tracer;
 pub use ending::Ending;
 pub use error::TraceError;
 pub use note::{Note, NoteTo};
-pub use options::{Emission, TraceOptions};
+pub use options::{RecordOptions, TraceOptions};
 pub use survey::{find_path, survey};
 pub use tracer::{Event, Tracer};

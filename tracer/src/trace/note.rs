@@ -18,10 +18,8 @@ pub enum Note {
     Part(String),
     /// The kernel does not describe its structures.
     Undescribed(String),
-    /// Losses will have no reason.
-    NoReasons(String),
-    /// The slow path of Open vSwitch is not told from the fast one.
-    NoSlowPath(String),
+    /// A probe is not available: why, and what that means.
+    Without(String),
     /// Another hoptrace traces the same interfaces, or the host.
     OtherTracer {
         /// Whether it is the whole host.
@@ -59,10 +57,7 @@ impl fmt::Display for Note {
             Self::Undescribed(error) => {
                 write!(f, "no kernel BTF, so no wire hook, and losses will have no reason: {error}")
             }
-            Self::NoReasons(error) => write!(f, "losses will have no reason: {error}"),
-            Self::NoSlowPath(error) => {
-                write!(f, "the slow path of Open vSwitch (upcalls) is not told from the fast one: {error}")
-            }
+            Self::Without(why) => f.write_str(why),
             Self::OtherTracer { host } => {
                 let here = if *host { "this host" } else { "these interfaces" };
                 write!(

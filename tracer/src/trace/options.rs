@@ -41,7 +41,7 @@ pub struct TraceOptions {
     /// Where the hooks are to be; `None`: where it is best on this kernel.
     pub mechanism: Option<Mechanism>,
     /// Which packets are told one by one.
-    pub emission: Emission,
+    pub records: RecordOptions,
     /// Whether the switch is asked at the end about packets that died there, and about some that went through.
     pub explain: bool,
     /// Whether the programs shall tell what they do, in the log.
@@ -81,7 +81,7 @@ impl Default for TraceOptions {
             wire: false,
             xdp: None,
             mechanism: None,
-            emission: Emission::default(),
+            records: RecordOptions::default(),
             explain: false,
             debug: false,
             note: |_| {},
@@ -91,7 +91,7 @@ impl Default for TraceOptions {
 
 /// Which packets are told one by one; by default none.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Emission {
+pub struct RecordOptions {
     /// Room for their records, in bytes.
     pub ring_bytes: u32,
     /// Those whose identity is below this.

@@ -8,7 +8,7 @@ use hoptrace_common::skb::SkbLayout;
 
 use super::{Note, NoteTo, TraceError};
 use crate::{
-    attach::{self, UpcallOptions, Wanted},
+    attach::{self, Wanted},
     kernel::{KERNEL_BTF, kernel_btf, skb_layout},
     model::{MacAddr, Mechanism, Path, Plan},
 };
@@ -79,14 +79,5 @@ impl Kernel {
             asking.elapsed().as_secs_f64() * 1e3
         );
         answer.inspect_err(|error| note(&Note::Undescribed(error.to_string()))).ok()
-    }
-
-    /// For the program at the upcalls of the path's switch. `None`: there is no kernel datapath; or, with a note, its upcalls
-    /// can not be seen.
-    pub(super) fn upcalls(&self, path: &Path, note: NoteTo) -> Option<UpcallOptions> {
-        UpcallOptions::of(&self.btf, path).unwrap_or_else(|error| {
-            note(&Note::NoSlowPath(error.to_string()));
-            None
-        })
     }
 }

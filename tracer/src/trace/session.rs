@@ -16,9 +16,10 @@ use super::{
     prepare::{Kernel, mechanism, note_other_tracers, note_others_addresses, remove_leftovers},
 };
 use crate::{
-    attach::{self, Attached, Extras, Filters, LoadOptions},
+    attach::{self, Attached, Filters, LoadOptions, PlanOptions},
     collect::{Collector, CostMeter, Found, Progress, Records, Witness},
-    model::{Direction, Mechanism, Path, Plan, Snapshot, Tail, Taken, Traceability, TracerCost},
+    model::{Mechanism, Path, Plan, Snapshot, Tail, Taken, Traceability, TracerCost},
+    probes::{Host, Probes, Trace},
 };
 
 /// How often the table is looked at while the last packets come in.
@@ -28,6 +29,7 @@ const DRAIN_EVERY: Duration = Duration::from_millis(20);
 pub(super) struct Session {
     plan: Plan,
     attached: Attached,
+    probes: Probes,
     collector: Collector,
     cost: CostMeter,
     budget: Option<u64>,
@@ -58,40 +60,36 @@ impl Session {
         let kernel = Kernel::ask(note);
         let mechanism = mechanism(options.mechanism, kernel.is_some(), path, note)?;
         let (neighbours, switch_knows_vm) = beside::ports(path, options.path_only, kernel.is_some()).await;
-        let upcalls = kernel.as_ref().and_then(|kernel| kernel.upcalls(path, note));
-        let slow_at = upcalls.as_ref().map_or(&[][..], |upcalls| &upcalls.ports);
+        let mut probes = Probes::of(&Host {
+            btf: kernel.as_ref().map(|kernel| &kernel.btf),
+            path: Some(path),
+            wire: options.wire,
+            xdp: options.xdp,
+            explain: options.explain,
+        });
+        probes.why_not().for_each(|why| note(&Note::Without(why)));
         let plan = attach::plan(
             &path.hops().collect::<Vec<_>>(),
-            Extras {
+            probes.wishes(PlanOptions {
                 neighbours: &neighbours,
-                xdp: options.xdp,
-                wire: options.wire && kernel.is_some(),
-                slow_at,
                 at_tracepoints: mechanism == Mechanism::Tracepoints,
-            },
+                ..PlanOptions::default()
+            }),
         )?;
-        attach::check_xdp(&plan).await?;
+        probes.check(&plan).await?;
         remove_leftovers(&plan, note)?;
         note_other_tracers(&plan, mechanism, note);
         note_others_addresses(path, &options.macs, note);
-        let drops = kernel.as_ref().and_then(|kernel| {
-            attach::drop_options(&kernel.btf, &plan, path, mechanism)
-                .inspect_err(|error| note(&Note::NoReasons(error.to_string())))
-                .ok()
-        });
         // Nobody who sends packets shall know where they come to lie.
         let seed = RandomState::new().hash_one(0);
         let load = LoadOptions {
-            drops,
-            upcalls,
-            heads_at: if options.explain { attach::before_switch(&plan, path) } else { 0 },
             inflight_slots: options.inflight,
-            ring_bytes: options.emission.ring_bytes,
+            ring_bytes: options.records.ring_bytes,
             trace: TraceConfig {
                 timeout_ns: u64::try_from(options.timeout.as_nanos()).unwrap_or(u64::MAX),
                 mac: path.instance.mac.as_number(),
-                sample_below: options.emission.sample_below,
-                tail: u32::from(options.emission.tail != Tail::None),
+                sample_below: options.records.sample_below,
+                tail: u32::from(options.records.tail != Tail::None),
                 seed,
                 budgeted: u32::from(options.count.is_some()),
                 filter: options.filter.to_kernel(),
@@ -104,7 +102,9 @@ impl Session {
         };
         let cost = CostMeter::start(mechanism == Mechanism::Tracepoints);
         let loading = Instant::now();
-        let mut attached = Attached::new(&plan, &load)
+        let trace = Trace { plan: &plan, path: Some(path), mechanism, timeout: options.timeout };
+        probes.planned(&trace);
+        let mut attached = Attached::new(&plan, &load, &mut probes.attachable())
             // The verifier's own words fill pages.
             .inspect_err(|error| log::debug!("{error}"))?;
         log::info!(
@@ -117,9 +117,15 @@ impl Session {
         let others = path.other_ports.iter().flat_map(|port| port.macs.iter().copied());
         let others = others.filter(|mac| *mac != path.instance.mac && !options.macs.contains(mac));
         attached.introduce_strangers(others)?;
-        let maps = attached.take_maps()?;
-        let (mut collector, records) =
-            Collector::new(plan.clone(), maps, options.timeout, options.emission.tail, seed)?;
+        let readings = probes.readings(attached.ebpf(), &trace)?;
+        let (mut collector, records) = Collector::new(
+            plan.clone(),
+            attached.ebpf_mut(),
+            readings,
+            options.timeout,
+            options.records.tail,
+            seed,
+        )?;
         collector.watch_members(attach::members(&plan, mechanism));
         if switch_knows_vm {
             collector.switch_knows_vm();
@@ -132,12 +138,13 @@ impl Session {
         Ok(Self {
             plan,
             attached,
+            probes,
             collector,
             cost: cost.from_now(),
             budget: options.count,
             timeout: options.timeout,
             records: Some(records),
-            keeps_slowest: matches!(options.emission.tail, Tail::Top(_)),
+            keeps_slowest: matches!(options.records.tail, Tail::Top(_)),
             diagnostics,
             mechanism,
             witness: None,
@@ -205,15 +212,13 @@ impl Session {
         for port in &mut snapshot.neighbours {
             port.hooked = self.attached.is_hooked(&port.place);
         }
-        let unseen = self.attached.missed_frees();
-        let mut notes = self.attached.notes();
-        notes.extend(self.found.unasked.iter().cloned());
-        if unseen > 0 && Direction::ALL.iter().any(|way| snapshot.directions.get(*way).ledger.lost > 0) {
-            notes.push(format!(
-                "{unseen} frees of packets, the VM's or others', were not looked at, because they interrupted the look at \
-                 another one: so many of the lost packets may have had a reason"
-            ));
-        }
+        let notes = self
+            .probes
+            .changes()
+            .chain(self.attached.notes())
+            .chain(self.found.unasked.iter().cloned())
+            .chain(self.probes.doubts(self.attached.ebpf(), &snapshot))
+            .collect();
         let evidence = [snapshot.evidence.as_slice(), self.found.evidence.as_slice()].concat();
         Snapshot { notes, evidence, taken: self.taken.clone(), ..snapshot }
     }
@@ -258,7 +263,7 @@ impl Session {
         self.collector.sweep();
         self.keep_slowest();
         if let Some(nic_drops) = self.found.nic_drops {
-            self.collector.acquit(nic_drops);
+            self.collector.limit_losses_at_nics(nic_drops);
         }
         self.snapshot()
     }

@@ -5,14 +5,15 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use aya::programs::{TestRun as _, TestRunOptions};
 use hoptrace::{
-    attach::{self, Attached, DropOptions, Extras, LoadOptions},
+    attach::{self, Attached, LoadOptions, PlanOptions},
     collect::Collector,
-    kernel::{KERNEL_BTF, drop_config, kernel_btf, skb_layout},
+    kernel::{KERNEL_BTF, kernel_btf, skb_layout},
     model::{
-        Direction, Evidence, IfIndex, Ledger, MacAddr, Mechanism, OtherPort, Role, Snapshot, Tail,
+        Direction, Evidence, IfIndex, Ledger, MacAddr, Mechanism, OtherPort, Plan, Role, Snapshot, Tail,
         TracerCost, XdpMode,
     },
     path::hybrid_hop,
+    probes::{Host, Probes, Trace},
 };
 use hoptrace_common::{config::TraceConfig, skb::SkbLayout};
 use rustix::time::{ClockId, clock_gettime};
@@ -51,21 +52,23 @@ pub(crate) fn load_all() -> Result<u32> {
         [(Role::Tap, "tap", 11), (Role::Qvb, "qvb", 12), (Role::Qvo, "qvo", 13), (Role::Nic, "nic", 14)]
             .map(|(role, ifname, index)| hybrid_hop(role, ifname, IfIndex(index)));
     let neighbour = OtherPort { ifname: "qvo2".to_owned(), ifindex: IfIndex(15), ..OtherPort::default() };
-    let extras =
-        Extras { xdp: Some(XdpMode::Native), wire: true, neighbours: &[neighbour], ..Extras::default() };
-    let plan = attach::plan(&hops.each_ref(), extras)?;
     let btf = kernel_btf(KERNEL_BTF)?;
-    let drops = DropOptions { config: drop_config(&btf)?, devices: Vec::new() };
-    let skb = skb_layout(&btf)?;
-    let options = LoadOptions { skb, drops: Some(drops), ..options()? };
-    Ok(Attached::load(&plan, &options)?.verified_instructions())
+    let mut probes =
+        Probes::of(&Host { btf: Some(&btf), wire: true, xdp: Some(XdpMode::Native), ..Host::default() });
+    let neighbours = [neighbour];
+    let wishes = probes.wishes(PlanOptions { neighbours: &neighbours, ..PlanOptions::default() });
+    let plan = attach::plan(&hops.each_ref(), wishes)?;
+    let options = LoadOptions { skb: skb_layout(&btf)?, ..options()? };
+    probes.planned(&trace(&plan, &options));
+    Ok(Attached::load(&plan, &options, &mut probes.attachable())?.verified_instructions())
+}
+
+const fn trace<'t>(plan: &'t Plan, options: &LoadOptions) -> Trace<'t> {
+    Trace { plan, path: None, mechanism: options.mechanism, timeout: TIMEOUT }
 }
 
 fn options() -> Result<LoadOptions> {
     Ok(LoadOptions {
-        drops: None,
-        upcalls: None,
-        heads_at: 0,
         inflight_slots: 65_536,
         ring_bytes: 0,
         trace: TraceConfig {
@@ -95,7 +98,7 @@ impl Port {
     fn load(is_here: fn(usize) -> bool) -> Result<Self> {
         let hops = [(Role::Tap, "tap"), (Role::Nic, "nic")]
             .map(|(role, ifname)| hybrid_hop(role, ifname, ELSEWHERE));
-        let mut plan = attach::plan(&hops.each_ref(), Extras::default())?;
+        let mut plan = attach::plan(&hops.each_ref(), PlanOptions::default())?;
         for (place, hook) in plan.hooks.iter_mut().enumerate() {
             for interface in &mut hook.interfaces {
                 // Elsewhere each has a place of its own.
@@ -103,8 +106,13 @@ impl Port {
                     if is_here(place) { HERE } else { IfIndex(ELSEWHERE.0 + u32::try_from(place)?) };
             }
         }
-        let mut attached = Attached::load(&plan, &options()?)?;
-        let (mut collector, _) = Collector::new(plan, attached.take_maps()?, TIMEOUT, Tail::None, 1)?;
+        let (options, mut probes) = (options()?, Probes::of(&Host::default()));
+        let trace = trace(&plan, &options);
+        probes.planned(&trace);
+        let mut attached = Attached::load(&plan, &options, &mut probes.attachable())?;
+        let readings = probes.readings(attached.ebpf(), &trace)?;
+        let (mut collector, _) =
+            Collector::new(plan.clone(), attached.ebpf_mut(), readings, TIMEOUT, Tail::None, 1)?;
         collector.open(None);
         Ok(Self { attached, collector })
     }

@@ -4,22 +4,22 @@ use crate::{
     path::testing::hop,
 };
 
-fn planned(hops: &[Hop], extras: Extras<'_>) -> Result<Plan, PlanError> {
-    super::plan(&hops.iter().collect::<Vec<_>>(), extras)
+fn planned(hops: &[Hop], options: PlanOptions<'_>) -> Result<Plan, PlanError> {
+    super::plan(&hops.iter().collect::<Vec<_>>(), options)
 }
 
 fn hops(hops: &[(Role, &str)]) -> Vec<Hop> {
     (1..).zip(hops).map(|(index, (role, ifname))| hop(*role, ifname, index)).collect()
 }
 
-fn with(neighbours: &[OtherPort]) -> Extras<'_> {
-    Extras { neighbours, ..Extras::default() }
+fn with(neighbours: &[OtherPort]) -> PlanOptions<'_> {
+    PlanOptions { neighbours, ..PlanOptions::default() }
 }
 
 #[test]
 fn the_hybrid_path_gets_eight_hooks_in_path_order() {
     let hops = hops(&[(Role::Tap, "tap1"), (Role::Qvb, "qvb1"), (Role::Qvo, "qvo1"), (Role::Nic, "ens3")]);
-    let plan = planned(&hops, Extras::default()).unwrap();
+    let plan = planned(&hops, PlanOptions::default()).unwrap();
     let hooks: Vec<_> =
         plan.hooks.iter().map(|hook| (hook.interfaces[0].ifname.as_str(), hook.side.name())).collect();
     assert_eq!(
@@ -53,7 +53,7 @@ fn the_hybrid_path_gets_eight_hooks_in_path_order() {
 #[test]
 fn two_nics_are_alternatives() {
     let hops = hops(&[(Role::Tap, "tap1"), (Role::Qvo, "qvo1"), (Role::Nic, "ens3"), (Role::Nic, "ens4")]);
-    let plan = planned(&hops, Extras::default()).unwrap();
+    let plan = planned(&hops, PlanOptions::default()).unwrap();
     let from_qvo: Vec<_> = plan
         .segments
         .iter()
@@ -66,9 +66,9 @@ fn two_nics_are_alternatives() {
 
 #[test]
 fn a_path_of_one_interface_can_not_be_traced() {
-    assert_eq!(planned(&hops(&[(Role::Tap, "tap1")]), Extras::default()), Err(PlanError::TooShort(1)));
+    assert_eq!(planned(&hops(&[(Role::Tap, "tap1")]), PlanOptions::default()), Err(PlanError::TooShort(1)));
     let many: Vec<_> = (0..9).map(|_| (Role::Nic, "ens3")).chain([(Role::Tap, "t")]).collect();
-    assert!(matches!(planned(&hops(&many), Extras::default()), Err(PlanError::TooLong(20))));
+    assert!(matches!(planned(&hops(&many), PlanOptions::default()), Err(PlanError::TooLong(20))));
 }
 
 #[test]
@@ -131,8 +131,11 @@ fn xdp_comes_before_the_nic_on_the_way_in() {
         (Role::Nic, "ens4"),
     ]);
     let port = [OtherPort { ifname: "qvo2".to_owned(), ifindex: IfIndex(7), ..OtherPort::default() }];
-    let plan = planned(&hops, Extras { neighbours: &port, xdp: Some(XdpMode::Native), ..Extras::default() })
-        .unwrap();
+    let plan = planned(
+        &hops,
+        PlanOptions { neighbours: &port, xdp: Some(XdpMode::Native), ..PlanOptions::default() },
+    )
+    .unwrap();
     let ingress: Vec<_> = plan
         .hooks
         .iter()
@@ -183,15 +186,15 @@ fn xdp_comes_before_the_nic_on_the_way_in() {
 #[test]
 fn xdp_needs_a_nic() {
     let cut = hops(&[(Role::Tap, "tap1"), (Role::Qvb, "qvb1"), (Role::Qvo, "qvo1")]);
-    let xdp = Extras { xdp: Some(XdpMode::Generic), ..Extras::default() };
+    let xdp = PlanOptions { xdp: Some(XdpMode::Generic), ..PlanOptions::default() };
     assert_eq!(planned(&cut, xdp), Err(PlanError::NoNic));
     let nics = [(Role::Nic, "a"), (Role::Nic, "b"), (Role::Nic, "c"), (Role::Nic, "d"), (Role::Nic, "e")];
     let many = hops(&[&[(Role::Tap, "tap1")][..], &nics].concat());
     assert_eq!(planned(&many, xdp), Err(PlanError::TooManyNics(5)));
 }
 
-fn with_wire(neighbours: &[OtherPort]) -> Extras<'_> {
-    Extras { neighbours, wire: true, ..Extras::default() }
+fn with_wire(neighbours: &[OtherPort]) -> PlanOptions<'_> {
+    PlanOptions { neighbours, wire: true, ..PlanOptions::default() }
 }
 
 #[test]
@@ -270,8 +273,9 @@ fn the_segments_through_a_switch_have_one_more_behind_them_for_its_slow_path() {
     let port = [OtherPort { ifname: "qvo2".to_owned(), ifindex: IfIndex(7), ..OtherPort::default() }];
     let slow_at = [IfIndex(3), IfIndex(4)];
     for xdp in [None, Some(XdpMode::Generic)] {
-        let extras = Extras { neighbours: &port, slow_at: &slow_at, xdp, wire: true, ..Extras::default() };
-        let plan = planned(&hops, extras).unwrap();
+        let options =
+            PlanOptions { neighbours: &port, slow_at: &slow_at, xdp, wire: true, ..PlanOptions::default() };
+        let plan = planned(&hops, options).unwrap();
         let label = |place: usize| plan.hooks[place].label.as_str();
         let slow: Vec<_> = plan
             .segments
@@ -302,7 +306,8 @@ fn the_segments_through_a_switch_have_one_more_behind_them_for_its_slow_path() {
 fn generic_xdp_comes_behind_the_tracepoint_where_the_nic_receives() {
     let hops = hops(&[(Role::Tap, "tap1"), (Role::Qvo, "qvo1"), (Role::Nic, "ens3")]);
     let order = |mode, at_tracepoints| {
-        let plan = planned(&hops, Extras { xdp: Some(mode), at_tracepoints, ..Extras::default() }).unwrap();
+        let plan = planned(&hops, PlanOptions { xdp: Some(mode), at_tracepoints, ..PlanOptions::default() })
+            .unwrap();
         let ingress = plan.hooks.iter().filter(|hook| hook.direction == Direction::Ingress);
         let entry = ingress.clone().find(|hook| hook.config.flags & HookConfig::ENTRY != 0).unwrap();
         assert_eq!(entry.label, ingress.clone().next().unwrap().label);

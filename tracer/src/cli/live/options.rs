@@ -9,7 +9,7 @@ use super::{
 use crate::{
     cli::{CliError, CommonArgs, note, output},
     model::{MacAddr, Mechanism, PacketFilter, Printable, XdpMode},
-    trace::{Emission, TraceOptions, Tracer},
+    trace::{RecordOptions, TraceOptions, Tracer},
 };
 
 /// Which packets of which VM, and for how long.
@@ -102,7 +102,7 @@ impl From<Xdp> for XdpMode {
 }
 
 impl LiveArgs {
-    /// Finds the path, attaches, and admits packets. `emission` says which packets are told one by one, `explain` whether the switch is
+    /// Finds the path, attaches, and admits packets. `records` says which packets are told one by one, `explain` whether the switch is
     /// asked about some.
     ///
     /// # Errors
@@ -110,7 +110,7 @@ impl LiveArgs {
     pub(in crate::cli) async fn begin(
         &self,
         common: &CommonArgs,
-        emission: Emission,
+        records: RecordOptions,
         explain: bool,
     ) -> Result<(Tracer, Endings), CliError> {
         let options = TraceOptions {
@@ -125,7 +125,7 @@ impl LiveArgs {
             wire: self.wire,
             xdp: self.xdp.map(XdpMode::from),
             mechanism: self.attach.mechanism(),
-            emission,
+            records,
             explain,
             debug: common.verbose >= 2,
             note,

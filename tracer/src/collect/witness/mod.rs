@@ -173,7 +173,7 @@ impl Witness {
                 meaning: String::new(),
             })
         };
-        conntrack::without_clashes(now.counters.iter().filter_map(rose).collect())
+        conntrack::told_once(now.counters.iter().filter_map(rose).collect())
     }
 }
 

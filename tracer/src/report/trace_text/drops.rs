@@ -6,7 +6,7 @@ use super::{
     port::{PortPage, saw_packets, way},
 };
 use crate::{
-    model::{Direction, DirectionReport, Drop, DropExample, Ledger, Printable},
+    model::{Direction, DirectionReport, Drop, DropExample, Ledger, OnCpu, Printable},
     report::{
         Ink,
         packet::{end, time_of_day},
@@ -65,6 +65,8 @@ impl PortPage<'_> {
             Piece::plain(format!("after {}", places::hook(&self.port.path, &drop.after))),
             Piece::plain(self.why(drop)),
         ];
+        let pieces =
+            [pieces.as_slice(), on_cpus(&drop.cpus, drop.count).map(Piece::plain).as_slice()].concat();
         let mut lines = self.page.flow(&pieces, "  ", indent);
         let below = |ink, text: String| {
             let start = Piece::plain(" ".repeat(indent - 1));
@@ -101,6 +103,30 @@ pub(super) fn cause(subsystem: Option<&str>, reason: Option<&str>, location: &st
     format!("{reason} in {}", Printable(location))
 }
 
+/// CPUs that are named one by one at most.
+const MAX_CPUS_NAMED: usize = 4;
+
+/// On which of `cpus` so many packets died; `None`: it is not known of any.
+pub(super) fn on_cpus(cpus: &[OnCpu], count: u64) -> Option<String> {
+    let known: u64 = cpus.iter().map(|on| on.count).sum();
+    let most = cpus.iter().max_by_key(|on| on.count)?;
+    let is_most = cpus.iter().all(|on| on.cpu == most.cpu || on.count < most.count);
+    let which = match cpus {
+        [one] => format!("on CPU {}", one.cpu),
+        some if some.len() <= MAX_CPUS_NAMED => {
+            let names: Vec<_> = some.iter().map(|on| on.cpu.to_string()).collect();
+            format!("on CPUs {}", names.join(", "))
+        }
+        many => format!("on {} CPUs", many.len()),
+    };
+    let notes = [
+        (is_most && cpus.len() > 1).then(|| format!("most on {}", most.cpu)),
+        (known < count).then(|| format!("of {} it is not known", count - known)),
+    ];
+    let notes: Vec<String> = notes.into_iter().flatten().collect();
+    Some(if notes.is_empty() { which } else { format!("{which} ({})", notes.join("; ")) })
+}
+
 /// When packets died.
 pub(super) fn times(first_ns: u64, last_ns: u64) -> String {
     match (time_of_day(first_ns), time_of_day(last_ns)) {
@@ -118,4 +144,33 @@ pub(super) fn packet(example: &DropExample) -> String {
         flow.protocol,
         example.len_bytes
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn on(cpus: &[(u32, u64)], count: u64) -> Option<String> {
+        let cpus: Vec<_> = cpus.iter().map(|(cpu, count)| OnCpu { cpu: *cpu, count: *count }).collect();
+        on_cpus(&cpus, count)
+    }
+
+    #[test]
+    fn a_few_cpus_are_named_and_the_busiest_of_many() {
+        let told = |cpus: &[(u32, u64)]| on(cpus, cpus.iter().map(|(_, count)| count).sum());
+        assert_eq!(told(&[]), None);
+        assert_eq!(told(&[(3, 7)]).as_deref(), Some("on CPU 3"));
+        assert_eq!(told(&[(0, 1), (3, 7)]).as_deref(), Some("on CPUs 0, 3 (most on 3)"));
+        assert_eq!(told(&[(0, 7), (3, 7), (9, 1)]).as_deref(), Some("on CPUs 0, 3, 9"), "none has the most");
+        let many = [(0, 1), (1, 1), (2, 5), (3, 1), (64, 1)];
+        assert_eq!(told(&many).as_deref(), Some("on 5 CPUs (most on 2)"));
+    }
+
+    #[test]
+    fn packets_of_which_the_cpu_is_not_known_are_no_other_cpus() {
+        assert_eq!(on(&[(3, 7)], 9).as_deref(), Some("on CPU 3 (of 2 it is not known)"));
+        let told = on(&[(0, 1), (3, 7)], 9);
+        assert_eq!(told.as_deref(), Some("on CPUs 0, 3 (most on 3; of 1 it is not known)"));
+        assert_eq!(on(&[], 9), None, "lost packets died nowhere that is known");
+    }
 }

@@ -1,7 +1,7 @@
 //! Packets that died before the first hook, above those that hooks have seen.
 
 use super::{
-    drops::{cause, packet, times},
+    drops::{cause, on_cpus, packet, times},
     flow::Piece,
     places,
     port::PortPage,
@@ -29,6 +29,8 @@ impl PortPage<'_> {
             Piece::plain(format!("before {}", places::hook(&self.port.path, &early.before))),
             Piece::plain(why),
         ];
+        let pieces =
+            [pieces.as_slice(), on_cpus(&early.cpus, early.count).map(Piece::plain).as_slice()].concat();
         let mut lines = self.page.flow(&pieces, "  ", indent);
         let example =
             early.example.as_ref().map_or_else(String::new, |it| format!(", one of them {}", packet(it)));

@@ -27,6 +27,7 @@ fn what_died_before_the_first_hook_comes_first() {
         );
         assert!(at("died before the first hook") < at("137  before tap tapc3d70d5c-a90  TC_INGRESS in"));
         assert!(at("TC_INGRESS in sch_handle_ingress+0x1c\\u{1b}[31m") < at("  drops"), "{text}");
+        assert!(text.contains("on CPUs 0, 1 (most on 0)"), "{text}");
         assert!(text.contains("tc filter show dev tapc3d70d5c-a90 ingress"), "{text}");
         assert!(!text.contains('\x1b'), "{text}");
     }

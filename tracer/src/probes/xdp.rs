@@ -3,15 +3,20 @@
 use std::fs;
 
 use aya::{
-    Ebpf,
+    Ebpf, EbpfLoader,
     programs::{ProgramError, Xdp, XdpMode as KernelMode, loaded_programs},
     util::KernelVersion,
 };
 use futures_util::TryStreamExt as _;
+use hoptrace_common::config::{MAX_XDP, XdpPlace};
 use rtnetlink::packet_route::link::{LinkAttribute, LinkXdp, XdpAttached};
+use zerocopy::IntoBytes as _;
 
-use super::{AttachError, attacher::attach_error};
-use crate::model::{IfIndex, Interface, Plan, Side, XdpMode};
+use super::{Host, Probe, Trace, places::places, probe::Checked};
+use crate::{
+    attach::{AttachError, Attachable, Nic, PlanOptions, attach_error},
+    model::{IfIndex, Interface, Plan, Side, XdpMode},
+};
 
 /// The first kernel that lets XDP programs copy frames out of several buffers.
 const NEEDED: KernelVersion = KernelVersion::new(5, 18, 0);
@@ -19,11 +24,56 @@ const EOPNOTSUPP: i32 = rustix::io::Errno::OPNOTSUPP.raw_os_error();
 const EBUSY: i32 = rustix::io::Errno::BUSY.raw_os_error();
 const EEXIST: i32 = rustix::io::Errno::EXIST.raw_os_error();
 
-/// Asks whether the NICs of `plan` are free for XDP, before anything is loaded. Does nothing where it wants no XDP.
-///
-/// # Errors
-/// When the kernel is too old, or a program is attached to one of them already.
-pub async fn check_xdp(plan: &Plan) -> Result<(), AttachError> {
+/// The hooks, where they are wanted.
+#[derive(Debug)]
+pub(super) struct XdpHooks {
+    wanted: Option<XdpMode>,
+    places: [XdpPlace; MAX_XDP],
+    /// The NICs, as they were before.
+    nics: Vec<Nic>,
+}
+
+impl XdpHooks {
+    pub(super) fn of(host: &Host<'_>) -> Self {
+        Self { wanted: host.xdp, places: Default::default(), nics: Vec::new() }
+    }
+}
+
+impl Probe for XdpHooks {
+    fn wish<'p>(&'p self, options: &mut PlanOptions<'p>) {
+        options.xdp = self.wanted;
+    }
+
+    fn planned(&mut self, trace: &Trace<'_>) {
+        self.places = places(trace.plan.xdp_hooks().map(|(number, _, interface)| (number, interface)));
+    }
+
+    fn check<'c>(&'c self, plan: &'c Plan) -> Checked<'c> {
+        Box::pin(check(plan))
+    }
+
+    fn changes(&self) -> Vec<String> {
+        self.nics.iter().map(Nic::changes).collect()
+    }
+}
+
+impl Attachable for XdpHooks {
+    fn configure<'s>(&'s self, object: &mut EbpfLoader<'s>, _cpus: u32) {
+        object.override_global("XDP", self.places.as_bytes(), true);
+    }
+
+    fn hook_program(&self, side: Side) -> Option<&'static str> {
+        if let Side::Xdp(mode) = side { Some(program(mode)) } else { None }
+    }
+
+    fn attach(&mut self, object: &mut Ebpf, plan: &Plan) -> Result<(), AttachError> {
+        self.nics = plan.xdp_hooks().map(|(_, mode, interface)| Nic::look(&interface.ifname, mode)).collect();
+        attach(object, plan)
+    }
+}
+
+/// Asks whether the NICs of `plan` are free for XDP. Does nothing where it wants no XDP.
+async fn check(plan: &Plan) -> Result<(), AttachError> {
     for (_, mode, interface) in plan.xdp_hooks() {
         if KernelVersion::current().is_ok_and(|version| version < NEEDED) {
             let found = rustix::system::uname().release().to_string_lossy().into_owned();
@@ -73,7 +123,7 @@ fn taken(interface: &Interface, mode: XdpMode, id: Option<u32>) -> AttachError {
 }
 
 /// The program of all hooks of a mode.
-pub(super) const fn program(mode: XdpMode) -> &'static str {
+const fn program(mode: XdpMode) -> &'static str {
     match mode {
         XdpMode::Native => "hop_xdp_native",
         XdpMode::Generic => "hop_xdp_generic",
@@ -81,7 +131,7 @@ pub(super) const fn program(mode: XdpMode) -> &'static str {
 }
 
 /// Attaches the program to the NICs of `plan`, with links that end with the process.
-pub(super) fn attach(ebpf: &mut Ebpf, plan: &Plan) -> Result<(), AttachError> {
+fn attach(ebpf: &mut Ebpf, plan: &Plan) -> Result<(), AttachError> {
     let mut links = Vec::new();
     for (_, mode, interface) in plan.xdp_hooks() {
         let program: &mut Xdp = ebpf

@@ -1,26 +1,85 @@
-//! Heads of packets that the programs kept before a switch, to be explained.
+//! Heads of packets that the programs keep before a switch, to be explained.
 
-use aya::maps::MapData;
+use aya::{Ebpf, EbpfLoader};
 use hoptrace_common::{
+    config::{HookConfig, MAX_HOOKS, TraceConfig},
     filter::addresses,
-    heads::Head,
+    heads::{HEADS, Head},
     packet::{ETHERTYPE_ARP, Frame, Packet, Reader as _, SliceReader, Window as _, parse},
 };
 
-use super::{
-    CollectError,
-    flow::FlowFields,
-    mapped::{ACQUIRE, Mapped, atomic_u64},
+use super::{Host, Probe, Trace, devices::before_switch};
+use crate::{
+    attach::Attachable,
+    collect::{ACQUIRE, CollectError, FlowFields, Mapped, Reading, atomic_u64},
+    model::{Direction, Flow, PacketHead, Plan, Snapshot},
 };
-use crate::model::{Flow, PacketHead};
+
+const MAP: &str = "HEADS";
+
+/// Needs somebody who asks for explanations, and a switch that can give them.
+#[derive(Debug)]
+pub(super) struct Heads {
+    wanted: bool,
+    /// Hooks that keep heads, a bit each.
+    kept_at: u16,
+}
+
+impl Heads {
+    pub(super) const fn of(host: &Host<'_>) -> Self {
+        Self { wanted: host.explain, kept_at: 0 }
+    }
+}
+
+impl Probe for Heads {
+    fn planned(&mut self, trace: &Trace<'_>) {
+        let path = trace.path.filter(|_| self.wanted);
+        self.kept_at = path.map_or(0, |path| before_switch(trace.plan, path));
+    }
+
+    fn read(&self, object: &Ebpf, _trace: &Trace<'_>) -> Result<Option<Box<dyn Reading>>, CollectError> {
+        Ok(Some(Box::new(KeptHeads::of(object)?)))
+    }
+}
+
+impl Attachable for Heads {
+    fn tell_hooks(&self, trace: &mut TraceConfig, hooks: &mut [HookConfig; MAX_HOOKS]) {
+        trace.keeping_heads = u16::from(self.kept_at != 0);
+        for (number, hook) in hooks.iter_mut().enumerate() {
+            hook.flags |= if self.kept_at & 1 << number != 0 { HookConfig::KEEPS_HEADS } else { 0 };
+        }
+    }
+
+    fn configure<'s>(&'s self, object: &mut EbpfLoader<'s>, _cpus: u32) {
+        object.map_max_entries(MAP, if self.kept_at == 0 { 1 } else { HEADS });
+    }
+}
 
 /// All heads that are kept at the moment; none, unless they were asked for.
 #[derive(Debug)]
-pub(super) struct Heads(Mapped<Head>);
+pub(super) struct KeptHeads(Mapped<Head>);
 
-impl Heads {
-    pub(super) fn new(map: &MapData) -> Result<Self, CollectError> {
-        Mapped::new(map, "HEADS").map(Self)
+impl Reading for KeptHeads {
+    /// A packet that went through the switch.
+    fn tell(&self, plan: &Plan, snapshot: &mut Snapshot) {
+        for direction in Direction::ALL {
+            let report = snapshot.directions.get_mut(direction);
+            if report.ledger.completed > 0 {
+                report.carried = self.carried(plan, direction);
+            }
+        }
+    }
+}
+
+impl KeptHeads {
+    pub(super) fn of(object: &Ebpf) -> Result<Self, CollectError> {
+        Mapped::of(object, MAP).map(Self)
+    }
+
+    /// `None` where no heads are kept.
+    fn carried(&self, plan: &Plan, direction: Direction) -> Option<PacketHead> {
+        let mut hooks = (0_u8..).zip(&plan.hooks).filter(|(_, hook)| hook.direction == direction);
+        hooks.find_map(|(number, hook)| Some(packet_head(&self.any(number)?, hook.label.clone())))
     }
 
     /// The head of packet `key`, which is not kept any longer: what stays are heads of packets that went on.
@@ -36,7 +95,7 @@ impl Heads {
     }
 
     /// The head of some packet that `hook` saw.
-    pub(super) fn any(&self, hook: u8) -> Option<Head> {
+    fn any(&self, hook: u8) -> Option<Head> {
         let heads = (0..self.0.len()).filter_map(|place| self.0.read(place));
         heads.filter(|head| head.key != 0 && head.hook == hook).find(|head| packet(head).is_some())
     }

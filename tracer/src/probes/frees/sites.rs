@@ -1,18 +1,18 @@
 //! The drop sites' memory.
 
-use std::sync::atomic::Ordering;
+use std::{collections::BTreeMap, sync::atomic::Ordering};
 
-use aya::maps::MapData;
+use aya::Ebpf;
 use hoptrace_common::{
     config::MAX_HOOKS,
     drops::{DropSite, Example, FreeCounters},
     inflight::Ended,
 };
 
-use super::early::Early;
-use crate::collect::{
-    CollectError,
-    mapped::{ACQUIRE, Mapped, atomic_u32, atomic_u64},
+use super::{COUNTS, SITES, early::Early};
+use crate::{
+    collect::{ACQUIRE, CollectError, Mapped, atomic_u32, atomic_u64},
+    model::OnCpu,
 };
 
 /// Why packets died: where the kernel freed them, and its reason as a number.
@@ -20,6 +20,15 @@ use crate::collect::{
 pub(super) struct Cause {
     pub(super) location: u64,
     pub(super) reason: u32,
+}
+
+/// How many packets of one kind each CPU freed; `None`: of those it is not known.
+pub(super) type ByCpu = BTreeMap<Option<u32>, u64>;
+
+/// Those of which it is known, as reports have them.
+pub(super) fn on_cpus(by_cpu: &ByCpu) -> Vec<OnCpu> {
+    let known = by_cpu.iter().filter(|(_, count)| **count > 0);
+    known.filter_map(|(cpu, count)| Some(OnCpu { cpu: (*cpu)?, count: *count })).collect()
 }
 
 /// Packets of one kind that a drop site counts.
@@ -40,8 +49,8 @@ pub(super) struct Sites {
 }
 
 impl Sites {
-    pub(super) fn new(sites: &MapData, frees: &MapData) -> Result<Self, CollectError> {
-        Ok(Self { sites: Mapped::new(sites, "SITES")?, frees: Mapped::new(frees, "FREES")? })
+    pub(super) fn of(object: &Ebpf) -> Result<Self, CollectError> {
+        Ok(Self { sites: Mapped::of(object, SITES)?, frees: Mapped::of(object, COUNTS)? })
     }
 
     /// The sites of packets that hooks have seen: index, and a copy.
@@ -53,7 +62,7 @@ impl Sites {
         (0..self.sites.len()).filter_map(|index| Some((index, self.ready(index)?)))
     }
 
-    /// What died before the first hook of a direction. Two sites may be one cause's.
+    /// What died before the first hook of a direction. Several sites are one cause's: one for each CPU.
     pub(super) fn early(&self, direction: u8) -> Vec<Early> {
         let mut found: Vec<Early> = Vec::new();
         for (_, site) in self.all() {
@@ -65,17 +74,17 @@ impl Sites {
             let times = site.first_ns.get(place).zip(site.last_ns.get(place));
             let Some((first_ns, last_ns)) = times.filter(|_| count > 0) else { continue };
             let example = site.examples.get(place).filter(|example| example.state == Example::CERTAIN);
-            let cause = cause_of(&site);
+            let (cause, cpu) = (cause_of(&site), site.cpu.checked_sub(1));
             match found.iter_mut().find(|early| early.cause == cause && early.hook == hook) {
                 Some(early) => {
-                    early.count += count;
+                    *early.by_cpu.entry(cpu).or_default() += count;
                     early.first_ns = early.first_ns.min(*first_ns);
                     early.last_ns = early.last_ns.max(*last_ns);
                 }
                 None => found.push(Early {
                     hook,
                     cause,
-                    count,
+                    by_cpu: ByCpu::from([(cpu, count)]),
                     first_ns: *first_ns,
                     last_ns: *last_ns,
                     example: example.copied(),
@@ -113,12 +122,18 @@ impl Sites {
     }
 
     /// How many of one kind.
-    pub(super) fn counted_of(&self, direction: u8, hook: u8, cause: Cause) -> u64 {
-        let same = self.used().filter(|(_, site)| cause_of(site) == cause);
+    pub(super) fn counted_of(&self, direction: u8, hook: u8, cause: Cause) -> ByCpu {
         let of = |counts: &[[u64; MAX_HOOKS]; 2]| {
             counts.get(usize::from(direction)).and_then(|counts| counts.get(usize::from(hook))).copied()
         };
-        same.filter_map(|(_, site)| Some(of(&site.dropped)?.wrapping_add(of(&site.settled)?))).sum()
+        let mut by_cpu = ByCpu::new();
+        for (_, site) in self.used().filter(|(_, site)| cause_of(site) == cause) {
+            let count =
+                of(&site.dropped).zip(of(&site.settled)).map_or(0, |(done, way)| done.wrapping_add(way));
+            let sum = by_cpu.entry(site.cpu.checked_sub(1)).or_default();
+            *sum = sum.wrapping_add(count);
+        }
+        by_cpu
     }
 
     /// Counts a packet that died on its way, as the hooks' programs do.

@@ -1,12 +1,8 @@
 //! Packets that died: counted by direction, by the hook that saw them last, and by cause.
 
-mod early;
-mod names;
-mod sites;
-
 use std::{cell::RefCell, collections::BTreeMap};
 
-use aya::maps::MapData;
+use aya::Ebpf;
 use hoptrace_common::{
     drops::Example,
     heads::Head,
@@ -14,15 +10,14 @@ use hoptrace_common::{
 };
 
 use super::{
-    CollectError,
-    clock::WallClock,
-    flow::FlowFields,
-    heads::{self, Heads},
-    table::Sweep,
+    super::heads::{self, KeptHeads},
+    names::Names,
+    sites::{Cause, Sites, on_cpus},
 };
-use crate::model::{Direction, Drop, DropExample};
-use names::Names;
-use sites::{Cause, Sites};
+use crate::{
+    collect::{Account, CollectError, FlowFields, Reading, Sight, Sweep, WallClock},
+    model::{Direction, Drop, DropExample, Plan, Snapshot},
+};
 
 /// Which packets: direction, the hook that saw them last, and why they died; no cause: lost.
 type Kind = (u8, u8, Option<Cause>);
@@ -51,12 +46,14 @@ impl Row {
     }
 }
 
-/// Everything that died so far.
+/// Everything that died so far. What is lost is known without the probe, and told beside what that has seen.
 #[derive(Debug)]
-pub(super) struct Drops {
-    sites: Sites,
-    names: RefCell<Names>,
-    clock: WallClock,
+pub(super) struct Deaths {
+    pub(super) sites: Sites,
+    /// Those that packets were kept of, where they are.
+    heads: KeptHeads,
+    pub(super) names: RefCell<Names>,
+    pub(super) clock: WallClock,
     timeout_ns: u64,
     /// Those with a cause are counted where drop sites are.
     rows: BTreeMap<Kind, Row>,
@@ -64,19 +61,41 @@ pub(super) struct Drops {
     unseen: u64,
 }
 
-/// The sums of one direction.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct DropSums {
-    pub(super) lost: u64,
-    pub(super) dropped: u64,
-    pub(super) dropped_done: u64,
-    pub(super) copy_dropped: u64,
+impl Reading for Deaths {
+    fn follow(&mut self, sight: &Sight<'_>) {
+        self.take(sight.sweep(), sight.now_ns());
+        self.given_up(sight.given_up(), sight.now_ns());
+    }
+
+    fn limit_losses(&mut self, hooks: u16, most: u64) {
+        self.unseen += limited(&mut self.rows, hooks, most);
+    }
+
+    fn account(&self, direction: Direction, account: &mut Account) {
+        let own = self.rows.iter().filter(|((of, ..), _)| *of == direction.index());
+        account.lost = own.map(|(_, row)| row.lost()).sum();
+        account.dropped_done = self.sites.all_done(direction.index());
+        account.dropped = self.sites.all_settled(direction.index()) + account.dropped_done;
+        account.copy_dropped = self.sites.copies(usize::from(direction.index()));
+        account.unseen = if direction == Direction::Egress { self.unseen } else { 0 };
+    }
+
+    fn tell(&self, plan: &Plan, snapshot: &mut Snapshot) {
+        let label = |place: usize| plan.hooks.get(place).map_or_else(String::new, |hook| hook.label.clone());
+        for direction in Direction::ALL {
+            let report = snapshot.directions.get_mut(direction);
+            report.drops = self.drops(direction, label);
+            report.early_drops = self.early(direction, label);
+        }
+        snapshot.drops_without_site = self.sites.without_site();
+    }
 }
 
-impl Drops {
-    pub(super) fn new(sites: &MapData, frees: &MapData, timeout_ns: u64) -> Result<Self, CollectError> {
+impl Deaths {
+    pub(super) fn of(object: &Ebpf, timeout_ns: u64) -> Result<Self, CollectError> {
         Ok(Self {
-            sites: Sites::new(sites, frees)?,
+            sites: Sites::of(object)?,
+            heads: KeptHeads::of(object)?,
             names: RefCell::default(),
             clock: WallClock::new(),
             timeout_ns,
@@ -86,16 +105,16 @@ impl Drops {
     }
 
     /// Takes what a sweep at `now_ns` found.
-    pub(super) fn take(&mut self, sweep: &Sweep, heads: &Heads, now_ns: u64) {
+    fn take(&mut self, sweep: &Sweep, now_ns: u64) {
         for packet in &sweep.ended {
-            self.ended(packet, None, heads.take(packet.key));
+            self.ended(packet, None, self.heads.take(packet.key));
         }
         for (packet, site) in &sweep.dropped {
             self.sites.add_settled(*site, packet);
-            self.ended(packet, Some(*site), heads.take(packet.key));
+            self.ended(packet, Some(*site), self.heads.take(packet.key));
         }
         for group in &sweep.groups {
-            self.ended_group(group, heads.take(group.key));
+            self.ended_group(group, self.heads.take(group.key));
         }
         for done in self.sites.counted() {
             let row = Row::new(done.first_ns, done.last_ns);
@@ -108,17 +127,6 @@ impl Drops {
                 row.example.get_or_insert(*example);
             }
         });
-    }
-
-    /// Of the packets on their way out that are lost behind `hooks` (a bit each) no more than `most` can have died: the others
-    /// are not lost.
-    pub(super) fn acquit(&mut self, hooks: u16, most: u64) {
-        self.unseen += acquitted(&mut self.rows, hooks, most);
-    }
-
-    /// How many were not lost.
-    pub(super) const fn unseen(&self, direction: Direction) -> u64 {
-        if matches!(direction, Direction::Egress) { self.unseen } else { 0 }
     }
 
     /// A packet that was not seen again: lost, or dropped at a site, which counts it.
@@ -155,7 +163,7 @@ impl Drops {
     }
 
     /// Packets that hooks gave up so far, as of `now_ns`: direction, last hook, how many. They were seen at least a time-out ago.
-    pub(super) fn given_up(&mut self, lost: Vec<(u8, u8, u64)>, now_ns: u64) {
+    fn given_up(&mut self, lost: Vec<(u8, u8, u64)>, now_ns: u64) {
         let seen_ns = now_ns.saturating_sub(self.timeout_ns);
         for (direction, hook, count) in lost {
             let kind = (direction, hook, None);
@@ -167,13 +175,14 @@ impl Drops {
 
     /// The packets of `direction` that died, in path order, those without a reason last. `label` names the hooks. New
     /// causes are looked up here and not while packets are followed: on a slow machine that takes seconds.
-    pub(super) fn of(&self, direction: Direction, label: impl Fn(usize) -> String) -> Vec<Drop> {
+    fn drops(&self, direction: Direction, label: impl Fn(usize) -> String) -> Vec<Drop> {
         let mut names = self.names.borrow_mut();
         names.learn(self.rows.keys().filter_map(|(_, _, cause)| *cause));
         let own = self.rows.iter().filter(|((of, ..), _)| *of == direction.index());
         let mut drops: Vec<_> = own
             .map(|((of, hook, cause), row)| {
-                let at_sites = cause.map_or(0, |cause| self.sites.counted_of(*of, *hook, cause));
+                let by_cpu = cause.map(|cause| self.sites.counted_of(*of, *hook, cause)).unwrap_or_default();
+                let at_sites: u64 = by_cpu.values().sum();
                 let name = cause.map(|cause| names.of(cause));
                 let drop = Drop {
                     after: label(usize::from(*hook)),
@@ -181,6 +190,7 @@ impl Drops {
                     subsystem: name.as_ref().and_then(|name| name.subsystem.clone()),
                     location: name.map(|name| name.location),
                     count: row.lost() + at_sites,
+                    cpus: on_cpus(&by_cpu),
                     first_ns: self.clock.at(row.first_ns),
                     last_ns: self.clock.at(row.last_ns),
                     example: self.example_of(row),
@@ -206,7 +216,7 @@ impl Drops {
         row.example.map(|example| self.example(&example)).or_else(from_head)
     }
 
-    fn example(&self, example: &Example) -> DropExample {
+    pub(super) fn example(&self, example: &Example) -> DropExample {
         DropExample {
             time_ns: self.clock.at(example.time_ns),
             len_bytes: example.len_bytes,
@@ -221,27 +231,10 @@ impl Drops {
             .flow(),
         }
     }
-
-    /// The sums of a direction.
-    pub(super) fn sums(&self, direction: Direction) -> DropSums {
-        let mut sums = DropSums::default();
-        let own = self.rows.iter().filter(|((of, ..), _)| *of == direction.index());
-        sums.lost = own.map(|(_, row)| row.lost()).sum();
-        let index = usize::from(direction.index());
-        sums.dropped_done = self.sites.all_done(direction.index());
-        sums.dropped = self.sites.all_settled(direction.index()) + sums.dropped_done;
-        sums.copy_dropped = self.sites.copies(index);
-        sums
-    }
-
-    /// Packets that are lost without a reason because there was no room for more drop sites.
-    pub(super) fn without_site(&self) -> u64 {
-        self.sites.without_site()
-    }
 }
 
-/// Takes out of `rows` what was not lost, and gives its number; see [`Drops::acquit`].
-fn acquitted(rows: &mut BTreeMap<Kind, Row>, hooks: u16, most: u64) -> u64 {
+/// Takes out of `rows` what was not lost, and gives its number; see [`Reading::limit_losses`].
+fn limited(rows: &mut BTreeMap<Kind, Row>, hooks: u16, most: u64) -> u64 {
     let lost = rows.iter_mut().filter(|((direction, hook, cause), _)| {
         *direction == Direction::Egress.index() && hooks & (1 << (hook & 0xf)) != 0 && cause.is_none()
     });
@@ -260,13 +253,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_is_lost_behind_the_nic_s_hook_and_counted_by_nobody_is_acquitted() {
+    fn only_what_is_lost_behind_the_nic_s_hook_and_counted_by_nobody_has_not_died() {
         let row = |count| Row { count, ..Row::new(0, 0) };
         let cause = Some(Cause { location: 1, reason: 2 });
         let kinds = [(0, 2, None), (0, 3, None), (0, 3, cause), (1, 3, None), (0, 5, None)];
         let after = |most| {
             let mut rows: BTreeMap<Kind, Row> = kinds.into_iter().map(|kind| (kind, row(7))).collect();
-            let unseen = acquitted(&mut rows, 1 << 3 | 1 << 5, most);
+            let unseen = limited(&mut rows, 1 << 3 | 1 << 5, most);
             (unseen, kinds.map(|kind| rows.get(&kind).map_or(0, |row| row.count)))
         };
         assert_eq!(after(0), (14, [7, 0, 7, 7, 0]));

@@ -2,11 +2,18 @@
 
 use std::{collections::BTreeSet, net::Ipv4Addr};
 
-use aya::maps::MapData;
+use aya::{Ebpf, EbpfLoader};
 use hoptrace_common::exchange::{ExchangeCounters, Question, kind};
 
-use super::{CollectError, mapped::Mapped};
-use crate::model::{Evidence, EvidenceSource};
+use super::{Probe, Trace};
+use crate::{
+    attach::Attachable,
+    collect::{CollectError, Mapped, Reading, monotonic_ns},
+    model::{Evidence, EvidenceSource, Plan, Snapshot},
+};
+
+const QUESTIONS: &str = "QUESTIONS";
+const COUNTS: &str = "EXCHANGES";
 
 /// The kinds that are told, and how evidence calls what nobody answered. Not TCP data: whoever ends a connection need not
 /// acknowledge all of it.
@@ -19,14 +26,42 @@ const TOLD: [(u32, &str); 4] = [
 /// Addresses that are named at most.
 const MAX_NAMED: usize = 3;
 
+/// The programs of hooks find them; it needs nothing.
+#[derive(Debug)]
+pub(super) struct Questions;
+
+impl Probe for Questions {
+    fn read(&self, object: &Ebpf, trace: &Trace<'_>) -> Result<Option<Box<dyn Reading>>, CollectError> {
+        Ok(Some(Box::new(Exchanges {
+            questions: Mapped::of(object, QUESTIONS)?,
+            counters: Mapped::of(object, COUNTS)?,
+            timeout_ns: trace.timeout_ns(),
+            tap: trace.tap(),
+        })))
+    }
+}
+
+impl Attachable for Questions {
+    fn configure<'s>(&'s self, object: &mut EbpfLoader<'s>, cpus: u32) {
+        object.map_max_entries(COUNTS, cpus);
+    }
+}
+
 /// The questions, and what came of earlier ones.
 #[derive(Debug)]
-pub(super) struct Exchanges {
+struct Exchanges {
     questions: Mapped<Question>,
     counters: Mapped<ExchangeCounters>,
     timeout_ns: u64,
     /// The interface they pass.
     tap: String,
+}
+
+impl Reading for Exchanges {
+    fn tell(&self, _plan: &Plan, snapshot: &mut Snapshot) {
+        snapshot.evidence.extend(self.evidence(monotonic_ns()));
+        snapshot.guest.application.unclear = self.unclear();
+    }
 }
 
 /// What came of the questions of one kind.
@@ -38,22 +73,8 @@ struct Account {
 }
 
 impl Exchanges {
-    pub(super) fn new(
-        questions: &MapData,
-        counters: &MapData,
-        timeout_ns: u64,
-        tap: String,
-    ) -> Result<Self, CollectError> {
-        Ok(Self {
-            questions: Mapped::new(questions, "QUESTIONS")?,
-            counters: Mapped::new(counters, "EXCHANGES")?,
-            timeout_ns,
-            tap,
-        })
-    }
-
     /// The kinds of questions of which some were not answered in time.
-    pub(super) fn evidence(&self, now_ns: u64) -> Vec<Evidence> {
+    fn evidence(&self, now_ns: u64) -> Vec<Evidence> {
         let questions: Vec<_> = (0..self.questions.len()).filter_map(|at| self.questions.read(at)).collect();
         let counters: Vec<_> = (0..self.counters.len()).filter_map(|at| self.counters.read(at)).collect();
         let told = TOLD.into_iter().filter_map(|(kind, counter)| {
@@ -64,7 +85,7 @@ impl Exchanges {
     }
 
     /// Answers of programs in the guest that are not measured.
-    pub(super) fn unclear(&self) -> u64 {
+    fn unclear(&self) -> u64 {
         let counters = (0..self.counters.len()).filter_map(|at| self.counters.read(at));
         counters.fold(0, |sum, cpu| sum.wrapping_add(place(&cpu.unclear, kind::ANSWER)))
     }

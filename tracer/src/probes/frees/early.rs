@@ -2,30 +2,35 @@
 
 use hoptrace_common::drops::Example;
 
-use super::{Drops, sites::Cause};
+use super::{
+    deaths::Deaths,
+    sites::{ByCpu, Cause, on_cpus},
+};
 use crate::model::{Direction, EarlyDrop};
 
 /// Those of one cause.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Early {
     /// The hook that would have been the first to see them.
     pub(super) hook: u8,
     pub(super) cause: Cause,
-    pub(super) count: u64,
+    pub(super) by_cpu: ByCpu,
     pub(super) first_ns: u64,
     pub(super) last_ns: u64,
     pub(super) example: Option<Example>,
 }
 
-impl Drops {
+impl Early {
+    fn count(&self) -> u64 {
+        self.by_cpu.values().sum()
+    }
+}
+
+impl Deaths {
     /// The packets of `direction` that died before its first hook, the most first. `label` names the hooks.
-    pub(in crate::collect) fn early(
-        &self,
-        direction: Direction,
-        label: impl Fn(usize) -> String,
-    ) -> Vec<EarlyDrop> {
+    pub(super) fn early(&self, direction: Direction, label: impl Fn(usize) -> String) -> Vec<EarlyDrop> {
         let mut found = self.sites.early(direction.index());
-        found.sort_by_key(|early| std::cmp::Reverse(early.count));
+        found.sort_by_key(|early| std::cmp::Reverse(early.count()));
         let mut names = self.names.borrow_mut();
         names.learn(found.iter().map(|early| early.cause));
         let told = found.iter().map(|early| {
@@ -35,7 +40,8 @@ impl Drops {
                 reason: name.reason,
                 subsystem: name.subsystem,
                 location: name.location,
-                count: early.count,
+                count: early.count(),
+                cpus: on_cpus(&early.by_cpu),
                 first_ns: self.clock.at(early.first_ns),
                 last_ns: self.clock.at(early.last_ns),
                 example: early.example.map(|example| self.example(&example)),

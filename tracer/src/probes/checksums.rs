@@ -2,48 +2,74 @@
 
 use std::time::{Duration, Instant};
 
-use aya::maps::MapData;
+use aya::{Ebpf, EbpfLoader};
 use hoptrace_common::checksum::{ChecksumCounters, PROTOCOLS};
 
-use super::{CollectError, gate::Gate, mapped::Mapped};
-use crate::model::{Evidence, EvidenceSource};
+use super::{Probe, Trace};
+use crate::{
+    attach::Attachable,
+    collect::{CollectError, Gate, Mapped, Reading, Sight},
+    model::{Evidence, EvidenceSource, Plan, Snapshot},
+};
+
+const COUNTS: &str = "CHECKSUMS";
 
 /// Packets a second of which the checksum is looked at, about: all of them where there are no more.
 const WANTED_PER_SECOND: f64 = 1_000.0;
 /// Less says nothing about how many packets come.
 const SHORTEST_LOOK: Duration = Duration::from_millis(50);
 
+/// The programs of hooks look; it needs nothing.
+#[derive(Debug)]
+pub(super) struct Checksums;
+
+impl Probe for Checksums {
+    fn read(&self, object: &Ebpf, trace: &Trace<'_>) -> Result<Option<Box<dyn Reading>>, CollectError> {
+        let gate = Gate::of(object)?;
+        gate.set_checksum_below(u64::MAX);
+        Ok(Some(Box::new(Sample {
+            counters: Mapped::of(object, COUNTS)?,
+            gate,
+            tap: trace.tap(),
+            last: (Instant::now(), 0),
+        })))
+    }
+}
+
+impl Attachable for Checksums {
+    fn configure<'s>(&'s self, object: &mut EbpfLoader<'s>, cpus: u32) {
+        object.map_max_entries(COUNTS, cpus);
+    }
+}
+
 /// The counters, and how the sample follows the traffic.
 #[derive(Debug)]
-pub(super) struct Checksums {
+struct Sample {
     counters: Mapped<ChecksumCounters>,
+    gate: Gate,
     /// The interface they pass.
     tap: String,
     /// When the traffic was looked at last, and how many packets had come by then.
     last: (Instant, u64),
 }
 
-impl Checksums {
-    pub(super) fn new(counters: &MapData, gate: &Gate, tap: String) -> Result<Self, CollectError> {
-        gate.set_checksum_below(u64::MAX);
-        Ok(Self { counters: Mapped::new(counters, "CHECKSUMS")?, tap, last: (Instant::now(), 0) })
-    }
-
-    /// Sets the share of packets to look at by how many come: `passed` so far.
-    pub(super) fn follow(&mut self, gate: &Gate, passed: u64) {
+impl Reading for Sample {
+    /// Sets the share of packets to look at by how many come.
+    fn follow(&mut self, sight: &Sight<'_>) {
         let (then, before) = self.last;
         let now = Instant::now();
         if now - then < SHORTEST_LOOK {
             return;
         }
+        let passed = sight.passed_to_guest();
         self.last = (now, passed);
-        gate.set_checksum_below(below(passed.saturating_sub(before), (now - then).as_secs_f64()));
+        self.gate.set_checksum_below(below(passed.saturating_sub(before), (now - then).as_secs_f64()));
     }
 
     /// That some were wrong, if they were.
-    pub(super) fn evidence(&self) -> Option<Evidence> {
+    fn tell(&self, _plan: &Plan, snapshot: &mut Snapshot) {
         let counters: Vec<_> = (0..self.counters.len()).filter_map(|cpu| self.counters.read(cpu)).collect();
-        evidence(&counters, &self.tap)
+        snapshot.evidence.extend(evidence(&counters, &self.tap));
     }
 }
 

@@ -12,29 +12,28 @@ use crate::model::{BridgeKind, HookPlan, Hop, IfIndex, Interface, Path, Plan, Si
 
 /// The interfaces, and what holds for a packet that is at none.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Devices {
+pub(super) struct Devices {
     /// By their index.
-    pub by_index: BTreeMap<IfIndex, Device>,
+    pub(super) by_index: BTreeMap<IfIndex, Device>,
     /// Hooks behind which a packet without an interface can have died, a bit each: the kernel's Open vSwitch gives packets
     /// that were in user space back without one.
-    pub nowhere_after: u16,
+    pub(super) nowhere_after: u16,
 }
 
 /// What is around the path's own interfaces.
-pub struct Around<'a> {
+pub(super) struct Around<'a> {
     /// A bridge's index.
-    pub index_of: &'a dyn Fn(&str) -> Option<IfIndex>,
+    pub(super) index_of: &'a dyn Fn(&str) -> Option<IfIndex>,
     /// All interfaces below one: a bond's members, what a VLAN interface stands on.
-    pub below: &'a dyn Fn(&str) -> Vec<Interface>,
+    pub(super) below: &'a dyn Fn(&str) -> Vec<Interface>,
     /// Those of them that a packet leaves by itself, and not a copy of it.
-    pub carriers: &'a dyn Fn(&str) -> Vec<Interface>,
+    pub(super) carriers: &'a dyn Fn(&str) -> Vec<Interface>,
     /// Whether packets are seen where they are received, before anything can end them.
-    pub at_tracepoints: bool,
+    pub(super) at_tracepoints: bool,
 }
 
 /// The interfaces that packets of `plan` can die at.
-#[must_use]
-pub fn devices(plan: &Plan, path: &Path, around: &Around<'_>) -> Devices {
+pub(super) fn devices(plan: &Plan, path: &Path, around: &Around<'_>) -> Devices {
     let first = if around.at_tracepoints { Device::SEEN_FIRST } else { 0 };
     let mut devices = Devices::default();
     for (number, hook) in plan.hooks.iter().enumerate().filter(|(_, hook)| !hook.is_neighbour()) {
@@ -88,8 +87,7 @@ pub fn devices(plan: &Plan, path: &Path, around: &Around<'_>) -> Devices {
 }
 
 /// The hooks of the path behind which packets come to Open vSwitch, a bit each, whatever its datapath.
-#[must_use]
-pub fn before_switch(plan: &Plan, path: &Path) -> u16 {
+pub(super) fn before_switch(plan: &Plan, path: &Path) -> u16 {
     let comes_there = |hook: &HookPlan| {
         let port = place(hook, path).filter(|_| hook.side == Side::Ingress && !hook.is_neighbour());
         port.is_some_and(|(_, hop)| is_ovs_port(path, hop))
@@ -99,7 +97,7 @@ pub fn before_switch(plan: &Plan, path: &Path) -> u16 {
 }
 
 /// The interfaces of the path that are ports of a kernel datapath of Open vSwitch.
-pub(in crate::attach) fn kernel_switch_ports(path: &Path) -> Vec<IfIndex> {
+pub(super) fn kernel_switch_ports(path: &Path) -> Vec<IfIndex> {
     let ports = path.hops().filter(|hop| is_ovs_port(path, hop) && !is_userspace_port(path, hop));
     ports.map(|hop| hop.ifindex).collect()
 }
@@ -136,7 +134,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        attach::plan::Extras,
+        attach::{self, PlanOptions},
         model::{Role, Step},
         path::testing::{hop, hybrid_path},
     };
@@ -155,7 +153,7 @@ mod tests {
     }
 
     fn plan(path: &Path) -> Plan {
-        super::super::plan(&path.hops().collect::<Vec<_>>(), Extras::default()).unwrap()
+        attach::plan(&path.hops().collect::<Vec<_>>(), PlanOptions::default()).unwrap()
     }
 
     /// The hooks, by their labels, that a device covers.

@@ -1,0 +1,165 @@
+//! Packets that the kernel frees without delivering them: where and why they died.
+
+mod deaths;
+mod early;
+mod names;
+mod sites;
+
+use std::{
+    io,
+    thread::{self, JoinHandle},
+};
+
+use aya::{
+    Ebpf, EbpfLoader,
+    maps::{Array, HashMap, LpmTrie, lpm_trie::Key},
+};
+use deaths::Deaths;
+use hoptrace_common::drops::{DropConfig, MAX_DEVICES};
+use zerocopy::IntoBytes as _;
+
+use super::{
+    Host, Probe, Trace,
+    devices::{Around, Devices, devices},
+};
+use crate::{
+    attach::{AttachError, Attachable, all_below, attach_at, carriers, lower, missed_runs},
+    collect::{CollectError, Reading},
+    kernel::{CodePlaces, MemoryBases, drop_config, interface_index, places_and_memory},
+    model::{Direction, Mechanism, Plan, Snapshot},
+};
+
+/// The program, the tracepoint it runs at, and its maps.
+const PROGRAM: &str = "hop_freed";
+const TRACEPOINT: &str = "kfree_skb";
+const DEVICES: &str = "DEVICES";
+const CODE: &str = "CODE";
+const MEMORY: &str = "MEMORY";
+
+const SITES: &str = "SITES";
+const COUNTS: &str = "FREES";
+
+/// Needs a kernel that describes its structures. Without it packets that died are lost: no reason is known.
+#[derive(Debug, Default)]
+pub(super) struct Frees {
+    available: bool,
+    why_not: Option<String>,
+    config: DropConfig,
+    found: Devices,
+    reading: Option<CodeReading>,
+}
+
+impl Frees {
+    pub(super) fn of(host: &Host<'_>) -> Self {
+        match host.btf.map(drop_config) {
+            None => Self::default(),
+            Some(Ok(config)) => Self { available: true, config, ..Self::default() },
+            Some(Err(error)) => {
+                Self { why_not: Some(format!("losses will have no reason: {error}")), ..Self::default() }
+            }
+        }
+    }
+}
+
+impl Probe for Frees {
+    fn why_not(&self) -> Option<String> {
+        self.why_not.clone()
+    }
+
+    fn planned(&mut self, trace: &Trace<'_>) {
+        if !self.available {
+            return;
+        }
+        self.reading = Some(CodeReading::start());
+        if let Some(path) = trace.path {
+            let around = Around {
+                index_of: &interface_index,
+                below: &|top| all_below(top, &lower),
+                carriers: &|top| all_below(top, &carriers),
+                at_tracepoints: trace.mechanism == Mechanism::Tracepoints,
+            };
+            self.found = devices(trace.plan, path, &around);
+            self.config.nowhere_after = self.found.nowhere_after.into();
+        }
+    }
+
+    fn read(&self, object: &Ebpf, trace: &Trace<'_>) -> Result<Option<Box<dyn Reading>>, CollectError> {
+        Ok(Some(Box::new(Deaths::of(object, trace.timeout_ns())?)))
+    }
+
+    fn doubt(&self, object: &Ebpf, snapshot: &Snapshot) -> Option<String> {
+        let unseen = missed_runs(object, PROGRAM);
+        let lost = Direction::ALL.iter().any(|way| snapshot.directions.get(*way).ledger.lost > 0);
+        (unseen > 0 && lost).then(|| {
+            format!(
+                "{unseen} frees of packets, the VM's or others', were not looked at, because they interrupted the look at \
+                 another one: so many of the lost packets may have had a reason"
+            )
+        })
+    }
+}
+
+impl Attachable for Frees {
+    fn configure<'s>(&'s self, object: &mut EbpfLoader<'s>, cpus: u32) {
+        object.override_global("DROPS", self.config.as_bytes(), true).map_max_entries(COUNTS, cpus);
+    }
+
+    fn programs(&self) -> &'static [&'static str] {
+        if self.available { &[PROGRAM] } else { &[] }
+    }
+
+    fn teach(&mut self, object: &mut Ebpf) -> Result<(), AttachError> {
+        introduce(object, &self.found)?;
+        self.reading.take().map_or(Ok(()), |reading| teach(object, reading))
+    }
+
+    fn attach(&mut self, object: &mut Ebpf, _plan: &Plan) -> Result<(), AttachError> {
+        if self.available { attach_at(object, PROGRAM, TRACEPOINT) } else { Ok(()) }
+    }
+}
+
+/// What places in the kernel mean, read while the programs are loaded.
+#[derive(Debug)]
+struct CodeReading(JoinHandle<io::Result<(CodePlaces, Option<MemoryBases>)>>);
+
+impl CodeReading {
+    fn start() -> Self {
+        Self(thread::spawn(places_and_memory))
+    }
+}
+
+/// Tells the program the interfaces.
+fn introduce(ebpf: &mut Ebpf, found: &Devices) -> Result<(), AttachError> {
+    let map = ebpf.map_mut(DEVICES).ok_or_else(|| AttachError::Missing(format!("map {DEVICES}")))?;
+    let failed = |source| AttachError::Map { map: DEVICES, source: Box::new(source) };
+    let mut known: HashMap<_, u32, [u32; 2]> = map.try_into().map_err(failed)?;
+    for (index, device) in found.by_index.iter().take(MAX_DEVICES as usize) {
+        let value: [u32; 2] = zerocopy::transmute!(*device);
+        known.insert(index.0, value, 0).map_err(failed)?;
+    }
+    Ok(())
+}
+
+/// Tells the program what places in the kernel mean, and where packets' pages are. Without that, a packet that was sent and is freed without a reason has
+/// completed, and a capture socket's clone is taken for the packet as long as that is on its way.
+fn teach(ebpf: &mut Ebpf, reading: CodeReading) -> Result<(), AttachError> {
+    let read = reading.0.join().unwrap_or_else(|_| Err(io::Error::other("the reader panicked")));
+    let (places, memory) = read.unwrap_or_else(|error| {
+        log::warn!("drops without a reason are told by their interface alone: /proc/kallsyms: {error}");
+        Default::default()
+    });
+    let map = ebpf.map_mut(CODE).ok_or_else(|| AttachError::Missing(format!("map {CODE}")))?;
+    let failed = |source| AttachError::Map { map: CODE, source: Box::new(source) };
+    let mut code: LpmTrie<_, [u8; 8], u32> = map.try_into().map_err(failed)?;
+    for (prefix, meaning) in places.iter() {
+        let key = Key::new(prefix.bits, prefix.start.to_be_bytes());
+        code.insert(&key, u32::from(meaning.0), 0).map_err(failed)?;
+    }
+    if let Some(memory) = memory {
+        let failed = |source| AttachError::Map { map: MEMORY, source: Box::new(source) };
+        let map = ebpf.map_mut(MEMORY).ok_or_else(|| AttachError::Missing(format!("map {MEMORY}")))?;
+        let mut bases: Array<_, [u64; 2]> = map.try_into().map_err(failed)?;
+        bases.set(0, [memory.page_offset, memory.vmemmap], 0).map_err(failed)?;
+    }
+    Ok(())
+}

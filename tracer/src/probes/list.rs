@@ -1,0 +1,97 @@
+//! All probes there are.
+
+use std::fmt;
+
+use aya::Ebpf;
+
+use super::{
+    Host, Probe, Trace, answers::Answers, checksums::Checksums, frees::Frees, heads::Heads,
+    questions::Questions, sightings::Sightings, upcalls::Upcalls, wire::Wire, xdp::XdpHooks,
+};
+use crate::{
+    attach::{AttachError, Attachable, PlanOptions},
+    collect::{CollectError, Reading},
+    model::{Plan, Snapshot},
+};
+
+/// The probes of one trace, in the order in which they are attached and have their say.
+pub struct Probes(Vec<Box<dyn Probe>>);
+
+impl Probes {
+    /// Every probe; those that this host has nothing for say so.
+    #[must_use]
+    pub fn of(host: &Host<'_>) -> Self {
+        Self(vec![
+            Box::new(Frees::of(host)),
+            Box::new(Upcalls::of(host)),
+            Box::new(Questions),
+            Box::new(Checksums),
+            Box::new(Sightings),
+            Box::new(Answers::default()),
+            Box::new(Heads::of(host)),
+            Box::new(XdpHooks::of(host)),
+            Box::new(Wire::of(host)),
+        ])
+    }
+
+    /// Why some are not available, and what that means, a line each.
+    pub fn why_not(&self) -> impl Iterator<Item = String> {
+        self.0.iter().filter_map(|probe| probe.why_not())
+    }
+
+    /// `options` and what the probes want of the plan.
+    #[must_use]
+    pub fn wishes<'p>(&'p self, mut options: PlanOptions<'p>) -> PlanOptions<'p> {
+        for probe in &self.0 {
+            probe.wish(&mut options);
+        }
+        options
+    }
+
+    /// The trace is planned: see [`Probe::planned`].
+    pub fn planned(&mut self, trace: &Trace<'_>) {
+        for probe in &mut self.0 {
+            probe.planned(trace);
+        }
+    }
+
+    /// Whether they can be attached, before anything is loaded.
+    ///
+    /// # Errors
+    /// When one can not.
+    pub async fn check(&self, plan: &Plan) -> Result<(), AttachError> {
+        for probe in &self.0 {
+            probe.check(plan).await?;
+        }
+        Ok(())
+    }
+
+    /// For the loader.
+    pub fn attachable(&mut self) -> Vec<&mut dyn Attachable> {
+        self.0.iter_mut().map(|probe| &mut **probe as &mut dyn Attachable).collect()
+    }
+
+    /// For the collector.
+    ///
+    /// # Errors
+    /// When a map can not be mapped.
+    pub fn readings(&self, object: &Ebpf, trace: &Trace<'_>) -> Result<Vec<Box<dyn Reading>>, CollectError> {
+        self.0.iter().filter_map(|probe| probe.read(object, trace).transpose()).collect()
+    }
+
+    /// What attaching them has changed on the host, a line each.
+    pub fn changes(&self) -> impl Iterator<Item = String> {
+        self.0.iter().flat_map(|probe| probe.changes())
+    }
+
+    /// What makes the figures of `snapshot` doubtful, a line each.
+    pub fn doubts(&self, object: &Ebpf, snapshot: &Snapshot) -> impl Iterator<Item = String> {
+        self.0.iter().filter_map(|probe| probe.doubt(object, snapshot))
+    }
+}
+
+impl fmt::Debug for Probes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Probes").finish_non_exhaustive()
+    }
+}
