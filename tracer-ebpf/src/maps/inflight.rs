@@ -145,6 +145,7 @@ impl SlotCell for Cell {
 
     #[inline(always)]
     fn delta_ns(self, position: u32) -> u32 {
+        // SAFETY: a map value, of which only the address is taken.
         let deltas: *const u32 = unsafe { (&raw const (*self.0).deltas_ns).cast() };
         // SAFETY: a map value; the position is below eight.
         unsafe { atomic::load(deltas.add((position & 7) as usize)) }
@@ -152,6 +153,7 @@ impl SlotCell for Cell {
 
     #[inline(always)]
     fn set_delta_ns(self, position: u32, delta_ns: u32) {
+        // SAFETY: a map value, of which only the address is taken.
         let deltas: *mut u32 = unsafe { (&raw mut (*self.0).deltas_ns).cast() };
         // SAFETY: a map value; the position is below eight.
         unsafe { atomic::store(deltas.add((position & 7) as usize), delta_ns) };
