@@ -11,7 +11,8 @@ use core::hint::black_box;
 
 use super::{
     Control, Hook, Kind, Outcome, SlotCell, State, Table, Visit,
-    slot::{DELTAS, left},
+    slot::DELTAS,
+    table::left,
 };
 
 /// Packets of one group behind one hook at most; further ones find no room.
