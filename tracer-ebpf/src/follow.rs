@@ -16,29 +16,32 @@ use hoptrace_common::{
     config::{Control as GateState, HookConfig},
     counters::HookCounters,
     inflight::{Kind, Visit, quickly},
-    packet::{Packet, ParseError, Reader as _},
+    packet::{ParseError, Reader as _},
 };
 
 use crate::{
+    address::{
+        ADDRESS_CLAIM, ADDRESS_FOLLOWED, ADDRESS_HAS_NO_ROOM, ADDRESS_LEARN, ADDRESS_SIGHTED, hop_address,
+    },
     answers,
     claim::{
         CLAIM_GROUP, CLAIM_IF_TRACKED, CLAIM_LEARN, CLAIM_NONE, CLAIM_OWN, CLAIM_SIGHTED, concerns_guest,
     },
+    clock::now_ns,
     emit::emit_if_wanted,
-    hop::{
-        ADDRESS_CLAIM, ADDRESS_FOLLOWED, ADDRESS_HAS_NO_ROOM, ADDRESS_LEARN, ADDRESS_SIGHTED, PLACE_SHIFT,
-        clock, hop_address, hop_at_guest, packed,
-    },
+    guest::{hop_at_guest, packed},
+    kept::Sighted,
     maps::{
         config, control, counters, heads,
         inflight::Inflight,
         rare::{self, Note},
-        room::{self, Owner, Room},
+        room::{self, Owner},
     },
     merged,
     neighbour::{self, SIGHT_LAST, SIGHT_OF_NOTHING},
     pieces,
-    raw::{self, Kept, RawSkb},
+    place::{self, At},
+    raw::RawSkb,
     reader::SkbReader as _,
     tally, thorough,
 };
@@ -60,58 +63,36 @@ pub(crate) fn follow(owner: Owner, skb: *const c_void, port: u64, number: u32) -
     if gate.state() == GateState::CLOSED {
         return DONE;
     }
-    let terms = number | (owner as u32) << OWNER_SHIFT;
-    if hop_identify(skb as u64, port, terms) != IDENTIFIED {
+    // The hook, and the room that the head goes to.
+    let at = At::new(number, place::of_room(owner as u32)).0;
+    if hop_identify(skb as u64, port, at) != IDENTIFIED {
         return DONE;
     }
-    hop_settle(terms, hop_decide(terms))
+    hop_settle(at, hop_decide(at))
 }
 
-/// Above the hook's number in a number of two: whose room it is.
-const OWNER_SHIFT: u32 = 4;
-/// The hook's number in it.
-const NUMBER: u32 = (1 << OWNER_SHIFT) - 1;
-
+/// The number of the room that the packet's head is in.
 #[inline(always)]
-fn room_of(terms: u32) -> Option<*mut Room> {
-    room::numbered(terms >> OWNER_SHIFT)
-}
-
-/// The hook, and where the packet's head is, as [`hop_address`] has them.
-#[inline(always)]
-const fn at(terms: u32) -> u32 {
-    (terms & NUMBER) | ((terms >> OWNER_SHIFT) + 1) << PLACE_SHIFT
-}
-
-/// What is known of a packet once it is identified.
-#[repr(C)]
-pub(crate) struct Sighted {
-    skb: Kept,
-    packet: Packet,
-    /// Beside the path: where.
-    port: u64,
-    /// A constant of [`crate::neighbour`].
-    sight: u32,
-    /// 1 if it may have a slot.
-    admissible: u32,
+const fn room_of(at: u32) -> u32 {
+    place::room_of(At(at).place())
 }
 
 /// Identifies the packet `skb`: gives [`IDENTIFIED`] if it is the VM's, wanted, and in the room.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub(crate) extern "C" fn hop_identify(skb: u64, port: u64, terms: u32) -> u32 {
-    let number = terms & NUMBER;
-    let owner = terms >> OWNER_SHIFT;
-    let Some(room) = room_of(terms) else { return DONE };
+pub(crate) extern "C" fn hop_identify(skb: u64, port: u64, at: u32) -> u32 {
+    let number = At(at).number();
+    let owner = room_of(at);
+    let Some(room) = room::numbered(room_of(at)) else { return DONE };
     let Some(skb) = RawSkb::read(skb as *const c_void, room, owner) else { return DONE };
     let hook = config::hook(number);
     let head = skb.head;
     let Some(frame) = head.frame() else { return DONE };
-    let claim = hop_address(at(terms), ADDRESS_CLAIM);
+    let claim = hop_address(at, ADDRESS_CLAIM);
     if claim == CLAIM_NONE {
         return DONE;
     }
-    neighbour::learn_in_room(hook, at(terms), port);
+    neighbour::learn_in_room(hook, at, port);
     let Some(counted) = counters::of(counters::cpu(), number) else { return DONE };
     let packet = match head.packet(&frame, counted.scratch.as_mut_ptr()) {
         Ok(packet) => packet,
@@ -132,16 +113,15 @@ pub(crate) extern "C" fn hop_identify(skb: u64, port: u64, terms: u32) -> u32 {
         return DONE;
     }
     if hook.has(HookConfig::GUEST) {
-        hop_address(at(terms), if claim == CLAIM_SIGHTED { ADDRESS_SIGHTED } else { ADDRESS_FOLLOWED });
+        hop_address(at, if claim == CLAIM_SIGHTED { ADDRESS_SIGHTED } else { ADDRESS_FOLLOWED });
     }
     if claim == CLAIM_SIGHTED {
         return DONE;
     }
     // The hooks behind would not know it.
-    let hidden = claim != CLAIM_OWN
-        && hook.has_trait(HookConfig::LEARNS)
-        && hop_address(at(terms), ADDRESS_HAS_NO_ROOM) != 0;
-    let sight = if hidden { SIGHT_LAST } else { neighbour::sight_in_room(hook, at(terms), port) };
+    let hidden =
+        claim != CLAIM_OWN && hook.has_trait(HookConfig::LEARNS) && hop_address(at, ADDRESS_HAS_NO_ROOM) != 0;
+    let sight = if hidden { SIGHT_LAST } else { neighbour::sight_in_room(hook, at, port) };
     if sight == SIGHT_OF_NOTHING {
         return DONE;
     }
@@ -156,9 +136,9 @@ pub(crate) extern "C" fn hop_identify(skb: u64, port: u64, terms: u32) -> u32 {
 /// What the table says of the packet in the room: the number of the outcome's [`Kind`]; [`thorough::outcome`] has the rest.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub(crate) extern "C" fn hop_decide(terms: u32) -> u32 {
-    let number = terms & NUMBER;
-    let Some(room) = room_of(terms) else { return Kind::Missing as u32 };
+pub(crate) extern "C" fn hop_decide(at: u32) -> u32 {
+    let number = At(at).number();
+    let Some(room) = room::numbered(room_of(at)) else { return Kind::Missing as u32 };
     let Some(gate) = control::gate() else { return Kind::Missing as u32 };
     let Some(counted) = counters::of(counters::cpu(), number) else { return Kind::Missing as u32 };
     let hook = config::hook(number);
@@ -169,8 +149,8 @@ pub(crate) extern "C" fn hop_decide(terms: u32) -> u32 {
     if admit && hook.has(HookConfig::ENTRY) && config::budgeted() != 0 {
         admit = gate.take();
     }
-    let large = merged::can_be(sighted.packet.protocol) & pieces::is_large(sighted.skb.len_bytes());
-    let now_ns = clock();
+    let large = merged::can_be(sighted.packet.protocol) & pieces::is_large(sighted.skb.len_bytes);
+    let now_ns = now_ns();
     // For `hop_at_guest`.
     let [.., kept_ns] = &mut counted.scratch;
     *kept_ns = now_ns;
@@ -186,38 +166,38 @@ pub(crate) extern "C" fn hop_decide(terms: u32) -> u32 {
 /// What is made of the packet in the room, given what [`hop_decide`] gave. Gives [`PARTS`], one of its siblings or [`DONE`].
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub(crate) extern "C" fn hop_settle(terms: u32, kind: u32) -> u32 {
-    let number = terms & NUMBER;
-    let Some(room) = room_of(terms) else { return DONE };
+pub(crate) extern "C" fn hop_settle(at: u32, kind: u32) -> u32 {
+    let number = At(at).number();
+    let Some(room) = room::numbered(room_of(at)) else { return DONE };
     let Some(gate) = control::gate() else { return DONE };
     let cpu = counters::cpu();
     let Some(counted) = counters::of(cpu, number) else { return DONE };
     let hook = config::hook(number);
     // SAFETY: the map value that `hop_identify` wrote.
     let Sighted { skb, packet, port, sight, .. } = unsafe { &(*room).sighted };
-    let skb = skb.again(room, terms >> OWNER_SHIFT);
+    let skb = RawSkb::again(*skb, room, room_of(at));
     let head = skb.head;
     let this = hook.for_rules(number, neighbour::ends_here(*sight));
     if neighbour::is_way_in(*sight) {
-        neighbour::count_in_room(hook, at(terms), Kind::Copy, *sight, *port);
+        neighbour::count_in_room(hook, at, Kind::Copy, *sight, *port);
         return DONE;
     }
     let outcome = thorough::outcome(kind, counted);
     let followed = matches!(outcome.kind, Kind::New | Kind::Passed);
     if hook.has(HookConfig::GUEST) {
         let followed = head.opaque(u32::from(followed));
-        let place = (terms >> OWNER_SHIFT) + 1;
+        let place = At(at).place();
         let ends = u64::from(packet.l3_end) | u64::from(number | followed << 8 | place << 16) << 32;
         hop_at_guest(head.len(), packed(packet), ends);
     }
     if hook.has_trait(HookConfig::LEARNS) && followed {
-        hop_address(at(terms), ADDRESS_LEARN);
+        hop_address(at, ADDRESS_LEARN);
     }
     if matches!(outcome.kind, Kind::Missing) {
         return DONE;
     }
     counted.seen += 1;
-    neighbour::count_in_room(hook, at(terms), outcome.kind, *sight, *port);
+    neighbour::count_in_room(hook, at, outcome.kind, *sight, *port);
     if heads::are_kept(hook) && followed {
         heads::keep_copy(&skb, packet.identity, number);
     }
@@ -243,7 +223,7 @@ pub(crate) extern "C" fn hop_settle(terms: u32, kind: u32) -> u32 {
         _ => strange(outcome.kind as u32, counted, number, packet.identity),
     }
     let has_parts = merged::may_have_parts(number, packet.protocol, parts)
-        && merged::has_parts(number, packet.protocol, raw::part_bytes(terms >> OWNER_SHIFT), parts);
+        && merged::has_parts(number, packet.protocol, room::part_bytes(room_of(at)), parts);
     if has_parts {
         rare::leave(Note::merged(number, 0));
         return PARTS;

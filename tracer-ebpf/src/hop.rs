@@ -4,31 +4,34 @@
 //! program that all hooks share: it copies the head of the packet and knows all rules. So the verifier has the large part
 //! to follow once, not once per program.
 
-use aya_ebpf::{bindings::__sk_buff, helpers::generated::bpf_ktime_get_ns, programs::TcContext};
+use aya_ebpf::{bindings::__sk_buff, programs::TcContext};
 use aya_log_ebpf::debug;
 use hoptrace_common::{
     config::{Control as GateState, HookConfig},
     counters::HookCounters,
     inflight::Kind,
-    packet::{Frame, Packet, Reader as _, hashed_end},
+    packet::{Packet, Reader as _, hashed_end},
 };
 
 use crate::{
+    address::{
+        ADDRESS_CLAIM, ADDRESS_FOLLOWED, ADDRESS_HAS_NO_ROOM, ADDRESS_LEARN, ADDRESS_SIGHTED, hop_address,
+    },
     answers,
     claim::{
-        self, CLAIM_GROUP, CLAIM_IF_TRACKED, CLAIM_LEARN, CLAIM_NONE, CLAIM_OWN, CLAIM_SIGHTED, claim,
+        self, CLAIM_GROUP, CLAIM_IF_TRACKED, CLAIM_LEARN, CLAIM_NONE, CLAIM_OWN, CLAIM_SIGHTED,
         concerns_guest,
     },
-    deep,
+    clock,
     emit::emit_if_wanted,
-    guest,
+    guest::{self, hop_at_guest, packed},
     maps::{config, control, counters, heads, rare},
     merged,
     neighbour::{self, SIGHT_LAST, SIGHT_OF_NOTHING},
     pieces,
     quick::{self, CHECK, DONE, EXCHANGE, OTHERS, Of, PARTS, RARE},
     reader::{Copied, SkbReader as _},
-    tally, thorough,
+    skb, tally, thorough,
 };
 
 /// A packet on one side of an interface of the path.
@@ -93,20 +96,6 @@ pub(crate) fn rarely(skb: *mut __sk_buff) {
     }
 }
 
-/// Length of the frame, in bytes.
-#[inline(always)]
-pub(crate) fn len_bytes(skb: *mut __sk_buff) -> u32 {
-    // SAFETY: the context of the running program.
-    unsafe { (*skb).len }
-}
-
-/// The time, in nanoseconds of `CLOCK_MONOTONIC`.
-#[inline(always)]
-pub(crate) fn clock() -> u64 {
-    // SAFETY: takes nothing and always succeeds.
-    unsafe { bpf_ktime_get_ns() }
-}
-
 /// The note says what was decided about the packet already. [`PARTS`]: others may have been merged into it; [`EXCHANGE`]: it may
 /// be part of an exchange with the switch. Then a note is left for the program that follows those.
 #[inline(always)]
@@ -167,13 +156,13 @@ fn handle(reader: &Copied, skb: *mut __sk_buff, number: u32, counted: &mut HookC
         if hook.has(HookConfig::ENTRY) && admit && config::budgeted() != 0 {
             admit = gate.take();
         }
-        now_ns = clock();
+        now_ns = clock::now_ns();
     }
     // Not on the stack: for `hop_at_guest`.
     let [.., kept_ns] = &mut counted.scratch;
     *kept_ns = now_ns;
     let admit = reader.opaque(u32::from(admit)) != 0;
-    let large = pieces::is_large(len_bytes(skb)) && merged::can_be(packet.protocol);
+    let large = pieces::is_large(skb::len_bytes(skb)) && merged::can_be(packet.protocol);
     let kind = thorough::thoroughly(number, packet.identity, now_ns, thorough::terms(admit, large, sight));
     if neighbour::is_way_in(sight) {
         neighbour::count_copied(config::hook(number), number, Kind::Copy, sight, skb);
@@ -199,7 +188,7 @@ fn handle(reader: &Copied, skb: *mut __sk_buff, number: u32, counted: &mut HookC
     let grown = matches!(outcome.kind, Kind::Passed) && outcome.grown;
     let terms = outcome.kind as u32 | u32::from(grown) << 8;
     let mut left = DONE;
-    let part_bytes = merged::part_bytes(skb);
+    let part_bytes = skb::part_bytes(skb);
     if part_bytes != 0 && merged::has_parts(number, packet.protocol, part_bytes, terms) {
         rare::leave(rare::Note::merged(number, 0));
         left = PARTS;
@@ -232,7 +221,7 @@ fn handle(reader: &Copied, skb: *mut __sk_buff, number: u32, counted: &mut HookC
                 && let Some(gate) = control::gate()
             {
                 let what = (gate, this.direction, total_ns);
-                emit_if_wanted(reader, &packet, len_bytes(skb), what, &outcome, counted);
+                emit_if_wanted(reader, &packet, skb::len_bytes(skb), what, &outcome, counted);
             }
         }
         _ => {
@@ -246,87 +235,7 @@ fn handle(reader: &Copied, skb: *mut __sk_buff, number: u32, counted: &mut HookC
 /// Whether what makes up the packet's identity is not all in linear memory, where programs at tracepoints can read it.
 #[inline(always)]
 fn is_hidden(reader: &Copied, packet: &Packet, skb: *mut __sk_buff) -> bool {
-    // SAFETY: the context of the running program.
-    let linear = unsafe { (*skb).data_end.wrapping_sub((*skb).data) };
-    hashed_end(reader, packet) > linear
-}
-
-/// What [`hop_address`] is to do: count a frame for another address that is not followed, or one that is, say whether the address
-/// of a packet of the VM can not be learned, or learn it, or tell how the frame belongs to the VM ([`claim()`]).
-pub(crate) const ADDRESS_SIGHTED: u32 = 0;
-pub(crate) const ADDRESS_FOLLOWED: u32 = 1;
-pub(crate) const ADDRESS_HAS_NO_ROOM: u32 = 2;
-pub(crate) const ADDRESS_LEARN: u32 = 3;
-pub(crate) const ADDRESS_CLAIM: u32 = 4;
-/// Above the hook's number in a number of two: a place.
-pub(crate) const PLACE_SHIFT: u32 = 4;
-/// The bytes of an address among eight.
-const MAC: u64 = 0xffff_ffff_ffff;
-
-/// What is done about addresses that are not the VM's own, with the frame whose head was copied last: `hook` is the hook's number,
-/// and above it, from [`PLACE_SHIFT`] on, the place that it was copied to ([`Copied::SCRATCH`], or the number of a room and one). A
-/// global function: the verifier looks at it once.
-#[unsafe(no_mangle)]
-#[inline(never)]
-pub(crate) extern "C" fn hop_address(hook: u32, what: u32) -> u32 {
-    let number = hook & ((1 << PLACE_SHIFT) - 1);
-    let Some(frame) = copied_frame(hook >> PLACE_SHIFT) else { return 0 };
-    let hook = config::hook(number);
-    match what {
-        ADDRESS_SIGHTED => claim::count(hook, &frame, CLAIM_SIGHTED),
-        ADDRESS_FOLLOWED => claim::count(hook, &frame, CLAIM_OWN),
-        ADDRESS_HAS_NO_ROOM => return u32::from(claim::ends_unlearned(hook, &frame)),
-        ADDRESS_CLAIM => return control::gate().map_or(CLAIM_NONE, |gate| claim(hook, &frame, gate)),
-        _ => claim::learn(hook, &frame),
-    }
-    0
-}
-
-/// The frame whose head was copied last to `place`, with its addresses alone.
-#[inline(always)]
-pub(crate) fn copied_frame(place: u32) -> Option<Frame> {
-    let (head, _) = deep::place_of(place)?;
-    // SAFETY: the buffer has room for more than an Ethernet header.
-    let (destination, source) =
-        unsafe { (head.cast::<u64>().read_unaligned(), head.add(6).cast::<u64>().read_unaligned()) };
-    Some(Frame { destination: destination & MAC, source: source & MAC, ether_type: 0, l3_offset: 0 })
-}
-
-/// A packet's offsets and protocols in one number. Headers end within 64 KiB.
-#[inline(always)]
-pub(crate) const fn packed(packet: &Packet) -> u64 {
-    (packet.l3_offset as u64 & 0xffff)
-        | (packet.l4_offset as u64 & 0xffff) << 16
-        | (packet.ether_type as u64) << 32
-        | (packet.protocol as u64) << 48
-        | (packet.fragment_tail as u64) << 56
-}
-
-/// [`guest::passes`], as a function for the same reason as [`strange`], and with numbers instead of a packet, which would have to
-/// be on the stack for that. `ends` is where the packet ends, then the hook's number, whether the packet is followed, and the place of
-/// its head ([`hop_address`]). When it came is in the scratch memory.
-#[unsafe(no_mangle)]
-#[inline(never)]
-pub(crate) extern "C" fn hop_at_guest(len: u32, packed: u64, ends: u64) -> u32 {
-    let number = (ends >> 32) as u32 & 0xf;
-    let packet = Packet {
-        identity: 0,
-        ether_type: (packed >> 32) as u16,
-        protocol: (packed >> 48) as u8,
-        fragment_tail: (packed >> 56) as u8,
-        l3_offset: packed as u32 & 0xffff,
-        l4_offset: (packed >> 16) as u32 & 0xffff,
-        l3_end: ends as u32,
-    };
-    let cpu = counters::cpu();
-    let Some(counted) = counters::of(cpu, number) else { return 0 };
-    let Some((copy, word)) = deep::place_of((ends >> 48) as u32) else { return 0 };
-    let [.., now_ns] = counted.scratch;
-    // SAFETY: the buffer that the packet's head was copied to, and a word of this CPU.
-    let reader = unsafe { Copied::of(copy, len, word) };
-    let followed = ends >> 40 & 1 != 0;
-    guest::passes(&reader, &packet, config::hook(number).direction(), now_ns, cpu, followed);
-    0
+    hashed_end(reader, packet) > skb::linear_bytes(skb)
 }
 
 /// What must not be averaged, or not as it came. A function, so that what it needs is not on the stack of its caller:

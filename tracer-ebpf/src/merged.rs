@@ -13,7 +13,6 @@ use hoptrace_common::{
 };
 
 use crate::{
-    hop::len_bytes,
     maps::{
         config::{self, HookFacts},
         counters,
@@ -22,8 +21,9 @@ use crate::{
         room, scratch,
     },
     pieces,
-    raw::{self, RawSkb},
-    reader::{self, Copied, SkbReader as _},
+    raw::RawSkb,
+    reader::{Copied, SkbReader as _},
+    skb,
 };
 
 /// Parts that one run of the program looks up; for more it calls itself, 33 times at most.
@@ -39,7 +39,7 @@ pub(crate) const fn can_be(protocol: u8) -> bool {
 /// Whether other packets may be part of this one, which can be merged, because the interface merges what it receives.
 #[inline(always)]
 pub(crate) fn is_possible(hook: HookFacts, skb: *mut __sk_buff) -> bool {
-    hook.has(HookConfig::MERGES) && part_bytes(skb) != 0
+    hook.has(HookConfig::MERGES) && skb::part_bytes(skb) != 0
 }
 
 /// As [`is_possible`], for the program that knows all rules, of a packet with parts of `part_bytes`: also where it has `grown`,
@@ -87,7 +87,7 @@ pub(crate) fn merged_at_tracepoint(ctx: &RawTracePointContext) {
     let owner = room::Owner::Hooks;
     let Some(room) = room::of(owner) else { return };
     let Some(skb) = RawSkb::read(ctx.arg(0), room, owner as u32) else { return };
-    let part_bytes = raw::part_bytes(owner as u32);
+    let part_bytes = room::part_bytes(owner as u32);
     if parts(&skb.head, &Raw { skb, part_bytes, word: counted.scratch.as_mut_ptr() }, note) {
         rare::call_seen(ctx, rare::PARTS);
     }
@@ -111,12 +111,12 @@ struct Tc(*mut __sk_buff);
 impl Whole for Tc {
     #[inline(always)]
     fn len_bytes(&self) -> u32 {
-        len_bytes(self.0)
+        skb::len_bytes(self.0)
     }
 
     #[inline(always)]
     fn part_bytes(&self) -> u32 {
-        part_bytes(self.0)
+        skb::part_bytes(self.0)
     }
 
     #[inline(always)]
@@ -200,13 +200,6 @@ fn parts<W: Whole>(copy: &Copied, whole: &W, note: Note) -> bool {
     }
     rare::leave(Note::merged(number, part));
     true
-}
-
-/// Payload of each part but the last one, in bytes; 0: the packet has no parts.
-#[inline(always)]
-pub(crate) fn part_bytes(skb: *mut __sk_buff) -> u32 {
-    // SAFETY: the context of the running program.
-    unsafe { reader::part_bytes(skb) }
 }
 
 /// Copies the first of the `len` bytes at `offset` to where `copy` has the headers, which nobody needs any more.

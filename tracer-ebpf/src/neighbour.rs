@@ -10,11 +10,11 @@ use hoptrace_common::{
 
 use crate::{
     claim,
-    hop::{PLACE_SHIFT, copied_frame},
     maps::{
         config::{self, HookFacts},
         control, neighbours,
     },
+    place::At,
 };
 
 /// A sight at a hook on the path.
@@ -208,8 +208,7 @@ const PORT_SIGHT: u32 = 0;
 const PORT_LEARN: u32 = 1;
 const PORT_COUNT: u32 = 2;
 
-/// The same three of the frame whose head is in a room, at `port`; `at` is the hook's number and the place, as
-/// [`crate::hop::hop_address`] has them.
+/// The same three of the frame whose head is in a room, at `port`; `at` is an [`At`].
 #[inline(always)]
 pub(crate) fn sight_in_room(hook: HookFacts, at: u32, port: u64) -> u32 {
     if leaves_beside(hook) { hop_at_port(at, port, PORT_SIGHT) } else { SIGHT_ON_PATH }
@@ -237,17 +236,16 @@ pub(crate) fn is_inward(key: u64) -> Option<bool> {
     neighbours::of(key).map(|port| unsafe { (*port).flags & Neighbour::HOST != 0 })
 }
 
-/// What is done at `port` with the frame whose head was copied last, at the hook and the place that `at` says. A global function: the
+/// What is done at `port` with the frame whose head was copied last, at the hook and the place of the [`At`] that `at` is. A global function: the
 /// verifier looks at it once.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub(crate) extern "C" fn hop_at_port(at: u32, port: u64, what: u32) -> u32 {
-    let number = at & ((1 << PLACE_SHIFT) - 1);
-    let Some(frame) = copied_frame(at >> PLACE_SHIFT) else { return SIGHT_COPY };
+    let Some(frame) = At(at).frame() else { return SIGHT_COPY };
     match what & 0xff {
         PORT_SIGHT => return beside(&frame, port, true),
         PORT_LEARN => learn_at(&frame, port),
-        _ => count_at(config::hook(number & 0xf), what >> 8 & 0xff, what >> 16, port),
+        _ => count_at(config::hook(At(at).number()), what >> 8 & 0xff, what >> 16, port),
     }
     SIGHT_ON_PATH
 }

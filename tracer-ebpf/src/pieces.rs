@@ -6,7 +6,11 @@ use hoptrace_common::{
     pieces::{Expected, LARGE_ABOVE_BYTES, Segment, WAYS, flow},
 };
 
-use crate::{hop::clock, maps::pieces, merged::part_bytes};
+use crate::{
+    clock::now_ns,
+    maps::pieces,
+    skb::{len_bytes, part_bytes},
+};
 
 /// Bytes of a TCP header without options.
 const TCP_LEN: usize = 20;
@@ -135,7 +139,7 @@ fn follow(segment: &Segment, first: bool) -> bool {
 /// The time, as [`Expected`] has it.
 #[inline(always)]
 pub(crate) fn now_us() -> u32 {
-    (clock() >> 10) as u32
+    (now_ns() >> 10) as u32
 }
 
 /// Puts it where the oldest one of its set is.
@@ -164,8 +168,7 @@ fn read(skb: *mut __sk_buff, l3_offset: u32, l4_offset: u32, l3_end: u32, terms:
     if read != 0 {
         return None;
     }
-    // SAFETY: the context of the running program.
-    let frame_len = unsafe { (*skb).len };
+    let frame_len = len_bytes(skb);
     let header = Header {
         ports: u32::from_ne_bytes([tcp[0], tcp[1], tcp[2], tcp[3]]),
         sequence: u32::from_be_bytes([tcp[4], tcp[5], tcp[6], tcp[7]]),

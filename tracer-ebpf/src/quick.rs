@@ -13,15 +13,15 @@ use aya_ebpf::bindings::__sk_buff;
 use hoptrace_common::{
     config::{Control as GateState, HookConfig},
     counters::HookCounters,
-    inflight::{Aside, Control, Hook, Kind, Outcome, Pass, SlotCell as _, Table as _, Visit, arrive, set_of},
+    inflight::{Aside, Control, Hook, Kind, Pass, SlotCell as _, Table as _, Visit, arrive, set_of},
     packet::{ETHERTYPE_IPV4, ETHERTYPE_IPV6, Frame},
 };
 
 use crate::{
     claim::{self, CLAIM_GROUP, CLAIM_IF_TRACKED, CLAIM_NONE, CLAIM_OWN, CLAIM_SIGHTED},
+    clock::now_ns,
     emit::emit_if_wanted,
     guest,
-    hop::{clock, len_bytes},
     maps::{
         config::{self, HookFacts},
         control::{self, Gate},
@@ -34,6 +34,7 @@ use crate::{
     neighbour::{self, SIGHT_OF_NOTHING},
     pieces,
     reader::{Direct, SkbReader as _, Usual},
+    skb::len_bytes,
     tally,
 };
 
@@ -112,7 +113,7 @@ pub(crate) fn hop(skb: *mut __sk_buff, hook: HookFacts, number: u32, of: Of) -> 
     if is_tracked_only && slot.key() != packet.identity && table.spilled(set_of(home)) == 0 {
         return DONE;
     }
-    let now_ns = clock();
+    let now_ns = now_ns();
     let hook = hook.again();
     let sight = neighbour::sight(hook, &frame, skb);
     if sight == SIGHT_OF_NOTHING {
@@ -257,7 +258,7 @@ impl At<'_> {
 
     #[inline(always)]
     fn emit(&self, counted: &mut HookCounters, hook: &Hook, pass: &Pass, total_ns: u64) {
-        let outcome = Outcome::passed(self.home, pass);
+        let outcome = pass.outcome(self.home);
         emit_if_wanted(
             self.reader,
             &self.packet.packet(),

@@ -6,7 +6,7 @@
 
 use hoptrace_common::{
     counters::HookCounters,
-    inflight::{self, ATTEMPTS, Control, Gone, Kind, Outcome, Visit, attempt_once, place},
+    inflight::{self, ATTEMPTS, Control, Gone, Kind, Outcome, Visit, attempt_once},
 };
 
 use crate::{
@@ -97,30 +97,6 @@ pub(crate) fn leave(counted: &mut HookCounters, outcome: &Outcome) -> u32 {
         | (u64::from(outcome.ends) << 18);
     *gone = u64::from(outcome.gone.number());
     outcome.kind as u32
-}
-
-/// [`place::look_home`].
-#[unsafe(no_mangle)]
-#[inline(never)]
-pub(crate) extern "C" fn hop_home(key: u64) -> u32 {
-    place::look_home(Inflight(core::ptr::null_mut()), key)
-}
-
-/// [`place::look`]: the slot found in the lower half, the vacant one in the upper.
-#[unsafe(no_mangle)]
-#[inline(never)]
-pub(crate) extern "C" fn hop_look(key: u64, now_ns: u64) -> u64 {
-    let Some(counted) = counters::of(counters::cpu(), 0) else { return u64::MAX };
-    let look = place::look(Inflight(counted.scratch.as_mut_ptr()), key, now_ns);
-    u64::from(look.found) | (u64::from(look.vacant) << 32)
-}
-
-/// [`place::twin`].
-#[unsafe(no_mangle)]
-#[inline(never)]
-pub(crate) extern "C" fn hop_twin(key: u64, own: u32) -> u32 {
-    let Some(counted) = counters::of(counters::cpu(), 0) else { return place::NONE };
-    place::twin(Inflight(counted.scratch.as_mut_ptr()), key, own)
 }
 
 /// What [`thoroughly`] found, given the number it returned.

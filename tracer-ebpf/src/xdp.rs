@@ -18,7 +18,7 @@ use hoptrace_common::{
 
 use crate::{
     claim::{CLAIM_GROUP, CLAIM_NONE, CLAIM_OWN, claim, concerns_guest},
-    hop::clock,
+    clock::now_ns,
     maps::{config, control, counters, inflight::Inflight},
     merged,
     neighbour::SIGHT_ON_PATH,
@@ -100,7 +100,7 @@ fn handle<R: SkbReader>(reader: &R, ctx: *mut xdp_md, number: u32) -> u32 {
     if config::is_filtering() && !config::filter().matches(reader, &packet) {
         return DONE;
     }
-    let now_ns = clock();
+    let now_ns = now_ns();
     let mut admit = gate_state == GateState::OPEN;
     // Before generic XDP there may be a hook at a tracepoint.
     if admit && hook.has(HookConfig::ENTRY) && config::budgeted() != 0 {
