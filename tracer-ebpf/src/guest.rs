@@ -2,6 +2,7 @@
 
 use hoptrace_common::{
     conversation::Segment,
+    counters::HookCounters,
     exchange::{self, Part, kind},
     packet::{PROTOCOL_UDP, Packet, Reader},
 };
@@ -97,6 +98,13 @@ fn answered(part: &Part, now_ns: u64, cpu: u32, followed: bool) {
 #[inline(always)]
 fn record(cpu: u32, figures: u32, time_ns: u64) {
     latency::record(cpu, u32::from(config::guest_segment()) + figures, time_ns);
+}
+
+/// Leaves when the packet came for [`hop_at_guest`]: in the scratch memory, not on the stack.
+#[inline(always)]
+pub(crate) fn leave_time(counted: &mut HookCounters, now_ns: u64) {
+    let [.., kept_ns] = &mut counted.scratch;
+    *kept_ns = now_ns;
 }
 
 /// A packet's offsets and protocols in one number. Headers end within 64 KiB.

@@ -5,6 +5,7 @@
 #![allow(internal_features, reason = "compare-exchange is not in core::sync::atomic on this target")]
 
 mod address;
+mod admit;
 mod answers;
 mod atomic;
 mod buffered;
@@ -20,6 +21,7 @@ mod freed;
 mod guest;
 mod hop;
 mod kept;
+mod left;
 mod maps;
 mod merged;
 mod neighbour;
@@ -29,6 +31,7 @@ mod probe;
 mod quick;
 mod raw;
 mod reader;
+mod rules;
 mod skb;
 mod stack;
 mod tally;

@@ -31,9 +31,15 @@ const AT_ONCE: u32 = 32;
 
 /// Whether packets of this protocol can be merged, and cut.
 #[inline(always)]
-pub(crate) const fn can_be(protocol: u8) -> bool {
+const fn can_be(protocol: u8) -> bool {
     // Without a branch for each, all of which the verifier would follow.
     (protocol == PROTOCOL_TCP) | (protocol == PROTOCOL_UDP)
+}
+
+/// Whether a packet of this protocol, whose frame is `frame_len` bytes long, may be cut into pieces on its way.
+#[inline(always)]
+pub(crate) const fn is_large(protocol: u8, frame_len: u32) -> bool {
+    can_be(protocol) & pieces::is_large(frame_len)
 }
 
 /// Whether other packets may be part of this one, which can be merged, because the interface merges what it receives.

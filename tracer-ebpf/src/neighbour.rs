@@ -178,28 +178,25 @@ fn count_at(hook: HookFacts, kind: u32, sight: u32, port: u64) {
     }
 }
 
-/// [`sight`] of the frame whose head was copied last, which counts.
+/// [`sight`] of the frame at `at` whose head was copied last, which counts. `port` is asked for where it is needed.
 #[inline(always)]
-pub(crate) fn sight_copied(hook: HookFacts, number: u32, skb: *mut __sk_buff) -> u32 {
-    if !leaves_beside(hook) {
-        return SIGHT_ON_PATH;
-    }
-    hop_at_port(number, neighbours::key(skb), PORT_SIGHT)
+pub(crate) fn sight_copied(hook: HookFacts, at: At, port: impl FnOnce() -> u64) -> u32 {
+    if leaves_beside(hook) { hop_at_port(at.0, port(), PORT_SIGHT) } else { SIGHT_ON_PATH }
 }
 
-/// [`learn`] of the frame whose head was copied last.
+/// [`learn`] of the same.
 #[inline(always)]
-pub(crate) fn learn_copied(hook: HookFacts, number: u32, skb: *mut __sk_buff) {
+pub(crate) fn learn_copied(hook: HookFacts, at: At, port: impl FnOnce() -> u64) {
     if comes_beside(hook) {
-        hop_at_port(number, neighbours::key(skb), PORT_LEARN);
+        hop_at_port(at.0, port(), PORT_LEARN);
     }
 }
 
-/// [`count`] of the frame whose head was copied last.
+/// [`count`] of the same.
 #[inline(always)]
-pub(crate) fn count_copied(hook: HookFacts, number: u32, kind: Kind, sight: u32, skb: *mut __sk_buff) {
+pub(crate) fn count_copied(hook: HookFacts, at: At, kind: Kind, sight: u32, port: impl FnOnce() -> u64) {
     if hook.has(HookConfig::NEIGHBOUR) {
-        hop_at_port(number, neighbours::key(skb), PORT_COUNT | (kind as u32) << 8 | sight << 16);
+        hop_at_port(at.0, port(), PORT_COUNT | (kind as u32) << 8 | sight << 16);
     }
 }
 
@@ -207,26 +204,6 @@ pub(crate) fn count_copied(hook: HookFacts, number: u32, kind: Kind, sight: u32,
 const PORT_SIGHT: u32 = 0;
 const PORT_LEARN: u32 = 1;
 const PORT_COUNT: u32 = 2;
-
-/// The same three of the frame whose head is in a room, at `port`; `at` is an [`At`].
-#[inline(always)]
-pub(crate) fn sight_in_room(hook: HookFacts, at: u32, port: u64) -> u32 {
-    if leaves_beside(hook) { hop_at_port(at, port, PORT_SIGHT) } else { SIGHT_ON_PATH }
-}
-
-#[inline(always)]
-pub(crate) fn learn_in_room(hook: HookFacts, at: u32, port: u64) {
-    if comes_beside(hook) {
-        hop_at_port(at, port, PORT_LEARN);
-    }
-}
-
-#[inline(always)]
-pub(crate) fn count_in_room(hook: HookFacts, at: u32, kind: Kind, sight: u32, port: u64) {
-    if hook.has(HookConfig::NEIGHBOUR) {
-        hop_at_port(at, port, PORT_COUNT | (kind as u32) << 8 | sight << 16);
-    }
-}
 
 /// Whether traffic control at the port behind `key` is the other way round: its interface is the host's own, so that the kernel receives
 /// what leaves the switch. `None`: there is no such port.

@@ -15,7 +15,7 @@ use crate::{
 /// Bytes of a TCP header without options.
 const TCP_LEN: usize = 20;
 
-/// Whether the packet may be cut into pieces on its way, if it is one of those that can be merged ([`crate::merged::can_be`]).
+/// Whether the packet may be cut into pieces on its way, if it is one of those that can be merged ([`crate::merged::is_large`]).
 #[inline(always)]
 pub(crate) const fn is_large(frame_len: u32) -> bool {
     frame_len > LARGE_ABOVE_BYTES

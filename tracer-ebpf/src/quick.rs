@@ -18,10 +18,12 @@ use hoptrace_common::{
 };
 
 use crate::{
+    admit,
     claim::{self, CLAIM_GROUP, CLAIM_IF_TRACKED, CLAIM_NONE, CLAIM_OWN, CLAIM_SIGHTED},
     clock::now_ns,
     emit::emit_if_wanted,
     guest,
+    left::{CHECK, DONE, OTHERS, PARTS},
     maps::{
         config::{self, HookFacts},
         control::{self, Gate},
@@ -37,19 +39,6 @@ use crate::{
     skb::len_bytes,
     tally,
 };
-
-/// Nothing more to do.
-pub(crate) const DONE: u32 = 0;
-/// This is one for the program that knows all rules; what was decided is left for it.
-pub(crate) const RARE: u32 = 1;
-/// This is one for the program that looks at checksums.
-pub(crate) const CHECK: u32 = 2;
-/// This is one for the program that knows what a packet is made of; a note is left for it.
-pub(crate) const PARTS: u32 = 3;
-/// This is one for the program that knows what the switch answers; a note is left for it.
-pub(crate) const EXCHANGE: u32 = 4;
-/// This is one for the program that takes frames of other addresses of the VM; a note is left for it.
-pub(crate) const OTHERS: u32 = 5;
 
 /// Which program this is.
 #[derive(Clone, Copy)]
@@ -133,11 +122,7 @@ pub(crate) fn hop(skb: *mut __sk_buff, hook: HookFacts, number: u32, of: Of) -> 
     let is_simple = matches!(visit.aside, Aside::No) && !merged::is_possible(hook, skb);
     let mut kind = Kind::Passed;
     if !is_simple || !at.comes(counted, control, &visit) {
-        // What leaves by a neighbour's port came by the path: a packet unknown there is none of ours.
-        visit.admit = gate_state == GateState::OPEN && !is_tracked_only && !neighbour::leaves_beside(hook);
-        if visit.admit && hook.has(HookConfig::ENTRY) && config::budgeted() != 0 {
-            visit.admit = gate.take();
-        }
+        visit.admit = admit::admits(gate, gate_state, hook, admit::is_admissible(hook, claim));
         kind = if is_simple { at.is_new(counted, control, &visit) } else { Kind::Retry };
         if matches!(kind, Kind::Retry) {
             return rare::leave(Note::decided(number, visit.admit, now_ns));

@@ -14,7 +14,8 @@ use aya_ebpf::{macros::raw_tracepoint, programs::RawTracePointContext};
 
 use crate::{
     answers, checksum, device,
-    follow::{CHECK, EXCHANGE, PARTS, follow},
+    follow::follow,
+    left::{CHECK, EXCHANGE, PARTS},
     maps::{config, control, costs, layout, neighbours, rare, room::Owner},
     merged, neighbour, raw,
 };

@@ -6,7 +6,7 @@
 
 use hoptrace_common::{
     counters::HookCounters,
-    inflight::{self, ATTEMPTS, Control, Gone, Kind, Outcome, Visit, attempt_once},
+    inflight::{self, ATTEMPTS, Control, Gone, Kind, Outcome, Visit, attempt_once, quickly},
 };
 
 use crate::{
@@ -48,6 +48,18 @@ pub(crate) fn thoroughly(number: u32, key: u64, now_ns: u64, terms: u32) -> u32 
     Kind::Untracked as u32
 }
 
+/// [`inflight::quickly`] first, where no other program has tried that; else as [`thoroughly`]. A global function likewise.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn hop_decide(number: u32, key: u64, now_ns: u64, terms: u32) -> u32 {
+    let Some(counted) = counters::of(counters::cpu(), number) else { return Kind::Untracked as u32 };
+    let outcome = quickly(Inflight(counted.scratch.as_mut_ptr()), &visit(number, key, now_ns, terms));
+    if matches!(outcome.kind, Kind::Retry) {
+        return thoroughly(number, key, now_ns, terms);
+    }
+    leave(counted, &outcome)
+}
+
 /// One attempt of [`thoroughly`].
 #[unsafe(no_mangle)]
 #[inline(never)]
@@ -84,7 +96,7 @@ fn visit(number: u32, key: u64, now_ns: u64, terms: u32) -> Visit {
 
 /// Leaves for [`outcome`] what a function can not return, and gives what it can.
 #[inline(always)]
-pub(crate) fn leave(counted: &mut HookCounters, outcome: &Outcome) -> u32 {
+fn leave(counted: &mut HookCounters, outcome: &Outcome) -> u32 {
     let [_, index, control, latency_ns, total_ns, hook, gone, _] = &mut counted.scratch;
     *index = u64::from(outcome.index);
     *control = outcome.control.0;
