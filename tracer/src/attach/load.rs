@@ -24,13 +24,15 @@ use zerocopy::IntoBytes as _;
 
 use super::{
     AttachError, DropOptions, Filters, UpcallOptions,
-    attacher::{Attacher, TcSide},
+    attacher::Attacher,
     below,
     beside::{self, Unhooked},
     drops, host_wide,
     locked::locked_bytes,
     nic::{self, Nic},
-    placed, strangers, upcalls,
+    placed,
+    side::TcSide,
+    strangers, upcalls,
     wire::{self, WIRE_PROGRAM},
     xdp,
 };

@@ -20,6 +20,7 @@ mod others;
 mod placed;
 mod plan;
 mod preflight;
+mod side;
 #[cfg(test)]
 mod stack;
 mod statistics;

@@ -2,7 +2,7 @@
 
 use aya::{Ebpf, programs::RawTracePoint};
 
-use super::{AttachError, attacher::attach_error};
+use super::{AttachError, error::attach_error};
 use crate::model::{Plan, Side};
 
 /// The program of all wire hooks.

@@ -10,7 +10,7 @@ use aya::{
 use futures_util::TryStreamExt as _;
 use rtnetlink::packet_route::link::{LinkAttribute, LinkXdp, XdpAttached};
 
-use super::{AttachError, attacher::attach_error};
+use super::{AttachError, error::attach_error};
 use crate::model::{IfIndex, Interface, Plan, Side, XdpMode};
 
 /// The first kernel that lets XDP programs copy frames out of several buffers.
