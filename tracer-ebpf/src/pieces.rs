@@ -1,5 +1,7 @@
 //! Pieces of large packets.
 
+use core::mem::MaybeUninit;
+
 use aya_ebpf::{bindings::__sk_buff, helpers::generated::bpf_skb_load_bytes};
 use hoptrace_common::{
     packet::{ETHERTYPE_IPV4, PROTOCOL_TCP, PROTOCOL_UDP, Packet, Reader, Window as _},
@@ -157,17 +159,23 @@ fn write(expected: Expected) -> bool {
 
 #[inline(always)]
 fn read(skb: *mut __sk_buff, l3_offset: u32, l4_offset: u32, l3_end: u32, terms: u32) -> Option<Segment> {
-    let mut tcp = [0_u8; TCP_LEN];
-    let mut addresses = [0_u64; 4];
-    // SAFETY: both targets have room for what is read.
-    let read = unsafe {
+    // Not filled with zeros by a function, which the verifier would follow byte by byte.
+    let mut tcp = MaybeUninit::<[u8; TCP_LEN]>::uninit();
+    let mut addresses = MaybeUninit::<[u64; 4]>::uninit();
+    // SAFETY: both targets have room for what is read, and are filled.
+    let (tcp, addresses) = unsafe {
+        let rest: *mut u64 = addresses.as_mut_ptr().cast();
+        rest.add(1).write_volatile(0);
+        rest.add(2).write_volatile(0);
+        rest.add(3).write_volatile(0);
         let (offset, len) = if terms & IS_IPV4 != 0 { (12, 8) } else { (8, 32) };
-        bpf_skb_load_bytes(skb.cast(), l4_offset, tcp.as_mut_ptr().cast(), TCP_LEN as u32)
-            | bpf_skb_load_bytes(skb.cast(), l3_offset + offset, addresses.as_mut_ptr().cast(), len)
+        let failed = bpf_skb_load_bytes(skb.cast(), l4_offset, tcp.as_mut_ptr().cast(), TCP_LEN as u32)
+            | bpf_skb_load_bytes(skb.cast(), l3_offset + offset, addresses.as_mut_ptr().cast(), len);
+        if failed != 0 {
+            return None;
+        }
+        (tcp.assume_init(), addresses.assume_init())
     };
-    if read != 0 {
-        return None;
-    }
     let frame_len = len_bytes(skb);
     let header = Header {
         ports: u32::from_ne_bytes([tcp[0], tcp[1], tcp[2], tcp[3]]),

@@ -143,8 +143,9 @@ pub trait Search: Table {
 pub fn look<T: Table>(table: T, key: u64, now_ns: u64) -> Look {
     let home = table.home(key);
     let base = base_of(home);
-    let mut look = Look { found: NONE, vacant: NONE };
-    let mut timed_out = NONE;
+    // A constant here would be one more case to the eBPF verifier, at each slot behind it.
+    let mut look = Look { found: table.opaque(NONE), vacant: table.opaque(NONE) };
+    let mut timed_out = table.opaque(NONE);
     let mut probe = 0;
     while probe < WAYS {
         // From the last on, so that home, if it is vacant, is what stays.
@@ -225,11 +226,13 @@ pub(super) fn take<T: Search>(table: T, index: u32, visit: &Visit) -> Outcome {
 pub fn twin<T: Table>(table: T, key: u64, own: u32) -> u32 {
     let home = table.home(key);
     let base = base_of(home);
-    let mut twin = NONE;
-    let mut busy = 0;
+    // As in `look`.
+    let mut twin = table.opaque(NONE);
+    let mut busy = table.opaque(0);
     let mut way = 0;
     while way < WAYS {
-        let index = base + way;
+        // The verifier would learn from each comparison which of them is one's own.
+        let index = table.opaque(base + way);
         way += 1;
         let Some(slot) = table.slot(index) else { break };
         if index == own {
