@@ -14,7 +14,7 @@ use hoptrace_common::{
 };
 
 use crate::{
-    hop::clock,
+    clock::now_ns,
     maps::{
         answers,
         config::{self, HookFacts},
@@ -89,7 +89,7 @@ fn settle(copy: &Copied, note: Note) {
     let Ok(packet) = copy.packet(&frame, word) else { return };
     let part = note.part();
     let Some(key) = answer::exchange(copy, &packet, part != ASKS) else { return };
-    let now_ns = clock();
+    let now_ns = now_ns();
     if part == ASKS {
         answers::ask(key, &Asked { identity: note.identity(), asked_ns: now_ns });
         return;

@@ -16,10 +16,11 @@ use hoptrace_common::checksum::{Covered, covered, is_right};
 use crate::{
     maps::{
         checksums::{self, PIECE, Room},
-        counters, room, scratch, skb as layout,
+        counters, layout, room, scratch,
     },
-    raw::{self, RawSkb},
+    raw::RawSkb,
     reader::{Copied, SkbReader as _},
+    skb::part_bytes,
 };
 
 /// Pieces that are summed up at most: a frame of 9,216 bytes.
@@ -35,8 +36,7 @@ pub(crate) fn check(skb: *mut __sk_buff) {
     let Some(room) = checksums::room() else { return };
     // SAFETY: a map value of this CPU.
     let word = unsafe { &raw mut (*room).word };
-    // SAFETY: the context of the running program.
-    if unsafe { (*skb).gso_size } != 0 || !is_for_the_guest_to_check(skb.cast(), word) {
+    if part_bytes(skb) != 0 || !is_for_the_guest_to_check(skb.cast(), word) {
         return;
     }
     let Some(copy) = Copied::new(skb, word) else { return };
@@ -52,7 +52,7 @@ pub(crate) fn check_at_tracepoint(ctx: &RawTracePointContext) {
     // SAFETY: a map value of this CPU.
     let word = unsafe { &raw mut (*room).word };
     let Some(skb) = RawSkb::read(ctx.arg(0), head_room, owner as u32) else { return };
-    if raw::part_bytes(owner as u32) == 0 && is_for_the_guest_to_check(ctx.arg(0), word) {
+    if room::part_bytes(owner as u32) == 0 && is_for_the_guest_to_check(ctx.arg(0), word) {
         look(&skb.head, &Raw(skb), room);
     }
 }

@@ -8,7 +8,7 @@ use hoptrace_common::{
 };
 
 use crate::{
-    hop::clock,
+    clock::now_ns,
     maps::{
         addresses::{self, Passage},
         config::{self, HookFacts},
@@ -112,7 +112,7 @@ pub(crate) extern "C" fn hop_learn(mac: u64, now_ns: u64) -> u32 {
 #[inline(always)]
 pub(crate) fn sends_elsewhere(mac: u64, gate: Gate) {
     if known(mac, gate).is_own() {
-        hop_sends_elsewhere(mac, clock());
+        hop_sends_elsewhere(mac, now_ns());
     }
 }
 
@@ -176,7 +176,7 @@ pub(crate) fn learn(hook: HookFacts, frame: &Frame) {
     if hook.has_trait(HookConfig::LEARNS) && hook.direction() == 0 {
         let address = other_address(hook, frame);
         if address != 0 {
-            hop_learn(address, clock());
+            hop_learn(address, now_ns());
         }
     }
 }

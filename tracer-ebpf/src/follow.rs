@@ -5,51 +5,36 @@
 //! programs at XDP. So these may use the counters and the scratch words of their hooks, and the table's, as TC programs do.
 //! Only the packet's head goes to a room of its own (see [`crate::maps::room`]), because others at tracepoints can interrupt.
 //!
-//! Three global functions, one after the other, which the verifier looks at once each: all frames together may not be more than
-//! 512 bytes. What the later ones need to know of the packet waits in the room.
+//! Global functions, one after the other, which the verifier looks at once each: all frames together may not be more than 512 bytes. What the later ones need to know of the packet waits in the room.
 
 use core::ffi::c_void;
 
-use aya_ebpf::programs::RawTracePointContext;
-use aya_log_ebpf::debug;
 use hoptrace_common::{
     config::{Control as GateState, HookConfig},
-    counters::HookCounters,
-    inflight::{Kind, Visit, quickly},
-    packet::{Packet, ParseError, Reader as _},
+    inflight::Kind,
+    packet::{Packet, ParseError},
 };
 
 use crate::{
-    answers,
-    claim::{
-        CLAIM_GROUP, CLAIM_IF_TRACKED, CLAIM_LEARN, CLAIM_NONE, CLAIM_OWN, CLAIM_SIGHTED, concerns_guest,
-    },
-    emit::emit_if_wanted,
-    hop::{
-        ADDRESS_CLAIM, ADDRESS_FOLLOWED, ADDRESS_HAS_NO_ROOM, ADDRESS_LEARN, ADDRESS_SIGHTED, PLACE_SHIFT,
-        clock, hop_address, hop_at_guest, packed,
-    },
+    admit,
+    clock::now_ns,
+    guest,
+    kept::Sighted,
+    left::{CHECK, DONE},
     maps::{
-        config, control, counters, heads,
-        inflight::Inflight,
-        rare::{self, Note},
-        room::{self, Owner, Room},
+        config::{self, HookFacts},
+        control::{self, Gate},
+        counters, heads,
+        room::{self, Owner},
     },
-    merged,
-    neighbour::{self, SIGHT_LAST, SIGHT_OF_NOTHING},
-    pieces,
-    raw::{self, Kept, RawSkb},
-    reader::SkbReader as _,
-    tally, thorough,
+    merged, pieces,
+    place::{self, At},
+    raw::RawSkb,
+    reader::Copied,
+    rules::{self, Identified, Seen},
+    thorough,
 };
 
-/// Other packets may be part of this one.
-pub(crate) const PARTS: u32 = 1;
-/// Its checksum is to be looked at.
-pub(crate) const CHECK: u32 = 2;
-/// The switch may answer it, or it is such an answer.
-pub(crate) const EXCHANGE: u32 = 3;
-const DONE: u32 = 0;
 const IDENTIFIED: u32 = 1;
 
 /// Follows the packet `skb` at hook `number`; beside the path that is at `port` ([`neighbours::key_in`](crate::maps::neighbours::key_in)).
@@ -60,218 +45,132 @@ pub(crate) fn follow(owner: Owner, skb: *const c_void, port: u64, number: u32) -
     if gate.state() == GateState::CLOSED {
         return DONE;
     }
-    let terms = number | (owner as u32) << OWNER_SHIFT;
-    if hop_identify(skb as u64, port, terms) != IDENTIFIED {
+    // The hook, and the room that the head goes to.
+    let at = At::new(number, place::of_room(owner as u32)).0;
+    if hop_identify(skb as u64, port, at) != IDENTIFIED {
         return DONE;
     }
-    hop_settle(terms, hop_decide(terms))
+    hop_settle(at, decide(at, gate))
 }
 
-/// Above the hook's number in a number of two: whose room it is.
-const OWNER_SHIFT: u32 = 4;
-/// The hook's number in it.
-const NUMBER: u32 = (1 << OWNER_SHIFT) - 1;
-
+/// The number of the room that the packet's head is in.
 #[inline(always)]
-fn room_of(terms: u32) -> Option<*mut Room> {
-    room::numbered(terms >> OWNER_SHIFT)
-}
-
-/// The hook, and where the packet's head is, as [`hop_address`] has them.
-#[inline(always)]
-const fn at(terms: u32) -> u32 {
-    (terms & NUMBER) | ((terms >> OWNER_SHIFT) + 1) << PLACE_SHIFT
-}
-
-/// What is known of a packet once it is identified.
-#[repr(C)]
-pub(crate) struct Sighted {
-    skb: Kept,
-    packet: Packet,
-    /// Beside the path: where.
-    port: u64,
-    /// A constant of [`crate::neighbour`].
-    sight: u32,
-    /// 1 if it may have a slot.
-    admissible: u32,
+const fn room_of(at: u32) -> u32 {
+    place::room_of(At(at).place())
 }
 
 /// Identifies the packet `skb`: gives [`IDENTIFIED`] if it is the VM's, wanted, and in the room.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub(crate) extern "C" fn hop_identify(skb: u64, port: u64, terms: u32) -> u32 {
-    let number = terms & NUMBER;
-    let owner = terms >> OWNER_SHIFT;
-    let Some(room) = room_of(terms) else { return DONE };
+pub(crate) extern "C" fn hop_identify(skb: u64, port: u64, at: u32) -> u32 {
+    let owner = room_of(at);
+    let Some(room) = room::numbered(owner) else { return DONE };
     let Some(skb) = RawSkb::read(skb as *const c_void, room, owner) else { return DONE };
-    let hook = config::hook(number);
-    let head = skb.head;
-    let Some(frame) = head.frame() else { return DONE };
-    let claim = hop_address(at(terms), ADDRESS_CLAIM);
-    if claim == CLAIM_NONE {
+    let seen = Raw { skb, owner, port };
+    let Some(Identified { packet, sight, is_admissible }) = rules::identify(&seen, At(at)) else {
         return DONE;
-    }
-    neighbour::learn_in_room(hook, at(terms), port);
-    let Some(counted) = counters::of(counters::cpu(), number) else { return DONE };
-    let packet = match head.packet(&frame, counted.scratch.as_mut_ptr()) {
-        Ok(packet) => packet,
-        // Its end was told by the hook before, if that reads more than the linear part.
-        Err(ParseError::Truncated) if owner == Owner::Wire as u32 && skb.linear_bytes < skb.len_bytes => {
-            return DONE;
-        }
-        Err(_) => {
-            counted.unparsed += u64::from(claim == CLAIM_OWN || claim == CLAIM_LEARN);
-            return DONE;
-        }
     };
-    let claim = head.opaque(claim);
-    if claim == CLAIM_GROUP && !concerns_guest(&head, &packet) {
-        return DONE;
-    }
-    if config::is_filtering() && !config::filter().matches(&head, &packet) {
-        return DONE;
-    }
-    if hook.has(HookConfig::GUEST) {
-        hop_address(at(terms), if claim == CLAIM_SIGHTED { ADDRESS_SIGHTED } else { ADDRESS_FOLLOWED });
-    }
-    if claim == CLAIM_SIGHTED {
-        return DONE;
-    }
-    // The hooks behind would not know it.
-    let hidden = claim != CLAIM_OWN
-        && hook.has_trait(HookConfig::LEARNS)
-        && hop_address(at(terms), ADDRESS_HAS_NO_ROOM) != 0;
-    let sight = if hidden { SIGHT_LAST } else { neighbour::sight_in_room(hook, at(terms), port) };
-    if sight == SIGHT_OF_NOTHING {
-        return DONE;
-    }
-    // What leaves by a neighbour's port came by the path: a packet unknown there is none of ours.
-    let admissible = u32::from(claim != CLAIM_IF_TRACKED && !neighbour::leaves_beside(hook));
-    let sighted = Sighted { skb: skb.kept(), packet, port, sight, admissible };
+    let sighted = Sighted { skb: skb.kept(), packet, port, sight, admissible: u32::from(is_admissible) };
     // SAFETY: a map value of these programs and this CPU.
     unsafe { (&raw mut (*room).sighted).write(sighted) };
     IDENTIFIED
 }
 
 /// What the table says of the packet in the room: the number of the outcome's [`Kind`]; [`thorough::outcome`] has the rest.
-#[unsafe(no_mangle)]
-#[inline(never)]
-pub(crate) extern "C" fn hop_decide(terms: u32) -> u32 {
-    let number = terms & NUMBER;
-    let Some(room) = room_of(terms) else { return Kind::Missing as u32 };
-    let Some(gate) = control::gate() else { return Kind::Missing as u32 };
+#[inline(always)]
+fn decide(at: u32, gate: Gate) -> u32 {
+    let number = At(at).number();
+    let Some(room) = room::numbered(room_of(at)) else { return Kind::Missing as u32 };
     let Some(counted) = counters::of(counters::cpu(), number) else { return Kind::Missing as u32 };
-    let hook = config::hook(number);
     // SAFETY: the map value that `hop_identify` wrote.
-    let sighted = unsafe { &(*room).sighted };
-    let (key, sight) = (sighted.packet.identity, sighted.sight);
-    let mut admit = sighted.admissible != 0 && gate.state() == GateState::OPEN;
-    if admit && hook.has(HookConfig::ENTRY) && config::budgeted() != 0 {
-        admit = gate.take();
-    }
-    let large = merged::can_be(sighted.packet.protocol) & pieces::is_large(sighted.skb.len_bytes());
-    let now_ns = clock();
-    // For `hop_at_guest`.
-    let [.., kept_ns] = &mut counted.scratch;
-    *kept_ns = now_ns;
-    let this = hook.for_rules(number, neighbour::ends_here(sight));
-    let visit = Visit { hook: this, key, now_ns, admit, aside: neighbour::aside(sight), large };
-    let outcome = quickly(Inflight(counted.scratch.as_mut_ptr()), &visit);
-    if matches!(outcome.kind, Kind::Retry) {
-        return thorough::thoroughly(number, key, now_ns, thorough::terms(admit, large, sight));
-    }
-    thorough::leave(counted, &outcome)
+    let Sighted { skb, packet, sight, admissible, .. } = unsafe { &(*room).sighted };
+    let admit = admit::admits(gate, gate.state(), config::hook(number), *admissible != 0);
+    let large = merged::is_large(packet.protocol, skb.len_bytes);
+    let now_ns = now_ns();
+    guest::leave_time(counted, now_ns);
+    thorough::hop_decide(number, packet.identity, now_ns, thorough::terms(admit, large, *sight))
 }
 
-/// What is made of the packet in the room, given what [`hop_decide`] gave. Gives [`PARTS`], one of its siblings or [`DONE`].
+/// What is made of the packet in the room, given what [`decide`] gave: what [`rules::settle`] gives, or [`CHECK`].
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub(crate) extern "C" fn hop_settle(terms: u32, kind: u32) -> u32 {
-    let number = terms & NUMBER;
-    let Some(room) = room_of(terms) else { return DONE };
-    let Some(gate) = control::gate() else { return DONE };
-    let cpu = counters::cpu();
-    let Some(counted) = counters::of(cpu, number) else { return DONE };
-    let hook = config::hook(number);
+pub(crate) extern "C" fn hop_settle(at: u32, kind: u32) -> u32 {
+    let owner = room_of(at);
+    let Some(room) = room::numbered(owner) else { return DONE };
     // SAFETY: the map value that `hop_identify` wrote.
     let Sighted { skb, packet, port, sight, .. } = unsafe { &(*room).sighted };
-    let skb = skb.again(room, terms >> OWNER_SHIFT);
-    let head = skb.head;
-    let this = hook.for_rules(number, neighbour::ends_here(*sight));
-    if neighbour::is_way_in(*sight) {
-        neighbour::count_in_room(hook, at(terms), Kind::Copy, *sight, *port);
-        return DONE;
+    let seen = Raw { skb: RawSkb::again(*skb, room, owner), owner, port: *port };
+    let left = rules::settle(&seen, At(at), packet, *sight, kind);
+    if left != DONE {
+        return left;
     }
-    let outcome = thorough::outcome(kind, counted);
-    let followed = matches!(outcome.kind, Kind::New | Kind::Passed);
-    if hook.has(HookConfig::GUEST) {
-        let followed = head.opaque(u32::from(followed));
-        let place = (terms >> OWNER_SHIFT) + 1;
-        let ends = u64::from(packet.l3_end) | u64::from(number | followed << 8 | place << 16) << 32;
-        hop_at_guest(head.len(), packed(packet), ends);
-    }
-    if hook.has_trait(HookConfig::LEARNS) && followed {
-        hop_address(at(terms), ADDRESS_LEARN);
-    }
-    if matches!(outcome.kind, Kind::Missing) {
-        return DONE;
-    }
-    counted.seen += 1;
-    neighbour::count_in_room(hook, at(terms), outcome.kind, *sight, *port);
-    if heads::are_kept(hook) && followed {
-        heads::keep_copy(&skb, packet.identity, number);
-    }
-    let grown = matches!(outcome.kind, Kind::Passed) && outcome.grown;
-    let parts = outcome.kind as u32 | u32::from(grown) << 8;
-    match outcome.kind {
-        Kind::New => {
-            tally::arrived(cpu, counted, &outcome, &this);
-            if !this.entry && pieces::is_expected_in(&head, packet, skb.len_bytes, number, false) {
-                counted.split += 1;
-            }
-        }
-        Kind::Passed => {
-            if outcome.control.large() {
-                pieces::is_expected_in(&head, packet, skb.len_bytes, number, true);
-            }
-            let total_ns = tally::passed(cpu, counted, &outcome, &this, hook);
-            if this.terminal {
-                let what = (gate, this.direction, total_ns);
-                emit_if_wanted(&head, packet, skb.len_bytes, what, &outcome, counted);
-            }
-        }
-        _ => strange(outcome.kind as u32, counted, number, packet.identity),
-    }
-    let has_parts = merged::may_have_parts(number, packet.protocol, parts)
-        && merged::has_parts(number, packet.protocol, raw::part_bytes(terms >> OWNER_SHIFT), parts);
-    if has_parts {
-        rare::leave(Note::merged(number, 0));
-        return PARTS;
-    }
-    if let Some(note) = answers::note(hook, number, outcome.kind, packet) {
-        rare::leave(note);
-        return EXCHANGE;
-    }
-    let checked = hook.has(HookConfig::GUEST) && hook.direction() == 1 && followed;
-    if checked && packet.identity < gate.checksum_below() { CHECK } else { DONE }
+    let hook = config::hook(At(at).number());
+    let is_followed = matches!(Kind::from_number(kind), Kind::New | Kind::Passed);
+    let is_checked = hook.has(HookConfig::GUEST) && hook.direction() == 1 && is_followed;
+    let Some(gate) = control::gate() else { return DONE };
+    if is_checked && packet.identity < gate.checksum_below() { CHECK } else { DONE }
 }
 
-/// What must not be averaged, or not as it came; the rest of the outcome is in the scratch memory.
-#[inline(never)]
-fn strange(kind: u32, counted: &mut HookCounters, number: u32, identity: u64) {
-    let cpu = counters::cpu();
-    let outcome = &thorough::outcome(kind, counted);
-    let hook = config::hook(number);
-    if matches!(outcome.kind, Kind::Overtaken) {
-        tally::overtaken(cpu, counted, outcome, &hook.for_rules(number, false), hook);
-    } else if matches!(outcome.kind, Kind::Grouped) {
-        tally::grouped(cpu, counted, outcome, &hook.for_rules(number, false), hook);
-    } else if matches!(outcome.kind, Kind::Aside) {
-        tally::aside(cpu, counted, outcome, hook);
-    } else {
-        tally::strange(counted, outcome);
+/// A packet that a program at a tracepoint sees.
+struct Raw {
+    skb: RawSkb,
+    /// The number of the room that its head is in.
+    owner: u32,
+    port: u64,
+}
+
+impl Seen for Raw {
+    #[inline(always)]
+    fn head(&self) -> Copied {
+        self.skb.head
     }
-    // Words need no context.
-    let nobody = RawTracePointContext::new(core::ptr::null_mut());
-    debug!(&nobody, "hook {}: identity {:x} {}", number, identity, tally::name(outcome.kind));
+
+    #[inline(always)]
+    fn len_bytes(&self) -> u32 {
+        self.skb.len_bytes
+    }
+
+    #[inline(always)]
+    fn port(&self) -> u64 {
+        self.port
+    }
+
+    /// The hook before the driver reads more than the linear part.
+    #[inline(always)]
+    fn is_told(&self, error: ParseError) -> bool {
+        matches!(error, ParseError::Truncated)
+            && self.owner == Owner::Wire as u32
+            && self.skb.linear_bytes < self.skb.len_bytes
+    }
+
+    #[inline(always)]
+    fn is_decided(&self) -> bool {
+        false
+    }
+
+    #[inline(always)]
+    fn is_hidden(&self, _: HookFacts, _: &Packet) -> bool {
+        false
+    }
+
+    #[inline(always)]
+    fn has_parts(&self, number: u32, protocol: u8, outcome: u32) -> bool {
+        merged::may_have_parts(number, protocol, outcome)
+            && merged::has_parts(number, protocol, room::part_bytes(self.owner), outcome)
+    }
+
+    #[inline(always)]
+    fn is_piece(&self, packet: &Packet, number: u32) -> bool {
+        pieces::is_expected_in(&self.skb.head, packet, self.skb.len_bytes, number, false)
+    }
+
+    #[inline(always)]
+    fn expect_pieces(&self, packet: &Packet, number: u32) {
+        pieces::is_expected_in(&self.skb.head, packet, self.skb.len_bytes, number, true);
+    }
+
+    #[inline(always)]
+    fn keep_head(&self, key: u64, number: u32) {
+        heads::keep_copy(&self.skb, key, number);
+    }
 }

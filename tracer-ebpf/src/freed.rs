@@ -5,7 +5,7 @@
 
 use core::ffi::c_void;
 
-use aya_ebpf::{helpers::generated::bpf_ktime_get_ns, programs::RawTracePointContext};
+use aya_ebpf::programs::RawTracePointContext;
 use hoptrace_common::{
     config::Control as GateState,
     drops::{Device, Example, Free, Meaning, Stands, Verdict, verdict},
@@ -16,13 +16,16 @@ use hoptrace_common::{
 
 use crate::{
     claim::{concerns_guest, known_anywhere},
+    clock::now_ns,
+    device,
+    kept::{Freed, What},
     maps::{
         config, control,
         drops::{self, Site},
         inflight::Inflight,
         room::{self, Owner, Room},
     },
-    raw::{self, RawSkb},
+    raw::RawSkb,
     reader::{Copied, SkbReader as _},
 };
 
@@ -49,7 +52,7 @@ pub(crate) fn freed(context: &RawTracePointContext) {
     let early = gate_state == GateState::OPEN
         && device.is_before(free.meaning)
         && is_own(&raw, &frame, &packet, device);
-    let facts = Freed::of(&raw, &packet, free, device, early);
+    let facts = facts(&raw, &packet, free, device, early);
     // SAFETY: likewise.
     unsafe { (&raw mut (*room).freed).write(facts) };
     let identity = packet.identity;
@@ -62,7 +65,7 @@ pub(crate) fn freed(context: &RawTracePointContext) {
 /// behind a veth pair or a tunnel into another network namespace.
 #[inline(always)]
 fn device_of(skb: *const c_void) -> Option<Device> {
-    let dev = raw::device(skb)?;
+    let dev = device::of(skb)?;
     if dev.is_null() {
         let live_after = drops::nowhere_after() as u16;
         return if live_after == 0 {
@@ -71,8 +74,8 @@ fn device_of(skb: *const c_void) -> Option<Device> {
             Some(Device { live_after, done_after: 0, flags: Device::NOWHERE, entry: 0, direction: 0 })
         };
     }
-    let device = drops::device(raw::ifindex(dev))?;
-    if raw::is_here(dev) { Some(device) } else { None }
+    let found = drops::device(device::ifindex(dev))?;
+    if device::is_here(dev) { Some(found) } else { None }
 }
 
 /// What the kernel tells of the packet that is freed.
@@ -102,83 +105,26 @@ fn is_own(raw: &RawSkb, frame: &Frame, packet: &Packet, device: Device) -> bool 
     own && (!config::is_filtering() || config::filter().matches(&raw.head, packet))
 }
 
-/// What is known of the packet, from one function to the next.
-#[repr(C)]
-pub(crate) struct Freed {
-    len_bytes: u32,
-    readable_bytes: u32,
-    l3_offset: u32,
-    l4_offset: u32,
-    ether_type: u16,
-    protocol: u8,
-    fragment_tail: u8,
-    /// As in [`Free`].
-    meaning: u8,
-    socket: u8,
-    /// As in [`Device`].
-    flags: u16,
-    live_after: u16,
-    done_after: u16,
-    entry: u8,
-    direction: u8,
-    /// Whether it is one of the VM's where no hook has seen it.
-    early: u8,
-    /// What [`freed_identified`] leaves for [`remembered`], where it is to be an example.
-    example: What,
-}
-
-/// What an example is one of.
-#[derive(Clone, Copy)]
-#[repr(C)]
-struct What {
-    /// The site's index.
-    site: u32,
-    state: u16,
-    direction: u8,
-    /// The hook that saw it last, or would have been the first.
-    hook: u8,
-    now_ns: u64,
-}
-
-impl What {
-    const NOTHING: Self = Self { site: 0, state: 0, direction: 0, hook: 0, now_ns: 0 };
-}
-
-impl Freed {
-    #[inline(always)]
-    const fn of(raw: &RawSkb, packet: &Packet, free: Free, device: Device, early: bool) -> Self {
-        Self {
-            len_bytes: raw.len_bytes,
-            readable_bytes: raw.linear_bytes,
-            l3_offset: packet.l3_offset,
-            l4_offset: packet.l4_offset,
-            ether_type: packet.ether_type,
-            protocol: packet.protocol,
-            fragment_tail: packet.fragment_tail,
-            meaning: free.meaning.0,
-            socket: free.socket as u8,
-            flags: device.flags,
-            live_after: device.live_after,
-            done_after: device.done_after,
-            entry: device.entry,
-            direction: device.direction,
-            early: early as u8,
-            example: What::NOTHING,
-        }
-    }
-
-    const fn free(&self) -> Free {
-        Free { meaning: Meaning(self.meaning), socket: self.socket != 0 }
-    }
-
-    const fn device(&self) -> Device {
-        Device {
-            live_after: self.live_after,
-            done_after: self.done_after,
-            flags: self.flags,
-            entry: self.entry,
-            direction: self.direction,
-        }
+/// What [`freed_identified`] needs to know.
+#[inline(always)]
+const fn facts(raw: &RawSkb, packet: &Packet, free: Free, device: Device, early: bool) -> Freed {
+    Freed {
+        len_bytes: raw.len_bytes,
+        readable_bytes: raw.linear_bytes,
+        l3_offset: packet.l3_offset,
+        l4_offset: packet.l4_offset,
+        ether_type: packet.ether_type,
+        protocol: packet.protocol,
+        fragment_tail: packet.fragment_tail,
+        meaning: free.meaning.0,
+        socket: free.socket as u8,
+        flags: device.flags,
+        live_after: device.live_after,
+        done_after: device.done_after,
+        entry: device.entry,
+        direction: device.direction,
+        early: early as u8,
+        example: What::NOTHING,
     }
 }
 
@@ -255,7 +201,7 @@ fn dropped(
         without_site();
         return None;
     };
-    let now_ns = clock();
+    let now_ns = now_ns();
     let (state, after) = match inflight::mark(Inflight(word), tracked, reach, site.index) {
         Marked::Provisional => (Example::PROVISIONAL, control.last()),
         Marked::Dropped(hook) => {
@@ -282,7 +228,7 @@ fn early(location: u64, reason: u32, device: Device) -> Option<What> {
         without_site();
         return None;
     };
-    let (entry, now_ns) = (device.entry.wrapping_sub(1), clock());
+    let (entry, now_ns) = (device.entry.wrapping_sub(1), now_ns());
     site.dropped(device.direction, entry, now_ns);
     let (direction, state) = (device.direction, Example::CERTAIN as u16);
     Some(What { site: site.index, state, direction, hook: entry, now_ns })
@@ -293,12 +239,6 @@ fn without_site() {
     if let Some(counted) = drops::frees() {
         counted.no_site += 1;
     }
-}
-
-#[inline(always)]
-fn clock() -> u64 {
-    // SAFETY: takes nothing and always succeeds.
-    unsafe { bpf_ktime_get_ns() }
 }
 
 /// Keeps the packet with this identity as an example, if its site has none.

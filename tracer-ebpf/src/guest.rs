@@ -2,11 +2,16 @@
 
 use hoptrace_common::{
     conversation::Segment,
+    counters::HookCounters,
     exchange::{self, Part, kind},
     packet::{PROTOCOL_UDP, Packet, Reader},
 };
 
-use crate::maps::{config, conversations, latency, questions};
+use crate::{
+    maps::{config, conversations, counters, latency, questions},
+    place,
+    reader::Copied,
+};
 
 /// A packet at the guest's tap, on its way in `direction`. Only what is `followed` asks and is measured; an answer is one
 /// however its packet fares.
@@ -93,4 +98,48 @@ fn answered(part: &Part, now_ns: u64, cpu: u32, followed: bool) {
 #[inline(always)]
 fn record(cpu: u32, figures: u32, time_ns: u64) {
     latency::record(cpu, u32::from(config::guest_segment()) + figures, time_ns);
+}
+
+/// Leaves when the packet came for [`hop_at_guest`]: in the scratch memory, not on the stack.
+#[inline(always)]
+pub(crate) fn leave_time(counted: &mut HookCounters, now_ns: u64) {
+    let [.., kept_ns] = &mut counted.scratch;
+    *kept_ns = now_ns;
+}
+
+/// A packet's offsets and protocols in one number. Headers end within 64 KiB.
+#[inline(always)]
+pub(crate) const fn packed(packet: &Packet) -> u64 {
+    (packet.l3_offset as u64 & 0xffff)
+        | (packet.l4_offset as u64 & 0xffff) << 16
+        | (packet.ether_type as u64) << 32
+        | (packet.protocol as u64) << 48
+        | (packet.fragment_tail as u64) << 56
+}
+
+/// [`passes`] as a global function: the verifier looks at it once, and what it needs is not on the stack of its caller. It takes numbers
+/// instead of a packet, which would have to be there for that. `ends` is where the packet ends, then the hook's number, whether the packet is followed, and the
+/// [place](crate::place) of its head. When it came is in the scratch memory.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn hop_at_guest(len: u32, packed: u64, ends: u64) -> u32 {
+    let number = (ends >> 32) as u32 & 0xf;
+    let packet = Packet {
+        identity: 0,
+        ether_type: (packed >> 32) as u16,
+        protocol: (packed >> 48) as u8,
+        fragment_tail: (packed >> 56) as u8,
+        l3_offset: packed as u32 & 0xffff,
+        l4_offset: (packed >> 16) as u32 & 0xffff,
+        l3_end: ends as u32,
+    };
+    let cpu = counters::cpu();
+    let Some(counted) = counters::of(cpu, number) else { return 0 };
+    let Some((copy, word)) = place::copy((ends >> 48) as u32) else { return 0 };
+    let [.., now_ns] = counted.scratch;
+    // SAFETY: the buffer that the packet's head was copied to, and a word of this CPU.
+    let reader = unsafe { Copied::of(copy, len, word) };
+    let followed = ends >> 40 & 1 != 0;
+    passes(&reader, &packet, config::hook(number).direction(), now_ns, cpu, followed);
+    0
 }

@@ -4,29 +4,41 @@
 #![feature(core_intrinsics)]
 #![allow(internal_features, reason = "compare-exchange is not in core::sync::atomic on this target")]
 
+mod address;
+mod admit;
 mod answers;
 mod atomic;
+mod buffered;
 mod checksum;
 mod claim;
 mod classifier;
+mod clock;
 mod deep;
+mod device;
 mod emit;
 mod follow;
 mod freed;
 mod guest;
 mod hop;
+mod kept;
+mod left;
 mod maps;
 mod merged;
 mod neighbour;
 mod pieces;
+mod place;
+mod probe;
 mod quick;
 mod raw;
 mod reader;
+mod rules;
+mod skb;
 mod stack;
 mod tally;
 mod thorough;
 mod tracepoint;
 mod upcall;
+mod window;
 mod wire;
 mod xdp;
 

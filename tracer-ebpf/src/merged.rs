@@ -8,12 +8,12 @@
 use aya_ebpf::{bindings::__sk_buff, helpers::generated::bpf_skb_load_bytes, programs::RawTracePointContext};
 use hoptrace_common::{
     config::HookConfig,
+    counters::HookCounters,
     inflight::{Kind, merge},
     packet::{Body, IpIds, Merged, PROTOCOL_TCP, PROTOCOL_UDP, Reader as _},
 };
 
 use crate::{
-    hop::len_bytes,
     maps::{
         config::{self, HookFacts},
         counters,
@@ -22,8 +22,9 @@ use crate::{
         room, scratch,
     },
     pieces,
-    raw::{self, RawSkb},
-    reader::{self, Copied, SkbReader as _},
+    raw::RawSkb,
+    reader::{Copied, SkbReader as _},
+    skb,
 };
 
 /// Parts that one run of the program looks up; for more it calls itself, 33 times at most.
@@ -31,15 +32,21 @@ const AT_ONCE: u32 = 32;
 
 /// Whether packets of this protocol can be merged, and cut.
 #[inline(always)]
-pub(crate) const fn can_be(protocol: u8) -> bool {
+const fn can_be(protocol: u8) -> bool {
     // Without a branch for each, all of which the verifier would follow.
     (protocol == PROTOCOL_TCP) | (protocol == PROTOCOL_UDP)
+}
+
+/// Whether a packet of this protocol, whose frame is `frame_len` bytes long, may be cut into pieces on its way.
+#[inline(always)]
+pub(crate) const fn is_large(protocol: u8, frame_len: u32) -> bool {
+    can_be(protocol) & pieces::is_large(frame_len)
 }
 
 /// Whether other packets may be part of this one, which can be merged, because the interface merges what it receives.
 #[inline(always)]
 pub(crate) fn is_possible(hook: HookFacts, skb: *mut __sk_buff) -> bool {
-    hook.has(HookConfig::MERGES) && part_bytes(skb) != 0
+    hook.has(HookConfig::MERGES) && skb::part_bytes(skb) != 0
 }
 
 /// As [`is_possible`], for the program that knows all rules, of a packet with parts of `part_bytes`: also where it has `grown`,
@@ -87,7 +94,7 @@ pub(crate) fn merged_at_tracepoint(ctx: &RawTracePointContext) {
     let owner = room::Owner::Hooks;
     let Some(room) = room::of(owner) else { return };
     let Some(skb) = RawSkb::read(ctx.arg(0), room, owner as u32) else { return };
-    let part_bytes = raw::part_bytes(owner as u32);
+    let part_bytes = room::part_bytes(owner as u32);
     if parts(&skb.head, &Raw { skb, part_bytes, word: counted.scratch.as_mut_ptr() }, note) {
         rare::call_seen(ctx, rare::PARTS);
     }
@@ -111,12 +118,12 @@ struct Tc(*mut __sk_buff);
 impl Whole for Tc {
     #[inline(always)]
     fn len_bytes(&self) -> u32 {
-        len_bytes(self.0)
+        skb::len_bytes(self.0)
     }
 
     #[inline(always)]
     fn part_bytes(&self) -> u32 {
-        part_bytes(self.0)
+        skb::part_bytes(self.0)
     }
 
     #[inline(always)]
@@ -164,49 +171,127 @@ fn parts<W: Whole>(copy: &Copied, whole: &W, note: Note) -> bool {
     if whole.part_bytes() == 0 || payload_bytes > whole.len_bytes() {
         return false;
     }
-    let written_us = pieces::now_us();
     // The first segment is the packet itself; so is the first datagram, unless more than its own bytes are part of the identity.
     let first = u32::from(!merged.is_datagrams());
     let mut part = if note.next() < first { first } else { note.next() };
+    let parts = Parts {
+        merged,
+        identity: packet.identity,
+        payload_bytes,
+        part_bytes: whole.part_bytes(),
+        written_us: pieces::now_us(),
+    };
+    parts.leave(counted);
     let mut looked = 0;
     while looked < AT_ONCE {
         looked += 1;
-        // What the verifier knows of these from the last turn is of no use to it, and makes each turn another one.
+        // What the verifier knows of it from the last turn is of no use to it, and makes each turn another one.
         part = copy.opaque(part);
-        let payload_bytes = copy.opaque(payload_bytes);
-        let size_bytes = whole.part_bytes();
-        let offset_bytes = part.wrapping_mul(size_bytes);
-        if offset_bytes >= payload_bytes {
+        let place = hop_part_place(number, part);
+        if place == 0 {
             return false;
         }
-        if merged.is_datagrams() {
-            let left_bytes = payload_bytes - offset_bytes;
-            let len = copy.opaque(if left_bytes < size_bytes { left_bytes } else { size_bytes });
-            if !load(whole, copy, merged.payload_offset + offset_bytes, len) {
-                return false;
-            }
-            let short = hop_body(number, len);
-            let body = Body::from_numbers([short, counted.word]);
-            let counting = merged.datagram(part, body, IpIds::Counting);
-            if counting != packet.identity {
-                pieces::hop_expect(counting, written_us);
-                hop_part(number, counting, merged.datagram(part, body, IpIds::Fixed));
-            }
-        } else {
-            let counting = merged.segment(part, offset_bytes, IpIds::Counting);
-            hop_part(number, counting, merged.segment(part, offset_bytes, IpIds::Fixed));
+        if place & LOADED != 0 && !load(whole, copy, place as u32, ((place & !LOADED) >> 32) as u32) {
+            return false;
         }
+        hop_part(number, part);
         part = part.wrapping_add(1);
     }
     rare::leave(Note::merged(number, part));
     true
 }
 
-/// Payload of each part but the last one, in bytes; 0: the packet has no parts.
-#[inline(always)]
-pub(crate) fn part_bytes(skb: *mut __sk_buff) -> u32 {
-    // SAFETY: the context of the running program.
-    unsafe { reader::part_bytes(skb) }
+/// What is known of a packet that consists of others, and of them.
+struct Parts {
+    merged: Merged,
+    identity: u64,
+    payload_bytes: u32,
+    /// As [`Whole::part_bytes`].
+    part_bytes: u32,
+    /// When the packet came, as [`pieces::now_us`] says it.
+    written_us: u32,
+}
+
+impl Parts {
+    /// Leaves it in the scratch memory: what the verifier knows of it by how the headers were read ends there, and it follows what
+    /// is done with each part once.
+    #[inline(always)]
+    fn leave(self, counted: &mut HookCounters) {
+        let [_, place, common, head, l4, identity, lengths, written_us] = &mut counted.scratch;
+        [*place, *common, *head, *l4] = self.merged.numbers();
+        *identity = self.identity;
+        *lengths = u64::from(self.payload_bytes) | u64::from(self.part_bytes) << 32;
+        *written_us = u64::from(self.written_us);
+    }
+
+    #[inline(always)]
+    fn of(counted: &HookCounters) -> Self {
+        let [_, place, common, head, l4, identity, lengths, written_us] = counted.scratch;
+        Self {
+            merged: Merged::from_numbers([place, common, head, l4]),
+            identity,
+            payload_bytes: lengths as u32,
+            part_bytes: (lengths >> 32) as u32,
+            written_us: written_us as u32,
+        }
+    }
+
+    /// Where the payload of number `part` begins in the whole one, and how long it is, in bytes. `None`: there is no such part.
+    #[inline(always)]
+    fn place(&self, part: u32) -> Option<(u32, u32)> {
+        let offset_bytes = part.wrapping_mul(self.part_bytes);
+        if offset_bytes >= self.payload_bytes {
+            return None;
+        }
+        let left_bytes = self.payload_bytes - offset_bytes;
+        Some((offset_bytes, if left_bytes < self.part_bytes { left_bytes } else { self.part_bytes }))
+    }
+}
+
+/// Of what [`hop_part_place`] gives: the payload has to be loaded.
+const LOADED: u64 = 1 << 63;
+
+/// Where number `part` of the packet at hook `number` begins in the frame, and above that its length, with [`LOADED`]; 0: there is none.
+/// A global function, so that the verifier looks at it once; so are those that follow.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn hop_part_place(number: u32, part: u32) -> u64 {
+    let Some(counted) = counters::of(counters::cpu(), number & 0xf) else { return 0 };
+    let parts = Parts::of(counted);
+    let Some((offset_bytes, len_bytes)) = parts.place(part) else { return 0 };
+    let loaded = if parts.merged.is_datagrams() { LOADED } else { 0 };
+    u64::from(parts.merged.payload_offset + offset_bytes) | u64::from(len_bytes) << 32 | loaded
+}
+
+/// Looks up number `part` of the packet at hook `number`, whose payload has been loaded if it is a datagram.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn hop_part(number: u32, part: u32) -> u32 {
+    let Some(counted) = counters::of(counters::cpu(), number & 0xf) else { return 0 };
+    let parts = Parts::of(counted);
+    let merged = parts.merged;
+    let Some((offset_bytes, len_bytes)) = parts.place(part) else { return 0 };
+    let (counting, fixed) = if merged.is_datagrams() {
+        let short = hop_body(number, len_bytes);
+        let body = Body::from_numbers([short, counted.word]);
+        let counting = merged.datagram(part, body, IpIds::Counting);
+        if counting == parts.identity {
+            return 0;
+        }
+        pieces::hop_expect(counting, parts.written_us);
+        (counting, merged.datagram(part, body, IpIds::Fixed))
+    } else {
+        let counting = merged.segment(part, offset_bytes, IpIds::Counting);
+        (counting, merged.segment(part, offset_bytes, IpIds::Fixed))
+    };
+    // Nothing is on its way to the first hook.
+    if config::hook(number).has(HookConfig::ENTRY) {
+        return 0;
+    }
+    if hop_merge(number, counting) == 0 && fixed != counting {
+        hop_merge(number, fixed);
+    }
+    0
 }
 
 /// Copies the first of the `len` bytes at `offset` to where `copy` has the headers, which nobody needs any more.
@@ -221,7 +306,7 @@ fn load<W: Whole>(whole: &W, copy: &Copied, offset: u32, len: u32) -> bool {
 }
 
 /// What of a payload of `len` bytes makes up a datagram's identity; [`load`] has copied it. The second number is in the
-/// scratch word of hook `number`. A global function, so that the verifier looks at it once.
+/// scratch word of hook `number`.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub(crate) extern "C" fn hop_body(number: u32, len: u32) -> u64 {
@@ -235,23 +320,8 @@ pub(crate) extern "C" fn hop_body(number: u32, len: u32) -> u64 {
     short
 }
 
-/// One part of the packet at hook `number`, by what it is called if IP-IDs count, and if they are fixed. Gives 1 if it was on its
-/// way. A global function likewise.
-#[unsafe(no_mangle)]
-#[inline(never)]
-pub(crate) extern "C" fn hop_part(number: u32, counting: u64, fixed: u64) -> u32 {
-    // Nothing is on its way to the first hook.
-    if config::hook(number).has(HookConfig::ENTRY) {
-        return 0;
-    }
-    if hop_merge(number, counting) != 0 {
-        return 1;
-    }
-    if fixed == counting { 0 } else { hop_merge(number, fixed) }
-}
-
 /// Takes the packet `key` out of the table, if it is on its way to hook `number`, and counts it as merged. Gives 1 if it
-/// was. A global function, so that the verifier looks at it once.
+/// was.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub(crate) extern "C" fn hop_merge(number: u32, key: u64) -> u32 {

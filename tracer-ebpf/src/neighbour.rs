@@ -10,11 +10,11 @@ use hoptrace_common::{
 
 use crate::{
     claim,
-    hop::{PLACE_SHIFT, copied_frame},
     maps::{
         config::{self, HookFacts},
         control, neighbours,
     },
+    place::At,
 };
 
 /// A sight at a hook on the path.
@@ -178,28 +178,25 @@ fn count_at(hook: HookFacts, kind: u32, sight: u32, port: u64) {
     }
 }
 
-/// [`sight`] of the frame whose head was copied last, which counts.
+/// [`sight`] of the frame at `at` whose head was copied last, which counts. `port` is asked for where it is needed.
 #[inline(always)]
-pub(crate) fn sight_copied(hook: HookFacts, number: u32, skb: *mut __sk_buff) -> u32 {
-    if !leaves_beside(hook) {
-        return SIGHT_ON_PATH;
-    }
-    hop_at_port(number, neighbours::key(skb), PORT_SIGHT)
+pub(crate) fn sight_copied(hook: HookFacts, at: At, port: impl FnOnce() -> u64) -> u32 {
+    if leaves_beside(hook) { hop_at_port(at.0, port(), PORT_SIGHT) } else { SIGHT_ON_PATH }
 }
 
-/// [`learn`] of the frame whose head was copied last.
+/// [`learn`] of the same.
 #[inline(always)]
-pub(crate) fn learn_copied(hook: HookFacts, number: u32, skb: *mut __sk_buff) {
+pub(crate) fn learn_copied(hook: HookFacts, at: At, port: impl FnOnce() -> u64) {
     if comes_beside(hook) {
-        hop_at_port(number, neighbours::key(skb), PORT_LEARN);
+        hop_at_port(at.0, port(), PORT_LEARN);
     }
 }
 
-/// [`count`] of the frame whose head was copied last.
+/// [`count`] of the same.
 #[inline(always)]
-pub(crate) fn count_copied(hook: HookFacts, number: u32, kind: Kind, sight: u32, skb: *mut __sk_buff) {
+pub(crate) fn count_copied(hook: HookFacts, at: At, kind: Kind, sight: u32, port: impl FnOnce() -> u64) {
     if hook.has(HookConfig::NEIGHBOUR) {
-        hop_at_port(number, neighbours::key(skb), PORT_COUNT | (kind as u32) << 8 | sight << 16);
+        hop_at_port(at.0, port(), PORT_COUNT | (kind as u32) << 8 | sight << 16);
     }
 }
 
@@ -207,27 +204,6 @@ pub(crate) fn count_copied(hook: HookFacts, number: u32, kind: Kind, sight: u32,
 const PORT_SIGHT: u32 = 0;
 const PORT_LEARN: u32 = 1;
 const PORT_COUNT: u32 = 2;
-
-/// The same three of the frame whose head is in a room, at `port`; `at` is the hook's number and the place, as
-/// [`crate::hop::hop_address`] has them.
-#[inline(always)]
-pub(crate) fn sight_in_room(hook: HookFacts, at: u32, port: u64) -> u32 {
-    if leaves_beside(hook) { hop_at_port(at, port, PORT_SIGHT) } else { SIGHT_ON_PATH }
-}
-
-#[inline(always)]
-pub(crate) fn learn_in_room(hook: HookFacts, at: u32, port: u64) {
-    if comes_beside(hook) {
-        hop_at_port(at, port, PORT_LEARN);
-    }
-}
-
-#[inline(always)]
-pub(crate) fn count_in_room(hook: HookFacts, at: u32, kind: Kind, sight: u32, port: u64) {
-    if hook.has(HookConfig::NEIGHBOUR) {
-        hop_at_port(at, port, PORT_COUNT | (kind as u32) << 8 | sight << 16);
-    }
-}
 
 /// Whether traffic control at the port behind `key` is the other way round: its interface is the host's own, so that the kernel receives
 /// what leaves the switch. `None`: there is no such port.
@@ -237,17 +213,16 @@ pub(crate) fn is_inward(key: u64) -> Option<bool> {
     neighbours::of(key).map(|port| unsafe { (*port).flags & Neighbour::HOST != 0 })
 }
 
-/// What is done at `port` with the frame whose head was copied last, at the hook and the place that `at` says. A global function: the
+/// What is done at `port` with the frame whose head was copied last, at the hook and the place of the [`At`] that `at` is. A global function: the
 /// verifier looks at it once.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub(crate) extern "C" fn hop_at_port(at: u32, port: u64, what: u32) -> u32 {
-    let number = at & ((1 << PLACE_SHIFT) - 1);
-    let Some(frame) = copied_frame(at >> PLACE_SHIFT) else { return SIGHT_COPY };
+    let Some(frame) = At(at).frame() else { return SIGHT_COPY };
     match what & 0xff {
         PORT_SIGHT => return beside(&frame, port, true),
         PORT_LEARN => learn_at(&frame, port),
-        _ => count_at(config::hook(number & 0xf), what >> 8 & 0xff, what >> 16, port),
+        _ => count_at(config::hook(At(at).number()), what >> 8 & 0xff, what >> 16, port),
     }
     SIGHT_ON_PATH
 }

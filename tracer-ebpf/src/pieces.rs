@@ -1,17 +1,23 @@
 //! Pieces of large packets.
 
+use core::mem::MaybeUninit;
+
 use aya_ebpf::{bindings::__sk_buff, helpers::generated::bpf_skb_load_bytes};
 use hoptrace_common::{
     packet::{ETHERTYPE_IPV4, PROTOCOL_TCP, PROTOCOL_UDP, Packet, Reader, Window as _},
     pieces::{Expected, LARGE_ABOVE_BYTES, Segment, WAYS, flow},
 };
 
-use crate::{hop::clock, maps::pieces, merged::part_bytes};
+use crate::{
+    clock::now_ns,
+    maps::pieces,
+    skb::{len_bytes, part_bytes},
+};
 
 /// Bytes of a TCP header without options.
 const TCP_LEN: usize = 20;
 
-/// Whether the packet may be cut into pieces on its way, if it is one of those that can be merged ([`crate::merged::can_be`]).
+/// Whether the packet may be cut into pieces on its way, if it is one of those that can be merged ([`crate::merged::is_large`]).
 #[inline(always)]
 pub(crate) const fn is_large(frame_len: u32) -> bool {
     frame_len > LARGE_ABOVE_BYTES
@@ -135,7 +141,7 @@ fn follow(segment: &Segment, first: bool) -> bool {
 /// The time, as [`Expected`] has it.
 #[inline(always)]
 pub(crate) fn now_us() -> u32 {
-    (clock() >> 10) as u32
+    (now_ns() >> 10) as u32
 }
 
 /// Puts it where the oldest one of its set is.
@@ -153,19 +159,24 @@ fn write(expected: Expected) -> bool {
 
 #[inline(always)]
 fn read(skb: *mut __sk_buff, l3_offset: u32, l4_offset: u32, l3_end: u32, terms: u32) -> Option<Segment> {
-    let mut tcp = [0_u8; TCP_LEN];
-    let mut addresses = [0_u64; 4];
-    // SAFETY: both targets have room for what is read.
-    let read = unsafe {
+    // Not filled with zeros by a function, which the verifier would follow byte by byte.
+    let mut tcp = MaybeUninit::<[u8; TCP_LEN]>::uninit();
+    let mut addresses = MaybeUninit::<[u64; 4]>::uninit();
+    // SAFETY: both targets have room for what is read, and are filled.
+    let (tcp, addresses) = unsafe {
+        let rest: *mut u64 = addresses.as_mut_ptr().cast();
+        rest.add(1).write_volatile(0);
+        rest.add(2).write_volatile(0);
+        rest.add(3).write_volatile(0);
         let (offset, len) = if terms & IS_IPV4 != 0 { (12, 8) } else { (8, 32) };
-        bpf_skb_load_bytes(skb.cast(), l4_offset, tcp.as_mut_ptr().cast(), TCP_LEN as u32)
-            | bpf_skb_load_bytes(skb.cast(), l3_offset + offset, addresses.as_mut_ptr().cast(), len)
+        let failed = bpf_skb_load_bytes(skb.cast(), l4_offset, tcp.as_mut_ptr().cast(), TCP_LEN as u32)
+            | bpf_skb_load_bytes(skb.cast(), l3_offset + offset, addresses.as_mut_ptr().cast(), len);
+        if failed != 0 {
+            return None;
+        }
+        (tcp.assume_init(), addresses.assume_init())
     };
-    if read != 0 {
-        return None;
-    }
-    // SAFETY: the context of the running program.
-    let frame_len = unsafe { (*skb).len };
+    let frame_len = len_bytes(skb);
     let header = Header {
         ports: u32::from_ne_bytes([tcp[0], tcp[1], tcp[2], tcp[3]]),
         sequence: u32::from_be_bytes([tcp[4], tcp[5], tcp[6], tcp[7]]),

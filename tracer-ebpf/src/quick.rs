@@ -13,15 +13,17 @@ use aya_ebpf::bindings::__sk_buff;
 use hoptrace_common::{
     config::{Control as GateState, HookConfig},
     counters::HookCounters,
-    inflight::{Aside, Control, Hook, Kind, Outcome, Pass, SlotCell as _, Table as _, Visit, arrive, set_of},
+    inflight::{Aside, Control, Hook, Kind, Pass, SlotCell as _, Table as _, Visit, arrive, set_of},
     packet::{ETHERTYPE_IPV4, ETHERTYPE_IPV6, Frame},
 };
 
 use crate::{
+    admit,
     claim::{self, CLAIM_GROUP, CLAIM_IF_TRACKED, CLAIM_NONE, CLAIM_OWN, CLAIM_SIGHTED},
+    clock::now_ns,
     emit::emit_if_wanted,
     guest,
-    hop::{clock, len_bytes},
+    left::{CHECK, DONE, OTHERS, PARTS},
     maps::{
         config::{self, HookFacts},
         control::{self, Gate},
@@ -34,21 +36,9 @@ use crate::{
     neighbour::{self, SIGHT_OF_NOTHING},
     pieces,
     reader::{Direct, SkbReader as _, Usual},
+    skb::len_bytes,
     tally,
 };
-
-/// Nothing more to do.
-pub(crate) const DONE: u32 = 0;
-/// This is one for the program that knows all rules; what was decided is left for it.
-pub(crate) const RARE: u32 = 1;
-/// This is one for the program that looks at checksums.
-pub(crate) const CHECK: u32 = 2;
-/// This is one for the program that knows what a packet is made of; a note is left for it.
-pub(crate) const PARTS: u32 = 3;
-/// This is one for the program that knows what the switch answers; a note is left for it.
-pub(crate) const EXCHANGE: u32 = 4;
-/// This is one for the program that takes frames of other addresses of the VM; a note is left for it.
-pub(crate) const OTHERS: u32 = 5;
 
 /// Which program this is.
 #[derive(Clone, Copy)]
@@ -112,7 +102,7 @@ pub(crate) fn hop(skb: *mut __sk_buff, hook: HookFacts, number: u32, of: Of) -> 
     if is_tracked_only && slot.key() != packet.identity && table.spilled(set_of(home)) == 0 {
         return DONE;
     }
-    let now_ns = clock();
+    let now_ns = now_ns();
     let hook = hook.again();
     let sight = neighbour::sight(hook, &frame, skb);
     if sight == SIGHT_OF_NOTHING {
@@ -132,11 +122,7 @@ pub(crate) fn hop(skb: *mut __sk_buff, hook: HookFacts, number: u32, of: Of) -> 
     let is_simple = matches!(visit.aside, Aside::No) && !merged::is_possible(hook, skb);
     let mut kind = Kind::Passed;
     if !is_simple || !at.comes(counted, control, &visit) {
-        // What leaves by a neighbour's port came by the path: a packet unknown there is none of ours.
-        visit.admit = gate_state == GateState::OPEN && !is_tracked_only && !neighbour::leaves_beside(hook);
-        if visit.admit && hook.has(HookConfig::ENTRY) && config::budgeted() != 0 {
-            visit.admit = gate.take();
-        }
+        visit.admit = admit::admits(gate, gate_state, hook, admit::is_admissible(hook, claim));
         kind = if is_simple { at.is_new(counted, control, &visit) } else { Kind::Retry };
         if matches!(kind, Kind::Retry) {
             return rare::leave(Note::decided(number, visit.admit, now_ns));
@@ -257,7 +243,7 @@ impl At<'_> {
 
     #[inline(always)]
     fn emit(&self, counted: &mut HookCounters, hook: &Hook, pass: &Pass, total_ns: u64) {
-        let outcome = Outcome::passed(self.home, pass);
+        let outcome = pass.outcome(self.home);
         emit_if_wanted(
             self.reader,
             &self.packet.packet(),

@@ -10,11 +10,15 @@ use aya_ebpf::helpers::generated::bpf_probe_read_kernel;
 use hoptrace_common::heads::Head;
 
 use crate::{
+    kept::Kept,
     maps::{
+        layout,
         memory::hop_pages,
-        room::{self, Owner, Room},
-        scratch, skb as layout,
+        room::{Owner, Room},
+        scratch,
     },
+    place,
+    probe::probe,
     reader::Copied,
 };
 
@@ -92,7 +96,7 @@ impl RawSkb {
             head_bytes = scratch::through(word, hop_pages(owner, head_bytes));
         }
         // SAFETY: the buffer of this program and CPU, and its word.
-        let head = unsafe { Copied::of(packet, head_bytes, word) }.in_room(owner);
+        let head = unsafe { Copied::of(packet, head_bytes, word) }.in_place(place::of_room(owner));
         let len_bytes = fields.len.wrapping_add(pulled).wrapping_add(skipped);
         let start = start.wrapping_sub(u64::from(skipped));
         let vlan_tci = fields.vlan_tci;
@@ -111,6 +115,19 @@ impl RawSkb {
         }
     }
 
+    /// What was kept of the packet whose head is still in `room`, which has this number.
+    #[inline(always)]
+    pub(crate) fn again(kept: Kept, room: *mut Room, number: u32) -> Self {
+        let Kept { start, len_bytes, linear_bytes, head_bytes, vlan_tci } = kept;
+        // SAFETY: a map value; the buffer of this program and CPU, and its word.
+        let head = unsafe {
+            let (packet, word): (*mut u8, *mut u64) =
+                ((&raw mut (*room).packet).cast(), &raw mut (*room).word);
+            Copied::of(packet, head_bytes, word).in_place(place::of_room(number))
+        };
+        Self { head, len_bytes, linear_bytes, start, vlan_tci }
+    }
+
     /// Copies `len` bytes at `offset` of the frame to `target`. `false`: they are not in linear memory, or can not be read.
     ///
     /// # Safety
@@ -124,47 +141,6 @@ impl RawSkb {
         // SAFETY: the caller's; the helper checks what it reads.
         unsafe { bpf_probe_read_kernel(target.cast(), len, from) == 0 }
     }
-}
-
-/// What [`RawSkb::kept`] gives.
-#[derive(Clone, Copy)]
-#[repr(C)]
-pub(crate) struct Kept {
-    start: u64,
-    len_bytes: u32,
-    linear_bytes: u32,
-    head_bytes: u32,
-    vlan_tci: u16,
-}
-
-impl Kept {
-    /// As [`RawSkb::len_bytes`].
-    #[inline(always)]
-    pub(crate) const fn len_bytes(&self) -> u32 {
-        self.len_bytes
-    }
-
-    /// The packet whose head is still in `room`, which has this number.
-    #[inline(always)]
-    pub(crate) fn again(self, room: *mut Room, number: u32) -> RawSkb {
-        let Self { start, len_bytes, linear_bytes, head_bytes, vlan_tci } = self;
-        // SAFETY: a map value; the buffer of this program and CPU, and its word.
-        let head = unsafe {
-            let (packet, word): (*mut u8, *mut u64) =
-                ((&raw mut (*room).packet).cast(), &raw mut (*room).word);
-            Copied::of(packet, head_bytes, word).in_room(number)
-        };
-        RawSkb { head, len_bytes, linear_bytes, start, vlan_tci }
-    }
-}
-
-/// Payload of each part but the last one of the packet that was read last to the room with this number, in bytes; 0: it has no parts.
-#[inline(always)]
-pub(crate) fn part_bytes(room: u32) -> u32 {
-    let Some(room) = room::numbered(room) else { return 0 };
-    // SAFETY: a map value of the running program and CPU.
-    let shared = unsafe { (*room).shared };
-    u32::from(probe::<u16>(shared as *const c_void, layout::gso_size()))
 }
 
 /// What of `struct sk_buff` is needed.
@@ -224,54 +200,9 @@ fn field<T: Copy>(room: *mut Room, offset: u32) -> T {
     unsafe { (&raw const (*room).block).cast::<u8>().add(offset as usize).cast::<T>().read() }
 }
 
-/// The index of the device `dev`, a tracepoint's argument; 0 where it can not be read.
-#[inline(always)]
-pub(crate) fn ifindex(dev: *const c_void) -> u32 {
-    probe(dev, layout::ifindex())
-}
-
-/// The device that `skb` belongs to, or null; `None` where that can not be read.
-#[inline(always)]
-pub(crate) fn device(skb: *const c_void) -> Option<*const c_void> {
-    let mut device: u64 = 0;
-    // SAFETY: a local of this size; the helper checks what it reads.
-    let result = unsafe {
-        bpf_probe_read_kernel(
-            (&raw mut device).cast(),
-            size_of::<u64>() as u32,
-            skb.byte_add(layout::dev() as usize),
-        )
-    };
-    if result == 0 { Some(device as *const c_void) } else { None }
-}
-
 /// Whether `skb` was received before: an `ifb` gives what traffic control had redirected to it back to the interface, and marks it.
 #[inline(always)]
 pub(crate) fn is_given_back(skb: *const c_void) -> bool {
     let bit = layout::skip_classify_bit();
     bit != 0 && u32::from(probe::<u8>(skb, layout::skip_classify())) & bit != 0
-}
-
-/// Reads a number from the kernel's memory, 0 where that is not possible.
-#[inline(always)]
-pub(crate) fn probe<T: Copy + Default>(from: *const c_void, offset: u32) -> T {
-    let mut value = T::default();
-    // SAFETY: a local of this size; the helper checks what it reads and fills it with zeros on failure.
-    unsafe {
-        bpf_probe_read_kernel((&raw mut value).cast(), size_of::<T>() as u32, from.byte_add(offset as usize))
-    };
-    value
-}
-
-/// Whether the device `dev` is in the network namespace that is traced.
-#[inline(always)]
-pub(crate) fn is_here(dev: *const c_void) -> bool {
-    namespace(dev) == layout::here_inum()
-}
-
-/// The number of the network namespace that the device `dev` is in.
-#[inline(always)]
-pub(crate) fn namespace(dev: *const c_void) -> u32 {
-    let net: u64 = probe(dev, layout::net());
-    probe(net as *const c_void, layout::net_inum())
 }

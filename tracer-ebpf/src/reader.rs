@@ -4,9 +4,15 @@ use aya_ebpf::{
     bindings::{__sk_buff, xdp_md},
     helpers::generated::{bpf_skb_load_bytes, bpf_xdp_load_bytes},
 };
-use hoptrace_common::packet::{self, Frame, Packet, ParseError, Places, Reader, Window, parse};
+use hoptrace_common::packet::{self, Frame, Packet, ParseError, Places, Reader, parse};
 
-use crate::{deep::hop_deep, maps::scratch};
+use crate::{
+    buffered::{Buffered, end_of_first},
+    deep::hop_deep,
+    maps::scratch,
+    skb,
+    window::Bytes,
+};
 
 /// The linear part of an skb, read in place.
 #[derive(Clone, Copy)]
@@ -17,10 +23,6 @@ pub(crate) struct Direct {
     /// The context of a TC program, or null.
     skb: *const __sk_buff,
 }
-
-/// A checked piece of packet memory.
-#[derive(Clone, Copy)]
-pub(crate) struct DirectWindow(*const u8);
 
 /// No header stands further inside a packet; the bound lets the verifier follow the pointer.
 const MAX_OFFSET: u32 = 1024;
@@ -59,15 +61,19 @@ impl Direct {
 }
 
 impl Reader for Direct {
-    type Window = DirectWindow;
+    type Window = Bytes;
 
     #[inline(always)]
-    fn window(&self, offset: u32, len: u32) -> Option<DirectWindow> {
+    fn window(&self, offset: u32, len: u32) -> Option<Bytes> {
         if offset > MAX_OFFSET {
             return None;
         }
         let at = self.start + offset as usize;
-        if at + len as usize > self.end { None } else { Some(DirectWindow(at as *const u8)) }
+        if at + len as usize > self.end {
+            return None;
+        }
+        // SAFETY: in the packet.
+        Some(unsafe { Bytes::at(at as *const u8) })
     }
 
     #[inline(always)]
@@ -90,8 +96,7 @@ impl Direct {
     /// As [`end_of_first`].
     #[inline(always)]
     fn end_of_first(&self, start: u32, end: u32) -> u32 {
-        // SAFETY: the context of the running program.
-        let part = if self.skb.is_null() { 0 } else { unsafe { part_bytes(self.skb) } };
+        let part = if self.skb.is_null() { 0 } else { skb::part_bytes(self.skb) };
         end_of_first(start, end, part)
     }
 }
@@ -110,88 +115,30 @@ fn deep_in_place(data: usize, data_end: usize, start: u32, end: u32) -> u64 {
     deep_in_line(data, data_end, start, end)
 }
 
-/// Payload of each part but the last one of `skb`, in bytes; 0: it has no parts.
-///
-/// # Safety
-/// `skb` is the context of the running TC program.
-#[inline(always)]
-pub(crate) unsafe fn part_bytes(skb: *const __sk_buff) -> u32 {
-    // SAFETY: by the caller's promise.
-    unsafe { (&raw const (*skb).gso_size).read_volatile() }
-}
-
-/// Where the first datagram's payload ends of one that begins at `start`, ends at `end`, and is made of parts of `part` bytes: a packet
-/// that is to be cut, or was merged, has the identity of its first part.
-#[inline(always)]
-pub(crate) const fn end_of_first(start: u32, end: u32, part: u32) -> u32 {
-    if part != 0 && start + part < end { start + part } else { end }
-}
-
 #[inline(always)]
 const fn some(sum: u64) -> Option<u64> {
     if sum == 0 { None } else { Some(sum) }
 }
 
-impl DirectWindow {
-    /// Reads inside the window, whatever the alignment: the verifier allows it where the CPU does, while an
-    /// unaligned read in Rust's own terms would become single bytes.
-    #[inline(always)]
-    fn read<T: Copy>(self, at: u32) -> T {
-        // SAFETY: `window` compared the end of this piece with the end of the packet, and the verifier proves it
-        // again at load.
-        unsafe { *self.0.add(at as usize).cast::<T>() }
-    }
-}
-
-impl Window for DirectWindow {
-    #[inline(always)]
-    fn u8(&self, at: u32) -> u8 {
-        self.read(at)
-    }
-
-    #[inline(always)]
-    fn u16(&self, at: u32) -> u16 {
-        self.read(at)
-    }
-
-    #[inline(always)]
-    fn u32(&self, at: u32) -> u32 {
-        self.read(at)
-    }
-
-    #[inline(always)]
-    fn u64(&self, at: u32) -> u64 {
-        self.read(at)
-    }
-}
-
 /// The head of an skb, copied to memory of this CPU.
 #[derive(Clone, Copy)]
 pub(crate) struct Copied {
-    start: *const u8,
-    len: u32,
-    scratch: *mut u64,
-    /// [`Copied::SCRATCH`], or the number of a room and one.
+    buffered: Buffered,
+    /// [`scratch::PLACE`], or that of a room ([`Copied::in_place`]).
     place: u32,
-    /// As [`part_bytes`] says; of a copy in a room [`hop_deep`] asks itself.
+    /// As [`skb::part_bytes`] says; of a copy in a room [`hop_deep`] asks itself.
     part: u32,
 }
 
 impl Copied {
-    /// It is where programs at TC and XDP have copies.
-    pub(crate) const SCRATCH: u32 = 0;
-
     /// Copies the head of `skb`; `None` when the kernel refuses.
     #[inline(always)]
     pub(crate) fn new(skb: *mut __sk_buff, scratch: *mut u64) -> Option<Self> {
-        // SAFETY: the context is valid while the program runs.
-        let skb_len = unsafe { (*skb).len };
         // SAFETY: the target has room for `len` bytes.
-        let copy = Self::with(skb_len, scratch, |target, len| unsafe {
+        let copy = Self::with(skb::len_bytes(skb), scratch, |target, len| unsafe {
             bpf_skb_load_bytes(skb.cast(), 0, target.cast(), len)
         })?;
-        // SAFETY: the context of the running program.
-        Some(Self { part: unsafe { part_bytes(skb) }, ..copy })
+        Some(Self { part: skb::part_bytes(skb), ..copy })
     }
 
     /// Copies the head of the frame of `frame_len` bytes that an XDP program sees.
@@ -213,55 +160,52 @@ impl Copied {
         let last = if frame_len < scratch::LEN { frame_len - 1 } else { scratch::LEN - 1 };
         // Never 0, which the helpers do not take.
         let len = scratch::bounded(scratch, last) as u32 + 1;
-        if copy(target, len) == 0 {
-            Some(Self { start: target, len, scratch, place: Self::SCRATCH, part: 0 })
-        } else {
-            None
+        if copy(target, len) != 0 {
+            return None;
         }
+        // SAFETY: the buffer and the word are this CPU's.
+        Some(unsafe { Self::of(target, len, scratch) })
     }
 
     /// The head of a packet that is in a [`scratch::Buffer`] already, `len` bytes of it.
     ///
     /// # Safety
-    /// `start` is the start of such a buffer, `scratch` a word of this CPU that nobody else uses meanwhile.
+    /// `start` is the start of such a buffer, `word` one of this CPU that nobody else uses meanwhile.
     #[inline(always)]
-    pub(crate) const unsafe fn of(start: *const u8, len: u32, scratch: *mut u64) -> Self {
-        Self { start, len, scratch, place: Self::SCRATCH, part: 0 }
+    pub(crate) const unsafe fn of(start: *const u8, len: u32, word: *mut u64) -> Self {
+        // SAFETY: the caller's.
+        Self { buffered: unsafe { Buffered::new(start, len, word) }, place: scratch::PLACE, part: 0 }
     }
 
     /// Bytes of it.
     #[inline(always)]
     pub(crate) const fn len(self) -> u32 {
-        self.len
+        self.buffered.len()
     }
 
-    /// The same where the buffer is in the room with this number.
+    /// The same where the buffer is in another place.
     #[inline(always)]
-    pub(crate) const fn in_room(self, number: u32) -> Self {
-        Self { place: number + 1, ..self }
+    pub(crate) const fn in_place(self, place: u32) -> Self {
+        Self { place, ..self }
     }
 }
 
 impl Reader for Copied {
-    type Window = DirectWindow;
+    type Window = Bytes;
 
     #[inline(always)]
-    fn window(&self, offset: u32, len: u32) -> Option<DirectWindow> {
-        if offset >= scratch::LEN || offset + len > self.len {
-            return None;
-        }
-        // SAFETY: the buffer has room for the longest window behind every bounded offset.
-        Some(DirectWindow(unsafe { self.start.add(scratch::bounded(self.scratch, offset)) }))
+    fn window(&self, offset: u32, len: u32) -> Option<Bytes> {
+        self.buffered.window(offset, len)
     }
 
     #[inline(always)]
     fn opaque(&self, value: u32) -> u32 {
-        scratch::through(self.scratch, value)
+        self.buffered.opaque(value)
     }
 
     #[inline(always)]
     fn deep_sum(&self, start: u32, end: u32) -> Option<u64> {
-        some(hop_deep(self.place, self.len, start, end_of_first(start, end, self.part)))
+        some(hop_deep(self.place, self.buffered.len(), start, end_of_first(start, end, self.part)))
     }
 }
 

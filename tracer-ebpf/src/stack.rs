@@ -13,9 +13,10 @@ use core::ffi::c_void;
 use aya_ebpf::{macros::raw_tracepoint, programs::RawTracePointContext};
 
 use crate::{
-    answers, checksum,
-    follow::{CHECK, EXCHANGE, PARTS, follow},
-    maps::{config, control, costs, neighbours, rare, room::Owner, skb as layout},
+    answers, checksum, device,
+    follow::follow,
+    left::{CHECK, EXCHANGE, PARTS},
+    maps::{config, control, costs, layout, neighbours, rare, room::Owner},
     merged, neighbour, raw,
 };
 
@@ -81,12 +82,12 @@ fn run(ctx: &RawTracePointContext, side: usize) -> i32 {
 #[inline(always)]
 fn hop(ctx: &RawTracePointContext, side: usize) -> u32 {
     let skb: *const c_void = ctx.arg(0);
-    let Some(dev) = raw::device(skb) else { return 0 };
-    let ifindex = raw::ifindex(dev);
+    let Some(dev) = device::of(skb) else { return 0 };
+    let ifindex = device::ifindex(dev);
     if !config::is_near(side, ifindex) || (side == INGRESS && raw::is_given_back(skb)) {
         return 0;
     }
-    let namespace = raw::namespace(dev);
+    let namespace = device::namespace(dev);
     let on_path = if namespace == layout::here_inum() { config::hook_on(side, ifindex) } else { None };
     if let Some(hook) = on_path {
         if side == INGRESS && control::gate().is_some_and(|gate| gate.is_inactive(ifindex)) {

@@ -1,14 +1,20 @@
 //! Counts what the table's rules said of a packet.
 
+use aya_ebpf::programs::RawTracePointContext;
+use aya_log_ebpf::debug;
 use hoptrace_common::{
     config::OFF_PATH_SEGMENT,
     counters::HookCounters,
     inflight::{Control, Fate, Gone, Hook, Kind, Outcome, State},
 };
 
-use crate::maps::{
-    config::{self, HookFacts},
-    counters, drops, latency, upcalls,
+use crate::{
+    claim::{CLAIM_LEARN, CLAIM_OWN},
+    maps::{
+        config::{self, HookFacts},
+        counters, drops, latency, upcalls,
+    },
+    thorough,
 };
 
 /// Whether the packet was seen from the first hook of this hook's direction on.
@@ -116,13 +122,7 @@ pub(crate) fn passed(
 
 /// A packet that a later hook saw before this one: puts right what was recorded between the hooks on both sides.
 #[inline(always)]
-pub(crate) fn overtaken(
-    cpu: u32,
-    counted: &mut HookCounters,
-    outcome: &Outcome,
-    hook: &Hook,
-    facts: HookFacts,
-) {
+fn overtaken(cpu: u32, counted: &mut HookCounters, outcome: &Outcome, hook: &Hook, facts: HookFacts) {
     counted.overtaken += 1;
     if outcome.hook == Outcome::NO_HOOK {
         return;
@@ -141,7 +141,7 @@ pub(crate) fn overtaken(
 
 /// A packet's first copy beside the path.
 #[inline(always)]
-pub(crate) fn aside(cpu: u32, counted: &mut HookCounters, outcome: &Outcome, facts: HookFacts) {
+fn aside(cpu: u32, counted: &mut HookCounters, outcome: &Outcome, facts: HookFacts) {
     counted.copies += 1;
     let segment = segment(facts, outcome.hook, outcome.control.back_from_upcall());
     if segment == u32::from(OFF_PATH_SEGMENT) {
@@ -157,13 +157,7 @@ pub(crate) fn aside(cpu: u32, counted: &mut HookCounters, outcome: &Outcome, fac
 
 /// One of several packets that look the same: counted as any other, and not timed.
 #[inline(always)]
-pub(crate) fn grouped(
-    cpu: u32,
-    counted: &mut HookCounters,
-    outcome: &Outcome,
-    hook: &Hook,
-    facts: HookFacts,
-) {
+fn grouped(cpu: u32, counted: &mut HookCounters, outcome: &Outcome, hook: &Hook, facts: HookFacts) {
     counted.grouped += 1;
     if outcome.hook == Outcome::NO_HOOK {
         counted.untold += if outcome.begins { 2 } else { 1 };
@@ -187,17 +181,47 @@ pub(crate) fn grouped(
     }
 }
 
-/// Everything that is counted at this hook alone.
-#[inline(always)]
-pub(crate) fn strange(counted: &mut HookCounters, outcome: &Outcome) {
+/// What must not be averaged, or not as it came: the packet with this identity at hook `number`, to which the table's rules said
+/// `kind`; the rest of the outcome is in the scratch memory. A global function: the verifier looks at it once, and what it needs is
+/// not on the stack of its caller.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn hop_strange(kind: u32, number: u32, identity: u64) -> u32 {
+    let cpu = counters::cpu();
+    let Some(counted) = counters::of(cpu, number & 0xf) else { return 0 };
+    let outcome = &thorough::outcome(kind, counted);
+    let hook = config::hook(number);
     match outcome.kind {
+        Kind::Overtaken => overtaken(cpu, counted, outcome, &hook.for_rules(number, false), hook),
+        Kind::Grouped => grouped(cpu, counted, outcome, &hook.for_rules(number, false), hook),
+        Kind::Aside => aside(cpu, counted, outcome, hook),
         Kind::Copy => counted.copies += 1,
         _ => counted.untracked += 1,
     }
+    debug!(&nobody(), "hook {}: identity {:x} {}", number, identity, name(outcome.kind));
+    0
+}
+
+/// A frame at hook `number` that belongs to the VM by `claim`, and has no identity. A function of its own: it rarely happens.
+#[inline(never)]
+pub(crate) fn unparsed(number: u32, claim: u32, ether_type: u16) {
+    if claim != CLAIM_OWN && claim != CLAIM_LEARN {
+        return;
+    }
+    if let Some(counted) = counters::of(counters::cpu(), number & 0xf) {
+        counted.unparsed += 1;
+    }
+    debug!(&nobody(), "hook {}: no identity, EtherType {:x}", number, ether_type);
+}
+
+/// Words need no context.
+#[inline(always)]
+fn nobody() -> RawTracePointContext {
+    RawTracePointContext::new(core::ptr::null_mut())
 }
 
 /// For the diagnostics.
-pub(crate) const fn name(kind: Kind) -> &'static str {
+const fn name(kind: Kind) -> &'static str {
     match kind {
         Kind::Grouped => "looks like another one on its way",
         Kind::Copy => "is a copy",

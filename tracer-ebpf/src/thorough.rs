@@ -6,7 +6,7 @@
 
 use hoptrace_common::{
     counters::HookCounters,
-    inflight::{self, ATTEMPTS, Control, Gone, Kind, Outcome, Visit, attempt_once, place},
+    inflight::{self, ATTEMPTS, Control, Gone, Kind, Outcome, Visit, attempt_once, quickly},
 };
 
 use crate::{
@@ -48,6 +48,18 @@ pub(crate) fn thoroughly(number: u32, key: u64, now_ns: u64, terms: u32) -> u32 
     Kind::Untracked as u32
 }
 
+/// [`inflight::quickly`] first, where no other program has tried that; else as [`thoroughly`]. A global function likewise.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn hop_decide(number: u32, key: u64, now_ns: u64, terms: u32) -> u32 {
+    let Some(counted) = counters::of(counters::cpu(), number) else { return Kind::Untracked as u32 };
+    let outcome = quickly(Inflight(counted.scratch.as_mut_ptr()), &visit(number, key, now_ns, terms));
+    if matches!(outcome.kind, Kind::Retry) {
+        return thoroughly(number, key, now_ns, terms);
+    }
+    leave(counted, &outcome)
+}
+
 /// One attempt of [`thoroughly`].
 #[unsafe(no_mangle)]
 #[inline(never)]
@@ -84,7 +96,7 @@ fn visit(number: u32, key: u64, now_ns: u64, terms: u32) -> Visit {
 
 /// Leaves for [`outcome`] what a function can not return, and gives what it can.
 #[inline(always)]
-pub(crate) fn leave(counted: &mut HookCounters, outcome: &Outcome) -> u32 {
+fn leave(counted: &mut HookCounters, outcome: &Outcome) -> u32 {
     let [_, index, control, latency_ns, total_ns, hook, gone, _] = &mut counted.scratch;
     *index = u64::from(outcome.index);
     *control = outcome.control.0;
@@ -97,30 +109,6 @@ pub(crate) fn leave(counted: &mut HookCounters, outcome: &Outcome) -> u32 {
         | (u64::from(outcome.ends) << 18);
     *gone = u64::from(outcome.gone.number());
     outcome.kind as u32
-}
-
-/// [`place::look_home`].
-#[unsafe(no_mangle)]
-#[inline(never)]
-pub(crate) extern "C" fn hop_home(key: u64) -> u32 {
-    place::look_home(Inflight(core::ptr::null_mut()), key)
-}
-
-/// [`place::look`]: the slot found in the lower half, the vacant one in the upper.
-#[unsafe(no_mangle)]
-#[inline(never)]
-pub(crate) extern "C" fn hop_look(key: u64, now_ns: u64) -> u64 {
-    let Some(counted) = counters::of(counters::cpu(), 0) else { return u64::MAX };
-    let look = place::look(Inflight(counted.scratch.as_mut_ptr()), key, now_ns);
-    u64::from(look.found) | (u64::from(look.vacant) << 32)
-}
-
-/// [`place::twin`].
-#[unsafe(no_mangle)]
-#[inline(never)]
-pub(crate) extern "C" fn hop_twin(key: u64, own: u32) -> u32 {
-    let Some(counted) = counters::of(counters::cpu(), 0) else { return place::NONE };
-    place::twin(Inflight(counted.scratch.as_mut_ptr()), key, own)
 }
 
 /// What [`thoroughly`] found, given the number it returned.

@@ -15,13 +15,15 @@ use hoptrace_common::{
 };
 
 use crate::{
+    device,
     maps::{
         control,
         inflight::Inflight,
         room::{self, Owner, Room},
         upcalls,
     },
-    raw::{self, RawSkb},
+    probe::probe,
+    raw::RawSkb,
     reader::SkbReader as _,
 };
 
@@ -35,12 +37,12 @@ pub(crate) fn upcall(context: &RawTracePointContext) {
     }
     let Some(room) = room::of(Owner::Upcalls) else { return };
     let (skb, info) = arguments(context, room);
-    let Some(dev) = raw::device(skb) else { return };
+    let Some(dev) = device::of(skb) else { return };
     // Of another network namespace's switch.
-    if !dev.is_null() && !raw::is_here(dev) {
+    if !dev.is_null() && !device::is_here(dev) {
         return;
     }
-    let missed = raw::probe::<u8>(info, upcalls::kind_offset()) == UpcallConfig::MISS;
+    let missed = probe::<u8>(info, upcalls::kind_offset()) == UpcallConfig::MISS;
     if gate_state == GateState::OPEN {
         let Some(counted) = upcalls::counters() else { return };
         if missed {

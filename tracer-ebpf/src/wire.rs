@@ -9,9 +9,9 @@ use core::ffi::c_void;
 use aya_ebpf::{macros::raw_tracepoint, programs::RawTracePointContext};
 
 use crate::{
+    device,
     follow::follow,
     maps::{config, costs, room::Owner},
-    raw,
 };
 
 /// Arguments: the packet, the device.
@@ -27,9 +27,9 @@ pub(crate) fn hop_wire(ctx: RawTracePointContext) -> i32 {
 #[inline(always)]
 fn hop(ctx: &RawTracePointContext) {
     let dev: *const c_void = ctx.arg(1);
-    let ifindex = raw::ifindex(dev);
+    let ifindex = device::ifindex(dev);
     let Some(number) = config::wire_hook(ifindex) else { return };
-    if raw::is_here(dev) {
+    if device::is_here(dev) {
         // Nothing is merged between the NIC's discipline and its driver.
         follow(Owner::Wire, ctx.arg(0), 0, number);
     }

@@ -9,21 +9,18 @@ use aya_ebpf::{
     macros::xdp,
     programs::XdpContext,
 };
-use aya_log_ebpf::debug;
-use hoptrace_common::{
-    config::{Control as GateState, HookConfig},
-    counters::HookCounters,
-    inflight::{Aside, Kind, Visit, quickly},
-};
+use hoptrace_common::{config::Control as GateState, inflight::Kind};
 
 use crate::{
-    claim::{CLAIM_GROUP, CLAIM_NONE, CLAIM_OWN, claim, concerns_guest},
-    hop::clock,
-    maps::{config, control, counters, inflight::Inflight},
+    admit,
+    claim::{CLAIM_NONE, claim},
+    clock::now_ns,
+    left::DONE,
+    maps::{config, control, counters},
     merged,
     neighbour::SIGHT_ON_PATH,
-    pieces,
     reader::{Copied, Direct, SkbReader},
+    rules::is_wanted,
     tally, thorough,
 };
 
@@ -44,9 +41,7 @@ pub(crate) fn hop_xdp_generic(ctx: XdpContext) -> u32 {
     XDP_PASS
 }
 
-/// Nothing more to do.
-const DONE: u32 = 0;
-/// The headers are not as usual, or not all in linear memory.
+/// The headers are not as usual, or not all in linear memory: for the other way of reading.
 const UNUSUAL: u32 = 1;
 
 #[inline(always)]
@@ -86,60 +81,43 @@ fn handle<R: SkbReader>(reader: &R, ctx: *mut xdp_md, number: u32) -> u32 {
         Ok(packet) => packet,
         Err(_) if !R::THOROUGH => return UNUSUAL,
         Err(_) => {
-            if claim == CLAIM_OWN {
-                counted.unparsed += 1;
-                let ether_type = frame.ether_type;
-                debug!(&XdpContext::new(ctx), "hook {}: no identity, EtherType {:x}", number, ether_type);
-            }
+            tally::unparsed(number, claim, frame.ether_type);
             return DONE;
         }
     };
-    if claim == CLAIM_GROUP && !concerns_guest(reader, &packet) {
+    if !is_wanted(reader, &packet, claim) {
         return DONE;
     }
-    if config::is_filtering() && !config::filter().matches(reader, &packet) {
-        return DONE;
-    }
-    let now_ns = clock();
-    let mut admit = gate_state == GateState::OPEN;
+    let now_ns = now_ns();
     // Before generic XDP there may be a hook at a tracepoint.
-    if admit && hook.has(HookConfig::ENTRY) && config::budgeted() != 0 {
-        admit = gate.take();
-    }
-    let this = hook.for_rules(number, false);
+    let admit = admit::admits(gate, gate_state, hook, admit::is_admissible(hook, claim));
     // SAFETY: the context of the running program.
     let frame_len = unsafe { bpf_xdp_get_buff_len(ctx) } as u32;
-    let large = merged::can_be(packet.protocol) & pieces::is_large(frame_len);
-    let visit = Visit { hook: this, key: packet.identity, now_ns, admit, aside: Aside::No, large };
-    let mut outcome = quickly(Inflight(counted.scratch.as_mut_ptr()), &visit);
-    if matches!(outcome.kind, Kind::Retry) {
-        let terms = thorough::terms(admit, large, SIGHT_ON_PATH);
-        outcome = thorough::outcome(thorough::thoroughly(number, packet.identity, now_ns, terms), counted);
-    }
+    let terms = thorough::terms(admit, merged::is_large(packet.protocol, frame_len), SIGHT_ON_PATH);
+    hop_settle_xdp(number, packet.identity, thorough::hop_decide(number, packet.identity, now_ns, terms));
+    DONE
+}
+
+/// Counts the packet with this identity at hook `number`, to which the table's rules said `kind`. A global function, so that the verifier
+/// looks at it once, not for each way of reading.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn hop_settle_xdp(number: u32, identity: u64, kind: u32) -> u32 {
+    let cpu = counters::cpu();
+    let Some(counted) = counters::of(cpu, number & 0xf) else { return 0 };
+    let outcome = thorough::outcome(kind, counted);
+    let hook = config::hook(number);
+    let this = hook.for_rules(number, false);
     match outcome.kind {
-        Kind::Missing => return DONE,
+        Kind::Missing => return 0,
         Kind::New => tally::arrived(cpu, counted, &outcome, &this),
         Kind::Passed => {
             tally::passed(cpu, counted, &outcome, &this, hook);
         }
-        _ => strange(outcome.kind as u32, counted, ctx, number, packet.identity),
+        _ => {
+            tally::hop_strange(kind, number, identity);
+        }
     }
     counted.seen += 1;
-    DONE
-}
-
-/// What must not be averaged, or not as it came; the rest of the outcome is in the scratch memory.
-#[inline(never)]
-fn strange(kind: u32, counted: &mut HookCounters, ctx: *mut xdp_md, number: u32, identity: u64) {
-    let cpu = counters::cpu();
-    let outcome = &thorough::outcome(kind, counted);
-    let hook = config::hook(number);
-    if matches!(outcome.kind, Kind::Overtaken) {
-        tally::overtaken(cpu, counted, outcome, &hook.for_rules(number, false), hook);
-    } else if matches!(outcome.kind, Kind::Grouped) {
-        tally::grouped(cpu, counted, outcome, &hook.for_rules(number, false), hook);
-    } else {
-        tally::strange(counted, outcome);
-    }
-    debug!(&XdpContext::new(ctx), "hook {}: identity {:x} {}", number, identity, tally::name(outcome.kind));
+    0
 }

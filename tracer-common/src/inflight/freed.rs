@@ -8,7 +8,7 @@
 //! interrupted at any instruction by a hook's program on the same CPU, which must not find the slot `BUSY`. The generation in the mark is
 //! what keeps it from the next packet in the slot.
 
-use super::{Control, Mark, Outcome, SlotCell, State, Table, WAYS, group, set_of, visit::base_of};
+use super::{Control, Mark, Outcome, SlotCell, State, Table, WAYS, group, set_of, slot::base_of};
 
 /// A packet in the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

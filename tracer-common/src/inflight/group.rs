@@ -9,10 +9,7 @@
 
 use core::hint::black_box;
 
-use super::{
-    Control, Hook, Kind, Outcome, SlotCell, State, Table, Visit,
-    slot::{DELTAS, left},
-};
+use super::{Control, Hook, Kind, Outcome, SlotCell, State, Table, Visit, slot::DELTAS, table::left};
 
 /// Packets of one group behind one hook at most; further ones find no room.
 const MOST: u32 = 0xffff;

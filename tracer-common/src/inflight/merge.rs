@@ -1,6 +1,6 @@
 //! A packet became part of another one.
 
-use super::{Control, Hook, SlotCell, State, Table, find, slot::left};
+use super::{Control, Hook, SlotCell, State, Table, find, table::left};
 
 /// Tries before it is given up: others change the slot, too.
 const ATTEMPTS: u32 = 3;

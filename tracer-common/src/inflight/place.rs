@@ -4,8 +4,8 @@ use super::{
     Control, Kind, Outcome, SlotCell, State, Table, Visit, WAYS,
     gone::GivenUp,
     set_of,
-    slot::{is_over, last_seen_ns, left},
-    visit::base_of,
+    slot::{base_of, is_over, last_seen_ns},
+    table::left,
 };
 
 /// No slot.
@@ -77,7 +77,7 @@ fn given_up<S: SlotCell>(slot: S, control: Control) -> GivenUp {
 /// The common case: the home slot is free or done, and no packet of the set had to move over. [`Kind::Retry`]: it is
 /// not so.
 #[inline(always)]
-pub(super) fn at_home<T: Table>(
+pub(super) fn at_home<T: Search>(
     table: T,
     index: u32,
     slot: T::Slot,
@@ -119,13 +119,33 @@ pub fn look_home<T: Table>(table: T, key: u64) -> u32 {
     if is_there { home } else { NONE }
 }
 
+/// A table in which packets get a place.
+pub trait Search: Table {
+    /// [`look`]; a method so that the eBPF side can make it a function of its own to the verifier.
+    #[inline(always)]
+    fn look(self, key: u64, now_ns: u64) -> Look {
+        look(self, key, now_ns)
+    }
+    /// [`look_home`], likewise.
+    #[inline(always)]
+    fn look_home(self, key: u64) -> u32 {
+        look_home(self, key)
+    }
+    /// [`twin`], likewise.
+    #[inline(always)]
+    fn twin(self, key: u64, own: u32) -> u32 {
+        twin(self, key, own)
+    }
+}
+
 /// Looks through the set of `key`.
 #[inline(always)]
 pub fn look<T: Table>(table: T, key: u64, now_ns: u64) -> Look {
     let home = table.home(key);
     let base = base_of(home);
-    let mut look = Look { found: NONE, vacant: NONE };
-    let mut timed_out = NONE;
+    // A constant here would be one more case to the eBPF verifier, at each slot behind it.
+    let mut look = Look { found: table.opaque(NONE), vacant: table.opaque(NONE) };
+    let mut timed_out = table.opaque(NONE);
     let mut probe = 0;
     while probe < WAYS {
         // From the last on, so that home, if it is vacant, is what stays.
@@ -172,7 +192,7 @@ fn is_vacant<T: Table>(table: T, slot: T::Slot, control: Control, now_ns: u64) -
 
 /// Takes the vacant slot at `index` for a new packet. [`Kind::Retry`]: it is not vacant any more.
 #[inline(always)]
-pub(super) fn take<T: Table>(table: T, index: u32, visit: &Visit) -> Outcome {
+pub(super) fn take<T: Search>(table: T, index: u32, visit: &Visit) -> Outcome {
     let set = set_of(index);
     let Some(slot) = table.slot(index) else { return Outcome::of(Kind::Untracked) };
     let control = slot.control();
@@ -206,11 +226,13 @@ pub(super) fn take<T: Table>(table: T, index: u32, visit: &Visit) -> Outcome {
 pub fn twin<T: Table>(table: T, key: u64, own: u32) -> u32 {
     let home = table.home(key);
     let base = base_of(home);
-    let mut twin = NONE;
-    let mut busy = 0;
+    // As in `look`.
+    let mut twin = table.opaque(NONE);
+    let mut busy = table.opaque(0);
     let mut way = 0;
     while way < WAYS {
-        let index = base + way;
+        // The verifier would learn from each comparison which of them is one's own.
+        let index = table.opaque(base + way);
         way += 1;
         let Some(slot) = table.slot(index) else { break };
         if index == own {
@@ -234,7 +256,7 @@ pub fn twin<T: Table>(table: T, key: u64, own: u32) -> u32 {
 /// Each of the two shows its slot before it looks at the other's, so at least one of them notices: that one gives its slot back and
 /// comes again ([`Kind::Retry`]), to find the other's.
 #[inline(always)]
-fn settle_twins<T: Table>(table: T, slot: T::Slot, word: Control, key: u64, new: Outcome) -> Outcome {
+fn settle_twins<T: Search>(table: T, slot: T::Slot, word: Control, key: u64, new: Outcome) -> Outcome {
     // What became of the packet that had the slot before can be told once only.
     if word.state() != State::Live || !new.gone.is_none() {
         return new;

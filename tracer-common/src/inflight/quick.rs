@@ -4,7 +4,7 @@
 //! it is done and holds up everything behind it. So what can be known without it is read and computed before it
 //! ([`Pass::plan`]), and nothing but stores is left for after it.
 
-use super::{Aside, Control, DELTAS, Outcome, SlotCell, State, Table, Visit, found, place};
+use super::{Aside, Control, DELTAS, Kind, Outcome, Search, SlotCell, State, Visit, found, place};
 
 /// What becomes of the slot of a packet that comes from the hook before to this one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,6 +68,20 @@ impl Pass {
         self.delta_ns
     }
 
+    /// What it does with the slot at `index`.
+    #[inline(always)]
+    #[must_use]
+    pub const fn outcome(&self, index: u32) -> Outcome {
+        Outcome {
+            hook: self.from(),
+            index,
+            control: self.after,
+            latency_ns: self.latency_ns as u64,
+            total_ns: self.total_ns() as u64,
+            ..Outcome::of(Kind::Passed)
+        }
+    }
+
     /// Takes the slot and changes it. `false`: somebody changed it meanwhile.
     #[inline(always)]
     pub fn carry_out<S: SlotCell>(&self, slot: S) -> bool {
@@ -84,7 +98,7 @@ impl Pass {
 /// A packet that is new, with its home vacant or left by an earlier packet of its identity. [`Kind::Retry`]: it is not as
 /// simple as that, or was changed by others meanwhile.
 #[inline(always)]
-pub fn arrive<T: Table>(table: T, home: u32, slot: T::Slot, control: Control, visit: &Visit) -> Outcome {
+pub fn arrive<T: Search>(table: T, home: u32, slot: T::Slot, control: Control, visit: &Visit) -> Outcome {
     let state = control.state();
     if slot.key() == visit.key {
         if state == State::Done && visit.admit && visit.hook.entry && found::has_passed(control, &visit.hook)
@@ -100,7 +114,7 @@ pub fn arrive<T: Table>(table: T, home: u32, slot: T::Slot, control: Control, vi
 /// The cases that almost every packet is: on its way and at its home ([`Pass`]), or new ([`arrive`]). [`Kind::Retry`]: it is
 /// not as simple as that, or was changed by others meanwhile; then [`super::thoroughly`] knows.
 #[inline(always)]
-pub fn quickly<T: Table>(table: T, visit: &Visit) -> Outcome {
+pub fn quickly<T: Search>(table: T, visit: &Visit) -> Outcome {
     if !matches!(visit.aside, Aside::No) {
         return Outcome::retry();
     }
@@ -110,5 +124,5 @@ pub fn quickly<T: Table>(table: T, visit: &Visit) -> Outcome {
     let Some(pass) = Pass::plan(slot, control, visit) else {
         return arrive(table, home, slot, control, visit);
     };
-    if pass.carry_out(slot) { Outcome::passed(home, &pass) } else { Outcome::retry() }
+    if pass.carry_out(slot) { pass.outcome(home) } else { Outcome::retry() }
 }

@@ -2,12 +2,9 @@
 
 use super::{
     Control, SlotCell, State, Table, group,
-    slot::{is_over, last_seen_ns, left},
+    slot::{is_over, last_seen_ns},
+    table::left,
 };
-
-/// A packet that the kernel freed and that no hook has seen for so long is dead: in nanoseconds. A hook that sees it later all the
-/// same takes that back.
-pub const SETTLED_NS: u64 = 5_000_000;
 
 /// What became of a slot that was swept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,11 +1,8 @@
-//! The slot's layout, and what the rules need from a table.
+//! A slot: its layout, where it is, and what the rules need of it.
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-use super::{
-    Control, Mark, SETTLED_NS,
-    place::{self, Look},
-};
+use super::{Control, Mark};
 
 /// Slots of one set.
 pub const WAYS: u32 = 8;
@@ -66,52 +63,6 @@ pub trait SlotCell: Copy {
     fn set_delta_ns(self, position: u32, delta_ns: u32);
 }
 
-/// A table of slots.
-pub trait Table: Copy {
-    /// Its slots.
-    type Slot: SlotCell;
-    /// The slot at `index`; `None` beyond the end.
-    fn slot(self, index: u32) -> Option<Self::Slot>;
-    /// The index of an identity's home slot.
-    fn home(self, key: u64) -> u32;
-    /// How many slots of `set` hold a packet whose home is another slot.
-    fn spilled(self, set: u32) -> u32;
-    /// Adds to that number (wrapping); a full barrier.
-    fn add_spilled(self, set: u32, change: u32);
-    /// How long a packet may stay away before its slot can be taken, in nanoseconds.
-    fn timeout_ns(self) -> u64;
-    /// How long a packet may stay away that the kernel is known to have freed, in nanoseconds.
-    #[inline(always)]
-    fn settled_ns(self) -> u64 {
-        SETTLED_NS
-    }
-    /// How long a packet that has ended is remembered if no other one needs the slot, in nanoseconds.
-    #[inline(always)]
-    fn done_ns(self) -> u64 {
-        self.timeout_ns()
-    }
-    /// [`place::look`]; a method so that the eBPF side can make it a function of its own to the verifier.
-    #[inline(always)]
-    fn look(self, key: u64, now_ns: u64) -> Look {
-        place::look(self, key, now_ns)
-    }
-    /// [`place::look_home`], likewise.
-    #[inline(always)]
-    fn look_home(self, key: u64) -> u32 {
-        place::look_home(self, key)
-    }
-    /// [`place::twin`], likewise.
-    #[inline(always)]
-    fn twin(self, key: u64, own: u32) -> u32 {
-        place::twin(self, key, own)
-    }
-    /// The same value, but unknown to the eBPF verifier (see [`crate::packet::Reader::opaque`]).
-    #[inline(always)]
-    fn opaque(self, value: u32) -> u32 {
-        value
-    }
-}
-
 /// The set of the slot at `index`.
 #[inline(always)]
 #[must_use]
@@ -128,12 +79,10 @@ pub const fn home_of(key: u64, seed: u64, shift: u32) -> u32 {
     (key.wrapping_mul(seed) >> (shift & 63)) as u32
 }
 
-/// The slot at `index`, which held `key`, is nobody's any more: tells the others if it was not at its home.
+/// Index of the first slot of the set that the slot at `index` is in.
 #[inline(always)]
-pub(super) fn left<T: Table>(table: T, key: u64, index: u32) {
-    if table.home(key) != index {
-        table.add_spilled(set_of(index), u32::MAX);
-    }
+pub(super) const fn base_of(index: u32) -> u32 {
+    index & !(WAYS - 1)
 }
 
 /// Whether `age_ns` is long ago: a time before the packet's own is no age.

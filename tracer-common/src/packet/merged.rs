@@ -65,6 +65,22 @@ impl Merged {
         Some(Self { payload_offset, datagrams: 0, common, head, l4 })
     }
 
+    /// As numbers, for [`Merged::from_numbers`].
+    #[inline(always)]
+    #[must_use]
+    pub const fn numbers(self) -> [u64; 4] {
+        let Self { payload_offset, datagrams, common, head, l4 } = self;
+        [payload_offset as u64 | (datagrams as u64) << 32, common, head, l4]
+    }
+
+    /// What [`Merged::numbers`] gave.
+    #[inline(always)]
+    #[must_use]
+    #[allow(clippy::cast_possible_truncation, reason = "two numbers in one")]
+    pub const fn from_numbers([place, common, head, l4]: [u64; 4]) -> Self {
+        Self { payload_offset: place as u32, datagrams: (place >> 32) as u32, common, head, l4 }
+    }
+
     /// Whether it is made of datagrams.
     #[inline(always)]
     #[must_use]

@@ -7,20 +7,23 @@
 mod arp;
 mod deep;
 mod ethernet;
+mod hashed;
 mod identity;
 mod ipv4;
 mod ipv6;
 mod merged;
 pub mod port;
 mod reader;
+mod slice;
 mod transport;
 mod usual;
 
 pub use deep::deep_sum;
 pub use ethernet::{Frame, parse};
+pub use hashed::hashed_end;
 pub use merged::{Body, IpIds, Merged};
-pub use reader::{Reader, SliceReader, Window};
-pub use transport::hashed_end;
+pub use reader::{Reader, Window};
+pub use slice::SliceReader;
 pub use usual::{Places, Usual, parse_usual};
 
 /// EtherType of IPv4.

@@ -1,17 +1,15 @@
 //! The transport header's share of the identity.
 
 use super::{
-    ETHERTYPE_ARP, ETHERTYPE_IPV4, PROTOCOL_ICMP, PROTOCOL_ICMPV6, PROTOCOL_SCTP, PROTOCOL_TCP, PROTOCOL_UDP,
-    Packet, ParseError, Reader, Window,
-    deep::DEEP_LEN,
+    PROTOCOL_ICMP, PROTOCOL_ICMPV6, PROTOCOL_SCTP, PROTOCOL_TCP, PROTOCOL_UDP, Packet, ParseError, Reader,
+    Window,
     identity::{Identity, position},
-    ipv4::{self, IPV4_MIN_LEN},
 };
 
 pub(super) const UDP_LEN: u32 = 8;
 pub(super) const TCP_MIN_LEN: u32 = 20;
-const ICMP_LEN: u32 = 8;
-const SCTP_LEN: u32 = 12;
+pub(super) const ICMP_LEN: u32 = 8;
+pub(super) const SCTP_LEN: u32 = 12;
 /// Bytes behind a header that belong to the identity.
 pub(super) const BODY_LEN: u32 = 16;
 
@@ -67,30 +65,6 @@ pub(super) fn payload<R: Reader>(
         identity.extend(reader.deep_sum(start, end).ok_or(ParseError::Truncated)?);
     }
     Ok(())
-}
-
-/// Where the last byte ends that makes up the identity, from the start of the Ethernet header on, or shortly behind.
-#[inline(always)]
-pub fn hashed_end<R: Reader>(reader: &R, packet: &Packet) -> u32 {
-    if packet.ether_type == ETHERTYPE_ARP {
-        return packet.l3_end;
-    }
-    let is_weak = packet.ether_type != ETHERTYPE_IPV4
-        || reader.window(packet.l3_offset, IPV4_MIN_LEN).is_some_and(|window| ipv4::is_weak(&window));
-    let body_len = if is_weak { DEEP_LEN } else { BODY_LEN };
-    let len = match packet.protocol {
-        _ if packet.fragment_tail != 0 && packet.ether_type == ETHERTYPE_IPV4 => 0,
-        _ if packet.fragment_tail != 0 => body_len,
-        PROTOCOL_TCP => {
-            reader.window(packet.l4_offset, TCP_MIN_LEN).map_or(0, |window| u32::from(window.u8(12) >> 4) * 4)
-        }
-        PROTOCOL_UDP => UDP_LEN + body_len,
-        PROTOCOL_ICMP | PROTOCOL_ICMPV6 => ICMP_LEN + body_len,
-        PROTOCOL_SCTP => SCTP_LEN + body_len,
-        _ => body_len,
-    };
-    let end = packet.l4_offset + len;
-    if end < packet.l3_end { end } else { packet.l3_end }
 }
 
 /// Ports. Not the length: the first piece of a datagram that segmentation cuts has another one. Gives the header's length.

@@ -8,7 +8,7 @@ use std::{
     thread,
 };
 
-use hoptrace_common::inflight::{Control, Mark, SlotCell, State, Table, WAYS};
+use hoptrace_common::inflight::{Control, Mark, Search, SlotCell, State, Table, WAYS};
 
 use crate::table::{lower, plain_home, upper};
 
@@ -221,6 +221,8 @@ impl<'a> Table for Processor<'a> {
         self.machine.timeout_ns
     }
 }
+
+impl Search for Processor<'_> {}
 
 #[derive(Clone, Copy)]
 pub(crate) struct Cell<'a> {

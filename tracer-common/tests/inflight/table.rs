@@ -9,7 +9,7 @@ use std::{
     thread,
 };
 
-use hoptrace_common::inflight::{Control, DELTAS, Mark, SETTLED_NS, SlotCell, State, Table, WAYS};
+use hoptrace_common::inflight::{Control, DELTAS, Mark, SETTLED_NS, Search, SlotCell, State, Table, WAYS};
 
 #[derive(Debug, Default)]
 pub(crate) struct Cell {
@@ -97,6 +97,8 @@ impl<'a> Table for &'a HostTable {
         self.settled_ns
     }
 }
+
+impl Search for &HostTable {}
 
 pub(crate) fn lower(word: u64) -> u32 {
     u32::try_from(word & u64::from(u32::MAX)).unwrap()

@@ -1,6 +1,6 @@
 //! A reader that forbids what the eBPF one cannot do.
 
-use hoptrace_common::packet::{Frame, Packet, ParseError, Reader, Window, parse};
+use hoptrace_common::packet::{Frame, Packet, ParseError, Reader, Window, deep_sum, parse};
 
 /// Like `SliceReader`, but a read outside its window panics: in eBPF nothing but the verifier would notice.
 #[derive(Debug, Clone, Copy)]
@@ -17,6 +17,10 @@ impl<'a> Reader for StrictReader<'a> {
         assert!(len <= 64, "the eBPF reader's copy leaves 64 bytes behind the last offset");
         let start = offset as usize;
         self.0.get(start..start + len as usize).map(StrictWindow)
+    }
+
+    fn deep_sum(&self, start: u32, end: u32) -> Option<u64> {
+        deep_sum(self, start, end)
     }
 }
 

@@ -8,6 +8,9 @@
 #[path = "../atomic.rs"]
 #[allow(dead_code, reason = "a program here needs less of it than a hook's")]
 mod atomic;
+#[path = "../buffered.rs"]
+#[allow(dead_code, reason = "a program here needs less of it than a hook's")]
+mod buffered;
 mod course;
 mod deep;
 mod figures;
@@ -19,7 +22,12 @@ mod plain;
 #[allow(dead_code, reason = "a program here needs less of it than a hook's")]
 mod reader;
 mod reference;
+#[path = "../skb.rs"]
+#[allow(dead_code, reason = "a program here needs less of it than a hook's")]
+mod skb;
 mod told;
+#[path = "../window.rs"]
+mod window;
 
 /// Without it the kernel would not let the programs use GPL-only helpers.
 #[unsafe(link_section = "license")]

@@ -263,8 +263,9 @@ impl HookFacts {
     /// The segment from hook `from` to this one.
     #[inline(always)]
     pub(crate) fn segment_from(self, from: u8) -> u32 {
+        // SAFETY: points into a static; only the address is taken.
         let segments: *const u8 = unsafe { (&raw const (*self.at).segment_from).cast() };
-        // SAFETY: the index is below 16.
+        // SAFETY: the index is below 16; volatile because the loader patches it after compilation.
         u32::from(unsafe { segments.add((from & 0xf) as usize).read_volatile() })
     }
 

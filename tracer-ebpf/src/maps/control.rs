@@ -45,6 +45,7 @@ impl Gate {
     /// What the way of a packet must take to be sent to user space, in nanoseconds.
     #[inline(always)]
     pub(crate) fn slower_than_ns(self, direction: u8) -> u64 {
+        // SAFETY: a map value, of which only the address is taken.
         let thresholds: *const u64 = unsafe { (&raw const (*self.0).slower_than_ns).cast() };
         // SAFETY: a map value; the direction is 0 or 1.
         unsafe { atomic::load(thresholds.add(usize::from(direction & 1))) }
@@ -60,6 +61,7 @@ impl Gate {
     /// Whether a bond throws away what it receives by this interface.
     #[inline(always)]
     pub(crate) fn is_inactive(self, ifindex: u32) -> bool {
+        // SAFETY: a map value, of which only the address is taken.
         let first: *const u32 = unsafe { (&raw const (*self.0).inactive).cast() };
         let mut place = 0;
         while place < INACTIVE {

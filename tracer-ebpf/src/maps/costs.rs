@@ -5,7 +5,7 @@
 
 use aya_ebpf::{macros::map, maps::PerCpuArray};
 
-use crate::hop::clock;
+use crate::clock::now_ns;
 
 /// One run of so many is measured.
 const ONE_OF: u64 = 64;
@@ -33,7 +33,7 @@ pub(crate) fn begin() -> u64 {
         (*cost).runs += 1;
         (*cost).runs
     };
-    if runs & (ONE_OF - 1) == 0 { clock() } else { 0 }
+    if runs & (ONE_OF - 1) == 0 { now_ns() } else { 0 }
 }
 
 /// The run that [`begin`] gave `began` for ends.
@@ -43,7 +43,7 @@ pub(crate) fn end(began: u64) {
         return;
     }
     if let Some(cost) = COSTS.get_ptr_mut(0) {
-        let time_ns = clock().wrapping_sub(began);
+        let time_ns = now_ns().wrapping_sub(began);
         // SAFETY: likewise.
         unsafe {
             (*cost).measured += 1;

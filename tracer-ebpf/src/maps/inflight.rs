@@ -1,13 +1,13 @@
 //! The in-flight table's memory.
 
 use aya_ebpf::{macros::map, maps::Array};
-use hoptrace_common::inflight::{Control, Mark, Slot, SlotCell, Table, home_of, place::Look};
-
-use super::{MMAPABLE, config, scratch};
-use crate::{
-    atomic,
-    thorough::{hop_home, hop_look, hop_twin},
+use hoptrace_common::inflight::{
+    Control, Mark, Search, Slot, SlotCell, Table, home_of,
+    place::{self, Look},
 };
+
+use super::{MMAPABLE, config, counters, scratch};
+use crate::atomic;
 
 /// The loader sets the size: a power of two.
 #[map]
@@ -58,6 +58,13 @@ impl Table for Inflight {
     }
 
     #[inline(always)]
+    fn opaque(self, value: u32) -> u32 {
+        scratch::through(self.0, value)
+    }
+}
+
+impl Search for Inflight {
+    #[inline(always)]
     fn look(self, key: u64, now_ns: u64) -> Look {
         let both = hop_look(key, now_ns);
         Look { found: both as u32, vacant: (both >> 32) as u32 }
@@ -72,11 +79,30 @@ impl Table for Inflight {
     fn twin(self, key: u64, own: u32) -> u32 {
         hop_twin(key, own)
     }
+}
 
-    #[inline(always)]
-    fn opaque(self, value: u32) -> u32 {
-        scratch::through(self.0, value)
-    }
+/// [`place::look_home`]. These are global functions: the verifier looks at each once.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn hop_home(key: u64) -> u32 {
+    place::look_home(Inflight(core::ptr::null_mut()), key)
+}
+
+/// [`place::look`]: the slot found in the lower half, the vacant one in the upper.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn hop_look(key: u64, now_ns: u64) -> u64 {
+    let Some(counted) = counters::of(counters::cpu(), 0) else { return u64::MAX };
+    let look = place::look(Inflight(counted.scratch.as_mut_ptr()), key, now_ns);
+    u64::from(look.found) | (u64::from(look.vacant) << 32)
+}
+
+/// [`place::twin`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn hop_twin(key: u64, own: u32) -> u32 {
+    let Some(counted) = counters::of(counters::cpu(), 0) else { return place::NONE };
+    place::twin(Inflight(counted.scratch.as_mut_ptr()), key, own)
 }
 
 macro_rules! fields {
@@ -145,6 +171,7 @@ impl SlotCell for Cell {
 
     #[inline(always)]
     fn delta_ns(self, position: u32) -> u32 {
+        // SAFETY: a map value, of which only the address is taken.
         let deltas: *const u32 = unsafe { (&raw const (*self.0).deltas_ns).cast() };
         // SAFETY: a map value; the position is below eight.
         unsafe { atomic::load(deltas.add((position & 7) as usize)) }
@@ -152,6 +179,7 @@ impl SlotCell for Cell {
 
     #[inline(always)]
     fn set_delta_ns(self, position: u32, delta_ns: u32) {
+        // SAFETY: a map value, of which only the address is taken.
         let deltas: *mut u32 = unsafe { (&raw mut (*self.0).deltas_ns).cast() };
         // SAFETY: a map value; the position is below eight.
         unsafe { atomic::store(deltas.add((position & 7) as usize), delta_ns) };

@@ -6,10 +6,11 @@ use aya_ebpf::{helpers::generated::bpf_probe_read_kernel, macros::map, maps::Arr
 use hoptrace_common::skb::Memory;
 
 use super::{
+    layout,
     room::{self, Room},
-    scratch, skb as layout,
+    scratch,
 };
-use crate::raw::probe;
+use crate::probe::probe;
 
 /// User space fills it before programs are attached, if it knows.
 #[map]

@@ -12,6 +12,7 @@ pub(crate) mod drops;
 pub(crate) mod heads;
 pub(crate) mod inflight;
 pub(crate) mod latency;
+pub(crate) mod layout;
 pub(crate) mod memory;
 pub(crate) mod neighbours;
 pub(crate) mod pieces;
@@ -20,7 +21,6 @@ pub(crate) mod rare;
 pub(crate) mod records;
 pub(crate) mod room;
 pub(crate) mod scratch;
-pub(crate) mod skb;
 pub(crate) mod upcalls;
 
 /// `BPF_F_MMAPABLE`: user space maps the array and reads it without system calls.

@@ -10,7 +10,8 @@ use aya_ebpf::{
 };
 use hoptrace_common::neighbour::{BEHIND, MAX_BEHIND, MAX_NEIGHBOURS, Neighbour, behind_key, port_key};
 
-use crate::{atomic, maps::skb as layout, raw};
+use super::layout;
+use crate::{atomic, device};
 
 /// User space fills it before the programs are attached.
 #[map]
@@ -53,9 +54,7 @@ pub(crate) fn of(key: u64) -> Option<*mut Neighbour> {
 /// `struct sk_buff`.
 #[inline(always)]
 fn namespace(skb: *mut __sk_buff) -> u32 {
-    let Some(device) = raw::device(skb.cast::<c_void>()) else { return 0 };
-    let net: u64 = raw::probe(device, layout::net());
-    raw::probe(net as *const c_void, layout::net_inum())
+    device::of(skb.cast::<c_void>()).map_or(0, device::namespace)
 }
 
 /// Whether `mac` is known to be behind `port`. A packet for a stranger `counts` once, for the case that one turns out to be

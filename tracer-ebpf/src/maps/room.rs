@@ -5,11 +5,16 @@
 //! program has to share: the kernel does not run one again on a CPU that is in the middle of it (since 6.1), and counts
 //! that as `recursion_misses`.
 
+use core::ffi::c_void;
+
 use aya_ebpf::{macros::map, maps::PerCpuArray};
 use hoptrace_common::skb::MAX_BLOCK;
 
-use super::scratch;
-use crate::{follow::Sighted, freed::Freed};
+use super::{layout, scratch};
+use crate::{
+    kept::{Freed, Sighted},
+    probe::probe,
+};
 
 /// What one program needs.
 #[repr(C)]
@@ -56,4 +61,13 @@ pub(crate) fn of(owner: Owner) -> Option<*mut Room> {
 #[inline(always)]
 pub(crate) fn numbered(owner: u32) -> Option<*mut Room> {
     ROOMS.get_ptr_mut(owner)
+}
+
+/// Payload of each part but the last one of the packet that was read last to the room of the owner with this number, in bytes; 0: it has no parts.
+#[inline(always)]
+pub(crate) fn part_bytes(owner: u32) -> u32 {
+    let Some(room) = numbered(owner) else { return 0 };
+    // SAFETY: a map value of the running program and CPU.
+    let shared = unsafe { (*room).shared };
+    u32::from(probe::<u16>(shared as *const c_void, layout::gso_size()))
 }

@@ -7,6 +7,9 @@ pub(crate) const LEN: u32 = 256;
 /// The longest piece that is read at once.
 const WINDOW: u32 = 64;
 
+/// The number of this place for the heads of packets: that of programs at TC and XDP.
+pub(crate) const PLACE: u32 = 0;
+
 /// A buffer with room for a window at whatever offset [`bounded`] gives.
 pub(crate) type Buffer = [u8; (LEN + WINDOW) as usize];
 

@@ -1,49 +1,9 @@
 //! Puts a TC program on one side of an interface, in the way the kernel offers.
 
-use std::fs;
+use aya::programs::{LinkOrder, SchedClassifier, tc::TcAttachOptions};
 
-use aya::programs::{LinkOrder, ProgramError, SchedClassifier, TcAttachType, tc::TcAttachOptions};
-
-use super::{AttachError, clsact::Clsact};
-use crate::model::{Interface, Mechanism, Side};
-
-/// A side of an interface that TC has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum TcSide {
-    /// Frames the host receives from the interface.
-    Ingress,
-    /// Frames the host sends to the interface.
-    Egress,
-}
-
-impl TcSide {
-    /// Both.
-    pub(super) const ALL: [Self; 2] = [Self::Ingress, Self::Egress];
-
-    /// `None` where it is not TC's.
-    pub(super) const fn of(side: Side) -> Option<Self> {
-        match side {
-            Side::Ingress => Some(Self::Ingress),
-            Side::Egress => Some(Self::Egress),
-            Side::Xdp(_) | Side::Wire => None,
-        }
-    }
-
-    /// The same among all sides.
-    pub(super) const fn side(self) -> Side {
-        match self {
-            Self::Ingress => Side::Ingress,
-            Self::Egress => Side::Egress,
-        }
-    }
-
-    pub(super) const fn attach_type(self) -> TcAttachType {
-        match self {
-            Self::Ingress => TcAttachType::Ingress,
-            Self::Egress => TcAttachType::Egress,
-        }
-    }
-}
+use super::{AttachError, clsact::Clsact, error::attach_error, side::TcSide};
+use crate::model::{Interface, Mechanism};
 
 /// The way, and what has to live as long as the programs are attached. Drop it after them.
 pub(super) enum Attacher {
@@ -93,16 +53,4 @@ pub(super) fn attach_link(
     let options = TcAttachOptions::TcxOrder(order);
     let attached = program.attach_with_options(&interface.ifname, side.attach_type(), options);
     attached.map(drop).map_err(|source| attach_error(&interface.ifname, side.side(), source))
-}
-
-/// Why a program is not at an interface: perhaps because that is gone.
-pub(crate) fn attach_error(ifname: &str, side: Side, source: ProgramError) -> AttachError {
-    if is_gone(ifname) {
-        return AttachError::Gone { ifname: ifname.to_owned() };
-    }
-    AttachError::Attach { ifname: ifname.to_owned(), side: side.name(), source: Box::new(source) }
-}
-
-pub(super) fn is_gone(ifname: &str) -> bool {
-    fs::exists(format!("/sys/class/net/{ifname}")).is_ok_and(|exists| !exists)
 }

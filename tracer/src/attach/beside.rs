@@ -15,10 +15,7 @@ use aya::{
 use hoptrace_common::neighbour::{BEHIND, Neighbour, behind_key, port_key};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
-use super::{
-    AttachError,
-    attacher::{Attacher, TcSide},
-};
+use super::{AttachError, attacher::Attacher, side::TcSide};
 use crate::model::{Direction, Interface, MacAddr, Namespace, OtherPort, PortKind, Printable};
 
 /// What the programs know and count of the ports.

@@ -1,6 +1,10 @@
 //! What can go wrong while attaching.
 
+use std::fs;
+
 use aya::{EbpfError, maps::MapError, programs::ProgramError};
+
+use crate::model::Side;
 
 /// Why the programs are not on the path.
 #[derive(Debug, thiserror::Error)]
@@ -149,4 +153,17 @@ pub enum AttachError {
         #[source]
         source: std::io::Error,
     },
+}
+
+/// Why a program is not at an interface: perhaps because that is gone.
+pub(crate) fn attach_error(ifname: &str, side: Side, source: ProgramError) -> AttachError {
+    if is_gone(ifname) {
+        return AttachError::Gone { ifname: ifname.to_owned() };
+    }
+    AttachError::Attach { ifname: ifname.to_owned(), side: side.name(), source: Box::new(source) }
+}
+
+/// Whether there is no such interface any more.
+pub(super) fn is_gone(ifname: &str) -> bool {
+    fs::exists(format!("/sys/class/net/{ifname}")).is_ok_and(|exists| !exists)
 }

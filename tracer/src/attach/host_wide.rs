@@ -14,8 +14,8 @@ use hoptrace_common::config::{NEAR_WORDS, near_bit};
 
 use super::{
     AttachError,
-    attacher::TcSide,
     below::{all_below, lower},
+    side::TcSide,
     tracepoint::attach_at,
 };
 use crate::model::{Interface, Mechanism, Plan, Printable, Side};

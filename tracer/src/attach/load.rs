@@ -18,12 +18,14 @@ use zerocopy::IntoBytes as _;
 
 use super::{
     AttachError, Attachable, Filters,
-    attacher::{Attacher, TcSide},
+    attacher::Attacher,
     below,
     beside::{self, Unhooked},
     host_wide,
     locked::locked_bytes,
-    nic, placed, strangers,
+    nic, placed,
+    side::TcSide,
+    strangers,
     verify::load_programs,
 };
 use crate::model::{HookPlan, MacAddr, Mechanism, Plan, Side};

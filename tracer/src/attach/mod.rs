@@ -20,6 +20,7 @@ mod others;
 mod placed;
 mod plan;
 mod preflight;
+mod side;
 #[cfg(test)]
 mod stack;
 mod statistics;
@@ -30,10 +31,10 @@ mod verify;
 mod watch;
 
 pub use attachable::Attachable;
-pub(crate) use attacher::attach_error;
 pub use below::members;
 pub(crate) use below::{all_below, carriers, lower};
 pub use error::AttachError;
+pub(crate) use error::attach_error;
 pub use load::{Attached, LoadOptions};
 pub(crate) use missed::missed_runs;
 pub(crate) use nic::Nic;

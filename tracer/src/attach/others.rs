@@ -4,9 +4,9 @@ use aya::programs::SchedClassifier;
 
 use super::{
     AttachError,
-    attacher::TcSide,
     clsact::{self, PROGRAM_PREFIX},
     host_wide,
+    side::TcSide,
 };
 use crate::model::{Interface, Leftover, Mechanism, Plan};
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use hoptrace_common::config::{HookConfig, MAX_HOOKS, PLACES, place_of};
 
-use super::attacher::TcSide;
+use super::side::TcSide;
 use crate::model::{HookPlan, Plan};
 
 /// Spreads consecutive numbers well: 2^32 divided by the golden ratio.

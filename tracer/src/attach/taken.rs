@@ -8,8 +8,8 @@ use rtnetlink::{
 };
 
 use super::{
-    attacher::TcSide,
     clsact::{OwnerId, TrafficControl, tag_of},
+    side::TcSide,
 };
 use crate::model::{HookPlan, IfIndex, Plan, Printable, Taken};
 

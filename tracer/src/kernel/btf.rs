@@ -7,13 +7,8 @@ use std::{
 };
 
 use btf_rs::{Backend, Btf, Parameter, Struct, Type};
-use hoptrace_common::{
-    drops::DropConfig,
-    skb::{MAX_BLOCK, SkbLayout},
-};
+use hoptrace_common::skb::{MAX_BLOCK, SkbLayout};
 use rustix::fs::{MemfdFlags, memfd_create};
-
-use super::reasons;
 
 /// Where the kernel has it, if it was built with `CONFIG_DEBUG_INFO_BTF`.
 pub const KERNEL_BTF: &str = "/sys/kernel/btf/vmlinux";
@@ -153,26 +148,8 @@ fn own_netns() -> Result<u32, BtfError> {
     u32::try_from(inode).map_err(|_| failed(io::Error::other("not a namespace")))
 }
 
-/// What the tracepoint `kfree_skb` gives. What the path decides is left at 0.
-///
-/// # Errors
-/// When there is no such tracepoint.
-pub fn drop_config(btf: &Btf) -> Result<DropConfig, BtfError> {
-    let arguments = arguments(btf, "kfree_skb")?;
-    Ok(DropConfig {
-        has_reason: u32::from(arguments > REASON_ARGUMENT),
-        has_socket: u32::from(arguments > SOCKET_ARGUMENT),
-        meanings: reasons::meanings(btf),
-        ..DropConfig::default()
-    })
-}
-
-/// Packet, place, reason, receiving socket.
-const REASON_ARGUMENT: usize = 2;
-const SOCKET_ARGUMENT: usize = 3;
-
 /// How many arguments a tracepoint has: from 5.17 on `kfree_skb` has a third one, from 6.11 on a fourth.
-fn arguments(btf: &Btf, tracepoint: &'static str) -> Result<usize, BtfError> {
+pub(super) fn arguments(btf: &Btf, tracepoint: &'static str) -> Result<usize, BtfError> {
     Ok(parameters(btf, tracepoint)?.len())
 }
 
@@ -277,11 +254,8 @@ mod tests {
     }
 
     #[test]
-    fn the_running_kernel_s_tracepoint_gives_a_reason() {
+    fn the_running_kernel_s_tracepoints_have_so_many_arguments() {
         let btf = kernel_btf(KERNEL_BTF).unwrap();
-        let config = drop_config(&btf).unwrap();
-        assert_eq!(config.has_reason, 1);
-        assert!(config.meanings.iter().filter(|meaning| **meaning != 0).count() > 10, "{config:?}");
         assert_eq!(arguments(&btf, "net_dev_start_xmit").unwrap(), 2);
         assert!(arguments(&btf, "no_such_tracepoint").is_err());
     }

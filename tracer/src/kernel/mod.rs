@@ -4,6 +4,7 @@
 
 mod btf;
 mod code;
+mod drops;
 pub mod ethtool;
 mod interfaces;
 mod meanings;
@@ -13,8 +14,9 @@ mod sockets;
 mod symbols;
 mod upcalls;
 
-pub use btf::{BtfError, KERNEL_BTF, drop_config, kernel_btf, skb_layout};
+pub use btf::{BtfError, KERNEL_BTF, kernel_btf, skb_layout};
 pub use code::{CodePlaces, Prefix};
+pub use drops::drop_config;
 pub use interfaces::interface_index;
 pub use meanings::{is_in_queue, is_nf_queue, is_purge, is_queue_s};
 pub use memory::{MemoryBases, places_and_memory};

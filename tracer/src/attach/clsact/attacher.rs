@@ -12,8 +12,9 @@ use super::{Footprint, Owner, OwnerId, Qdisc, Step, Tag, TrafficControl, tag_of}
 use crate::{
     attach::{
         AttachError,
-        attacher::{TcSide, attach_error, is_gone},
+        error::{attach_error, is_gone},
         guardian::Guardian,
+        side::TcSide,
     },
     model::Interface,
 };

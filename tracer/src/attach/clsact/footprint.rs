@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, fmt, io, str::FromStr};
 
 use super::{Filter, OwnerId, Qdisc, Tag, TrafficControl};
-use crate::{attach::attacher::TcSide, model::IfIndex};
+use crate::{attach::side::TcSide, model::IfIndex};
 
 /// Where a tracer has filters, or is about to put them.
 #[derive(Debug, Clone, PartialEq, Eq)]

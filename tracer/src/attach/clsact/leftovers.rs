@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, io};
 
 use super::{Filter, OwnerId, TrafficControl, owner, remove_filters, tag_of};
 use crate::{
-    attach::attacher::TcSide,
+    attach::side::TcSide,
     model::{Interface, Leftover},
 };
 

@@ -14,7 +14,7 @@ use rtnetlink::{
     sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE},
 };
 
-use crate::{attach::attacher::TcSide, model::IfIndex};
+use crate::{attach::side::TcSide, model::IfIndex};
 
 /// Room for one read. The kernel fills at most 32 KiB.
 const BUFFER_BYTES: usize = 64 << 10;

@@ -1,0 +1,30 @@
+//! What is done about addresses that are not the VM's own, with a frame whose head was copied.
+
+use crate::{
+    claim::{self, CLAIM_NONE, CLAIM_OWN, CLAIM_SIGHTED, claim},
+    maps::{config, control},
+    place::At,
+};
+
+/// What [`hop_address`] is to do: count a frame for another address that is not followed, or one that is, say whether the address
+/// of a packet of the VM can not be learned, or learn it, or tell how the frame belongs to the VM ([`claim()`]).
+pub(crate) const ADDRESS_SIGHTED: u32 = 0;
+pub(crate) const ADDRESS_FOLLOWED: u32 = 1;
+pub(crate) const ADDRESS_HAS_NO_ROOM: u32 = 2;
+pub(crate) const ADDRESS_LEARN: u32 = 3;
+pub(crate) const ADDRESS_CLAIM: u32 = 4;
+/// What is done with the frame whose head was copied last: `at` is an [`At`]. A global function: the verifier looks at it once.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn hop_address(at: u32, what: u32) -> u32 {
+    let Some(frame) = At(at).frame() else { return 0 };
+    let hook = config::hook(At(at).number());
+    match what {
+        ADDRESS_SIGHTED => claim::count(hook, &frame, CLAIM_SIGHTED),
+        ADDRESS_FOLLOWED => claim::count(hook, &frame, CLAIM_OWN),
+        ADDRESS_HAS_NO_ROOM => return u32::from(claim::ends_unlearned(hook, &frame)),
+        ADDRESS_CLAIM => return control::gate().map_or(CLAIM_NONE, |gate| claim(hook, &frame, gate)),
+        _ => claim::learn(hook, &frame),
+    }
+    0
+}
