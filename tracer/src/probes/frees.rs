@@ -35,7 +35,6 @@ const TRACEPOINT: &str = "kfree_skb";
 const DEVICES: &str = "DEVICES";
 const CODE: &str = "CODE";
 const MEMORY: &str = "MEMORY";
-
 const SITES: &str = "SITES";
 const COUNTS: &str = "FREES";
 

@@ -95,3 +95,39 @@ impl fmt::Debug for Probes {
         f.debug_struct("Probes").finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Side, XdpMode};
+
+    #[test]
+    fn what_is_not_wanted_or_not_possible_changes_nothing() {
+        let wanted = [Host::default(), Host { wire: true, xdp: Some(XdpMode::Native), ..Host::default() }];
+        let wishes = wanted.map(|host| {
+            let probes = Probes::of(&host);
+            assert_eq!(probes.why_not().count(), 0, "that the kernel says nothing of itself is said once");
+            let options = probes.wishes(PlanOptions::default());
+            (options.xdp, options.wire, options.slow_at.len())
+        });
+        // A wire hook has to know where packets have their fields.
+        assert_eq!(wishes, [(None, false, 0), (Some(XdpMode::Native), false, 0)]);
+    }
+
+    #[test]
+    fn each_side_that_is_not_tc_s_has_the_program_of_one_probe() {
+        let mut probes = Probes::of(&Host::default());
+        let of = |side| probes.attachable().iter().filter_map(|it| it.hook_program(side)).collect::<Vec<_>>();
+        let sides = [
+            Side::Wire,
+            Side::Xdp(XdpMode::Native),
+            Side::Xdp(XdpMode::Generic),
+            Side::Ingress,
+            Side::Egress,
+        ];
+        assert_eq!(
+            sides.map(of),
+            [vec!["hop_wire"], vec!["hop_xdp_native"], vec!["hop_xdp_generic"], vec![], vec![]]
+        );
+    }
+}
