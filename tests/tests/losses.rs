@@ -167,7 +167,7 @@ fn a_bridge_rule_drops_packets_between_tap_and_qvb() -> Result<()> {
     // Both commands tell the same.
     for command in ["trace", "drops"] {
         let report = trace_doomed(&lab, guest, command)?;
-        ensure!(report["schema"] == format!("hoptrace.{command}/1"), "{}", report["schema"]);
+        ensure!(report["schema"] == format!("hoptrace.{command}/2"), "{}", report["schema"]);
         // Where there is no security group, none is named.
         ensure!(!report.to_string().contains("neutron-"), "{report}");
         let rule = Cause::Dropped(None, "NETFILTER_DROP", "filter, chain FORWARD, ");
