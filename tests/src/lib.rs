@@ -22,5 +22,4 @@ pub mod vm;
 
 pub use binary::{BINARY_ENV, hoptrace};
 pub use capture::{Capture, Captures, Seen};
-pub use report::read_report;
 pub use tracer::{Ended, Tracer};

@@ -32,11 +32,3 @@ pub use neighbour::Neighbour;
 pub use packet::{Packet, WayPoint};
 pub use path::{Path, Traceability};
 pub use trace::{DirectionReport, Hook, Report};
-
-/// The report of a trace of one port, as JSON.
-///
-/// # Errors
-/// When `printed` is no such report.
-pub fn read_report(printed: &[u8]) -> anyhow::Result<serde_json::Value> {
-    ports::beside_the_trace(printed)
-}
