@@ -10,6 +10,7 @@ mod exec;
 pub mod faults;
 mod fingerprint;
 pub mod frames;
+mod kernel_version;
 mod kernels;
 pub mod lab;
 pub mod payload;
@@ -22,4 +23,6 @@ pub mod vm;
 
 pub use binary::{BINARY_ENV, hoptrace};
 pub use capture::{Capture, Captures, Seen};
+pub use exec::run;
+pub use kernel_version::kernel_version;
 pub use tracer::{Ended, Tracer};

@@ -8,4 +8,4 @@ pub use rustix::process::Signal;
 pub use crate::lab::{Guest, InterfaceCounts, Lab, Trap};
 pub use crate::report::Direction::{self, Egress, Ingress};
 pub use crate::report::{DropsReport, Ledger, Report};
-pub use crate::{Tracer, hoptrace};
+pub use crate::{Tracer, hoptrace, kernel_version, run};

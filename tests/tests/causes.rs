@@ -16,9 +16,8 @@ fn without_loss_there_is_no_evidence() -> Result<()> {
     let lab = Lab::from_env()?;
     let guest = lab.guest("yjwang-test-1")?;
     let tracer = Tracer::start(&["trace", &guest.port_id, "icmp", "--json"])?;
-    let ping = lab.wire("ping", ["-q", "-c", "50", "-i", "0.01", &guest.ipv4.to_string()]).output()?;
+    lab.wire_ping(guest, 50, Duration::from_millis(10))?;
     let report = tracer.finish()?;
-    ensure!(ping.status.success(), "{}", String::from_utf8_lossy(&ping.stdout));
     // What else comes by on the NIC is not ours to know; on the VM's own interfaces there is nothing else.
     ensure!(report.evidence.iter().all(|it| it.shared), "{:?}", report.evidence);
     ensure!(report.notes.is_empty(), "{:?}", report.notes);
@@ -157,8 +156,7 @@ fn replies_behind_the_last_packet_admitted_are_replies() -> Result<()> {
     let guest = lab.guest("yjwang-test-1")?;
     // Fewer packets than requests: the last ones' replies are not followed any more.
     let tracer = Tracer::start(&["trace", &guest.port_id, "icmp", "-c", "7", "--timeout", "10ms", "--json"])?;
-    let ping = lab.wire("ping", ["-q", "-c", "20", "-i", "0.05", &guest.ipv4.to_string()]).output()?;
-    ensure!(ping.status.success(), "{}", String::from_utf8_lossy(&ping.stdout));
+    lab.wire_ping(guest, 20, Duration::from_millis(50))?;
     let ended = tracer.wait()?;
     let report = Report::read(&ended.stdout)?;
     let found = report.evidence_at(&guest.tap, "echo_unanswered");

@@ -107,21 +107,16 @@ fn trace_doomed(
     Ok(report)
 }
 
-/// Whether programs can be put before others at traffic control.
-fn has_tcx() -> bool {
-    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    let mut numbers = release.split(['.', '-']).map_while(|word| word.parse::<u32>().ok());
-    (numbers.next(), numbers.next()) >= (Some(6), Some(6))
-}
-
 #[test]
 #[ignore = "needs the lab or a VM: cargo xtask test"]
 fn what_dies_before_the_first_hook_is_told() -> Result<()> {
     let lab = Lab::from_env()?;
     let guest = lab.guest("yjwang-test-1")?;
     let own = ["trace", guest.port_id.as_str(), "udp"];
+    // From then on programs can be put before others at traffic control.
+    let has_tcx = kernel_version()? >= (6, 6);
     for (dropper, reason) in [(Dropper::Tcx, "TC_INGRESS"), (Dropper::Xdp, "XDP")] {
-        if dropper == Dropper::Tcx && !has_tcx() {
+        if dropper == Dropper::Tcx && !has_tcx {
             continue;
         }
         let report = trace_doomed(&lab, guest, Egress, &own, dropper)?;

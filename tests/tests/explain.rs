@@ -102,8 +102,7 @@ fn a_packet_that_went_through_is_explained_by_the_rules_that_carried_it() -> Res
     let lab = Lab::from_env()?;
     let guest = lab.guest("yjwang-test-1")?;
     let tracer = Tracer::start(&["trace", &guest.port_id, "icmp", "--explain", "--json"])?;
-    let ping = lab.wire("ping", ["-q", "-c", "20", "-i", "0.01", &guest.ipv4.to_string()]).output()?;
-    ensure!(ping.status.success(), "{}", String::from_utf8_lossy(&ping.stdout));
+    lab.wire_ping(guest, 20, Duration::from_millis(10))?;
     let report = tracer.finish()?;
     let (inner, outer) = (lab.integration_bridge.as_str(), lab.provider_bridge.as_str());
     for (direction, bridges) in [(Egress, [inner, outer]), (Ingress, [outer, inner])] {

@@ -32,10 +32,8 @@ fn drop_udp(lab: &Lab) -> Result<Trap> {
     Ok(rule)
 }
 
-fn ping(lab: &Lab, guest: &Guest, count: &str) -> Result<()> {
-    let ping = lab.wire("ping", ["-q", "-c", count, "-i", "0.01", &guest.ipv4.to_string()]).output()?;
-    ensure!(ping.status.success(), "{}", String::from_utf8_lossy(&ping.stdout));
-    Ok(())
+fn ping(lab: &Lab, guest: &Guest, count: u64) -> Result<()> {
+    lab.wire_ping(guest, count, Duration::from_millis(10))
 }
 
 #[test]
@@ -45,7 +43,7 @@ fn when_nothing_is_wrong_the_first_line_says_so_with_counts() -> Result<()> {
     let guest = lab.guest("yjwang-test-1")?;
     for command in ["trace", "drops"] {
         let tracer = Tracer::start(&[command, &guest.port_id, "icmp"])?;
-        ping(&lab, guest, "20")?;
+        ping(&lab, guest, 20)?;
         let said = end(tracer)?;
         ensure!(said.code == Some(0), "{:?}: {}", said.code, said.stderr);
         ensure!(
@@ -187,7 +185,7 @@ fn comes_back(lab: &Lab, guest: &Guest, tracer: Tracer, down: Trap, words: &str)
 /// Waits until packets pass again.
 fn back(lab: &Lab, guest: &Guest) -> Result<()> {
     let deadline = Instant::now() + Duration::from_secs(20);
-    while ping(lab, guest, "1").is_err() {
+    while ping(lab, guest, 1).is_err() {
         ensure!(Instant::now() < deadline, "{} does not come back", guest.domain);
     }
     Ok(())

@@ -107,8 +107,7 @@ fn two_tracers_at_once_both_count_everything() -> Result<()> {
     let second = Tracer::start(&["trace", &guest.display_name, "icmp", "--json"])?;
     ensure!(first.notes.is_empty(), "{:?}", first.notes);
     ensure!(second.notes.iter().any(|note| note.contains("another hoptrace")), "{:?}", second.notes);
-    let ping = lab.wire("ping", ["-q", "-c", "100", "-i", "0.005", &guest.ipv4.to_string()]).output()?;
-    ensure!(ping.status.success());
+    lab.wire_ping(guest, 100, Duration::from_millis(5))?;
     for report in [first.finish()?, second.finish()?] {
         for (_, found) in report.directions.both() {
             found.ledger.expect(&Ledger { completed: 100, ..found.ledger })?;
@@ -123,8 +122,7 @@ fn a_count_ends_the_trace_exactly_there() -> Result<()> {
     let lab = Lab::from_env()?;
     let guest = lab.guest("yjwang-test-1")?;
     let tracer = Tracer::start(&["trace", &guest.display_name, "icmp", "--json", "--count", "50"])?;
-    let ping = lab.wire("ping", ["-q", "-c", "60", "-i", "0.005", &guest.ipv4.to_string()]).output()?;
-    ensure!(ping.status.success());
+    lab.wire_ping(guest, 60, Duration::from_millis(5))?;
     let ended = tracer.wait()?;
     let report = Report::read(&ended.stdout)?;
     let entered = report.egress().ledger.entered + report.ingress().ledger.entered;
@@ -196,10 +194,8 @@ fn without_ovsdb_what_the_switch_takes_has_completed() -> Result<()> {
     let lab = Lab::from_env()?;
     let guest = lab.guest("yjwang-test-1")?;
     let tracer = Tracer::start(&["--ovsdb", "unix:/nonexistent", "trace", &guest.tap, "icmp", "--json"])?;
-    let count = PINGS.to_string();
-    let ping = lab.wire("ping", ["-q", "-c", &count, "-i", "0.005", &guest.ipv4.to_string()]).output()?;
+    lab.wire_ping(guest, PINGS, Duration::from_millis(5))?;
     let report = tracer.finish()?;
-    ensure!(ping.status.success(), "{}", String::from_utf8_lossy(&ping.stdout));
     for (direction, found) in report.directions.both() {
         ensure!(found.drops.is_empty(), "{direction}: {:?}", found.drops);
         ensure!(found.ledger.completed == PINGS, "{direction}: {}", found.ledger);

@@ -21,8 +21,7 @@ fn trace_doomed(lab: &Lab, guest: &Guest, command: &str) -> Result<DropsReport> 
     lab.wire_udp_flood((guest.ipv4, DOOMED_PORT).into(), DOOMED, 64, Duration::from_millis(1))?;
     let sent = guest.send_udp((lab.wire.ipv4.into(), DOOMED_PORT), DOOMED, 64, Duration::from_millis(1))?;
     ensure!(sent.sent == DOOMED, "{sent:?}");
-    let ping = lab.wire("ping", ["-q", "-c", "100", "-i", "0.005", &guest.ipv4.to_string()]).output()?;
-    ensure!(ping.status.success(), "{}", String::from_utf8_lossy(&ping.stdout));
+    lab.wire_ping(guest, 100, Duration::from_millis(5))?;
     let through = sink.finish(0, Duration::ZERO)?;
     ensure!(through.datagrams == 0, "the trap let {} datagrams through", through.datagrams);
     tracer.finish_drops()
@@ -109,14 +108,6 @@ fn teach_the_datapath(lab: &Lab, guest: &Guest) -> Result<Trap> {
 /// The first kernel whose Open vSwitch says that, and why, it drops; older ones free such packets as if all were well.
 const OVS_REASONS: (u32, u32) = (6, 6);
 
-/// The running kernel's version.
-fn kernel() -> Result<(u32, u32)> {
-    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease")?;
-    let mut numbers = release.split('.').map(str::parse);
-    let mut next = || numbers.next().context("no number")?.context("no version");
-    Ok((next()?, next()?))
-}
-
 #[test]
 #[ignore = "needs the lab or a VM: cargo xtask test"]
 fn an_openflow_drop_rule_ends_packets_after_qvo_and_after_the_nic() -> Result<()> {
@@ -128,7 +119,7 @@ fn an_openflow_drop_rule_ends_packets_after_qvo_and_after_the_nic() -> Result<()
     let report = trace_doomed(&lab, guest, "trace")?;
     // Where vswitchd itself drops, the kernel has no reason. Its own copies of the frames it drops all the time: that
     // must not be taken for one.
-    let names_its_reasons = kernel()? >= OVS_REASONS;
+    let names_its_reasons = kernel_version()? >= OVS_REASONS;
     let cause = |bridge| match lab.datapath.as_str() {
         "system" if names_its_reasons => Cause::Dropped(Some("openvswitch"), "LAST_ACTION", bridge),
         _ => Cause::Lost,
@@ -214,10 +205,8 @@ fn without_loss_nothing_is_dropped_however_many_copies_are() -> Result<()> {
     // Not the guest that other tests here send datagrams to: it may still say that nobody takes them, and that is ICMP, too.
     let guest = lab.guest("yjwang-test-2")?;
     let tracer = Tracer::start(&["drops", &guest.port_id, "icmp", "--json"])?;
-    let count = PINGS.to_string();
-    let ping = lab.wire("ping", ["-q", "-c", &count, "-i", "0.002", &guest.ipv4.to_string()]).output()?;
+    lab.wire_ping(guest, PINGS, Duration::from_millis(2))?;
     let report = tracer.finish_drops()?;
-    ensure!(ping.status.success(), "{}", String::from_utf8_lossy(&ping.stdout));
     for (direction, found) in report.directions.both() {
         ensure!(found.drops.is_empty(), "{direction}: {found}");
         let ledger = found.ledger;

@@ -8,10 +8,7 @@ const PINGS: usize = 200;
 const DATAGRAMS: u64 = 20_000;
 
 fn ping(lab: &Lab, guest: &Guest) -> Result<()> {
-    let count = PINGS.to_string();
-    let ping = lab.wire("ping", ["-q", "-c", &count, "-i", "0.002", &guest.ipv4.to_string()]).output()?;
-    ensure!(ping.status.success(), "{}", String::from_utf8_lossy(&ping.stdout));
-    Ok(())
+    lab.wire_ping(guest, PINGS as u64, Duration::from_millis(2))
 }
 
 /// Ends `hoptrace packets --jsonl` and gives what it printed.

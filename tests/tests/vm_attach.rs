@@ -1,6 +1,6 @@
 //! Attaching where other programs are, and leaving nothing: on kernels with TCX, and on those with clsact only.
 
-use std::{collections::HashMap, fs, process::Command};
+use std::{collections::HashMap, fs};
 
 use hoptrace_tests::prelude::*;
 use rustix::{
@@ -18,16 +18,8 @@ const FILTERS: usize = 16;
 const REMOVAL_LIMIT: Duration = Duration::from_secs(1);
 
 /// Whether programs are filters here, which somebody has to remove.
-fn has_clsact_only() -> bool {
-    let release = rustix::system::uname().release().to_string_lossy().into_owned();
-    let mut numbers = release.split(['.', '-']).map_while(|word| word.parse::<u32>().ok());
-    (numbers.next(), numbers.next()) < (Some(6), Some(6))
-}
-
-fn run(program: &str, args: &[&str]) -> Result<String> {
-    let output = Command::new(program).args(args).output().with_context(|| format!("run {program}"))?;
-    ensure!(output.status.success(), "{program} {args:?}: {}", String::from_utf8_lossy(&output.stderr));
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+fn has_clsact_only() -> Result<bool> {
+    Ok(kernel_version()? < (6, 6))
 }
 
 /// Every interface of the host's side.
@@ -92,12 +84,12 @@ fn kill_both(tracer: Tracer) -> Result<()> {
 /// A trace with filters where the kernel has no better links.
 fn start(guest: &Guest) -> Result<Tracer> {
     let words = ["trace", &guest.port_id, "icmp", "--json"];
-    Tracer::start(&[&words[..], mechanism()].concat())
+    Tracer::start(&[&words[..], mechanism()?].concat())
 }
 
 /// Without TCX, filters have to be asked for.
-fn mechanism() -> &'static [&'static str] {
-    if has_clsact_only() { &["--attach", "clsact"] } else { &[] }
+fn mechanism() -> Result<&'static [&'static str]> {
+    Ok(if has_clsact_only()? { &["--attach", "clsact"] } else { &[] })
 }
 
 #[test]
@@ -121,11 +113,8 @@ fn nothing_is_at_any_interface_that_outlives_its_tracer() -> Result<()> {
     Ok(())
 }
 
-fn ping(lab: &Lab, guest: &Guest, count: u32) -> Result<()> {
-    let count = count.to_string();
-    let output = lab.wire("ping", ["-q", "-c", &count, "-i", "0.02", &guest.ipv4.to_string()]).output()?;
-    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
-    Ok(())
+fn ping(lab: &Lab, guest: &Guest, count: u64) -> Result<()> {
+    lab.wire_ping(guest, count, Duration::from_millis(20))
 }
 
 fn ensure_complete(report: &Report, packets: u64) -> Result<()> {
@@ -166,7 +155,7 @@ fn a_killed_tracer_leaves_nothing_within_a_second() -> Result<()> {
     ensure_clean()?;
     for signal in [Signal::KILL, Signal::TERM, Signal::INT, Signal::HUP] {
         let tracer = start(guest)?;
-        if !has_clsact_only() {
+        if !has_clsact_only()? {
             ensure!(filters()?.is_empty() && guardians()?.is_empty(), "TCX needs neither");
             tracer.signal(signal)?;
             tracer.wait()?;
@@ -205,7 +194,7 @@ fn filters_and_clsact_of_others_stay_and_ours_are_around_them() -> Result<()> {
         )?;
     }
     let tracer = start(guest)?;
-    if has_clsact_only() {
+    if has_clsact_only()? {
         let of = |side| run("tc", &["filter", "show", "dev", device, side]);
         ensure!(of("ingress")?.contains("pref 2 bpf") && of("egress")?.contains("pref 65534 bpf"));
         ensure!(filters()?.len() == FILTERS, "{:?}", filters()?);
@@ -229,7 +218,7 @@ fn two_tracers_share_a_clsact_and_the_last_one_removes_it() -> Result<()> {
     ensure!(second.notes.iter().any(|note| note.contains("another hoptrace")), "{:?}", second.notes);
     ping(&lab, guest, 20)?;
     ensure_complete(&first.finish()?, 20)?;
-    if has_clsact_only() {
+    if has_clsact_only()? {
         ensure!(filters()?.len() == FILTERS && !clsacts()?.is_empty(), "{:?}", filters()?);
     }
     ensure_complete(&second.finish()?, 20)?;
@@ -241,7 +230,7 @@ fn two_tracers_share_a_clsact_and_the_last_one_removes_it() -> Result<()> {
 fn clean_removes_leftovers_and_nothing_of_a_running_tracer() -> Result<()> {
     let lab = Lab::from_env()?;
     let killed = start(lab.guest(GUEST)?)?;
-    if !has_clsact_only() {
+    if !has_clsact_only()? {
         ensure!(clean(&[])?.is_empty());
         killed.signal(Signal::KILL)?;
         return killed.wait().map(drop);
@@ -280,13 +269,13 @@ fn an_ingress_qdisc_in_the_way_gets_one_clear_line() -> Result<()> {
         &["qdisc", "add", "dev", device, "ingress"],
         &["qdisc", "del", "dev", device, "ingress"],
     )?;
-    if !has_clsact_only() {
+    if !has_clsact_only()? {
         // It is in nobody's way.
         let tracer = start(guest)?;
         ping(&lab, guest, 5)?;
         return ensure_complete(&tracer.finish()?, 5);
     }
-    let output = hoptrace([&["trace", &guest.port_id], mechanism()].concat())?.output()?;
+    let output = hoptrace([&["trace", &guest.port_id], mechanism()?].concat())?.output()?;
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     let last = said.lines().last().unwrap_or_default();
     ensure!(output.status.code() == Some(1) && last.contains(device) && last.contains("ingress"), "{said}");

@@ -63,8 +63,7 @@ fn a_daemon_that_hangs_is_noted_and_the_trace_goes_on() -> Result<()> {
     let lab = Lab::from_env()?;
     let guest = lab.guest("yjwang-test-1")?;
     let tracer = Tracer::start(&["trace", &guest.port_id, "icmp", "--json"])?;
-    let ping = lab.wire("ping", ["-q", "-c", "20", "-i", "0.01", &guest.ipv4.to_string()]).output()?;
-    ensure!(ping.status.success(), "{}", String::from_utf8_lossy(&ping.stdout));
+    lab.wire_ping(guest, 20, Duration::from_millis(10))?;
     let stopped = Trap::set(
         "sh",
         &["-c", "kill -STOP $(pidof ovs-vswitchd)"],

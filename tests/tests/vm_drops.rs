@@ -32,8 +32,7 @@ fn the_queue_of_the_nic_is_named() -> Result<()> {
     let sink = lab.wire_udp_sink(DOOMED_PORT)?;
     let sent = guest.send_udp((lab.wire.ipv4.into(), DOOMED_PORT), DOOMED, 64, Duration::from_millis(1))?;
     ensure!(sent.sent == DOOMED, "{sent:?}");
-    let ping = lab.wire("ping", ["-q", "-c", "100", "-i", "0.01", &guest.ipv4.to_string()]).output()?;
-    ensure!(ping.status.success(), "{}", String::from_utf8_lossy(&ping.stdout));
+    lab.wire_ping(guest, 100, Duration::from_millis(10))?;
     let through = sink.finish(0, Duration::ZERO)?;
     ensure!(through.datagrams == 0, "the queue let {} datagrams through", through.datagrams);
     let report = tracer.finish_drops()?;

@@ -80,9 +80,7 @@ fn the_hooks_are_where_they_are_asked_for() -> Result<()> {
     let guest = lab.guest(GUEST)?;
     for mechanism in ["clsact", "tracepoints"] {
         let tracer = Tracer::start(&["trace", &guest.port_id, "--attach", mechanism, "--json"])?;
-        let address = guest.ipv4.to_string();
-        let pinged = lab.wire("ping", ["-q", "-c", &PINGS.to_string(), "-i", "0.02", &address]).output()?;
-        ensure!(pinged.status.success(), "{}", String::from_utf8_lossy(&pinged.stdout));
+        lab.wire_ping(guest, PINGS, Duration::from_millis(20))?;
         let echoed = lab.wire_tcp_echo((guest.ipv4, ECHO_PORT).into(), ECHOED_BYTES)?;
         ensure!(echoed == ECHOED_BYTES, "{echoed} bytes came back");
         let report = tracer.finish()?;

@@ -1,6 +1,6 @@
 //! A trace costs nobody a packet, and nobody's queueing discipline: on kernels with TCX, and before them.
 
-use std::{process::Command, thread};
+use std::thread;
 
 use anyhow::anyhow;
 use hoptrace_tests::prelude::*;
@@ -15,12 +15,6 @@ const PORT: u16 = 4446;
 const GUEST_SINK_PORT: u16 = 9;
 /// Datagrams against a limit that lets a few of them through.
 const LIMITED: u64 = 300;
-
-fn run(program: &str, args: &[&str]) -> Result<String> {
-    let output = Command::new(program).args(args).output().with_context(|| format!("run {program}"))?;
-    ensure!(output.status.success(), "{program} {args:?}: {}", String::from_utf8_lossy(&output.stderr));
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
-}
 
 #[test]
 #[ignore = "needs a VM: cargo xtask test --vm"]

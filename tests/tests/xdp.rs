@@ -1,7 +1,5 @@
 //! XDP at the NIC: a segment of its own, refused where it can not be, and gone when the tracer is.
 
-use std::process::Command;
-
 use hoptrace_tests::prelude::*;
 use serde_json::Value;
 
@@ -13,15 +11,9 @@ const SEGMENTS: [[&str; 2]; 4] = [["xdp", "nic"], ["nic", "qvo"], ["qvo", "qvb"]
 /// The same where XDP is behind the NIC's hook.
 const SEGMENTS_BEHIND: [[&str; 2]; 4] = [["nic", "xdp"], ["xdp", "qvo"], ["qvo", "qvb"], ["qvb", "tap"]];
 
-fn output(program: &str, args: &[&str]) -> Result<String> {
-    let output = Command::new(program).args(args).output().with_context(|| format!("run {program}"))?;
-    ensure!(output.status.success(), "{program} {args:?}: {}", String::from_utf8_lossy(&output.stderr));
-    Ok(String::from_utf8(output.stdout)?)
-}
-
 /// The name of the XDP program at `ifname`, if there is one.
 fn xdp_program(ifname: &str) -> Result<Option<String>> {
-    let links: Value = serde_json::from_str(&output("ip", &["-json", "-details", "link", "show", ifname])?)?;
+    let links: Value = serde_json::from_str(&run("ip", &["-json", "-details", "link", "show", ifname])?)?;
     let Some(program) = links.pointer("/0/xdp/prog").filter(|it| it.is_object()) else { return Ok(None) };
     Ok(Some(program.get("name").and_then(Value::as_str).unwrap_or_default().to_owned()))
 }
@@ -49,12 +41,10 @@ fn assert_all_at_every_hook(report: &Report, packets: u64, mode: &str) -> Result
 fn xdp_to_nic_is_a_segment_that_every_packet_takes() -> Result<()> {
     let lab = Lab::from_env()?;
     let guest = lab.guest("yjwang-test-1")?;
-    let count = PINGS.to_string();
     for mode in MODES {
-        let offloads = output("ethtool", &["-k", &lab.nic])?;
+        let offloads = run("ethtool", &["-k", &lab.nic])?;
         let tracer = Tracer::start(&["trace", &guest.port_id, "icmp", "--json", "--xdp", mode])?;
-        let ping = lab.wire("ping", ["-q", "-c", &count, "-i", "0.005", &guest.ipv4.to_string()]).output()?;
-        ensure!(ping.status.success(), "{ping:?}");
+        lab.wire_ping(guest, PINGS, Duration::from_millis(5))?;
         let report = tracer.finish()?;
         assert_all_at_every_hook(&report, PINGS, mode).context(mode)?;
         let note = report.notes.first().context("no note")?;
@@ -64,7 +54,7 @@ fn xdp_to_nic_is_a_segment_that_every_packet_takes() -> Result<()> {
         lab.wire_udp_exact(guest, DATAGRAMS, 64)?;
         let report = tracer.finish()?;
         assert_all_at_every_hook(&report, DATAGRAMS, mode).context(mode)?;
-        ensure!(output("ethtool", &["-k", &lab.nic])? == offloads, "{mode} XDP left other offloads behind");
+        ensure!(run("ethtool", &["-k", &lab.nic])? == offloads, "{mode} XDP left other offloads behind");
     }
     Ok(())
 }
@@ -132,8 +122,7 @@ fn native_xdp_is_refused_where_the_driver_has_none_and_nothing_stays() -> Result
     ensure!(xdp_program(&lab.nic)?.is_none(), "a program is left at the first NIC");
     // Generic XDP works with every driver, at both.
     let tracer = Tracer::start(&["trace", &guest.port_id, "icmp", "--json", "--xdp", "generic"])?;
-    let ping = lab.wire("ping", ["-q", "-c", "10", "-i", "0.01", &guest.ipv4.to_string()]).output()?;
-    ensure!(ping.status.success(), "{ping:?}");
+    lab.wire_ping(guest, 10, Duration::from_millis(10))?;
     let report = tracer.finish()?;
     let ingress = report.ingress();
     let first = ingress.segments.first().context("no segments")?;
