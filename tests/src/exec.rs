@@ -13,8 +13,11 @@ pub(crate) fn command(program: &str) -> Command {
     command
 }
 
-/// Runs to the end; the error carries the command line and what the tool said.
-pub(crate) fn run(program: &str, args: &[&str]) -> Result<String> {
+/// Runs a program to its end and gives what it printed.
+///
+/// # Errors
+/// Where it fails; the error carries the command line and what the tool said.
+pub fn run(program: &str, args: &[&str]) -> Result<String> {
     finish(command(program).args(args))
 }
 

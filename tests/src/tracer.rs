@@ -10,9 +10,11 @@ use std::{
 use anyhow::{Context as _, Result, bail, ensure};
 use rustix::pipe::fcntl_setpipe_size;
 use rustix::process::{Pid, Signal, kill_process};
-use serde_json::Value;
 
-use crate::{hoptrace, read_report};
+use crate::{
+    hoptrace,
+    report::{DirectionDrops, DropsReport, OnCpu, Report},
+};
 
 /// What stands in the line on stderr that says that packets are admitted.
 const READY: &str = ", ready after ";
@@ -129,60 +131,75 @@ impl Tracer {
         Ok(Ended { status, stdout, lines, stderr })
     }
 
-    /// Ends it with Ctrl-C's signal and gives its JSON report. Its exit code must be 0, or 3 where every packet of a direction
-    /// died; and its first finding must say so where any packet did.
+    /// Ends `hoptrace trace --json` with Ctrl-C's signal and gives its report. Its exit code must be 0, or 3 where every packet of a
+    /// direction died; and its first finding must say so where any packet did.
     ///
     /// # Errors
-    /// When it ends otherwise, or prints anything but one JSON object.
-    pub fn finish(self) -> Result<Value> {
+    /// When it ends otherwise, or prints anything but one report.
+    pub fn finish(self) -> Result<Report> {
+        let (printed, everything_died) = self.interrupted()?;
+        let report = Report::read(&printed)?;
+        check_first_words(&report, everything_died)?;
+        check_cpus(&report)?;
+        Ok(report)
+    }
+
+    /// The same of `hoptrace drops --json`; or of a trace, what `drops` would say of it.
+    ///
+    /// # Errors
+    /// As [`Tracer::finish`].
+    pub fn finish_drops(self) -> Result<DropsReport> {
+        let (printed, everything_died) = self.interrupted()?;
+        let report = DropsReport::read(&printed)?;
+        check_first_words(&report, everything_died)?;
+        check_cpus(&report)?;
+        Ok(report)
+    }
+
+    /// What it printed when it was interrupted, and whether it says that every packet of a direction died.
+    fn interrupted(self) -> Result<(Vec<u8>, bool)> {
         self.signal(Signal::INT)?;
         let ended = self.wait()?;
         let code = ended.status.code();
         ensure!(code == Some(0) || code == Some(EVERYTHING_DIED), "{}: {}", ended.status, ended.stderr);
-        let report = read_report(&ended.stdout)?;
-        check_first_words(&report, code == Some(EVERYTHING_DIED))?;
-        check_cpus(&report)?;
-        Ok(report)
+        Ok((ended.stdout, code == Some(EVERYTHING_DIED)))
     }
 }
 
 /// Whether every packet that the kernel is known to have freed was freed on a CPU, and no other one: the lab has few CPUs and places.
-fn check_cpus(report: &Value) -> Result<()> {
-    let rows = ["egress", "ingress"].into_iter().flat_map(|way| {
-        let of = move |kind| report.pointer(&format!("/directions/{way}/{kind}")).and_then(Value::as_array);
-        ["drops", "early_drops"].into_iter().filter_map(of).flatten()
-    });
-    for row in rows {
-        let on_cpus = row["cpus"].as_array().with_context(|| format!("no cpus in {row}"))?;
-        let sum: u64 = on_cpus.iter().filter_map(|on| on["count"].as_u64()).sum();
-        let freed = if row["location"].is_null() { Some(0) } else { row["count"].as_u64() };
-        ensure!(freed == Some(sum), "{sum} on CPUs: {row}");
+fn check_cpus(report: &DropsReport) -> Result<()> {
+    for way in [report.egress(), report.ingress()] {
+        for drop in &way.drops {
+            let freed = if drop.location.is_none() { 0 } else { drop.count };
+            ensure!(on_cpus(&drop.cpus) == freed, "not {freed} on CPUs: {drop}");
+        }
+        for early in &way.early_drops {
+            ensure!(on_cpus(&early.cpus) == early.count, "not all on CPUs: {early}");
+        }
     }
     Ok(())
+}
+
+fn on_cpus(cpus: &[OnCpu]) -> u64 {
+    cpus.iter().map(|on| on.count).sum()
 }
 
 /// The exit code where every packet of a direction died.
 const EVERYTHING_DIED: i32 = 3;
 
 /// Whether the exit code and the first finding say of losses what the ledgers do.
-fn check_first_words(report: &Value, said: bool) -> Result<()> {
-    let count = |way: &str, name: &str| {
-        report.pointer(&format!("/directions/{way}/ledger/{name}")).and_then(Value::as_u64).unwrap_or(0)
+fn check_first_words(report: &DropsReport, said: bool) -> Result<()> {
+    let ways = [report.egress(), report.ingress()];
+    let died = |way: &DirectionDrops| {
+        way.ledger.died() + way.early_drops.iter().map(|early| early.count).sum::<u64>()
     };
-    let early = |way: &str| {
-        let rows = report.pointer(&format!("/directions/{way}/early_drops")).and_then(Value::as_array);
-        rows.into_iter().flatten().filter_map(|row| row["count"].as_u64()).sum::<u64>()
+    let everything = |way: &DirectionDrops| {
+        died(way) > 0 && way.ledger.completed == 0 && way.ledger.in_flight == 0 && way.ledger.merged == 0
     };
-    let died =
-        |way: &str| count(way, "dropped") + count(way, "lost") + count(way, "misdelivered") + early(way);
-    let everything = |way: &str| {
-        died(way) > 0 && ["completed", "in_flight", "merged"].iter().all(|name| count(way, name) == 0)
-    };
-    let ways = ["egress", "ingress"];
-    ensure!(ways.into_iter().any(everything) == said, "exit code 3 is {said}: {}", report["directions"]);
-    let first = report.pointer("/findings/0/severity").and_then(Value::as_str);
+    ensure!(ways.into_iter().any(everything) == said, "exit code 3 is {said}: {report}");
     let lossy = ways.into_iter().any(|way| died(way) > 0);
-    ensure!(first.is_some() && (!lossy || first == Some("critical")), "first words: {}", report["findings"]);
+    let first = report.first()?;
+    ensure!(!lossy || first.severity == "critical", "first words: {first}");
     Ok(())
 }
 

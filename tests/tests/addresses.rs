@@ -1,16 +1,7 @@
 //! Addresses behind the port that are not the port's own: counted, learned, and followed where that is wanted.
 
-#![allow(clippy::indexing_slicing, reason = "a JSON value that is missing reads as null")]
-
-use std::time::Duration;
-
-use anyhow::{Context as _, Result, ensure};
-use hoptrace_tests::{
-    Tracer, frames,
-    lab::{Guest, Lab, Trap},
-    read_report,
-};
-use serde_json::{Value, json};
+use hoptrace_tests::frames;
+use hoptrace_tests::prelude::*;
 
 /// A virtual router's (VRRP).
 const VRRP: &str = "00:00:5e:00:01:33";
@@ -36,23 +27,17 @@ fn ping(lab: &Lab, guest: &Guest, count: u64) -> Result<u64> {
 }
 
 /// What was told of an address.
-fn told(report: &Value, counter: &str, mac: &str) -> Result<u64> {
-    let evidence = report["evidence"].as_array().context("no evidence")?;
-    let of = evidence.iter().filter(|it| it["counter"] == counter && it["about"] == mac);
-    Ok(of.filter_map(|it| it["count"].as_u64()).sum())
+fn told(report: &Report, counter: &str, mac: &str) -> u64 {
+    let of = report.evidence.iter().filter(|it| it.counter == counter && it.about.as_deref() == Some(mac));
+    of.map(|it| it.count).sum()
 }
 
-fn ledger(report: &Value, direction: &str, expected: &Value) -> Result<()> {
-    let ledger = &report["directions"][direction]["ledger"];
-    for (name, count) in expected.as_object().context("no object")? {
-        ensure!(&ledger[name] == count, "{direction}: {name} in {ledger}; {}", report["evidence"]);
-    }
-    ensure!(ledger["balanced"] == true, "{direction}: {ledger}");
-    Ok(())
-}
-
-fn all_of(count: u64) -> Value {
-    json!({"entered": count, "completed": count, "joined_midway": 0, "lost": 0, "dropped": 0, "ambiguous": 0})
+/// All of so many packets went through, and none looked like another one.
+fn assert_all(report: &Report, direction: Direction, count: u64) -> Result<()> {
+    let ledger = report.direction(direction).ledger;
+    let all = Ledger { entered: count, completed: count, joined_midway: 0, lost: 0, dropped: 0, ..ledger };
+    let told = || format!("{direction}; {:?}", report.evidence);
+    ledger.expect(&Ledger { ambiguous: 0, ..all }).with_context(told)
 }
 
 #[test]
@@ -64,10 +49,10 @@ fn frames_for_another_address_are_said_where_nothing_else_came() -> Result<()> {
     let _belief = believe(&lab, guest, VRRP)?;
     let tracer = Tracer::start(&["trace", &guest.port_id, "icmp", "--json"])?;
     ensure!(ping(&lab, guest, PINGS)? == 0, "somebody has the address");
-    tracer.signal(rustix::process::Signal::INT)?;
+    tracer.signal(Signal::INT)?;
     let ended = tracer.wait()?;
-    let report = read_report(&ended.stdout)?;
-    ensure!(told(&report, "other_address_passed", VRRP)? == PINGS, "{}", report["evidence"]);
+    let report = Report::read(&ended.stdout)?;
+    ensure!(told(&report, "other_address_passed", VRRP) == PINGS, "{:?}", report.evidence);
     ensure!(ended.status.code() == Some(INCONCLUSIVE), "{:?}: {}", ended.status, ended.stderr);
     ensure!(ended.stderr.contains("100 frames for other addresses"), "{}", ended.stderr);
     ensure!(!ended.stderr.contains("no matching packet"), "{}", ended.stderr);
@@ -87,11 +72,11 @@ fn an_address_that_the_guest_uses_is_learned() -> Result<()> {
     ensure!(ping(&lab, guest, PINGS)? == PINGS, "not all were answered");
     let report = tracer.finish()?;
     // The first request came before the guest had used the address; its reply is the guest's in any case.
-    ledger(&report, "ingress", &all_of(PINGS - 1))?;
-    ledger(&report, "egress", &all_of(PINGS))?;
+    assert_all(&report, Ingress, PINGS - 1)?;
+    assert_all(&report, Egress, PINGS)?;
     let counts = ["other_address_passed", "other_address_followed", "other_address_sent"]
-        .map(|counter| told(&report, counter, VRRP).ok());
-    ensure!(counts == [Some(1), Some(PINGS - 1), Some(PINGS)], "{}", report["evidence"]);
+        .map(|counter| told(&report, counter, VRRP));
+    ensure!(counts == [1, PINGS - 1, PINGS], "{:?}", report.evidence);
     Ok(())
 }
 
@@ -106,9 +91,9 @@ fn an_address_that_is_given_is_the_port_s_own() -> Result<()> {
     let tracer = Tracer::start(&["trace", &guest.port_id, "icmp", "--mac", VRRP, "--wire", "--json"])?;
     ensure!(ping(&lab, guest, PINGS)? == PINGS, "not all were answered");
     let report = tracer.finish()?;
-    ledger(&report, "ingress", &all_of(PINGS))?;
-    ledger(&report, "egress", &all_of(PINGS))?;
-    ensure!(told(&report, "other_address_passed", VRRP)? == 0, "{}", report["evidence"]);
+    assert_all(&report, Ingress, PINGS)?;
+    assert_all(&report, Egress, PINGS)?;
+    ensure!(told(&report, "other_address_passed", VRRP) == 0, "{:?}", report.evidence);
     Ok(())
 }
 
@@ -122,12 +107,10 @@ fn what_dies_before_the_tap_is_told_of_an_address_that_is_given() -> Result<()> 
     let tracer = Tracer::start(&["trace", &guest.port_id, "icmp", "--mac", VRRP, "--json"])?;
     ensure!(ping(&lab, guest, PINGS)? == 0, "the rule does not drop them");
     let report = tracer.finish()?;
-    let found = &report["directions"]["ingress"]["ledger"];
-    ensure!(found["entered"] == PINGS && found["completed"] == 0, "{found}");
-    let drops = report["directions"]["ingress"]["drops"].as_array().context("no drops")?;
-    let died: u64 =
-        drops.iter().filter(|it| it["after"] == "nic").filter_map(|it| it["count"].as_u64()).sum();
-    ensure!(died == PINGS, "{drops:?}");
+    let found = report.ingress();
+    ensure!(found.ledger.entered == PINGS && found.ledger.completed == 0, "{found}");
+    let died: u64 = found.drops.iter().filter(|it| it.after == "nic").map(|it| it.count).sum();
+    ensure!(died == PINGS, "{found}");
     Ok(())
 }
 
@@ -146,9 +129,10 @@ fn a_neighbour_s_address_is_not_the_guest_s_to_take() -> Result<()> {
     ensure!(pinged.received > 0, "{pinged:?}");
     lab.wire_udp_flood((neighbour.ipv4, 9).into(), 200, 64, Duration::from_millis(1))?;
     let report = tracer.finish()?;
-    ledger(&report, "ingress", &json!({"entered": 0, "joined_midway": 0, "lost": 0, "dropped": 0}))?;
-    ledger(&report, "egress", &json!({"entered": 1, "completed": 1, "joined_midway": 0, "lost": 0}))?;
-    ensure!(told(&report, "other_address_sent", &neighbour.mac)? == 1, "{}", report["evidence"]);
+    let [ingress, egress] = [report.ingress().ledger, report.egress().ledger];
+    ingress.expect(&Ledger { entered: 0, joined_midway: 0, lost: 0, dropped: 0, ..ingress })?;
+    egress.expect(&Ledger { entered: 1, completed: 1, joined_midway: 0, lost: 0, ..egress })?;
+    ensure!(told(&report, "other_address_sent", &neighbour.mac) == 1, "{:?}", report.evidence);
     Ok(())
 }
 
@@ -159,7 +143,7 @@ fn who_gives_another_vm_s_address_is_told_whose_it_is() -> Result<()> {
     let (guest, neighbour) = (lab.guest("yjwang-test-1")?, lab.guest("yjwang-test-2")?);
     let tracer = Tracer::start(&["trace", &guest.port_id, "icmp", "--mac", &neighbour.mac])?;
     let said = tracer.notes.join("\n");
-    tracer.signal(rustix::process::Signal::INT)?;
+    tracer.signal(Signal::INT)?;
     tracer.wait()?;
     let whose = format!("--mac {} is the address of who is at {}", neighbour.mac, neighbour.qvo);
     ensure!(said.contains(&whose), "{said}");
@@ -192,11 +176,8 @@ fn an_address_that_somebody_else_has_taken_over_is_not_the_guest_s_any_more() ->
     lab.in_wire(|| frames::send(&lab.wire.interface, &[announcement()], Duration::ZERO))?;
     ensure!(ping(&lab, guest, PINGS)? == 0, "somebody has the address");
     let report = tracer.finish()?;
-    let ledger = &report["directions"]["ingress"]["ledger"];
-    ensure!(
-        ledger["entered"].as_u64().is_some_and(|entered| entered <= 3) && ledger["lost"] == 0,
-        "{ledger}"
-    );
-    ensure!(ledger["completed"] == ledger["entered"] && ledger["balanced"] == true, "{ledger}");
+    let ledger = report.ingress().ledger;
+    ensure!(ledger.entered <= 3, "{ledger}");
+    ledger.expect(&Ledger { completed: ledger.entered, lost: 0, ..ledger })?;
     Ok(())
 }

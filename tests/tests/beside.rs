@@ -1,21 +1,10 @@
 //! Ports beside the path that are the host's own, and the port of somebody else: what is delivered there is not lost, and what
 //! is not for who is there is not delivered.
 
-#![allow(
-    clippy::indexing_slicing,
-    clippy::expect_used,
-    reason = "a panic is a failed test; a JSON value that is missing reads as null"
-)]
+use std::{net::Ipv4Addr, process::Command};
 
-use std::{net::Ipv4Addr, process::Command, time::Duration};
-
-use anyhow::{Context as _, Result, ensure};
-use hoptrace_tests::{
-    Tracer,
-    frames::{self, Ends},
-    lab::{Guest, Lab, Trap},
-};
-use serde_json::{Value, json};
+use hoptrace_tests::frames::{self, Ends};
+use hoptrace_tests::prelude::*;
 
 /// Echo requests, or datagrams, of each test.
 const PACKETS: u64 = 50;
@@ -35,14 +24,14 @@ fn shell(set: &str, remove: &str) -> Result<Trap> {
 }
 
 /// The guest pings [`OURS`], which is at `place`: all is delivered there, and all answers come from there.
-fn assert_answered(guest: &Guest, place: &str) -> Result<Value> {
+fn assert_answered(guest: &Guest, place: &str) -> Result<Report> {
     let report = trace_answers(guest)?;
     assert_delivered(&report, place)?;
     Ok(report)
 }
 
 /// The report of a trace during which the guest pings [`OURS`], and all is answered.
-fn trace_answers(guest: &Guest) -> Result<Value> {
+fn trace_answers(guest: &Guest) -> Result<Report> {
     // Another test may have left its answer. The switches know both addresses then, and the guest knows the host's.
     guest.control("neighbours-flush")?;
     let known = guest.ping(OURS.into(), 3, Duration::from_millis(10))?;
@@ -53,29 +42,19 @@ fn trace_answers(guest: &Guest) -> Result<Value> {
     tracer.finish()
 }
 
-fn assert_delivered(report: &Value, place: &str) -> Result<()> {
-    for (direction, elsewhere) in [("egress", PACKETS), ("ingress", 0)] {
-        let ledger = &report["directions"][direction]["ledger"];
-        let expected = json!({
-            "entered": PACKETS, "completed": PACKETS, "elsewhere": elsewhere, "joined_midway": 0, "lost": 0,
-            "dropped": 0, "misdelivered": 0, "ambiguous": 0, "copies": 0, "balanced": true,
-        });
-        for (name, count) in expected.as_object().context("no object")? {
-            ensure!(&ledger[name] == count, "{direction}: {name} in {ledger}");
-        }
-        let total = &report["directions"][direction]["neighbour_total"]["count"];
-        ensure!(total == PACKETS, "{direction}: {total}");
+fn assert_delivered(report: &Report, place: &str) -> Result<()> {
+    for (direction, elsewhere) in [(Egress, PACKETS), (Ingress, 0)] {
+        let found = report.direction(direction);
+        let ledger = found.ledger;
+        let all = Ledger { entered: PACKETS, completed: PACKETS, elsewhere, ..ledger };
+        let none = Ledger { joined_midway: 0, lost: 0, dropped: 0, misdelivered: 0, ambiguous: 0, ..all };
+        ledger.expect(&Ledger { copies: 0, ..none }).context(direction)?;
+        ensure!(found.neighbour_total.count == PACKETS, "{direction}: {}", found.neighbour_total);
     }
-    let port = port(report, place)?;
-    let counts = json!([port["received"], port["sent"], port["copies"], port["strays"], port["hooked"]]);
-    ensure!(counts == json!([PACKETS, PACKETS, 0, 0, true]), "{port}");
+    let port = report.neighbour(place)?;
+    let counts = [port.received, port.sent, port.copies, port.strays];
+    ensure!(counts == [PACKETS, PACKETS, 0, 0] && port.hooked, "{port}");
     Ok(())
-}
-
-fn port<'a>(report: &'a Value, place: &str) -> Result<&'a Value> {
-    let ports = report["neighbours"].as_array().context("no ports")?;
-    let found = ports.iter().find(|port| port["place"] == place);
-    found.with_context(|| format!("no {place} among {ports:?}"))
 }
 
 #[test]
@@ -110,16 +89,15 @@ fn an_internal_port_in_another_namespace_is_delivered_to_and_answers() -> Result
     let guest = lab.guests.first().context("no guest")?;
     let place = format!("{DHCP} in netns {NETNS} (internal port of bridge {bridge})");
     let report = trace_answers(guest)?;
-    let port = port(&report, &place)?;
-    ensure!(port["netns"] == NETNS, "{report}");
-    if report["tracer"]["mechanism"] != "clsact" {
+    let port = report.neighbour(&place)?;
+    ensure!(port.netns.as_deref() == Some(NETNS), "{port}");
+    if report.tracer.mechanism != "clsact" {
         return assert_delivered(&report, &place);
     }
     // No hook comes there, and the report says what that means.
     let note = format!("no hook at {place}: what goes there counts as lost, or if it was answered,");
-    let notes = report["notes"].as_array().context("no notes")?;
-    ensure!(port["hooked"] == false, "{port}");
-    ensure!(notes.iter().any(|line| line.as_str().is_some_and(|line| line.starts_with(&note))), "{notes:?}");
+    ensure!(!port.hooked, "{port}");
+    ensure!(report.notes.iter().any(|line| line.starts_with(&note)), "{:?}", report.notes);
     assert_by_switch(&report, PACKETS)
 }
 
@@ -132,9 +110,9 @@ fn an_address_of_the_bridge_at_the_tap_is_delivered_to_and_answers() -> Result<(
     let _address =
         shell(&format!("ip addr add {OURS}/24 dev {qbr}"), &format!("ip addr del {OURS}/24 dev {qbr}"))?;
     let report = assert_answered(guest, &format!("{qbr} (this host)"))?;
-    let egress = report["directions"]["egress"]["segments"].as_array().context("no segments")?;
-    let out = egress.iter().find(|segment| segment["to"] == "neighbour").context("no way out")?;
-    ensure!((&out["from"], &out["count"]) == (&json!("tap"), &json!(PACKETS)), "{out}");
+    let mut ways_out = report.egress().segments.iter();
+    let out = ways_out.find(|segment| segment.to == "neighbour").context("no way out")?;
+    ensure!(out.from == "tap" && out.count == PACKETS, "{out}");
     Ok(())
 }
 
@@ -164,16 +142,12 @@ fn responder(lab: &Lab, guest: &Guest) -> Result<Vec<Trap>> {
 }
 
 /// All that entered was answered by the switch, and its answers arrived.
-fn assert_by_switch(report: &Value, count: u64) -> Result<()> {
-    for direction in ["egress", "ingress"] {
-        let ledger = &report["directions"][direction]["ledger"];
-        let expected = json!({
-            "entered": count, "completed": count, "by_switch": count, "elsewhere": 0, "joined_midway": 0, "lost": 0,
-            "dropped": 0, "ambiguous": 0, "misdelivered": 0, "balanced": true,
-        });
-        for (name, count) in expected.as_object().context("no object")? {
-            ensure!(&ledger[name] == count, "{direction}: {name} in {ledger}");
-        }
+fn assert_by_switch(report: &Report, count: u64) -> Result<()> {
+    for (direction, found) in report.directions.both() {
+        let ledger = found.ledger;
+        let all = Ledger { entered: count, completed: count, by_switch: count, elsewhere: 0, ..ledger };
+        let none = Ledger { joined_midway: 0, lost: 0, dropped: 0, ambiguous: 0, misdelivered: 0, ..all };
+        ledger.expect(&none).context(direction)?;
     }
     Ok(())
 }
@@ -210,12 +184,17 @@ fn an_arp_responder_answers_equal_questions_each_by_itself() -> Result<()> {
     assert_by_switch(&tracer.finish()?, QUESTIONS)
 }
 
+fn all_misdelivered(ledger: &Ledger) -> Result<()> {
+    let expected = Ledger { entered: PACKETS, misdelivered: PACKETS, completed: 0, lost: 0, ..*ledger };
+    ledger.expect(&expected)
+}
+
 /// Datagrams to the wire that a rule sends to the other guest's port.
 #[test]
 #[ignore = "needs the lab: cargo xtask test"]
 fn what_goes_to_the_wrong_port_is_not_delivered() -> Result<()> {
     let lab = Lab::from_env()?;
-    let [guest, other] = lab.guests.as_slice() else { anyhow::bail!("not two guests") };
+    let [guest, other] = lab.guests.as_slice() else { bail!("not two guests") };
     lab.introduce(guest)?;
     let flow = format!("priority=1000,in_port={},udp,tp_dst={PORT}", guest.qvo);
     let _rule = Trap::flow(&lab.integration_bridge, &flow, &format!("output:{}", other.qvo))?;
@@ -226,13 +205,10 @@ fn what_goes_to_the_wrong_port_is_not_delivered() -> Result<()> {
         send(guest, lab.wire.ipv4)?;
         if is_json {
             let report = tracer.finish()?;
-            let ledger = &report["directions"]["egress"]["ledger"];
-            let found =
-                json!([ledger["entered"], ledger["misdelivered"], ledger["completed"], ledger["lost"]]);
-            ensure!(found == json!([PACKETS, PACKETS, 0, 0]) && ledger["balanced"] == true, "{ledger}");
-            ensure!(port(&report, &other.qvo)?["strays"] == PACKETS, "{report}");
+            all_misdelivered(&report.egress().ledger)?;
+            ensure!(report.neighbour(&other.qvo)?.strays == PACKETS, "{report}");
         } else {
-            tracer.signal(rustix::process::Signal::INT)?;
+            tracer.signal(Signal::INT)?;
             let text = String::from_utf8(tracer.wait()?.stdout)?;
             let first = text.lines().next().unwrap_or_default();
             ensure!(first.contains("50 packets from the VM were sent to the port of another VM"), "{text}");
@@ -247,23 +223,17 @@ fn what_goes_to_the_wrong_port_is_not_delivered() -> Result<()> {
 #[ignore = "needs the lab: cargo xtask test"]
 fn what_is_for_the_vm_and_goes_to_another_port_is_not_delivered() -> Result<()> {
     let lab = Lab::from_env()?;
-    let [guest, other] = lab.guests.as_slice() else { anyhow::bail!("not two guests") };
+    let [guest, other] = lab.guests.as_slice() else { bail!("not two guests") };
     lab.introduce(guest)?;
     let flow = format!("priority=1000,dl_dst={},udp,tp_dst={PORT}", guest.mac);
     let _rule = Trap::flow(&lab.integration_bridge, &flow, &format!("strip_vlan,output:{}", other.qvo))?;
     let tracer = Tracer::start(&["trace", &guest.port_id, "udp", "--timeout", "4s", "--json"])?;
     lab.wire_udp_flood((guest.ipv4, PORT).into(), PACKETS, 64, Duration::from_millis(1))?;
     let report = tracer.finish()?;
-    let ledger = &report["directions"]["ingress"]["ledger"];
-    let found = json!([ledger["entered"], ledger["misdelivered"], ledger["completed"], ledger["lost"]]);
-    ensure!(found == json!([PACKETS, PACKETS, 0, 0]) && ledger["balanced"] == true, "{ledger}");
-    let first = &report["findings"][0]["text"];
-    let text = first.as_str().context("no finding")?;
-    ensure!(
-        text.contains(&format!("{PACKETS} packets to the VM were sent to the port of another VM")),
-        "{text}"
-    );
-    ensure!(text.contains(&other.qvo), "{text}");
+    all_misdelivered(&report.ingress().ledger)?;
+    let first = report.first()?;
+    first.says(&format!("{PACKETS} packets to the VM were sent to the port of another VM"))?;
+    first.says(&other.qvo)?;
     Ok(())
 }
 
@@ -272,7 +242,7 @@ fn what_is_for_the_vm_and_goes_to_another_port_is_not_delivered() -> Result<()> 
 #[ignore = "needs the lab: cargo xtask test"]
 fn what_is_flooded_while_the_vm_s_port_is_down_is_lost() -> Result<()> {
     let lab = Lab::from_env()?;
-    let [guest, _] = lab.guests.as_slice() else { anyhow::bail!("not two guests") };
+    let [guest, _] = lab.guests.as_slice() else { bail!("not two guests") };
     lab.introduce(guest)?;
     let qvo = guest.qvo.as_str();
     let _down = Trap::set("ip", &["link", "set", qvo, "down"], &["link", "set", qvo, "up"])?;
@@ -284,10 +254,8 @@ fn what_is_flooded_while_the_vm_s_port_is_down_is_lost() -> Result<()> {
     let tracer = Tracer::start(&["trace", &guest.port_id, "udp", "--timeout", "2s", "--json"])?;
     lab.wire_udp_flood((guest.ipv4, PORT).into(), PACKETS, 64, Duration::from_millis(1))?;
     let report = tracer.finish()?;
-    let ledger = &report["directions"]["ingress"]["ledger"];
-    let found = json!([ledger["entered"], ledger["misdelivered"], ledger["completed"], ledger["balanced"]]);
-    ensure!(found == json!([PACKETS, 0, 0, true]), "{ledger}");
-    Ok(())
+    let ledger = report.ingress().ledger;
+    ledger.expect(&Ledger { entered: PACKETS, misdelivered: 0, completed: 0, ..ledger })
 }
 
 /// As long as the switch does not know where the wire is, it floods.
@@ -295,7 +263,7 @@ fn what_is_flooded_while_the_vm_s_port_is_down_is_lost() -> Result<()> {
 #[ignore = "needs the lab: cargo xtask test"]
 fn a_flooded_copy_beside_a_delivery_is_a_copy() -> Result<()> {
     let lab = Lab::from_env()?;
-    let [guest, other] = lab.guests.as_slice() else { anyhow::bail!("not two guests") };
+    let [guest, other] = lab.guests.as_slice() else { bail!("not two guests") };
     lab.introduce(guest)?;
     let flow = format!("priority=1000,in_port={},udp,tp_dst={PORT}", guest.qvo);
     let _rule = Trap::flow(&lab.integration_bridge, &flow, "FLOOD")?;
@@ -311,10 +279,9 @@ fn a_flooded_copy_beside_a_delivery_is_a_copy() -> Result<()> {
     let arrived = sink.finish(PACKETS, Duration::from_secs(10))?;
     ensure!(arrived.datagrams == PACKETS, "{arrived:?}");
     let report = tracer.finish()?;
-    let ledger = &report["directions"]["egress"]["ledger"];
-    let found = json!([ledger["completed"], ledger["misdelivered"], ledger["elsewhere"], ledger["lost"]]);
-    ensure!(found == json!([PACKETS, 0, 0, 0]) && ledger["balanced"] == true, "{ledger}");
-    ensure!(port(&report, &other.qvo)?["copies"] == PACKETS, "{report}");
+    let ledger = report.egress().ledger;
+    ledger.expect(&Ledger { completed: PACKETS, misdelivered: 0, elsewhere: 0, lost: 0, ..ledger })?;
+    ensure!(report.neighbour(&other.qvo)?.copies == PACKETS, "{report}");
     Ok(())
 }
 
@@ -323,7 +290,7 @@ fn a_flooded_copy_beside_a_delivery_is_a_copy() -> Result<()> {
 #[ignore = "needs the lab: cargo xtask test"]
 fn what_goes_to_an_address_that_turned_up_meanwhile_is_delivered() -> Result<()> {
     let lab = Lab::from_env()?;
-    let [guest, other] = lab.guests.as_slice() else { anyhow::bail!("not two guests") };
+    let [guest, other] = lab.guests.as_slice() else { bail!("not two guests") };
     let ends = Ends {
         macs: [frames::mac(&guest.mac)?, frames::mac(NEW)?],
         ipv4: [Ipv4Addr::new(10, 99, 99, 201), Ipv4Addr::new(10, 99, 99, 202)],
@@ -338,10 +305,8 @@ fn what_goes_to_an_address_that_turned_up_meanwhile_is_delivered() -> Result<()>
         guest.send_frames(&traffic.frames, Duration::ZERO)?;
     }
     let report = tracer.finish()?;
-    let ledger = &report["directions"]["egress"]["ledger"];
-    let found = json!([ledger["elsewhere"], ledger["misdelivered"], ledger["lost"], ledger["balanced"]]);
-    ensure!(found == json!([traffic.frames.len(), 0, 0, true]), "{ledger}");
-    Ok(())
+    let (elsewhere, ledger) = (traffic.frames.len() as u64, report.egress().ledger);
+    ledger.expect(&Ledger { elsewhere, misdelivered: 0, lost: 0, ..ledger })
 }
 
 /// A mirror shows what is dropped, too.
@@ -380,11 +345,11 @@ fn shown_to_a_mirror(lab: &Lab, before: &str, kind: &str, behind: &str) -> Resul
     let tracer = Tracer::start(&["trace", &guest.port_id, "udp", "port", "9", "--timeout", "4s", "--json"])?;
     send(guest, lab.wire.ipv4)?;
     let report = tracer.finish()?;
-    let ledger = &report["directions"]["egress"]["ledger"];
-    let found = json!([ledger["entered"], ledger["misdelivered"], ledger["elsewhere"], ledger["completed"]]);
-    ensure!(found == json!([PACKETS, 0, 0, 0]) && ledger["balanced"] == true, "{ledger}");
-    let mirror = port(&report, &format!("mirror0 (output port of a mirror of bridge {bridge})"))?;
-    ensure!(mirror["copies"] == PACKETS && mirror["strays"] == 0, "{mirror}");
+    let ledger = report.egress().ledger;
+    let expected = Ledger { entered: PACKETS, misdelivered: 0, elsewhere: 0, completed: 0, ..ledger };
+    ledger.expect(&expected)?;
+    let mirror = report.neighbour(&format!("mirror0 (output port of a mirror of bridge {bridge})"))?;
+    ensure!(mirror.copies == PACKETS && mirror.strays == 0, "{mirror}");
     Ok(())
 }
 

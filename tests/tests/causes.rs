@@ -1,36 +1,14 @@
 //! Counters of the host that rise while packets are traced are told as evidence, and nothing else is.
 
-#![allow(
-    clippy::indexing_slicing,
-    clippy::expect_used,
-    reason = "a panic is a failed test; a JSON value that is missing reads as null"
-)]
+use std::{net::Ipv4Addr, process::Command, time::Instant};
 
-use std::{
-    net::Ipv4Addr,
-    process::Command,
-    time::{Duration, Instant},
-};
-
-use anyhow::{Context as _, Result, ensure};
-use hoptrace_tests::{
-    Tracer,
-    faults::{Ends, send_with_bad_checksum},
-    lab::{Guest, InterfaceCounts, Lab, Trap},
-    read_report,
-};
-use serde_json::Value;
+use hoptrace_tests::faults::{Ends, send_with_bad_checksum};
+use hoptrace_tests::prelude::*;
 
 /// Datagrams sent into the trap.
 const DOOMED: u64 = 200;
 /// Their port.
 const DOOMED_PORT: u16 = 4444;
-
-/// What `report` says of a counter.
-fn evidence<'a>(report: &'a Value, at: &str, counter: &str) -> Result<Option<&'a Value>> {
-    let found = report["evidence"].as_array().context("no evidence")?;
-    Ok(found.iter().find(|it| it["at"] == at && it["counter"] == counter))
-}
 
 #[test]
 #[ignore = "needs the lab or a VM: cargo xtask test"]
@@ -38,13 +16,11 @@ fn without_loss_there_is_no_evidence() -> Result<()> {
     let lab = Lab::from_env()?;
     let guest = lab.guest("yjwang-test-1")?;
     let tracer = Tracer::start(&["trace", &guest.port_id, "icmp", "--json"])?;
-    let ping = lab.wire("ping", ["-q", "-c", "50", "-i", "0.01", &guest.ipv4.to_string()]).output()?;
+    lab.wire_ping(guest, 50, Duration::from_millis(10))?;
     let report = tracer.finish()?;
-    ensure!(ping.status.success(), "{}", String::from_utf8_lossy(&ping.stdout));
     // What else comes by on the NIC is not ours to know; on the VM's own interfaces there is nothing else.
-    let found = report["evidence"].as_array().context("no evidence")?;
-    ensure!(found.iter().all(|it| it["shared"] == true), "{found:?}");
-    ensure!(report["notes"].as_array().is_some_and(Vec::is_empty), "{}", report["notes"]);
+    ensure!(report.evidence.iter().all(|it| it.shared), "{:?}", report.evidence);
+    ensure!(report.notes.is_empty(), "{:?}", report.notes);
     Ok(())
 }
 
@@ -66,14 +42,14 @@ fn what_the_tap_counts_is_told_beside_what_died_there() -> Result<()> {
     let dropped = InterfaceCounts::of(&guest.tap)?.since(&before).tx_dropped;
     drop(frozen);
     guest.sink_wait(SENT - dropped, Duration::from_secs(30))?;
-    let report = tracer.finish()?;
-    let found = evidence(&report, &guest.tap, "tx_dropped")?.context("the tap's counter is not told")?;
-    ensure!(found["count"].as_u64() >= Some(dropped) && dropped > 0, "{dropped} dropped: {found}");
-    ensure!(found["source"] == "interface" && found["shared"] == false, "{found}");
-    ensure!(found["meaning"].as_str().is_some_and(|text| text.contains("did not take")), "{found}");
+    let report = tracer.finish_drops()?;
+    let found = report.told_at(&guest.tap, "tx_dropped")?;
+    ensure!(found.count >= dropped && dropped > 0, "{dropped} dropped: {found}");
+    ensure!(found.source == "interface" && !found.shared, "{found}");
+    found.means("did not take")?;
     // Beside the ledger, not in it.
-    let ledger = &report["directions"]["ingress"]["ledger"];
-    ensure!(ledger["balanced"] == true && ledger["dropped"] == dropped, "{ledger}");
+    let ledger = report.ingress().ledger;
+    ledger.expect(&Ledger { dropped, ..ledger })?;
     Ok(())
 }
 
@@ -105,10 +81,10 @@ fn what_ovs_vswitchd_drops_itself_is_told_by_its_own_counter() -> Result<()> {
         std::thread::sleep(Duration::from_millis(50));
     }
     let report = tracer.finish()?;
-    let found = evidence(&report, "ovs-vswitchd", COUNTER)?.context("the counter is not told")?;
-    ensure!(found["count"].as_u64() >= Some(DOOMED) && found["shared"] == true, "{found}");
-    ensure!(found["meaning"].as_str().is_some_and(|text| text.contains("OpenFlow rules")), "{found}");
-    ensure!(report["directions"]["ingress"]["ledger"]["lost"] == DOOMED, "{report}");
+    let found = report.told_at("ovs-vswitchd", COUNTER)?;
+    ensure!(found.count >= DOOMED && found.shared, "{found}");
+    found.means("OpenFlow rules")?;
+    ensure!(report.ingress().ledger.lost == DOOMED, "{report}");
     Ok(())
 }
 
@@ -134,15 +110,14 @@ fn what_the_userspace_datapath_s_sockets_had_no_room_for_is_told_beside_the_loss
     lab.wire_udp_flood((guest.ipv4, 9).into(), SENT, 1_000, Duration::ZERO)?;
     at_nic.wait_for_received(&lab.nic, SENT)?;
     drop(stopped);
-    let report = tracer.finish()?;
-    let ingress = &report["directions"]["ingress"];
-    let lost = ingress["ledger"]["lost"].as_u64().context("no count")?;
-    ensure!(lost > 0 && ingress["ledger"]["balanced"] == true, "{ingress}");
-    let found = evidence(&report, &lab.nic, COUNTER)?.context("the sockets' counter is not told")?;
+    let report = tracer.finish_drops()?;
+    let ledger = report.ingress().ledger;
+    ledger.balances()?;
+    let found = report.told_at(&lab.nic, COUNTER)?;
     // Whosesoever.
-    ensure!(found["count"].as_u64() >= Some(lost) && found["source"] == "socket", "{lost}: {found}");
-    let first = report["findings"][0]["text"].as_str().context("no words")?;
-    ensure!(first.contains(&format!("{} {COUNTER} (", lab.nic)), "{first}");
+    let lost = ledger.lost;
+    ensure!(lost > 0 && found.count >= lost && found.source == "socket", "{lost}: {found}");
+    report.first()?.says(&format!("{} {COUNTER} (", lab.nic))?;
     Ok(())
 }
 
@@ -162,19 +137,15 @@ fn a_guest_that_does_not_answer_is_told_with_the_number_of_its_requests() -> Res
     ensure!(ping("20")?.status.success(), "the guest is silent without a reason");
     let frozen = guest.freeze()?;
     ensure!(!ping(&PINGS.to_string())?.status.success(), "a guest that is frozen answers");
-    let report = tracer.finish()?;
+    let report = tracer.finish_drops()?;
     drop(frozen);
-    let found = evidence(&report, &guest.tap, "echo_unanswered")?.context("the silence is not told")?;
-    ensure!(found["count"] == PINGS && found["of"] == PINGS + 20, "{found}");
-    ensure!(found["source"] == "tap" && found["shared"] == false, "{found}");
-    ensure!(
-        found["meaning"].as_str().is_some_and(|text| text.contains("the guest sent no reply")),
-        "{found}"
-    );
+    let found = report.told_at(&guest.tap, "echo_unanswered")?;
+    ensure!(found.count == PINGS && found.of == Some(PINGS + 20), "{found}");
+    ensure!(found.source == "tap" && !found.shared, "{found}");
+    found.means("the guest sent no reply")?;
     // They arrived: nothing of it is a loss.
-    let ingress = &report["directions"]["ingress"];
-    ensure!(ingress["drops"].as_array().is_some_and(Vec::is_empty), "{ingress}");
-    ensure!(ingress["ledger"]["completed"] == PINGS + 20, "{ingress}");
+    let ingress = report.ingress();
+    ensure!(ingress.drops.is_empty() && ingress.ledger.completed == PINGS + 20, "{ingress}");
     Ok(())
 }
 
@@ -185,13 +156,12 @@ fn replies_behind_the_last_packet_admitted_are_replies() -> Result<()> {
     let guest = lab.guest("yjwang-test-1")?;
     // Fewer packets than requests: the last ones' replies are not followed any more.
     let tracer = Tracer::start(&["trace", &guest.port_id, "icmp", "-c", "7", "--timeout", "10ms", "--json"])?;
-    let ping = lab.wire("ping", ["-q", "-c", "20", "-i", "0.05", &guest.ipv4.to_string()]).output()?;
-    ensure!(ping.status.success(), "{}", String::from_utf8_lossy(&ping.stdout));
+    lab.wire_ping(guest, 20, Duration::from_millis(50))?;
     let ended = tracer.wait()?;
-    let report = read_report(&ended.stdout)?;
-    let found = evidence(&report, &guest.tap, "echo_unanswered")?;
+    let report = Report::read(&ended.stdout)?;
+    let found = report.evidence_at(&guest.tap, "echo_unanswered");
     ensure!(found.is_none(), "{found:?}");
-    ensure!(report["directions"]["ingress"]["ledger"]["entered"].as_u64() > Some(0), "{report}");
+    ensure!(report.ingress().ledger.entered > 0, "{report}");
     Ok(())
 }
 
@@ -240,9 +210,9 @@ fn arp_that_the_guest_does_not_answer_is_told_with_the_address() -> Result<()> {
     }
     let report = tracer.finish()?;
     drop(frozen);
-    let found = evidence(&report, &guest.tap, "arp_unanswered")?.context("the silence is not told")?;
-    ensure!(found["count"].as_u64() >= Some(2) && found["count"] == found["of"], "{found}");
-    ensure!(found["about"] == to.as_str(), "{found}");
+    let found = report.told_at(&guest.tap, "arp_unanswered")?;
+    ensure!(found.count >= 2 && found.of == Some(found.count), "{found}");
+    ensure!(found.about.as_ref() == Some(&to), "{found}");
     Ok(())
 }
 
@@ -257,9 +227,8 @@ fn arp_of_the_guest_that_nobody_answers_is_told_with_the_address() -> Result<()>
     let ping = guest.ping(nobody.into(), 4, Duration::from_secs(1));
     ensure!(ping.as_ref().map_or(true, |report| report.received == 0), "{ping:?}");
     let report = tracer.finish()?;
-    let found =
-        evidence(&report, &guest.tap, "arp_of_guest_unanswered")?.context("the silence is not told")?;
-    ensure!(found["count"].as_u64() >= Some(2) && found["about"] == nobody.to_string(), "{found}");
+    let found = report.told_at(&guest.tap, "arp_of_guest_unanswered")?;
+    ensure!(found.count >= 2 && found.about == Some(nobody.to_string()), "{found}");
     Ok(())
 }
 
@@ -276,17 +245,17 @@ fn packets_with_a_wrong_checksum_are_counted_at_the_tap() -> Result<()> {
     lab.in_wire(|| send_with_bad_checksum(ends, WRONG / 2, 65))?;
     // More than one piece of what the program sums up at a time, and an odd number of bytes.
     lab.in_wire(|| send_with_bad_checksum(ends, WRONG / 2, 1_401))?;
-    let report = tracer.finish()?;
-    let found = evidence(&report, &guest.tap, "checksum_wrong")?.context("the checksums are not told")?;
-    ensure!(found["count"] == WRONG && found["about"] == "UDP", "{found}");
+    let report = tracer.finish_drops()?;
+    let found = report.told_at(&guest.tap, "checksum_wrong")?;
+    ensure!(found.count == WRONG && found.about.as_deref() == Some("UDP"), "{found}");
     // Where the sender leaves checksums to an offload that never comes, nobody has to check them; but Open vSwitch computes
     // that of a packet that it asks its daemon about.
-    let checked = found["of"].as_u64().context("of how many?")?;
+    let checked = found.of.context("of how many?")?;
     let least = if lab.datapath == "system" { WRONG } else { WRONG + RIGHT };
     ensure!((least..=WRONG + RIGHT).contains(&checked), "{found}");
     // They did arrive.
-    let ingress = &report["directions"]["ingress"];
-    ensure!(ingress["ledger"]["completed"] == WRONG + RIGHT && ingress["ledger"]["lost"] == 0, "{ingress}");
+    let ledger = report.ingress().ledger;
+    ensure!(ledger.completed == WRONG + RIGHT && ledger.lost == 0, "{ledger}");
     Ok(())
 }
 
@@ -306,8 +275,8 @@ fn right_checksums_of_every_protocol_are_right() -> Result<()> {
     guest.send_tcp((lab.wire.ipv4.into(), 5_010), 100_000)?;
     sink.finish()?;
     let report = tracer.finish()?;
-    let found = evidence(&report, &guest.tap, "checksum_wrong")?;
+    let found = report.evidence_at(&guest.tap, "checksum_wrong");
     ensure!(found.is_none(), "{found:?}");
-    ensure!(report["directions"]["ingress"]["ledger"]["completed"].as_u64() >= Some(100), "{report}");
+    ensure!(report.ingress().ledger.completed >= 100, "{report}");
     Ok(())
 }

@@ -1,22 +1,10 @@
 //! Copies are not the packet: what strangers take beside the path and lose is no drop. And what dies before the path's first
 //! hook is told, though no hook has seen it.
 
-#![allow(
-    clippy::indexing_slicing,
-    clippy::expect_used,
-    reason = "a panic is a failed test; a JSON value that is missing reads as null"
-)]
-
 mod strangers;
 
-use std::time::Duration;
-
-use anyhow::{Context as _, Result, ensure};
-use hoptrace_tests::{
-    Tracer,
-    lab::{Guest, InterfaceCounts, Lab, Trap},
-};
-use serde_json::Value;
+use hoptrace_tests::prelude::*;
+use hoptrace_tests::report::DirectionDrops;
 use strangers::{Dropper, Keeps, deaf_socket, drop_frames};
 
 const DATAGRAMS: u64 = 1_000;
@@ -25,18 +13,10 @@ const CAPTURED: u64 = 300;
 const PORT: u16 = 4446;
 
 /// All of the direction's packets arrived, and no copy was taken for one.
-fn assert_all_arrived(report: &Value, direction: &str, packets: u64) -> Result<()> {
-    let found = &report["directions"][direction];
-    let ledger = &found["ledger"];
-    for none in ["drops", "early_drops"] {
-        ensure!(found[none].as_array().is_some_and(Vec::is_empty), "{direction}: {none}: {}", found[none]);
-    }
-    ensure!(ledger["entered"] == packets && ledger["completed"] == packets, "{direction}: {ledger}");
-    ensure!(
-        ledger["dropped"] == 0 && ledger["lost"] == 0 && ledger["balanced"] == true,
-        "{direction}: {ledger}"
-    );
-    Ok(())
+fn assert_all_arrived(found: &DirectionDrops, packets: u64) -> Result<()> {
+    ensure!(found.drops.is_empty() && found.early_drops.is_empty(), "{found}");
+    let ledger = found.ledger;
+    ledger.expect(&Ledger { entered: packets, completed: packets, dropped: 0, lost: 0, ..ledger })
 }
 
 #[test]
@@ -54,8 +34,8 @@ fn a_capture_socket_that_is_full_loses_copies_only() -> Result<()> {
             drop(socket);
             let at = || format!("{keeps:?} at {ifname}");
             ensure!(arrived.datagrams == CAPTURED, "{}: {arrived:?}", at());
-            for direction in ["egress", "ingress"] {
-                assert_all_arrived(&report, direction, CAPTURED).with_context(at)?;
+            for (direction, found) in report.directions.both() {
+                assert_all_arrived(found, CAPTURED).context(direction).with_context(at)?;
             }
         }
     }
@@ -64,38 +44,35 @@ fn a_capture_socket_that_is_full_loses_copies_only() -> Result<()> {
 
 /// Of the VM's packets: all that are doomed die before the first hook, no other does. Hooks at tracepoints are before generic XDP:
 /// these have seen them.
-fn assert_died_early(report: &Value, direction: &str, hook: &str, reason: &str) -> Result<()> {
-    let found = &report["directions"][direction];
-    if report["tracer"]["mechanism"] == "tracepoints" {
+fn assert_died_early(report: &DropsReport, direction: Direction, hook: &str, reason: &str) -> Result<()> {
+    let found = report.direction(direction);
+    if report.tracer.mechanism == "tracepoints" {
         return assert_died_behind(found, hook, reason);
     }
-    let early = found["early_drops"].as_array().context("no early_drops")?;
-    ensure!(early.len() == 1, "{direction}: {early:?}");
-    let row = &early[0];
-    ensure!(row["before"] == hook && row["count"] == DOOMED, "{direction}: {row}");
-    let reasons = [reason, "NOT_SPECIFIED"];
-    ensure!(row["reason"].as_str().is_some_and(|said| reasons.contains(&said)), "{direction}: {row}");
-    ensure!(row["location"].as_str().is_some_and(|place| place.contains("+0x")), "{direction}: {row}");
-    ensure!(row["example"]["destination_port"] == DOOMED_PORT, "{direction}: {row}");
-    ensure!(row["example"]["len_bytes"] == DOOMED_LEN, "{direction}: {row}");
-    let ledger = &found["ledger"];
-    ensure!(ledger["balanced"] == true && ledger["entered"] == INNOCENT, "{direction}: {ledger}");
-    ensure!(ledger["completed"] == INNOCENT && ledger["dropped"] == 0, "{direction}: {ledger}");
-    ensure!(found["drops"].as_array().is_some_and(Vec::is_empty), "{direction}: {}", found["drops"]);
+    let [row] = found.early_drops.as_slice() else { bail!("{direction}: not one place: {found}") };
+    ensure!(row.before == hook && row.count == DOOMED, "{direction}: {row}");
+    let said = row.reason.as_deref();
+    ensure!(said == Some(reason) || said == Some("NOT_SPECIFIED"), "{direction}: {row}");
+    ensure!(row.location.contains("+0x"), "{direction}: {row}");
+    let example = row.example.as_ref().with_context(|| format!("no example in {row}"))?;
+    ensure!(example.destination_port == Some(DOOMED_PORT), "{direction}: {row}");
+    ensure!(example.len_bytes == u64::from(DOOMED_LEN), "{direction}: {row}");
+    let ledger = found.ledger;
+    let expected = Ledger { entered: INNOCENT, completed: INNOCENT, dropped: 0, ..ledger };
+    ledger.expect(&expected).context(direction)?;
+    ensure!(found.drops.is_empty(), "{direction}: {found}");
     Ok(())
 }
 
 /// The same where the first hook has seen them.
-fn assert_died_behind(found: &Value, hook: &str, reason: &str) -> Result<()> {
-    ensure!(found["early_drops"].as_array().is_some_and(Vec::is_empty), "{}", found["early_drops"]);
-    let drops = found["drops"].as_array().context("no drops")?;
-    ensure!(drops.len() == 1 && drops[0]["after"] == hook && drops[0]["count"] == DOOMED, "{drops:?}");
-    let reasons = [reason, "NOT_SPECIFIED"];
-    ensure!(drops[0]["reason"].as_str().is_some_and(|said| reasons.contains(&said)), "{drops:?}");
-    let ledger = &found["ledger"];
-    ensure!(ledger["entered"] == DOOMED + INNOCENT && ledger["dropped"] == DOOMED, "{ledger}");
-    ensure!(ledger["completed"] == INNOCENT && ledger["lost"] == 0 && ledger["balanced"] == true, "{ledger}");
-    Ok(())
+fn assert_died_behind(found: &DirectionDrops, hook: &str, reason: &str) -> Result<()> {
+    ensure!(found.early_drops.is_empty(), "{found}");
+    let drop = found.only_drop()?;
+    ensure!(drop.after == hook && drop.count == DOOMED, "{found}");
+    let said = drop.reason.as_deref();
+    ensure!(said == Some(reason) || said == Some("NOT_SPECIFIED"), "{found}");
+    let (entered, ledger) = (DOOMED + INNOCENT, found.ledger);
+    ledger.expect(&Ledger { entered, dropped: DOOMED, completed: INNOCENT, lost: 0, ..ledger })
 }
 
 const DOOMED: u64 = 137;
@@ -109,15 +86,15 @@ const DOOMED_LEN: u32 = 101 + 8 + 20 + 14;
 fn trace_doomed(
     lab: &Lab,
     guest: &Guest,
-    direction: &str,
+    direction: Direction,
     words: &[&str],
     dropper: Dropper,
-) -> Result<Value> {
+) -> Result<DropsReport> {
     let tracer = Tracer::start(&[words, &["--json"]].concat())?;
-    let ifname = if direction == "egress" { &guest.tap } else { &lab.nic };
+    let ifname = if direction == Egress { &guest.tap } else { &lab.nic };
     let dropping = drop_frames(ifname, dropper, DOOMED_LEN)?;
     let pace = Duration::from_micros(200);
-    if direction == "egress" {
+    if direction == Egress {
         let sent = guest.send_udp((lab.wire.ipv4.into(), DOOMED_PORT), DOOMED, DOOMED_BYTES, pace)?;
         ensure!(sent.sent == DOOMED, "{sent:?}");
         lab.guest_udp_exact(guest, DOOMED_PORT, INNOCENT, 64)?;
@@ -125,16 +102,9 @@ fn trace_doomed(
         lab.wire_udp_flood((guest.ipv4, DOOMED_PORT).into(), DOOMED, DOOMED_BYTES, pace)?;
         lab.wire_udp_exact(guest, INNOCENT, 64)?;
     }
-    let report = tracer.finish()?;
+    let report = tracer.finish_drops()?;
     drop(dropping);
     Ok(report)
-}
-
-/// Whether programs can be put before others at traffic control.
-fn has_tcx() -> bool {
-    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    let mut numbers = release.split(['.', '-']).map_while(|word| word.parse::<u32>().ok());
-    (numbers.next(), numbers.next()) >= (Some(6), Some(6))
 }
 
 #[test]
@@ -143,21 +113,23 @@ fn what_dies_before_the_first_hook_is_told() -> Result<()> {
     let lab = Lab::from_env()?;
     let guest = lab.guest("yjwang-test-1")?;
     let own = ["trace", guest.port_id.as_str(), "udp"];
+    // From then on programs can be put before others at traffic control.
+    let has_tcx = kernel_version()? >= (6, 6);
     for (dropper, reason) in [(Dropper::Tcx, "TC_INGRESS"), (Dropper::Xdp, "XDP")] {
-        if dropper == Dropper::Tcx && !has_tcx() {
+        if dropper == Dropper::Tcx && !has_tcx {
             continue;
         }
-        let report = trace_doomed(&lab, guest, "egress", &own, dropper)?;
-        assert_died_early(&report, "egress", "tap", reason)?;
+        let report = trace_doomed(&lab, guest, Egress, &own, dropper)?;
+        assert_died_early(&report, Egress, "tap", reason)?;
         // A userspace datapath takes packets before traffic control: what that drops is a copy.
         if dropper == Dropper::Xdp || lab.datapath == "system" {
-            let report = trace_doomed(&lab, guest, "ingress", &own, dropper)?;
-            assert_died_early(&report, "ingress", "nic", reason)?;
+            let report = trace_doomed(&lab, guest, Ingress, &own, dropper)?;
+            assert_died_early(&report, Ingress, "nic", reason)?;
         }
     }
     // The same on kernels that have traffic control's hooks, too.
     let at_tracepoints = [&own[..], &["--attach", "tracepoints"]].concat();
-    for (direction, hook) in [("egress", "tap"), ("ingress", "nic")] {
+    for (direction, hook) in [(Egress, "tap"), (Ingress, "nic")] {
         let report = trace_doomed(&lab, guest, direction, &at_tracepoints, Dropper::Xdp)?;
         assert_died_early(&report, direction, hook, "XDP")?;
     }
@@ -169,23 +141,22 @@ fn what_dies_before_the_first_hook_is_told() -> Result<()> {
 fn what_dies_before_the_first_hook_and_is_not_asked_for_or_another_vm_s_is_not_told() -> Result<()> {
     let lab = Lab::from_env()?;
     let (guest, other) = (lab.guest("yjwang-test-1")?, lab.guest("yjwang-test-2")?);
-    let none = |report: &Value, direction: &str| -> Result<()> {
-        let early = &report["directions"][direction]["early_drops"];
-        ensure!(early.as_array().is_some_and(Vec::is_empty), "{direction}: {early}");
+    let none = |report: &DropsReport| -> Result<()> {
+        ensure!(report.ingress().early_drops.is_empty(), "{}", report.ingress());
         Ok(())
     };
     // The filter words are about these, too.
     let filtered = ["drops", guest.port_id.as_str(), "udp", "port", "9"];
-    none(&trace_doomed(&lab, guest, "ingress", &filtered, Dropper::Xdp)?, "ingress")?;
+    none(&trace_doomed(&lab, guest, Ingress, &filtered, Dropper::Xdp)?)?;
     // The other VM's packets come by the same NIC.
     let own = ["drops", guest.port_id.as_str(), "udp"];
     let tracer = Tracer::start(&[&own[..], &["--json"]].concat())?;
     let dropping = drop_frames(&lab.nic, Dropper::Xdp, DOOMED_LEN)?;
     lab.wire_udp_flood((other.ipv4, DOOMED_PORT).into(), DOOMED, DOOMED_BYTES, Duration::from_micros(200))?;
     lab.wire_udp_exact(guest, INNOCENT, 64)?;
-    let report = tracer.finish()?;
+    let report = tracer.finish_drops()?;
     drop(dropping);
-    none(&report, "ingress")
+    none(&report)
 }
 
 /// The process of the switch.
@@ -213,16 +184,14 @@ fn what_a_userspace_datapath_has_no_room_for_is_told_and_counted() -> Result<()>
     drop(stopped);
     lab.introduce(guest)?;
     let report = tracer.finish()?;
-    let evidence = report["evidence"].as_array().context("no evidence")?;
-    let told: Vec<_> = evidence.iter().filter(|it| it["source"] == "socket").collect();
-    ensure!(told.len() == 1 && told[0]["at"] == lab.nic.as_str(), "{evidence:?}");
-    let full = told[0]["count"].as_u64().context("no count")?;
-    ensure!(full > 0 && full < DATAGRAMS, "{full} of {DATAGRAMS}");
-    let found = &report["directions"]["ingress"];
-    let drops = found["drops"].as_array().context("no drops")?;
-    ensure!(drops.len() == 1 && drops[0]["after"] == "nic" && drops[0]["count"] == full, "{full}: {drops:?}");
-    let ledger = &found["ledger"];
-    ensure!(ledger["lost"] == full && ledger["completed"] == DATAGRAMS - full, "{full}: {ledger}");
-    ensure!(ledger["balanced"] == true && ledger["dropped"] == 0, "{ledger}");
+    let told: Vec<_> = report.evidence.iter().filter(|it| it.source == "socket").collect();
+    let [told] = told.as_slice() else { bail!("not one socket: {:?}", report.evidence) };
+    let full = told.count;
+    ensure!(told.at == lab.nic && full > 0 && full < DATAGRAMS, "{told} of {DATAGRAMS}");
+    let found = report.ingress();
+    let drop = found.only_drop()?;
+    ensure!(drop.after == "nic" && drop.count == full, "{full}: {found}");
+    let (completed, ledger) = (DATAGRAMS - full, found.ledger);
+    ledger.expect(&Ledger { lost: full, completed, dropped: 0, ..ledger })?;
     Ok(())
 }

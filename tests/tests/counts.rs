@@ -1,22 +1,15 @@
 //! Exact numbers: every packet at every hook, against ping, the interfaces' counters and tcpdump.
 
-#![allow(
-    clippy::indexing_slicing,
-    clippy::expect_used,
-    reason = "a panic is a failed test; a JSON value that is missing reads as null"
-)]
-
 use std::{
     collections::HashMap,
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{SystemTime, UNIX_EPOCH},
 };
 
-use anyhow::{Context as _, Result, ensure};
+use hoptrace_tests::prelude::*;
 use hoptrace_tests::{
-    Capture, Captures, Tracer,
-    lab::{Lab, Trap},
+    Capture, Captures,
+    report::{Packet, WayPoint},
 };
-use serde_json::Value;
 
 const PINGS: u64 = 1_000;
 const DATAGRAMS: u64 = 50_000;
@@ -32,43 +25,25 @@ const EGRESS: [&str; 5] = ["tap", "qvb", "qvo", "nic", "wire"];
 const INGRESS: [&str; 4] = ["nic", "qvo", "qvb", "tap"];
 
 /// Every hook, every segment and the total of a direction have `count` packets, and its ledger no other.
-fn assert_exact(report: &Value, direction: &str, count: u64) -> Result<()> {
-    let found = &report["directions"][direction];
-    let hooks = if direction == "egress" { &EGRESS[..] } else { &INGRESS };
+fn assert_exact(report: &Report, direction: Direction, count: u64) -> Result<()> {
+    let found = report.direction(direction);
+    let hooks = if direction == Egress { &EGRESS[..] } else { &INGRESS };
     for hook in hooks {
-        let counted = found["hooks"].as_array().context("no hooks")?;
-        let counted = counted.iter().find(|counted| counted["hook"] == *hook);
-        let counted = counted.with_context(|| format!("{direction}: no hook {hook}"))?;
-        ensure!(counted["seen"] == count, "{direction}: {counted}");
+        let counted = found.hook(hook).context(direction)?;
+        ensure!(counted.seen == count, "{direction}: {counted}");
     }
-    let segments = found["segments"].as_array().context("no segments")?;
+    let segments = &found.segments;
     ensure!(segments.len() == hooks.len() - 1, "{direction}: {} segments", segments.len());
-    for (segment, ends) in segments.iter().zip(hooks.windows(2)) {
-        ensure!(segment["from"] == ends[0] && segment["to"] == ends[1], "{direction}: {segment}");
+    for (segment, (from, to)) in segments.iter().zip(hooks.iter().zip(hooks.iter().skip(1))) {
+        ensure!(segment.is(from, to), "{direction}: {segment}");
+        ensure!(segment.count == count, "{direction}: {segment}");
     }
-    for segment in segments.iter().chain([&found["total"]]) {
-        ensure!(segment["count"] == count, "{direction}: {segment}");
-    }
-    let ledger = &found["ledger"];
-    ensure!(ledger["entered"] == count && ledger["completed"] == count, "{direction}: {ledger}");
-    ensure!(ledger["balanced"] == true, "{direction}: {ledger}");
-    for none in [
-        "joined_midway",
-        "dropped",
-        "lost",
-        "merged",
-        "split",
-        "unseen",
-        "in_flight",
-        "evicted",
-        "ambiguous",
-        "untracked",
-        "unparsed",
-        "ring_lost",
-    ] {
-        ensure!(ledger[none] == 0, "{direction}: {none} in {ledger}");
-    }
-    ensure!(found["drops"].as_array().is_some_and(Vec::is_empty), "{direction}: {}", found["drops"]);
+    ensure!(found.total.count == count, "{direction}: {}", found.total);
+    let ledger = found.ledger;
+    ledger.expect_all(count).context(direction)?;
+    let none = Ledger { unseen: 0, ambiguous: 0, untracked: 0, unparsed: 0, ring_lost: 0, ..ledger };
+    ledger.expect(&none).context(direction)?;
+    ensure!(found.drops.is_empty(), "{direction}: {:?}", found.drops);
     Ok(())
 }
 
@@ -82,10 +57,10 @@ fn a_thousand_pings_are_a_thousand_everywhere() -> Result<()> {
     let report = tracer.finish()?;
     let said = String::from_utf8_lossy(&ping.stdout);
     ensure!(said.contains("1000 packets transmitted, 1000 received"), "{said}");
-    assert_exact(&report, "ingress", PINGS)?;
-    assert_exact(&report, "egress", PINGS)?;
-    ensure!(report["guest"]["count"] == PINGS, "guest: {}", report["guest"]);
-    ensure!(report["off_path"]["count"] == 0, "off the path: {}", report["off_path"]);
+    assert_exact(&report, Ingress, PINGS)?;
+    assert_exact(&report, Egress, PINGS)?;
+    ensure!(report.guest.count == PINGS, "guest: {}", report.guest);
+    ensure!(report.off_path.count == 0, "off the path: {}", report.off_path);
     Ok(())
 }
 
@@ -120,8 +95,8 @@ fn fifty_thousand_datagrams_match_interface_counters_and_tcpdump() -> Result<()>
     let compared = from_ns..=now_ns()?;
     let captures = captures.finish()?;
 
-    assert_exact(&report, "ingress", DATAGRAMS)?;
-    assert_exact(&report, "egress", 0)?;
+    assert_exact(&report, Ingress, DATAGRAMS)?;
+    assert_exact(&report, Egress, 0)?;
     for (((ifname, capture), before), after) in interfaces.iter().zip(&captures).zip(before).zip(after) {
         let seen = capture.udp_to(SINK_PORT) as u64;
         ensure!(seen == DATAGRAMS, "tcpdump on {ifname}: {seen} datagrams");
@@ -140,9 +115,9 @@ fn fifty_thousand_datagrams_of_the_guest_reach_the_wire() -> Result<()> {
     let tracer = Tracer::start(&["trace", &guest.port_id, "udp", "and", "port", "5009", "--wire", "--json"])?;
     lab.guest_udp_exact(guest, 5009, DATAGRAMS, 64)?;
     let report = tracer.finish()?;
-    assert_exact(&report, "egress", DATAGRAMS)?;
-    assert_exact(&report, "ingress", 0)?;
-    ensure!(report["tracer"]["missed_runs"] == 0, "{}", report["tracer"]);
+    assert_exact(&report, Egress, DATAGRAMS)?;
+    assert_exact(&report, Ingress, 0)?;
+    ensure!(report.tracer.missed_runs == 0, "{}", report.tracer);
     Ok(())
 }
 
@@ -155,25 +130,22 @@ const NEIGHBOURS: [(&str, &str); 6] =
 
 /// For each packet and segment: hoptrace's latency less tcpdump's, in nanoseconds. A packet that a later hook saw
 /// before an earlier one has no time there, and its record skips that hook.
-fn differences(ways: &[Value], times: &HashMap<&str, HashMap<u64, u64>>) -> Result<Differences> {
+fn differences(ways: &[Packet], times: &HashMap<&str, HashMap<u64, u64>>) -> Result<Differences> {
     let mut found = Differences::new();
     for way in ways {
-        let identity = u64::from_str_radix(way["identity"].as_str().context("no identity")?, 16)?;
-        let hops = way["hops"].as_array().context("no hops")?;
-        for pair in hops.windows(2) {
+        for pair in way.hops.windows(2) {
             let [from, to] = pair else { continue };
-            let name = |hop: &Value| hop["hook"].as_str().unwrap_or_default().to_owned();
-            if !NEIGHBOURS.contains(&(&name(from), &name(to))) {
+            if !NEIGHBOURS.contains(&(&from.hook, &to.hook)) {
                 continue;
             }
-            let at = |hop: &Value| hop["at_ns"].as_i64().context("no time");
-            let seen = |hop: &Value| -> Result<i64> {
-                let times = times.get(name(hop).as_str()).with_context(|| format!("no capture at {hop}"))?;
-                let time = times.get(&identity).with_context(|| format!("tcpdump missed {way}"))?;
+            let seen = |hop: &WayPoint| -> Result<i64> {
+                let times = times.get(hop.hook.as_str()).with_context(|| format!("no capture at {hop}"))?;
+                let time = times.get(&way.identity).with_context(|| format!("tcpdump missed {way}"))?;
                 Ok(i64::try_from(*time)?)
             };
-            let difference = (at(to)? - at(from)?) - (seen(to)? - seen(from)?);
-            found.entry((name(from), name(to))).or_default().push(difference);
+            let ours = i64::try_from(to.at_ns)? - i64::try_from(from.at_ns)?;
+            let difference = ours - (seen(to)? - seen(from)?);
+            found.entry((from.hook.clone(), to.hook.clone())).or_default().push(difference);
         }
     }
     Ok(found)
@@ -197,8 +169,7 @@ fn each_packets_latencies_agree_with_tcpdump() -> Result<()> {
     ensure!(ended.status.success(), "{}", ended.stderr);
     let captures = captures.finish()?;
 
-    let lines = String::from_utf8(ended.stdout)?;
-    let ways = lines.lines().map(serde_json::from_str).collect::<Result<Vec<Value>, _>>()?;
+    let ways = Packet::read_all(&ended.stdout)?;
     ensure!(ways.len() as u64 == 2 * WITNESSED, "{} packets: {}", ways.len(), ended.stderr);
     let times =
         ["tap", "qvb", "qvo", "nic"].into_iter().zip(captures.iter().map(Capture::by_identity)).collect();
@@ -229,14 +200,13 @@ fn requests_that_die_and_are_sent_again_count_one_by_one() -> Result<()> {
     let ping = guest.ping(NOBODY.parse()?, 6, Duration::from_secs(1))?;
     ensure!(ping.received == 0, "{NOBODY} is somebody: {ping:?}");
     let report = tracer.finish()?;
-    let ledger = &report["directions"]["egress"]["ledger"];
-    let asked = ledger["entered"].as_u64().context("no ledger")?;
+    let ledger = report.egress().ledger;
+    let asked = ledger.entered;
     // Open vSwitch's kernel datapath says that it drops them, from the second one on.
-    let died = ["lost", "dropped"].iter().filter_map(|how| ledger[how].as_u64()).sum::<u64>();
-    ensure!(asked >= 5 && died == asked, "{ledger}");
-    ensure!(ledger["ambiguous"] == 0 && ledger["balanced"] == true, "{ledger}");
-    let unanswered = report["evidence"].as_array().context("no evidence")?.iter();
-    let unanswered: Vec<_> = unanswered.filter(|it| it["counter"] == "arp_of_guest_unanswered").collect();
-    ensure!(unanswered.len() == 1 && unanswered[0]["count"] == asked, "{}", report["evidence"]);
+    ensure!(asked >= 5 && ledger.lost + ledger.dropped == asked, "{ledger}");
+    ledger.expect(&Ledger { ambiguous: 0, ..ledger })?;
+    let unanswered = report.evidence.iter().filter(|it| it.counter == "arp_of_guest_unanswered");
+    let unanswered: Vec<_> = unanswered.map(|it| it.count).collect();
+    ensure!(unanswered == [asked], "{:?}", report.evidence);
     Ok(())
 }

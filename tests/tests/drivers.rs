@@ -1,18 +1,10 @@
 //! What drivers count themselves: packets that an XDP program takes away in the driver of `qvb`.
 
-#![allow(
-    clippy::indexing_slicing,
-    clippy::expect_used,
-    reason = "a panic is a failed test; a JSON value that is missing reads as null"
-)]
-
 use std::fs;
 use std::io;
 use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
-use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
-use hoptrace_tests::{Tracer, lab::Lab};
+use hoptrace_tests::prelude::*;
 use nix::libc;
 
 const DATAGRAMS: u64 = 200;
@@ -61,26 +53,19 @@ fn what_a_driver_drops_is_told_under_its_own_name() -> Result<()> {
     lab.introduce(guest)?;
     let dropping = drop_everything(&guest.qvb)?;
     lab.wire_udp_flood((guest.ipv4, 9).into(), DATAGRAMS, 64, Duration::from_micros(500))?;
-    let report = tracer.finish()?;
+    let report = tracer.finish_drops()?;
     drop(dropping);
-    let found = report["evidence"].as_array().context("no evidence")?;
-    let of_driver = |it: &&serde_json::Value| it["source"] == "driver" && it["at"] == guest.qvb.as_str();
-    let told: Vec<_> = found.iter().filter(of_driver).collect();
-    ensure!(
-        told.iter().all(|it| it["counter"].as_str().is_some_and(|name| name.ends_with("xdp_drops"))),
-        "{told:?}"
-    );
+    let of_driver = report.evidence.iter().filter(|it| it.source == "driver" && it.at == guest.qvb);
+    let told: Vec<_> = of_driver.collect();
+    ensure!(told.iter().all(|it| it.counter.ends_with("xdp_drops")), "{told:?}");
     // An ARP request may be among them.
-    let counted: u64 = told.iter().filter_map(|it| it["count"].as_u64()).sum();
-    ensure!((DATAGRAMS..DATAGRAMS + 10).contains(&counted), "{found:?}");
-    ensure!(told.iter().all(|it| it["shared"] == false), "{told:?}");
-    let meaning = told[0]["meaning"].as_str().context("no meaning")?;
-    ensure!(meaning.contains(&format!("ethtool -S {}", guest.qvb)), "{meaning}");
-    let ingress = &report["directions"]["ingress"];
-    let ledger = &ingress["ledger"];
-    ensure!(ledger["balanced"] == true && ledger["entered"] == DATAGRAMS, "{ledger}");
-    ensure!(ledger["completed"] == 0, "{ledger}");
-    let dead = ingress["drops"].as_array().context("no drops")?;
-    ensure!(dead.iter().all(|drop| drop["after"] == "qvo"), "{dead:?}");
+    let counted: u64 = told.iter().map(|it| it.count).sum();
+    ensure!((DATAGRAMS..DATAGRAMS + 10).contains(&counted), "{:?}", report.evidence);
+    ensure!(told.iter().all(|it| !it.shared), "{told:?}");
+    told.first().context("nothing told")?.means(&format!("ethtool -S {}", guest.qvb))?;
+    let ingress = report.ingress();
+    let ledger = ingress.ledger;
+    ledger.expect(&Ledger { entered: DATAGRAMS, completed: 0, ..ledger })?;
+    ensure!(ingress.drops.iter().all(|drop| drop.after == "qvo"), "{ingress}");
     Ok(())
 }

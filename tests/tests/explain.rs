@@ -1,20 +1,7 @@
 //! `--explain`: the switch says which of its rules an example hits.
 
-#![allow(
-    clippy::indexing_slicing,
-    clippy::expect_used,
-    reason = "a panic is a failed test; a JSON value that is missing reads as null"
-)]
-
-use std::time::Duration;
-
-use anyhow::{Context as _, Result, ensure};
-use hoptrace_tests::{
-    Tracer,
-    faults::{Ends, send_with_bad_checksum},
-    lab::{Guest, Lab, Trap},
-};
-use serde_json::Value;
+use hoptrace_tests::faults::{Ends, send_with_bad_checksum};
+use hoptrace_tests::prelude::*;
 
 const DOOMED: u64 = 50;
 const DOOMED_PORT: u16 = 4444;
@@ -40,22 +27,6 @@ fn send_both_ways(lab: &Lab, guest: &Guest) -> Result<()> {
     lab.introduce(guest)
 }
 
-/// A rule: bridge, table, priority, cookie.
-type Rule<'a> = (&'a str, u64, Option<u64>, Option<&'a str>);
-
-/// The rules that an explanation tells.
-fn rules(explained: &Value) -> Result<Vec<Rule<'_>>> {
-    let rules = explained["rules"].as_array().with_context(|| format!("no rules in {explained}"))?;
-    rules
-        .iter()
-        .map(|rule| {
-            let bridge = rule["bridge"].as_str().context("no bridge")?;
-            let table = rule["table"].as_u64().context("no table")?;
-            Ok((bridge, table, rule["priority"].as_u64(), rule["cookie"].as_str()))
-        })
-        .collect()
-}
-
 #[test]
 #[ignore = "needs the lab: cargo xtask test"]
 fn the_rule_that_drops_is_named_in_both_directions() -> Result<()> {
@@ -65,34 +36,32 @@ fn the_rule_that_drops_is_named_in_both_directions() -> Result<()> {
     let _rule = drop_rule(bridge)?;
     let tracer = Tracer::start(&["drops", &guest.port_id, "udp", "--explain", "--timeout", "2s", "--json"])?;
     send_both_ways(&lab, guest)?;
-    let report = tracer.finish()?;
-    for (direction, after, ends) in [("egress", "qvo", guest.mac.as_str()), ("ingress", "nic", &lab.wire.mac)]
-    {
-        let found = &report["directions"][direction];
-        let drops = found["drops"].as_array().context("no drops")?;
-        ensure!(!drops.is_empty() && drops.iter().all(|drop| drop["after"] == after), "{direction}: {found}");
-        let count: u64 = drops.iter().filter_map(|drop| drop["count"].as_u64()).sum();
-        ensure!(count == DOOMED && found["ledger"]["balanced"] == true, "{direction}: {found}");
-        for drop in drops {
-            ensure!(drop["example"]["destination_port"] == DOOMED_PORT, "{direction}: {drop}");
-            let explained = &drop["explain"];
-            let rules = rules(explained)?;
+    let report = tracer.finish_drops()?;
+    for (direction, after, ends) in [(Egress, "qvo", guest.mac.as_str()), (Ingress, "nic", &lab.wire.mac)] {
+        let found = report.direction(direction);
+        ensure!(found.drops.iter().all(|drop| drop.after == after), "{direction}: {found}");
+        ensure!(!found.drops.is_empty() && found.died() == DOOMED, "{direction}: {found}");
+        found.ledger.balances().context(direction)?;
+        for drop in &found.drops {
+            ensure!(drop.example_port() == Some(DOOMED_PORT), "{direction}: {drop}");
+            let explained = drop.explain.as_ref().with_context(|| format!("{direction}: {drop}"))?;
             // The wire's packets pass the provider bridge before.
-            let last = rules.last().context("no rule is hit")?;
-            ensure!(*last == (bridge, 0, Some(PRIORITY), Some(COOKIE)), "{direction}: {explained}");
-            ensure!((rules.len() > 1) == (direction == "ingress"), "{direction}: {explained}");
-            let actions =
-                explained["rules"].as_array().and_then(|rules| rules.last()).map(|rule| &rule["actions"]);
-            ensure!(actions == Some(&serde_json::json!(["drop"])), "{direction}: {explained}");
-            ensure!(explained["datapath_actions"] == serde_json::json!(["drop"]), "{direction}: {explained}");
-            ensure!(explained["hits"].as_u64() >= Some(DOOMED), "{direction}: {explained}");
-            let packet = explained["packet"].as_str().context("no packet")?;
+            let last = explained.last().context(direction)?;
+            ensure!(last.bridge == bridge && last.table == 0, "{direction}: {explained}");
+            ensure!(last.priority == Some(PRIORITY), "{direction}: {explained}");
+            ensure!(last.cookie.as_deref() == Some(COOKIE), "{direction}: {explained}");
+            let several = explained.rules.len() > 1;
+            ensure!(several == (direction == Ingress), "{direction}: {explained}");
+            ensure!(last.actions == ["drop"], "{direction}: {explained}");
+            ensure!(explained.datapath_actions == ["drop"], "{direction}: {explained}");
+            ensure!(explained.hits >= Some(DOOMED), "{direction}: {explained}");
+            let packet = &explained.packet;
             ensure!(packet.contains(&format!("dl_src={ends}")), "{direction}: {packet}");
             ensure!(packet.contains(&format!("udp_dst={DOOMED_PORT}")), "{direction}: {packet}");
         }
-        ensure!(found["explain"].is_null(), "{direction}: nothing went through: {found}");
+        ensure!(found.explain.is_none(), "{direction}: nothing went through: {found}");
     }
-    let findings = report["findings"].to_string();
+    let findings = format!("{:?}", report.findings);
     ensure!(
         findings.contains(&format!("all {DOOMED} packets")) && !findings.contains("one of them"),
         "{findings}"
@@ -115,8 +84,8 @@ fn a_rule_is_not_said_to_have_dropped_more_than_it_was_hit_by() -> Result<()> {
     guest.send_udp(to(DOOMED_PORT), DOOMED, 64, Duration::from_millis(1))?;
     guest.send_udp(to(DOOMED_PORT + 1), DOOMED + 5, 64, Duration::from_millis(1))?;
     lab.introduce(guest)?;
-    let report = tracer.finish()?;
-    let text = report["findings"][0]["text"].as_str().context("no finding")?;
+    let report = tracer.finish_drops()?;
+    let text = &report.first()?.text;
     let (all, hits) = (2 * DOOMED + 5, [DOOMED, DOOMED + 5]);
     // Those that died as upcalls are told by themselves.
     ensure!(text.starts_with(&format!("all {all} packets from the VM died")), "{text}");
@@ -133,24 +102,20 @@ fn a_packet_that_went_through_is_explained_by_the_rules_that_carried_it() -> Res
     let lab = Lab::from_env()?;
     let guest = lab.guest("yjwang-test-1")?;
     let tracer = Tracer::start(&["trace", &guest.port_id, "icmp", "--explain", "--json"])?;
-    let ping = lab.wire("ping", ["-q", "-c", "20", "-i", "0.01", &guest.ipv4.to_string()]).output()?;
-    ensure!(ping.status.success(), "{}", String::from_utf8_lossy(&ping.stdout));
+    lab.wire_ping(guest, 20, Duration::from_millis(10))?;
     let report = tracer.finish()?;
     let (inner, outer) = (lab.integration_bridge.as_str(), lab.provider_bridge.as_str());
-    for (direction, bridges) in [("egress", [inner, outer]), ("ingress", [outer, inner])] {
-        let found = &report["directions"][direction];
-        let explained = &found["explain"];
-        ensure!(
-            found["ledger"]["completed"] == 20 && explained["bridge"] == bridges[0],
-            "{direction}: {found}"
-        );
-        let mut passed: Vec<_> = rules(explained)?.into_iter().map(|(bridge, ..)| bridge).collect();
+    for (direction, bridges) in [(Egress, [inner, outer]), (Ingress, [outer, inner])] {
+        let found = report.direction(direction);
+        let explained = found.explain.as_ref().with_context(|| format!("{direction}: {found}"))?;
+        ensure!(found.ledger.completed == 20 && explained.bridge == bridges[0], "{direction}: {found}");
+        let mut passed: Vec<_> = explained.rules.iter().map(|rule| rule.bridge.as_str()).collect();
         passed.dedup();
         ensure!(passed == bridges, "{direction}: {explained}");
-        let actions = explained["datapath_actions"][0].as_str().context("no actions")?;
+        let actions = explained.datapath_actions.first().context("no actions")?;
         ensure!(actions != "drop" && !actions.is_empty(), "{direction}: {explained}");
     }
-    ensure!(report["notes"].as_array().is_some_and(Vec::is_empty), "{}", report["notes"]);
+    ensure!(report.notes.is_empty(), "{:?}", report.notes);
     Ok(())
 }
 
@@ -163,11 +128,10 @@ fn without_being_asked_nothing_is_explained() -> Result<()> {
     let tracer = Tracer::start(&["trace", &guest.port_id, "udp", "--json"])?;
     send_both_ways(&lab, guest)?;
     let report = tracer.finish()?;
-    for direction in ["egress", "ingress"] {
-        let found = &report["directions"][direction];
-        let drops = found["drops"].as_array().context("no drops")?;
-        ensure!(!drops.is_empty() && drops.iter().all(|drop| drop["explain"].is_null()), "{found}");
-        ensure!(found["explain"].is_null(), "{found}");
+    for (_, found) in report.directions.both() {
+        ensure!(!found.drops.is_empty(), "{found}");
+        ensure!(found.drops.iter().all(|drop| drop.explain.is_none()), "{found}");
+        ensure!(found.explain.is_none(), "{found}");
     }
     Ok(())
 }
@@ -198,27 +162,26 @@ fn what_connection_tracking_is_assumed_to_say_is_told_and_fits_what_was_hit() ->
     let tracer = Tracer::start(&["drops", &guest.port_id, "udp", "--explain", "--timeout", "2s", "--json"])?;
     let ends = Ends { from: lab.wire.ipv4, from_port: DOOMED_PORT, to: guest.ipv4, port: DOOMED_PORT };
     lab.in_wire(|| send_with_bad_checksum(ends, INVALID, 65))?;
-    let report = tracer.finish()?;
-    let ingress = &report["directions"]["ingress"];
-    let drops = ingress["drops"].as_array().context("no drops")?;
-    let died: u64 = drops.iter().filter_map(|drop| drop["count"].as_u64()).sum();
-    ensure!(died == INVALID && !drops.is_empty(), "{ingress}");
-    for drop in drops {
-        let explained = &drop["explain"];
-        let rules = rules(explained)?;
-        ensure!(rules.last() == Some(&("br-int", 70, Some(10), None)), "{explained}");
-        let last = explained["rules"].as_array().and_then(|rules| rules.last()).context("no rule")?;
-        ensure!(last["matches"].as_str().is_some_and(|text| text.contains("+inv+trk")), "{last}");
-        let assumed =
-            explained["assumed"].as_str().with_context(|| format!("nothing assumed: {explained}"))?;
+    let report = tracer.finish_drops()?;
+    let ingress = report.ingress();
+    ensure!(ingress.died() == INVALID && !ingress.drops.is_empty(), "{ingress}");
+    for drop in &ingress.drops {
+        let explained = drop.explain.as_ref().with_context(|| format!("nothing explained: {drop}"))?;
+        let last = explained.last()?;
+        ensure!(last.bridge == "br-int" && last.table == 70, "{explained}");
+        ensure!(last.priority == Some(10) && last.cookie.is_none(), "{explained}");
+        ensure!(last.matches.contains("+inv+trk"), "{last}");
+        let assumed = explained.assumed.as_ref();
+        let assumed = assumed.with_context(|| format!("nothing assumed: {explained}"))?;
         let because = format!(
             "ct_state=trk|inv is assumed, because the rule that it ends at then was hit by {INVALID} packets"
         );
         ensure!(assumed.contains(&because), "{assumed}");
     }
-    let first = report["findings"][0]["text"].as_str().context("no words")?;
     // With a datapath in the kernel the first of them is lost, and the others are dropped.
-    ensure!(first.contains("all 91 packets to the VM died") && first.contains("after nic"), "{first}");
-    ensure!(first.contains("br-int table 70 priority 10: ct_state=+inv+trk,ip drop"), "{first}");
+    let first = report.first()?;
+    first.says("all 91 packets to the VM died")?;
+    first.says("after nic")?;
+    first.says("br-int table 70 priority 10: ct_state=+inv+trk,ip drop")?;
     Ok(())
 }

@@ -1,11 +1,8 @@
 //! The fault matrix: one fault at a time, and what the report says of it; and delays of one segment at a time.
 //! `cargo xtask faults` prints the same as a table.
 
-use anyhow::{Result, ensure};
-use hoptrace_tests::{
-    faults::{Case, Fault, GROUPS, delay_all, delay_table, run_all, table},
-    lab::Lab,
-};
+use hoptrace_tests::faults::{Case, Fault, GROUPS, delay_all, delay_table, run_all, table};
+use hoptrace_tests::prelude::*;
 
 /// All faults of a group, each with a case of its own per direction.
 fn assert_group(name: &str) -> Result<()> {

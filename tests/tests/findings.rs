@@ -1,23 +1,8 @@
 //! A report begins with what is to know, in words, and the exit code agrees with it.
 
-#![allow(
-    clippy::indexing_slicing,
-    clippy::expect_used,
-    reason = "a panic is a failed test; a JSON value that is missing reads as null"
-)]
+use std::{process::Command, time::Instant};
 
-use std::{
-    process::Command,
-    time::{Duration, Instant},
-};
-
-use anyhow::{Context as _, Result, ensure};
-use hoptrace_tests::{
-    Tracer,
-    lab::{Guest, InterfaceCounts, Lab, Trap},
-};
-use rustix::process::Signal;
-use serde_json::Value;
+use hoptrace_tests::prelude::*;
 
 const PORT: u16 = 4444;
 const PACE: Duration = Duration::from_millis(1);
@@ -38,16 +23,6 @@ fn end(tracer: Tracer) -> Result<Said> {
     Ok(Said { first, text, code: ended.status.code(), stderr: ended.stderr })
 }
 
-fn finding<'a>(report: &'a Value, code: &str) -> Result<&'a Value> {
-    let found = report["findings"].as_array().context("no findings")?;
-    found.iter().find(|it| it["code"] == code).with_context(|| format!("no {code} in {found:#?}"))
-}
-
-fn says(finding: &Value, part: &str, words: &str) -> Result<()> {
-    ensure!(finding[part].as_str().is_some_and(|text| text.contains(words)), "no `{words}`: {finding}");
-    Ok(())
-}
-
 fn drop_udp(lab: &Lab) -> Result<Trap> {
     let bridge = lab.integration_bridge.as_str();
     let rule = Trap::flow(bridge, &format!("priority=1000,udp,tp_dst={PORT}"), "drop")?;
@@ -57,10 +32,8 @@ fn drop_udp(lab: &Lab) -> Result<Trap> {
     Ok(rule)
 }
 
-fn ping(lab: &Lab, guest: &Guest, count: &str) -> Result<()> {
-    let ping = lab.wire("ping", ["-q", "-c", count, "-i", "0.01", &guest.ipv4.to_string()]).output()?;
-    ensure!(ping.status.success(), "{}", String::from_utf8_lossy(&ping.stdout));
-    Ok(())
+fn ping(lab: &Lab, guest: &Guest, count: u64) -> Result<()> {
+    lab.wire_ping(guest, count, Duration::from_millis(10))
 }
 
 #[test]
@@ -70,7 +43,7 @@ fn when_nothing_is_wrong_the_first_line_says_so_with_counts() -> Result<()> {
     let guest = lab.guest("yjwang-test-1")?;
     for command in ["trace", "drops"] {
         let tracer = Tracer::start(&[command, &guest.port_id, "icmp"])?;
-        ping(&lab, guest, "20")?;
+        ping(&lab, guest, 20)?;
         let said = end(tracer)?;
         ensure!(said.code == Some(0), "{:?}: {}", said.code, said.stderr);
         ensure!(
@@ -138,12 +111,12 @@ fn an_interface_that_goes_down_meanwhile_is_why_packets_are_lost() -> Result<()>
     lab.wire_udp_flood((guest.ipv4, 9).into(), 40, 64, PACE)?;
     let report = tracer.finish()?;
     drop(down);
-    let first = &report["findings"][0];
-    says(first, "text", "40 of 60 packets to the VM died after").with_context(|| report.to_string())?;
-    says(first, "text", &format!("{qvo} is DOWN (IFF_UP is not set), since "))?;
-    says(first, "next", &format!("ip link set {qvo} up"))?;
-    let down = finding(&report, "link-down")?;
-    ensure!(down["where"] == qvo && down["severity"] == "critical", "{down}");
+    let first = report.first()?;
+    first.says("40 of 60 packets to the VM died after").with_context(|| report.to_string())?;
+    first.says(&format!("{qvo} is DOWN (IFF_UP is not set), since "))?;
+    first.suggests(&format!("ip link set {qvo} up"))?;
+    let down = report.finding("link-down")?;
+    ensure!(down.place.as_deref() == Some(qvo) && down.severity == "critical", "{down}");
     back(&lab, guest)
 }
 
@@ -187,11 +160,11 @@ fn an_interface_that_was_down_before_is_not_why_packets_die() -> Result<()> {
     lab.wire_udp_flood((guest.ipv4, PORT).into(), 30, 64, PACE)?;
     let report = tracer.finish()?;
     drop(rule);
-    let first = &report["findings"][0];
+    let first = report.first()?;
     // Those that died as upcalls are told by themselves.
-    says(first, "text", "30 of 50 packets to the VM died").with_context(|| report.to_string())?;
-    ensure!(!first["text"].as_str().context("no text")?.contains("DOWN"), "{first}");
-    says(finding(&report, "link-down")?, "text", &format!("{qvo} was DOWN"))
+    first.says("30 of 50 packets to the VM died").with_context(|| report.to_string())?;
+    ensure!(!first.text.contains("DOWN"), "{first}");
+    report.finding("link-down")?.says(&format!("{qvo} was DOWN"))
 }
 
 /// 40 packets while something on the path is `down`, 20 when it is back: the report's first line says so in these words, and nothing is
@@ -201,18 +174,18 @@ fn comes_back(lab: &Lab, guest: &Guest, tracer: Tracer, down: Trap, words: &str)
     down.take_away()?;
     back(lab, guest)?;
     lab.wire_udp_flood((guest.ipv4, 9).into(), 20, 64, PACE)?;
-    let report = tracer.finish()?;
-    let first = &report["findings"][0];
-    says(first, "text", "40 of 60 packets to the VM died after").with_context(|| report.to_string())?;
-    says(first, "text", words)?;
-    ensure!(first["next"].is_null(), "{first}");
+    let report = tracer.finish_drops()?;
+    let first = report.first()?;
+    first.says("40 of 60 packets to the VM died after").with_context(|| report.to_string())?;
+    first.says(words)?;
+    ensure!(first.next.is_none(), "{first}");
     Ok(())
 }
 
 /// Waits until packets pass again.
 fn back(lab: &Lab, guest: &Guest) -> Result<()> {
     let deadline = Instant::now() + Duration::from_secs(20);
-    while ping(lab, guest, "1").is_err() {
+    while ping(lab, guest, 1).is_err() {
         ensure!(Instant::now() < deadline, "{} does not come back", guest.domain);
     }
     Ok(())
@@ -233,14 +206,14 @@ fn a_vm_that_is_paused_meanwhile_is_told_before_that_nothing_died() -> Result<()
     let before = InterfaceCounts::of(&guest.qvb)?;
     lab.wire_udp_flood((guest.ipv4, 9).into(), 100, 64, PACE)?;
     before.wait_for_received(&guest.qvb, 100)?;
-    let report = tracer.finish()?;
+    let report = tracer.finish_drops()?;
     drop(paused);
-    let first = &report["findings"][0];
-    ensure!(first["code"] == "vm-paused" && first["severity"] == "critical", "{}", report["findings"]);
-    says(first, "text", &format!("libvirt: {} is PAUSED", guest.domain))?;
-    says(first, "text", "may have been read by nobody")?;
-    says(first, "next", &format!("virsh resume {}", guest.domain))?;
-    finding(&report, "nothing-died")?;
+    let first = report.first()?;
+    ensure!(first.code == "vm-paused" && first.severity == "critical", "{:?}", report.findings);
+    first.says(&format!("libvirt: {} is PAUSED", guest.domain))?;
+    first.says("may have been read by nobody")?;
+    first.suggests(&format!("virsh resume {}", guest.domain))?;
+    report.finding("nothing-died")?;
     // And where it was so from the start on.
     let paused = guest.freeze()?;
     let tracer = Tracer::start(&["trace", &guest.port_id, "udp", "and", "port", "9"])?;
@@ -268,13 +241,13 @@ fn a_guest_whose_link_is_set_down_gets_nothing() -> Result<()> {
     let before = InterfaceCounts::of(&guest.qvb)?;
     lab.wire_udp_flood((guest.ipv4, 9).into(), 30, 64, PACE)?;
     before.wait_for_received(&guest.qvb, 30)?;
-    let report = tracer.finish()?;
+    let report = tracer.finish_drops()?;
     unplugged.take_away()?;
-    let first = &report["findings"][0];
-    ensure!(first["code"] == "vm-unplugged" && first["severity"] == "critical", "{}", report["findings"]);
-    says(first, "text", &format!("libvirt: the link of {} is set DOWN", guest.tap))?;
-    says(first, "text", "may have been read by nobody")?;
-    says(first, "next", &format!("virsh domif-setlink {} {} up", guest.domain, guest.tap))?;
+    let first = report.first()?;
+    ensure!(first.code == "vm-unplugged" && first.severity == "critical", "{:?}", report.findings);
+    first.says(&format!("libvirt: the link of {} is set DOWN", guest.tap))?;
+    first.says("may have been read by nobody")?;
+    first.suggests(&format!("virsh domif-setlink {} {} up", guest.domain, guest.tap))?;
     ensure!(guest.sink_count()?.datagrams == 0, "QEMU takes nothing for such a guest");
     back(&lab, guest)
 }

@@ -1,20 +1,15 @@
 //! The guest's own times: what its programs take stands apart from what its kernel takes.
 
-#![allow(clippy::indexing_slicing, reason = "a JSON value that is missing reads as null")]
-
 use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::{IpAddr, TcpListener, TcpStream},
     thread,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
-use anyhow::{Context as _, Result, anyhow, ensure};
-use hoptrace_tests::{
-    Tracer,
-    lab::{Guest, Lab},
-};
-use serde_json::Value;
+use anyhow::anyhow;
+use hoptrace_tests::prelude::*;
+use hoptrace_tests::report::LatencyNs;
 
 /// The guest's port that thinks before it answers, and the one that only listens.
 const THINK_PORT: u16 = 11;
@@ -52,8 +47,8 @@ fn ask(stream: &TcpStream, bytes: usize, rounds: u64) -> Result<Duration> {
     Ok(longest)
 }
 
-fn ns(value: &Value) -> Result<u128> {
-    value.as_u64().map(u128::from).with_context(|| format!("no time: {value}"))
+fn ns(times: Option<LatencyNs>) -> Result<LatencyNs> {
+    times.context("no times")
 }
 
 #[test]
@@ -68,15 +63,16 @@ fn a_program_that_thinks_is_told_apart_from_the_kernel_that_acknowledges() -> Re
         Ok(ask(&stream, 40, ROUNDS)?.max(ask(&stream, 10_000, ROUNDS)?))
     })?;
     let report = tracer.finish()?;
-    let answers = &report["guest"]["application"];
-    ensure!(answers["count"] == 2 * ROUNDS && answers["unclear"] == 0, "{}", report["guest"]);
-    let times = &answers["latency_ns"];
-    ensure!(ns(&times["min"])? >= THINKS.as_nanos(), "{answers}");
-    ensure!(ns(&times["max"])? <= longest.as_nanos(), "longest here {longest:?}: {answers}");
+    let answers = &report.guest.application;
+    ensure!(answers.count == 2 * ROUNDS && answers.unclear == 0, "{}", report.guest);
+    let times = ns(answers.latency_ns)?;
+    ensure!(u128::from(times.min) >= THINKS.as_nanos(), "{answers}");
+    ensure!(u128::from(times.max) <= longest.as_nanos(), "longest here {longest:?}: {answers}");
     // The kernel acknowledged before that, and took the connection.
-    let acknowledgements = &report["guest"]["acknowledgements"];
-    ensure!(ns(&acknowledgements["latency_ns"]["p50"])? < THINKS.as_nanos(), "{acknowledgements}");
-    ensure!(report["guest"]["count"] == 1, "{}", report["guest"]);
+    let acknowledgements = report.guest.acknowledgements;
+    let times = ns(acknowledgements.latency_ns)?;
+    ensure!(u128::from(times.p50) < THINKS.as_nanos(), "{acknowledgements}");
+    ensure!(report.guest.count == 1, "{}", report.guest);
     Ok(())
 }
 
@@ -95,11 +91,10 @@ fn a_stream_that_goes_one_way_has_no_answers() -> Result<()> {
         Ok(())
     })?;
     let report = tracer.finish()?;
-    let answers = &report["guest"]["application"];
-    ensure!(answers["count"] == 0 && answers["unclear"] == 0, "{}", report["guest"]);
-    ensure!(report["guest"]["acknowledgements"]["count"].as_u64() > Some(0), "{}", report["guest"]);
-    let silent = report["evidence"].as_array().context("no evidence")?;
-    ensure!(silent.iter().all(|it| it["source"] != "tap"), "{silent:?}");
+    let answers = &report.guest.application;
+    ensure!(answers.count == 0 && answers.unclear == 0, "{}", report.guest);
+    ensure!(report.guest.acknowledgements.count > 0, "{}", report.guest);
+    ensure!(report.evidence.iter().all(|it| it.source != "tap"), "{:?}", report.evidence);
     Ok(())
 }
 
@@ -124,9 +119,9 @@ fn questions_asked_before_the_answer_are_left_out_and_said() -> Result<()> {
         ask(&stream, 40, 1).map(drop)
     })?;
     let report = tracer.finish()?;
-    let answers = &report["guest"]["application"];
-    ensure!(answers["count"] == 1 && answers["unclear"] == 1, "{}", report["guest"]);
-    ensure!(ns(&answers["latency_ns"]["min"])? >= THINKS.as_nanos(), "{answers}");
+    let answers = &report.guest.application;
+    ensure!(answers.count == 1 && answers.unclear == 1, "{}", report.guest);
+    ensure!(u128::from(ns(answers.latency_ns)?.min) >= THINKS.as_nanos(), "{answers}");
     Ok(())
 }
 
@@ -154,7 +149,7 @@ fn a_guest_that_asks_answers_nothing() -> Result<()> {
     echo.join().map_err(|_| anyhow!("the echo panicked"))??;
     let report = tracer.finish()?;
     ensure!(sent.received == BYTES, "{sent:?}");
-    let answers = &report["guest"]["application"];
-    ensure!(answers["count"] == 0 && answers["unclear"] == 0, "{}", report["guest"]);
+    let answers = &report.guest.application;
+    ensure!(answers.count == 0 && answers.unclear == 0, "{}", report.guest);
     Ok(())
 }

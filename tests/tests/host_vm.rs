@@ -1,9 +1,7 @@
 //! Test VMs: what happens in one is told to the host.
 
-use std::time::Duration;
-
-use anyhow::{Result, ensure};
 use hoptrace_tests::lab::Folders;
+use hoptrace_tests::prelude::*;
 use hoptrace_tests::vm::{Job, KernelChoice, Machine, Series, Verdict};
 
 const LIMIT: Duration = Duration::from_mins(2);

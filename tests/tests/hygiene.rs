@@ -1,20 +1,9 @@
 //! Starting fast, leaving nothing, and saying in one line what is wrong.
 
-#![allow(
-    clippy::indexing_slicing,
-    clippy::expect_used,
-    reason = "a panic is a failed test; a JSON value that is missing reads as null"
-)]
+use std::process::{Command, Output};
 
-use std::{
-    process::{Command, Output},
-    time::Duration,
-};
-
-use anyhow::{Context as _, Result, ensure};
 use aya::programs::{SchedClassifier, TcAttachType};
-use hoptrace_tests::{Tracer, hoptrace, lab::Lab, read_report};
-use rustix::process::Signal;
+use hoptrace_tests::prelude::*;
 
 /// From starting the program to the first packet admitted. Loading and attaching is most of it, and of
 /// that the verifier's work.
@@ -62,7 +51,7 @@ fn the_first_packet_is_traced_at_once() -> Result<()> {
         let ping = lab.wire("ping", ["-q", "-c", "1", &guest.ipv4.to_string()]).output()?;
         ensure!(ping.status.success());
         let report = tracer.finish()?;
-        ensure!(report["directions"]["ingress"]["ledger"]["entered"] == 1, "{report}");
+        ensure!(report.ingress().ledger.entered == 1, "{report}");
     }
     ensure!(fastest < START_LIMIT, "the fastest of eight starts took {fastest:?}");
     Ok(())
@@ -118,12 +107,10 @@ fn two_tracers_at_once_both_count_everything() -> Result<()> {
     let second = Tracer::start(&["trace", &guest.display_name, "icmp", "--json"])?;
     ensure!(first.notes.is_empty(), "{:?}", first.notes);
     ensure!(second.notes.iter().any(|note| note.contains("another hoptrace")), "{:?}", second.notes);
-    let ping = lab.wire("ping", ["-q", "-c", "100", "-i", "0.005", &guest.ipv4.to_string()]).output()?;
-    ensure!(ping.status.success());
+    lab.wire_ping(guest, 100, Duration::from_millis(5))?;
     for report in [first.finish()?, second.finish()?] {
-        for direction in ["egress", "ingress"] {
-            let ledger = &report["directions"][direction]["ledger"];
-            ensure!(ledger["completed"] == 100 && ledger["balanced"] == true, "{ledger}");
+        for (_, found) in report.directions.both() {
+            found.ledger.expect(&Ledger { completed: 100, ..found.ledger })?;
         }
     }
     Ok(())
@@ -135,12 +122,11 @@ fn a_count_ends_the_trace_exactly_there() -> Result<()> {
     let lab = Lab::from_env()?;
     let guest = lab.guest("yjwang-test-1")?;
     let tracer = Tracer::start(&["trace", &guest.display_name, "icmp", "--json", "--count", "50"])?;
-    let ping = lab.wire("ping", ["-q", "-c", "60", "-i", "0.005", &guest.ipv4.to_string()]).output()?;
-    ensure!(ping.status.success());
+    lab.wire_ping(guest, 60, Duration::from_millis(5))?;
     let ended = tracer.wait()?;
-    let report = read_report(&ended.stdout)?;
-    let entered = |direction: &str| report["directions"][direction]["ledger"]["entered"].as_u64();
-    ensure!(entered("egress").zip(entered("ingress")).map(|(a, b)| a + b) == Some(50), "{report}");
+    let report = Report::read(&ended.stdout)?;
+    let entered = report.egress().ledger.entered + report.ingress().ledger.entered;
+    ensure!(entered == 50, "{report}");
     Ok(())
 }
 
@@ -152,8 +138,8 @@ fn a_command_is_traced_while_it_runs() -> Result<()> {
     let command =
         format!("nsenter --net={} ping -q -c 20 -i 0.01 {}", lab.wire.netns_path().display(), guest.ipv4);
     let output = hoptrace(["trace", &guest.display_name, "icmp", "--json", "--cmd", &command])?.output()?;
-    let report = read_report(&output.stdout)?;
-    ensure!(report["directions"]["egress"]["ledger"]["completed"] == 20, "{report}");
+    let report = Report::read(&output.stdout)?;
+    ensure!(report.egress().ledger.completed == 20, "{report}");
     ensure!(
         String::from_utf8_lossy(&output.stderr).contains("20 received"),
         "the command's words are on stderr"
@@ -208,14 +194,11 @@ fn without_ovsdb_what_the_switch_takes_has_completed() -> Result<()> {
     let lab = Lab::from_env()?;
     let guest = lab.guest("yjwang-test-1")?;
     let tracer = Tracer::start(&["--ovsdb", "unix:/nonexistent", "trace", &guest.tap, "icmp", "--json"])?;
-    let count = PINGS.to_string();
-    let ping = lab.wire("ping", ["-q", "-c", &count, "-i", "0.005", &guest.ipv4.to_string()]).output()?;
+    lab.wire_ping(guest, PINGS, Duration::from_millis(5))?;
     let report = tracer.finish()?;
-    ensure!(ping.status.success(), "{}", String::from_utf8_lossy(&ping.stdout));
-    for direction in ["egress", "ingress"] {
-        let found = &report["directions"][direction];
-        ensure!(found["drops"].as_array().is_some_and(Vec::is_empty), "{direction}: {}", found["drops"]);
-        ensure!(found["ledger"]["completed"] == PINGS, "{direction}: {}", found["ledger"]);
+    for (direction, found) in report.directions.both() {
+        ensure!(found.drops.is_empty(), "{direction}: {:?}", found.drops);
+        ensure!(found.ledger.completed == PINGS, "{direction}: {}", found.ledger);
     }
     Ok(())
 }
@@ -232,9 +215,9 @@ fn a_kernel_without_btf_is_a_note_not_an_error() -> Result<()> {
     ensure!(output.status.code() == Some(5) && words.contains("BTF"), "{words}");
     let notes = words.lines().filter(|line| line.contains("BTF")).count();
     ensure!(notes == 1 && words.contains("no wire hook"), "{words}");
-    let report = read_report(&output.stdout)?;
-    let last = report["directions"]["egress"]["segments"].as_array().and_then(|all| all.last());
-    ensure!(last.is_some_and(|segment| segment["to"] == "nic"), "{report}");
+    let report = Report::read(&output.stdout)?;
+    let last = report.egress().segments.last();
+    ensure!(last.is_some_and(|segment| segment.to == "nic"), "{report}");
     Ok(())
 }
 

@@ -1,10 +1,8 @@
 //! The lab itself: what later tests stand on.
 
 use std::net::{IpAddr, SocketAddr};
-use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
-use hoptrace_tests::lab::Lab;
+use hoptrace_tests::prelude::*;
 
 const ECHO_PORT: u16 = 7;
 

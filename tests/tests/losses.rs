@@ -1,22 +1,8 @@
 //! Packets dropped on purpose: after the right hook, for the kernel's own reason, in the right number, and nothing else is.
 
-#![allow(
-    clippy::indexing_slicing,
-    clippy::expect_used,
-    reason = "a panic is a failed test; a JSON value that is missing reads as null"
-)]
+use std::{process::Command, time::Instant};
 
-use std::{
-    process::Command,
-    time::{Duration, Instant},
-};
-
-use anyhow::{Context as _, Result, ensure};
-use hoptrace_tests::{
-    Tracer,
-    lab::{Guest, InterfaceCounts, Lab, Trap},
-};
-use serde_json::{Value, json};
+use hoptrace_tests::prelude::*;
 
 /// Datagrams sent into the trap.
 const DOOMED: u64 = 200;
@@ -28,18 +14,17 @@ const DOOMED_LEN: u64 = 64 + 8 + 20 + 14;
 const INNOCENT: u64 = 100;
 
 /// Sends into the trap from both sides, with innocent traffic beside it, and gives the report.
-fn trace_doomed(lab: &Lab, guest: &Guest, command: &str) -> Result<Value> {
+fn trace_doomed(lab: &Lab, guest: &Guest, command: &str) -> Result<DropsReport> {
     // An upcall of Open vSwitch can take more than a second on an emulated machine.
     let tracer = Tracer::start(&[command, &guest.port_id, "--timeout", "4s", "--json"])?;
     let sink = lab.wire_udp_sink(DOOMED_PORT)?;
     lab.wire_udp_flood((guest.ipv4, DOOMED_PORT).into(), DOOMED, 64, Duration::from_millis(1))?;
     let sent = guest.send_udp((lab.wire.ipv4.into(), DOOMED_PORT), DOOMED, 64, Duration::from_millis(1))?;
     ensure!(sent.sent == DOOMED, "{sent:?}");
-    let ping = lab.wire("ping", ["-q", "-c", "100", "-i", "0.005", &guest.ipv4.to_string()]).output()?;
-    ensure!(ping.status.success(), "{}", String::from_utf8_lossy(&ping.stdout));
+    lab.wire_ping(guest, 100, Duration::from_millis(5))?;
     let through = sink.finish(0, Duration::ZERO)?;
     ensure!(through.datagrams == 0, "the trap let {} datagrams through", through.datagrams);
-    tracer.finish()
+    tracer.finish_drops()
 }
 
 /// Why packets died, as the report is to say it.
@@ -52,55 +37,46 @@ enum Cause {
 }
 
 /// The direction's doomed died after `after`, for that cause, and nothing else did; the innocent came through.
-fn assert_died(report: &Value, direction: &str, after: &str, cause: Cause) -> Result<()> {
-    let found = &report["directions"][direction];
-    let drops = found["drops"].as_array().context("no drops")?;
-    ensure!(drops.len() == 1, "{direction}: {found}");
-    let drop = &drops[0];
-    ensure!(drop["after"] == after && drop["count"] == DOOMED, "{direction}: {found}");
-    ensure!(drop["first_ns"].as_u64() < drop["last_ns"].as_u64(), "{direction}: {drop}");
+fn assert_died(report: &DropsReport, direction: Direction, after: &str, cause: Cause) -> Result<()> {
+    let found = report.direction(direction);
+    let drop = found.only_drop().context(direction)?;
+    ensure!(drop.after == after && drop.count == DOOMED, "{direction}: {found}");
+    ensure!(drop.first_ns < drop.last_ns, "{direction}: {drop}");
     let (lost, dropped) = match cause {
         Cause::Lost => {
-            for none in ["reason", "subsystem", "location", "example", "advice"] {
-                ensure!(drop[none].is_null(), "{direction}: {none} in {drop}");
-            }
-            ensure!(on_cpus(drop)?.is_empty(), "{direction}: {drop}");
+            let none = [&drop.reason, &drop.subsystem, &drop.location, &drop.advice];
+            ensure!(none.iter().all(|it| it.is_none()) && drop.example.is_none(), "{direction}: {drop}");
+            ensure!(drop.cpus.is_empty(), "{direction}: {drop}");
             (DOOMED, 0)
         }
         Cause::Dropped(subsystem, reason, advice) => {
-            ensure!(drop["reason"] == reason && drop["subsystem"] == json!(subsystem), "{direction}: {drop}");
-            let location = drop["location"].as_str().context("no location")?;
+            ensure!(drop.reason.as_deref() == Some(reason), "{direction}: {drop}");
+            ensure!(drop.subsystem.as_deref() == subsystem, "{direction}: {drop}");
+            let location = drop.location.as_deref().context("no location")?;
             ensure!(location.contains("+0x"), "{direction}: no function: {location}");
-            ensure!(drop["advice"].as_str().is_some_and(|text| text.contains(advice)), "{direction}: {drop}");
-            let on_cpus: u64 = on_cpus(drop)?.iter().map(|(_, count)| count).sum();
-            ensure!(on_cpus == DOOMED, "{direction}: {on_cpus} on CPUs: {drop}");
-            let example = &drop["example"];
-            ensure!(example["destination_port"] == DOOMED_PORT, "{direction}: {drop}");
-            ensure!(
-                example["protocol"] == "udp" && example["len_bytes"] == DOOMED_LEN,
-                "{direction}: {drop}"
-            );
+            drop.advises(advice).context(direction)?;
+            ensure!(drop.example_port() == Some(DOOMED_PORT), "{direction}: {drop}");
+            let example = drop.example.as_ref().context("no example")?;
+            ensure!(example.protocol == "udp" && example.len_bytes == DOOMED_LEN, "{direction}: {drop}");
             (0, DOOMED)
         }
     };
-    let ledger = &found["ledger"];
-    let count = |name: &str| ledger[name].as_u64().with_context(|| format!("no {name} in {ledger}"));
-    ensure!(count("lost")? == lost && count("dropped")? == dropped, "{direction}: {ledger}");
-    ensure!(ledger["balanced"] == true, "{direction}: {ledger}");
-    ensure!(count("entered")? == count("completed")? + DOOMED, "{direction}: {ledger}");
-    ensure!(count("completed")? >= INNOCENT, "{direction}: {ledger}");
-    for none in ["joined_midway", "evicted", "ambiguous", "untracked", "in_flight"] {
-        ensure!(count(none)? == 0, "{direction}: {none} in {ledger}");
-    }
-    ensure!(report["drops_without_site"] == 0, "{}", report["drops_without_site"]);
+    let ledger = found.ledger;
+    let expected = Ledger {
+        lost,
+        dropped,
+        entered: ledger.completed + DOOMED,
+        joined_midway: 0,
+        evicted: 0,
+        ambiguous: 0,
+        untracked: 0,
+        in_flight: 0,
+        ..ledger
+    };
+    ledger.expect(&expected).context(direction)?;
+    ensure!(ledger.completed >= INNOCENT, "{direction}: {ledger}");
+    ensure!(report.drops_without_site == 0, "{}", report.drops_without_site);
     Ok(())
-}
-
-/// How many of a drop each CPU freed.
-fn on_cpus(drop: &Value) -> Result<Vec<(u64, u64)>> {
-    let cpus = drop["cpus"].as_array().with_context(|| format!("no cpus in {drop}"))?;
-    let of = |on: &Value| Some((on["cpu"].as_u64()?, on["count"].as_u64()?));
-    cpus.iter().map(|on| of(on).with_context(|| format!("no CPU: {on}"))).collect()
 }
 
 /// The rule that drops the doomed on a bridge, in ebtables' words behind `-A` or `-D`.
@@ -133,14 +109,6 @@ fn teach_the_datapath(lab: &Lab, guest: &Guest) -> Result<Trap> {
 /// The first kernel whose Open vSwitch says that, and why, it drops; older ones free such packets as if all were well.
 const OVS_REASONS: (u32, u32) = (6, 6);
 
-/// The running kernel's version.
-fn kernel() -> Result<(u32, u32)> {
-    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease")?;
-    let mut numbers = release.split('.').map(str::parse);
-    let mut next = || numbers.next().context("no number")?.context("no version");
-    Ok((next()?, next()?))
-}
-
 #[test]
 #[ignore = "needs the lab or a VM: cargo xtask test"]
 fn an_openflow_drop_rule_ends_packets_after_qvo_and_after_the_nic() -> Result<()> {
@@ -152,17 +120,17 @@ fn an_openflow_drop_rule_ends_packets_after_qvo_and_after_the_nic() -> Result<()
     let report = trace_doomed(&lab, guest, "trace")?;
     // Where vswitchd itself drops, the kernel has no reason. Its own copies of the frames it drops all the time: that
     // must not be taken for one.
-    let names_its_reasons = kernel()? >= OVS_REASONS;
+    let names_its_reasons = kernel_version()? >= OVS_REASONS;
     let cause = |bridge| match lab.datapath.as_str() {
         "system" if names_its_reasons => Cause::Dropped(Some("openvswitch"), "LAST_ACTION", bridge),
         _ => Cause::Lost,
     };
-    assert_died(&report, "egress", "qvo", cause("br-int"))?;
-    assert_died(&report, "ingress", "nic", cause("br-ex"))?;
+    assert_died(&report, Egress, "qvo", cause("br-int"))?;
+    assert_died(&report, Ingress, "nic", cause("br-ex"))?;
     if lab.datapath != "system" {
-        for direction in ["egress", "ingress"] {
-            let copies = &report["directions"][direction]["ledger"]["copy_dropped"];
-            ensure!(copies.as_u64() >= Some(DOOMED), "{direction}: {copies} copies");
+        for (direction, found) in report.directions.both() {
+            let copies = found.ledger.copy_dropped;
+            ensure!(copies >= DOOMED, "{direction}: {copies} copies");
         }
     }
     Ok(())
@@ -177,12 +145,12 @@ fn a_bridge_rule_drops_packets_between_tap_and_qvb() -> Result<()> {
     // Both commands tell the same.
     for command in ["trace", "drops"] {
         let report = trace_doomed(&lab, guest, command)?;
-        ensure!(report["schema"] == format!("hoptrace.{command}/2"), "{}", report["schema"]);
+        ensure!(report.schema == format!("hoptrace.{command}/2"), "{}", report.schema);
         // Where there is no security group, none is named.
         ensure!(!report.to_string().contains("neutron-"), "{report}");
         let rule = Cause::Dropped(None, "NETFILTER_DROP", "filter, chain FORWARD, ");
         let counter = Cause::Dropped(None, "NETFILTER_DROP", "whose counter rose by 400 in all");
-        for (direction, after) in [("egress", "tap"), ("ingress", "qvb")] {
+        for (direction, after) in [(Egress, "tap"), (Ingress, "qvb")] {
             assert_died(&report, direction, after, rule)?;
             assert_died(&report, direction, after, counter)?;
         }
@@ -208,14 +176,13 @@ fn drops_are_told_by_the_cpu_that_freed_them() -> Result<()> {
             let sent =
                 guest.send_udp((lab.wire.ipv4.into(), DOOMED_PORT), *count, 64, Duration::from_millis(1))?;
             ensure!(sent.sent == *count, "{sent:?}");
-            *expected.entry(*cpu as u64).or_insert(0) += count;
+            *expected.entry(*cpu).or_insert(0) += count;
         }
-        let report = tracer.finish()?;
-        let drops = &report["directions"]["egress"]["drops"];
-        let drop = &drops[0];
-        ensure!(drops.as_array().is_some_and(|drops| drops.len() == 1), "{drops}");
-        ensure!(on_cpus(drop)? == Vec::from_iter(expected.clone()), "{expected:?}: {drop}");
-        ensure!(drop["count"] == expected.values().sum::<u64>(), "{drop}");
+        let report = tracer.finish_drops()?;
+        let drop = report.egress().only_drop()?;
+        let on_cpus: Vec<_> = drop.cpus.iter().map(|on| (on.cpu, on.count)).collect();
+        ensure!(on_cpus == Vec::from_iter(expected.clone()), "{expected:?}: {drop}");
+        ensure!(drop.count == expected.values().sum::<u64>(), "{drop}");
     }
     Ok(())
 }
@@ -246,24 +213,17 @@ fn a_guest_that_does_not_drain_its_queue_is_named() -> Result<()> {
     drop(frozen);
     let arrived = guest.sink_wait(SENT - dropped, Duration::from_secs(30))?.datagrams;
     let report = tracer.finish()?;
-    let found = &report["directions"]["ingress"];
-    let (died, ledger) = (&found["drops"], &found["ledger"]);
-    ensure!(arrived == SENT - dropped, "{arrived} arrived, {dropped} dropped: {died} {ledger}");
-    let drops = found["drops"].as_array().context("no drops")?;
-    ensure!(drops.len() == 1, "{drops:?}");
-    let drop = &drops[0];
-    ensure!(drop["after"] == "tap" && drop["reason"] == "FULL_RING" && drop["count"] == dropped, "{drop}");
-    ensure!(drop["location"].as_str().is_some_and(|place| place.contains("tun_net_xmit")), "{drop}");
-    ensure!(drop["advice"].as_str().is_some_and(|text| text.contains("does not drain")), "{drop}");
-    ensure!(drop["example"]["destination_port"] == 9, "{drop}");
-    let ledger = &found["ledger"];
-    ensure!(ledger["balanced"] == true && ledger["entered"] == SENT, "{ledger}");
-    ensure!(
-        ledger["completed"] == arrived && ledger["dropped"] == dropped && ledger["lost"] == 0,
-        "{ledger}"
-    );
-    let egress = &report["directions"]["egress"]["drops"];
-    ensure!(egress.as_array().is_some_and(Vec::is_empty), "{egress}");
+    let found = report.ingress();
+    ensure!(arrived == SENT - dropped, "{arrived} arrived, {dropped} dropped: {found}");
+    let drop = found.only_drop()?;
+    ensure!(drop.after == "tap" && drop.count == dropped, "{drop}");
+    ensure!(drop.reason.as_deref() == Some("FULL_RING"), "{drop}");
+    ensure!(drop.location.as_ref().is_some_and(|place| place.contains("tun_net_xmit")), "{drop}");
+    drop.advises("does not drain")?;
+    ensure!(drop.example_port() == Some(9), "{drop}");
+    let ledger = found.ledger;
+    ledger.expect(&Ledger { entered: SENT, completed: arrived, dropped, lost: 0, ..ledger })?;
+    ensure!(report.egress().drops.is_empty(), "{}", report.egress());
     Ok(())
 }
 
@@ -275,18 +235,14 @@ fn without_loss_nothing_is_dropped_however_many_copies_are() -> Result<()> {
     // Not the guest that other tests here send datagrams to: it may still say that nobody takes them, and that is ICMP, too.
     let guest = lab.guest("yjwang-test-2")?;
     let tracer = Tracer::start(&["drops", &guest.port_id, "icmp", "--json"])?;
-    let count = PINGS.to_string();
-    let ping = lab.wire("ping", ["-q", "-c", &count, "-i", "0.002", &guest.ipv4.to_string()]).output()?;
-    let report = tracer.finish()?;
-    ensure!(ping.status.success(), "{}", String::from_utf8_lossy(&ping.stdout));
-    for direction in ["egress", "ingress"] {
-        let found = &report["directions"][direction];
-        ensure!(found["drops"].as_array().is_some_and(Vec::is_empty), "{direction}: {}", found["drops"]);
-        let ledger = &found["ledger"];
-        ensure!(ledger["completed"] == PINGS && ledger["balanced"] == true, "{direction}: {ledger}");
-        ensure!(ledger["dropped"] == 0 && ledger["lost"] == 0, "{direction}: {ledger}");
+    lab.wire_ping(guest, PINGS, Duration::from_millis(2))?;
+    let report = tracer.finish_drops()?;
+    for (direction, found) in report.directions.both() {
+        ensure!(found.drops.is_empty(), "{direction}: {found}");
+        let ledger = found.ledger;
+        ledger.expect(&Ledger { completed: PINGS, dropped: 0, lost: 0, ..ledger }).context(direction)?;
         // The host drops its own copy of what a userspace datapath takes.
-        let copies = ledger["copy_dropped"].as_u64().context("no copy_dropped")?;
+        let copies = ledger.copy_dropped;
         ensure!(lab.datapath == "system" || copies >= PINGS, "{direction}: {copies} copies");
     }
     Ok(())

@@ -1,19 +1,6 @@
 //! Traffic between two VMs of one host: it leaves the path at qvo and comes from beside it, and none of it is lost.
 
-#![allow(
-    clippy::indexing_slicing,
-    clippy::expect_used,
-    reason = "a panic is a failed test; a JSON value that is missing reads as null"
-)]
-
-use std::time::Duration;
-
-use anyhow::{Context as _, Result, ensure};
-use hoptrace_tests::{
-    Tracer,
-    lab::{Guest, Lab, Trap},
-};
-use serde_json::{Value, json};
+use hoptrace_tests::prelude::*;
 
 /// Packets of each test, each way.
 const PACKETS: u64 = 500;
@@ -25,7 +12,7 @@ fn guests(lab: &Lab) -> Result<(&Guest, &Guest)> {
 }
 
 /// Traces the first guest while both send the other datagrams.
-fn trace_datagrams(ours: &Guest, neighbour: &Guest) -> Result<Value> {
+fn trace_datagrams(ours: &Guest, neighbour: &Guest) -> Result<Report> {
     let tracer = Tracer::start(&["trace", &ours.display_name, "udp", "--json"])?;
     for (from, to) in [(ours, neighbour), (neighbour, ours)] {
         let sent = from.send_udp((to.ipv4.into(), SINK_PORT), PACKETS, 64, Duration::from_micros(500))?;
@@ -35,21 +22,6 @@ fn trace_datagrams(ours: &Guest, neighbour: &Guest) -> Result<Value> {
         ensure!(ping.received == 1, "{ping:?}");
     }
     tracer.finish()
-}
-
-fn segment<'a>(report: &'a Value, direction: &str, from: &str, to: &str) -> Result<&'a Value> {
-    let segments = report["directions"][direction]["segments"].as_array().context("no segments")?;
-    let found = segments.iter().find(|segment| segment["from"] == from && segment["to"] == to);
-    found.with_context(|| format!("no segment {from} → {to} in {segments:?}"))
-}
-
-fn assert_ledger(report: &Value, direction: &str, expected: &Value) -> Result<()> {
-    let ledger = &report["directions"][direction]["ledger"];
-    for (name, count) in expected.as_object().context("no object")? {
-        ensure!(&ledger[name] == count, "{direction}: {name} in {ledger}");
-    }
-    ensure!(ledger["balanced"] == true, "{direction}: {ledger}");
-    Ok(())
 }
 
 #[test]
@@ -62,28 +34,22 @@ fn datagrams_between_two_vms_complete_off_the_path() -> Result<()> {
     ensure!(ping.received > 0, "{ping:?}");
     let report = trace_datagrams(ours, neighbour)?;
 
-    let none =
-        json!({"lost": 0, "joined_midway": 0, "ambiguous": 0, "untracked": 0, "evicted": 0, "copies": 0});
-    for direction in ["egress", "ingress"] {
-        assert_ledger(&report, direction, &none)?;
-        ensure!(report["directions"][direction]["neighbour_total"]["count"] == PACKETS, "{report}");
-        ensure!(report["directions"][direction]["total"]["count"] == 0, "{report}");
+    for (direction, elsewhere) in [(Egress, PACKETS), (Ingress, 0)] {
+        let found = report.direction(direction);
+        let ledger = found.ledger;
+        let all = Ledger { entered: PACKETS, completed: PACKETS, elsewhere, ..ledger };
+        let none = Ledger { lost: 0, joined_midway: 0, ambiguous: 0, untracked: 0, evicted: 0, ..all };
+        ledger.expect(&Ledger { copies: 0, ..none }).context(direction)?;
+        ensure!(found.neighbour_total.count == PACKETS && found.total.count == 0, "{direction}: {found}");
     }
-    assert_ledger(
-        &report,
-        "egress",
-        &json!({"entered": PACKETS, "completed": PACKETS, "elsewhere": PACKETS}),
-    )?;
-    assert_ledger(&report, "ingress", &json!({"entered": PACKETS, "completed": PACKETS, "elsewhere": 0}))?;
-    let out = segment(&report, "egress", "qvo", "neighbour")?;
-    let into = segment(&report, "ingress", "neighbour", "qvo")?;
-    ensure!((&out["count"], &out["off_path"]) == (&json!(PACKETS), &json!(true)), "{out}");
-    ensure!((&into["count"], &into["off_path"]) == (&json!(PACKETS), &json!(true)), "{into}");
-    ensure!(segment(&report, "egress", "qvo", "nic")?["count"] == 0, "{report}");
-    let neighbours = report["neighbours"].as_array().context("no neighbours")?;
-    let found =
-        neighbours.iter().find(|port| port["ifname"] == neighbour.qvo.as_str()).context("no neighbour")?;
-    ensure!(found["received"] == PACKETS && found["sent"] == PACKETS && found["copies"] == 0, "{found}");
+    let out = report.egress().segment("qvo", "neighbour")?;
+    let into = report.ingress().segment("neighbour", "qvo")?;
+    ensure!(out.count == PACKETS && out.off_path, "{out}");
+    ensure!(into.count == PACKETS && into.off_path, "{into}");
+    ensure!(report.egress().segment("qvo", "nic")?.count == 0, "{report}");
+    let found = report.neighbours.iter().find(|port| port.ifname == neighbour.qvo);
+    let found = found.context("no neighbour")?;
+    ensure!(found.received == PACKETS && found.sent == PACKETS && found.copies == 0, "{found}");
     Ok(())
 }
 
@@ -95,12 +61,14 @@ fn datagrams_that_die_between_two_vms_are_lost_where_they_died() -> Result<()> {
     let _trap =
         Trap::flow(&lab.integration_bridge, &format!("priority=1000,udp,tp_dst={SINK_PORT}"), "drop")?;
     let report = trace_datagrams(ours, neighbour)?;
-    for (direction, after) in [("egress", "qvo"), ("ingress", "neighbour")] {
-        let drops = report["directions"][direction]["drops"].as_array().context("no drops")?;
-        let [drop] = drops.as_slice() else { anyhow::bail!("{direction}: not one place: {drops:?}") };
-        let found = json!([drop["after"], drop["reason"], drop["location"], drop["count"]]);
-        ensure!(found == json!([after, null, null, PACKETS]), "{direction}: {drop}");
-        assert_ledger(&report, direction, &json!({"entered": PACKETS, "lost": PACKETS, "completed": 0}))?;
+    for (direction, after) in [(Egress, "qvo"), (Ingress, "neighbour")] {
+        let found = report.direction(direction);
+        let drop = found.only_drop().context(direction)?;
+        ensure!(drop.after == after && drop.count == PACKETS, "{direction}: {drop}");
+        ensure!(drop.reason.is_none() && drop.location.is_none(), "{direction}: {drop}");
+        let ledger = found.ledger;
+        let expected = Ledger { entered: PACKETS, lost: PACKETS, completed: 0, ..ledger };
+        ledger.expect(&expected).context(direction)?;
     }
     Ok(())
 }
@@ -116,14 +84,12 @@ fn broadcasts_go_to_the_wire_and_copies_of_them_to_neighbours() -> Result<()> {
     let ping = ours.ping(nobody, 5, Duration::from_millis(300))?;
     ensure!(ping.received == 0, "{ping:?}");
     let report = tracer.finish()?;
-    let ledger = &report["directions"]["egress"]["ledger"];
-    let count = |name: &str| ledger[name].as_u64().with_context(|| format!("no {name} in {ledger}"));
-    ensure!(count("entered")? > 0 && count("completed")? == count("entered")?, "{ledger}");
+    let ledger = report.egress().ledger;
+    ensure!(ledger.entered > 0, "{ledger}");
+    ledger.expect(&Ledger { completed: ledger.entered, lost: 0, ambiguous: 0, ..ledger })?;
     // The guest may have answered a question of its neighbour's, too: that goes to the neighbour alone.
-    ensure!(count("copies")? > 0 && count("elsewhere")? < count("entered")?, "{ledger}");
-    assert_ledger(&report, "egress", &json!({"lost": 0, "ambiguous": 0}))?;
-    let copies = report["neighbours"].as_array().context("no neighbours")?.iter();
-    let copies: u64 = copies.filter_map(|port| port["copies"].as_u64()).sum();
-    ensure!(copies == count("copies")?, "{report}");
+    ensure!(ledger.copies > 0 && ledger.elsewhere < ledger.entered, "{ledger}");
+    let copies: u64 = report.neighbours.iter().map(|port| port.copies).sum();
+    ensure!(copies == ledger.copies, "{report}");
     Ok(())
 }

@@ -1,10 +1,7 @@
 //! Delays of one segment at a time on this machine's own timers.
 
-use anyhow::{Result, ensure};
-use hoptrace_tests::{
-    faults::{delay_all, delay_table},
-    lab::Lab,
-};
+use hoptrace_tests::faults::{delay_all, delay_table};
+use hoptrace_tests::prelude::*;
 
 #[test]
 #[ignore = "needs the lab: cargo xtask test"]

@@ -1,10 +1,9 @@
 //! Datagrams that interfaces merge (GRO) on their way: what became part of a larger packet is
 //! merged, not lost.
 
-use anyhow::{Context as _, Result, ensure};
-use hoptrace_tests::lab::{Lab, Trap};
+use hoptrace_tests::prelude::*;
 
-use datagrams::{Bursts, count, cutting, ledger_of};
+use datagrams::{Bursts, cutting, ledger_of};
 
 mod datagrams;
 
@@ -26,15 +25,12 @@ fn datagrams_that_xdp_saw_are_merged_before_the_nic_hook() -> Result<()> {
     for way in WAYS {
         let _merges = merging(&lab.nic, way)?;
         for (bursts, v6) in [(BURSTS, false), (BURSTS, true), (SMALL, false), (SMALL, true)] {
-            let ledger = ledger_of(&lab, guest, &["--xdp", "native"], "ingress", bursts, v6)?;
-            let merged = count(&ledger, "merged")?;
-            ensure!(count(&ledger, "entered")? == bursts.datagrams(), "{way}: {ledger}");
+            let ledger = ledger_of(&lab, guest, &["--xdp", "native"], Ingress, bursts, v6)?;
+            let merged = ledger.merged;
+            ensure!(ledger.entered == bursts.datagrams(), "{way}: {ledger}");
             ensure!(merged > bursts.datagrams() / 2, "{way}: {merged} merged: {ledger}");
-            ensure!(count(&ledger, "completed")? + merged == bursts.datagrams(), "{way}: {ledger}");
-            ensure!(
-                count(&ledger, "joined_midway")? == 0 && count(&ledger, "split")? == 0,
-                "{way}: {ledger}"
-            );
+            ensure!(ledger.completed + merged == bursts.datagrams(), "{way}: {ledger}");
+            ensure!(ledger.joined_midway == 0 && ledger.split == 0, "{way}: {ledger}");
         }
     }
     Ok(())
@@ -46,11 +42,11 @@ fn merged_datagrams_smaller_than_an_identity_are_another_packet() -> Result<()> 
     let lab = Lab::from_env()?;
     let guest = lab.guests.first().context("the lab has no guest")?;
     let _merges = merging(&lab.nic, WAYS[0])?;
-    let ledger = ledger_of(&lab, guest, &["--xdp", "native"], "ingress", TINY, false)?;
-    let (merged, joined) = (count(&ledger, "merged")?, count(&ledger, "joined_midway")?);
+    let ledger = ledger_of(&lab, guest, &["--xdp", "native"], Ingress, TINY, false)?;
+    let (merged, joined) = (ledger.merged, ledger.joined_midway);
     ensure!(merged > TINY.datagrams() / 2, "{ledger}");
     // The rest came alone.
-    ensure!(count(&ledger, "completed")? == TINY.datagrams() - merged + joined, "{ledger}");
+    ensure!(ledger.completed == TINY.datagrams() - merged + joined, "{ledger}");
     Ok(())
 }
 
@@ -62,14 +58,11 @@ fn merged_datagrams_are_cut_again() -> Result<()> {
     for way in WAYS {
         let (_merges, _cuts) = (merging(&lab.nic, way)?, cutting(&guest.qvo)?);
         for v6 in [false, true] {
-            let ledger = ledger_of(&lab, guest, &["--xdp", "native"], "ingress", BURSTS, v6)?;
-            let merged = count(&ledger, "merged")?;
+            let ledger = ledger_of(&lab, guest, &["--xdp", "native"], Ingress, BURSTS, v6)?;
+            let merged = ledger.merged;
             ensure!(merged > BURSTS.datagrams() / 2, "{way}: {merged} merged: {ledger}");
-            ensure!(
-                count(&ledger, "split")? == merged && count(&ledger, "joined_midway")? == 0,
-                "{way}: {ledger}"
-            );
-            ensure!(count(&ledger, "completed")? == BURSTS.datagrams(), "{way}: {ledger}");
+            ensure!(ledger.split == merged && ledger.joined_midway == 0, "{way}: {ledger}");
+            ensure!(ledger.completed == BURSTS.datagrams(), "{way}: {ledger}");
         }
     }
     Ok(())
@@ -86,15 +79,12 @@ fn datagrams_are_merged_between_the_veth_ends() -> Result<()> {
     let _veth = [no_tso(&guest.qvb)?, no_tso(&guest.qvo)?];
     for way in WAYS {
         let _merges = [merging(&guest.qvb, way)?, merging(&guest.qvo, way)?];
-        for direction in ["egress", "ingress"] {
+        for direction in Direction::ALL {
             let ledger = ledger_of(&lab, guest, &[], direction, BURSTS, false)?;
-            let merged = count(&ledger, "merged")?;
-            ensure!(count(&ledger, "entered")? == BURSTS.datagrams(), "{way}, {direction}: {ledger}");
+            let merged = ledger.merged;
+            ensure!(ledger.entered == BURSTS.datagrams(), "{way}, {direction}: {ledger}");
             ensure!(merged > BURSTS.datagrams() / 4, "{way}, {direction}: {merged} merged: {ledger}");
-            ensure!(
-                count(&ledger, "completed")? + merged == BURSTS.datagrams(),
-                "{way}, {direction}: {ledger}"
-            );
+            ensure!(ledger.completed + merged == BURSTS.datagrams(), "{way}, {direction}: {ledger}");
         }
     }
     Ok(())

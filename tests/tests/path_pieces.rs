@@ -1,24 +1,22 @@
 //! Datagrams that the guest leaves to be cut (USO, `UDP_SEGMENT`), cut on their way.
 
-use anyhow::{Context as _, Result, ensure};
-use hoptrace_tests::lab::Lab;
-use serde_json::Value;
+use hoptrace_tests::prelude::*;
 
-use datagrams::{Bursts, count, cutting, ledger_of};
+use datagrams::{Bursts, cutting, ledger_of};
 
 mod datagrams;
 
 const EACH: u64 = 20;
 
 /// Sends datagrams of `bytes` in segments of `datagram_bytes`, which are cut behind qvb, and gives the ledger.
-fn cut(datagram_bytes: u16, bytes: usize, v6: bool) -> Result<Value> {
+fn cut(datagram_bytes: u16, bytes: usize, v6: bool) -> Result<Ledger> {
     let lab = Lab::from_env()?;
     let guest = lab.guests.first().context("the lab has no guest")?;
     let _cuts = cutting(&guest.qvb)?;
     let bursts = Bursts { count: EACH, bytes, datagram_bytes };
-    let ledger = ledger_of(&lab, guest, &[], "egress", bursts, v6)?;
-    ensure!(count(&ledger, "entered")? == EACH, "the kernel cut before the tap: {ledger}");
-    ensure!(count(&ledger, "completed")? == bursts.datagrams(), "{ledger}");
+    let ledger = ledger_of(&lab, guest, &[], Egress, bursts, v6)?;
+    ensure!(ledger.entered == EACH, "the kernel cut before the tap: {ledger}");
+    ensure!(ledger.completed == bursts.datagrams(), "{ledger}");
     Ok(ledger)
 }
 
@@ -33,8 +31,8 @@ fn the_pieces_of_a_datagram_are_split() -> Result<()> {
     for (datagram_bytes, (bytes, v6)) in cases {
         let ledger = cut(datagram_bytes, bytes, v6)?;
         let pieces = EACH * (bytes.div_ceil(datagram_bytes.into()) as u64 - 1);
-        ensure!(count(&ledger, "split")? == pieces, "{bytes}: {ledger}");
-        ensure!(count(&ledger, "joined_midway")? == 0, "{bytes}: {ledger}");
+        ensure!(ledger.split == pieces, "{bytes}: {ledger}");
+        ensure!(ledger.joined_midway == 0, "{bytes}: {ledger}");
     }
     Ok(())
 }

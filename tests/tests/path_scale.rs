@@ -1,9 +1,6 @@
 //! Packets in millions over a path that is all in the kernel. Longer ones by hand: `cargo xtask soak`.
 
-use std::time::Duration;
-
-use anyhow::{Result, ensure};
-use hoptrace_tests::lab::Lab;
+use hoptrace_tests::prelude::*;
 use hoptrace_tests::soak::{ledger_flood, mixed, waterfalls};
 
 const FLOOD: u64 = 1_500_000;

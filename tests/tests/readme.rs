@@ -1,13 +1,6 @@
 //! Every `hoptrace` command of the README, run as it stands there.
 
-#![allow(clippy::expect_used, reason = "a panic is a failed test")]
-
-use anyhow::{Context as _, Result, ensure};
-use hoptrace_tests::{
-    Tracer, hoptrace,
-    lab::{Guest, Lab},
-};
-use rustix::process::Signal;
+use hoptrace_tests::prelude::*;
 
 /// The VM of the README.
 const VM: &str = "web-1";

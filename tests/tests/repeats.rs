@@ -1,24 +1,12 @@
 //! Packets that look alike: repetitions of what died, bursts of equal ones, and protocols whose packets differ late in their
 //! payload. Each is counted as what it is, and what can be told apart is timed.
 
-#![allow(
-    clippy::indexing_slicing,
-    clippy::expect_used,
-    reason = "a panic is a failed test; a JSON value that is missing reads as null"
-)]
-
 use std::{
     net::{SocketAddr, UdpSocket},
     thread,
-    time::Duration,
 };
 
-use anyhow::{Context as _, Result, ensure};
-use hoptrace_tests::{
-    Tracer,
-    lab::{Guest, Lab, Trap},
-};
-use serde_json::Value;
+use hoptrace_tests::prelude::*;
 
 const PORT: u16 = 4444;
 
@@ -56,28 +44,26 @@ fn start(lab: &Lab, guest: &Guest, filter: &[&str]) -> Result<Tracer> {
     Tracer::start(&[&["trace", &guest.port_id, "--json"], filter].concat())
 }
 
-/// The ledger balances, says `counts`, and nothing else but copies and packets that look alike.
-fn ledger_is(ledger: &Value, counts: &[(&str, u64)]) -> Result<()> {
-    ensure!(ledger["balanced"] == true, "{ledger}");
-    for name in
-        ["entered", "joined_midway", "completed", "dropped", "lost", "in_flight", "evicted", "untracked"]
-    {
-        let expected = counts.iter().find(|(of, _)| *of == name).map_or(0, |(_, count)| *count);
-        ensure!(ledger[name] == expected, "{name} is not {expected}: {ledger}");
-    }
-    Ok(())
+/// The ledger balances, and says these counts, of packets that look alike nothing, and of the others 0.
+fn ledger_is(ledger: &Ledger, expected: &Ledger) -> Result<()> {
+    let Ledger { entered, joined_midway, completed, dropped, lost, in_flight, evicted, untracked, .. } =
+        *expected;
+    let beside = Ledger { in_flight, evicted, untracked, ..*ledger };
+    ledger.expect(&Ledger { entered, joined_midway, completed, dropped, lost, ..beside })
 }
 
-fn ingress(report: &Value) -> &Value {
-    &report["directions"]["ingress"]
+/// The same, and no packet looked like another one.
+fn told_apart(ledger: &Ledger, expected: &Ledger) -> Result<()> {
+    ledger_is(ledger, expected)?;
+    ledger.expect(&Ledger { ambiguous: 0, ..*ledger })
 }
 
 /// Nothing is unclear about `messages` that came in, all timed.
-fn all_timed(report: &Value, messages: u64) -> Result<()> {
-    let found = ingress(report);
-    ledger_is(&found["ledger"], &[("entered", messages), ("completed", messages)])?;
-    ensure!(found["ledger"]["ambiguous"] == 0, "{found}");
-    ensure!(found["total"]["count"] == messages && !found["total"]["latency_ns"].is_null(), "{found}");
+fn all_timed(report: &Report, messages: u64) -> Result<()> {
+    let found = report.ingress();
+    let all = Ledger { entered: messages, completed: messages, ..Ledger::default() };
+    told_apart(&found.ledger, &all)?;
+    ensure!(found.total.count == messages && found.total.latency_ns.is_some(), "{found}");
     Ok(())
 }
 
@@ -97,19 +83,13 @@ fn what_died_and_is_sent_again_died_and_came() -> Result<()> {
         // Long before the time-out.
         send_from_wire(&lab, to, Duration::ZERO, &messages)?;
         let report = tracer.finish()?;
-        let found = ingress(&report);
-        ledger_is(&found["ledger"], &[("entered", 42), ("completed", 21), ("dropped", 21)])?;
-        ensure!(found["ledger"]["ambiguous"] == 0, "{family}: {found}");
-        let drops = found["drops"].as_array().context("no drops")?;
-        ensure!(
-            drops.len() == 1 && drops[0]["count"] == 21 && drops[0]["after"] == "qvb",
-            "{family}: {found}"
-        );
-        ensure!(
-            drops[0]["reason"] == "NETFILTER_DROP" && !drops[0]["example"].is_null(),
-            "{family}: {found}"
-        );
-        ensure!(found["total"]["count"] == 21, "{family}: {found}");
+        let found = report.ingress();
+        let expected = Ledger { entered: 42, completed: 21, dropped: 21, ..Ledger::default() };
+        told_apart(&found.ledger, &expected).context(family)?;
+        let drop = found.only_drop().context(family)?;
+        ensure!(drop.count == 21 && drop.after == "qvb", "{family}: {found}");
+        ensure!(drop.reason.as_deref() == Some("NETFILTER_DROP"), "{family}: {found}");
+        ensure!(drop.example.is_some() && found.total.count == 21, "{family}: {found}");
     }
     Ok(())
 }
@@ -128,9 +108,10 @@ fn a_periodic_message_of_which_one_dies() -> Result<()> {
     trap.take_away()?;
     send_from_wire(&lab, to, Duration::from_millis(20), &equal(40))?;
     let report = tracer.finish()?;
-    let found = ingress(&report);
-    ledger_is(&found["ledger"], &[("entered", 61), ("completed", 60), ("dropped", 1)])?;
-    ensure!(found["ledger"]["ambiguous"] == 0 && found["total"]["count"] == 60, "{found}");
+    let found = report.ingress();
+    let expected = Ledger { entered: 61, completed: 60, dropped: 1, ..Ledger::default() };
+    told_apart(&found.ledger, &expected)?;
+    ensure!(found.total.count == 60, "{found}");
     Ok(())
 }
 
@@ -146,12 +127,11 @@ fn equal_ones_at_once_are_counted_and_those_behind_them_are_timed() -> Result<()
     thread::sleep(Duration::from_millis(100));
     send_from_wire(&lab, to, Duration::from_millis(20), &equal(50))?;
     let report = tracer.finish()?;
-    let found = ingress(&report);
-    ledger_is(&found["ledger"], &[("entered", 82), ("completed", 82)])?;
-    let ambiguous = found["ledger"]["ambiguous"].as_u64().context("no count")?;
-    ensure!(ambiguous <= 32, "{found}");
-    for segment in found["segments"].as_array().context("no segments")? {
-        ensure!(segment["off_path"] == true || segment["count"] == 82, "{segment}");
+    let found = report.ingress();
+    ledger_is(&found.ledger, &Ledger { entered: 82, completed: 82, ..Ledger::default() })?;
+    ensure!(found.ledger.ambiguous <= 32, "{found}");
+    for segment in found.on_path() {
+        ensure!(segment.count == 82, "{segment}");
     }
     Ok(())
 }
@@ -194,10 +174,7 @@ fn equal_ones_once_a_second_into_a_drop_rule() -> Result<()> {
     let _trap = trap("IPv4")?;
     send_from_wire(&lab, to, Duration::from_millis(950), &vec![b"once a second".repeat(3); 4])?;
     let report = tracer.finish()?;
-    let found = ingress(&report);
-    ledger_is(&found["ledger"], &[("entered", 4), ("dropped", 4)])?;
-    ensure!(found["ledger"]["ambiguous"] == 0, "{found}");
-    Ok(())
+    told_apart(&report.ingress().ledger, &Ledger { entered: 4, dropped: 4, ..Ledger::default() })
 }
 
 #[test]
@@ -210,13 +187,11 @@ fn a_flood_into_a_drop_rule_is_told_to_the_last() -> Result<()> {
     let tracer = start(&lab, guest, &["--inflight", "2048", "udp", "port", "4444"])?;
     let sent = lab.wire_udp_flood((guest.ipv4, PORT).into(), 40_000, 64, Duration::from_micros(20))?;
     let report = tracer.finish()?;
-    let found = ingress(&report);
-    let ledger = &found["ledger"];
-    let count = |name: &str| ledger[name].as_u64().unwrap_or(u64::MAX);
+    let ledger = report.ingress().ledger;
     // What the switch's socket had no room for is lost before the bridge, and nothing else is.
-    ensure!(count("entered") == sent.sent, "{ledger}");
-    ensure!(count("dropped") + count("lost") == sent.sent && count("dropped") > sent.sent / 2, "{ledger}");
-    ensure!(count("untracked") == 0 && count("ambiguous") == 0 && ledger["balanced"] == true, "{ledger}");
+    let expected = Ledger { entered: sent.sent, untracked: 0, ambiguous: 0, ..ledger };
+    ledger.expect(&expected)?;
+    ensure!(ledger.dropped + ledger.lost == sent.sent && ledger.dropped > sent.sent / 2, "{ledger}");
     Ok(())
 }
 
@@ -241,13 +216,12 @@ fn short_connections_have_no_two_segments_that_look_alike() -> Result<()> {
             ensure!(echoed == 300, "{echoed} of 300 bytes came back");
         }
         let report = tracer.finish()?;
-        for direction in ["egress", "ingress"] {
-            let found = &report["directions"][direction];
-            let entered = found["ledger"]["entered"].as_u64().unwrap_or(0);
+        for (direction, found) in report.directions.both() {
+            let entered = found.ledger.entered;
             // An acknowledgement may travel with the next segment.
             ensure!(entered >= 300, "{to} {direction}: {found}");
-            ledger_is(&found["ledger"], &[("entered", entered), ("completed", entered)])?;
-            ensure!(found["ledger"]["ambiguous"] == 0, "{to} {direction}: {found}");
+            let all = Ledger { entered, completed: entered, ..Ledger::default() };
+            told_apart(&found.ledger, &all).with_context(|| format!("{to} {direction}"))?;
         }
     }
     Ok(())
@@ -265,20 +239,18 @@ fn a_long_echo_over_ipv6_is_told_segment_by_segment() -> Result<()> {
     ensure!(echoed == BYTES, "{echoed} bytes came back");
     let report = tracer.finish()?;
     let mut lost = 0;
-    for direction in ["egress", "ingress"] {
-        let ledger = &report["directions"][direction]["ledger"];
-        let count = |name: &str| ledger[name].as_u64().unwrap_or(u64::MAX);
-        for name in ["joined_midway", "dropped", "in_flight", "untracked"] {
-            ensure!(count(name) == 0, "{direction}: {name} in {ledger}");
-        }
+    for (direction, found) in report.directions.both() {
+        let ledger = found.ledger;
+        let none = Ledger { joined_midway: 0, dropped: 0, in_flight: 0, untracked: 0, ..ledger };
+        ledger.expect(&none).context(direction)?;
         // Acknowledgements that say the same again.
-        ensure!(count("ambiguous") <= count("entered") / 100, "{direction}: {ledger}");
-        ensure!(ledger["balanced"] == true && count("completed") > BYTES / 65_536, "{direction}: {ledger}");
-        lost += count("lost");
+        ensure!(ledger.ambiguous <= ledger.entered / 100, "{direction}: {ledger}");
+        ensure!(ledger.completed > BYTES / 65_536, "{direction}: {ledger}");
+        lost += ledger.lost;
     }
     // A userspace datapath may read too slowly for a stream, which then sends again: the kernel counts the same.
-    let sockets = report["evidence"].as_array().into_iter().flatten().filter(|it| it["source"] == "socket");
-    let full: u64 = sockets.filter_map(|it| it["count"].as_u64()).sum();
-    ensure!(lost == full, "{lost} lost, {full} for want of room: {}", report["findings"]);
+    let sockets = report.evidence.iter().filter(|it| it.source == "socket");
+    let full: u64 = sockets.map(|it| it.count).sum();
+    ensure!(lost == full, "{lost} lost, {full} for want of room: {:?}", report.findings);
     Ok(())
 }

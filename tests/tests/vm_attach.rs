@@ -1,22 +1,13 @@
 //! Attaching where other programs are, and leaving nothing: on kernels with TCX, and on those with clsact only.
 
-#![allow(
-    clippy::indexing_slicing,
-    clippy::expect_used,
-    reason = "a panic is a failed test; a JSON value that is missing reads as null"
-)]
+use std::{collections::HashMap, fs};
 
-use std::{fs, process::Command, time::Duration};
-
-use anyhow::{Context as _, Result, ensure};
-use hoptrace_tests::{
-    Tracer, hoptrace,
-    lab::{Guest, Lab, Trap},
-};
+use hoptrace_tests::prelude::*;
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
-    process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open},
+    process::{Pid, PidfdFlags, kill_process, pidfd_open},
 };
+use serde::Deserialize;
 use serde_json::Value;
 
 const GUEST: &str = "yjwang-test-1";
@@ -27,16 +18,8 @@ const FILTERS: usize = 16;
 const REMOVAL_LIMIT: Duration = Duration::from_secs(1);
 
 /// Whether programs are filters here, which somebody has to remove.
-fn has_clsact_only() -> bool {
-    let release = rustix::system::uname().release().to_string_lossy().into_owned();
-    let mut numbers = release.split(['.', '-']).map_while(|word| word.parse::<u32>().ok());
-    (numbers.next(), numbers.next()) < (Some(6), Some(6))
-}
-
-fn run(program: &str, args: &[&str]) -> Result<String> {
-    let output = Command::new(program).args(args).output().with_context(|| format!("run {program}"))?;
-    ensure!(output.status.success(), "{program} {args:?}: {}", String::from_utf8_lossy(&output.stderr));
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+fn has_clsact_only() -> Result<bool> {
+    Ok(kernel_version()? < (6, 6))
 }
 
 /// Every interface of the host's side.
@@ -87,7 +70,7 @@ fn guardians() -> Result<Vec<Pid>> {
 fn the_guardian() -> Result<Pid> {
     match guardians()?.as_slice() {
         [guardian] => Ok(*guardian),
-        others => anyhow::bail!("guardians: {others:?}"),
+        others => bail!("guardians: {others:?}"),
     }
 }
 
@@ -101,12 +84,12 @@ fn kill_both(tracer: Tracer) -> Result<()> {
 /// A trace with filters where the kernel has no better links.
 fn start(guest: &Guest) -> Result<Tracer> {
     let words = ["trace", &guest.port_id, "icmp", "--json"];
-    Tracer::start(&[&words[..], mechanism()].concat())
+    Tracer::start(&[&words[..], mechanism()?].concat())
 }
 
 /// Without TCX, filters have to be asked for.
-fn mechanism() -> &'static [&'static str] {
-    if has_clsact_only() { &["--attach", "clsact"] } else { &[] }
+fn mechanism() -> Result<&'static [&'static str]> {
+    Ok(if has_clsact_only()? { &["--attach", "clsact"] } else { &[] })
 }
 
 #[test]
@@ -130,26 +113,38 @@ fn nothing_is_at_any_interface_that_outlives_its_tracer() -> Result<()> {
     Ok(())
 }
 
-fn ping(lab: &Lab, guest: &Guest, count: u32) -> Result<()> {
-    let count = count.to_string();
-    let output = lab.wire("ping", ["-q", "-c", &count, "-i", "0.02", &guest.ipv4.to_string()]).output()?;
-    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
-    Ok(())
+fn ping(lab: &Lab, guest: &Guest, count: u64) -> Result<()> {
+    lab.wire_ping(guest, count, Duration::from_millis(20))
 }
 
-fn ensure_complete(report: &Value, packets: u64) -> Result<()> {
-    for direction in ["egress", "ingress"] {
-        let ledger = &report["directions"][direction]["ledger"];
-        ensure!(ledger["completed"] == packets && ledger["entered"] == packets, "{direction}: {ledger}");
-        ensure!(ledger["balanced"] == true, "{direction}: {ledger}");
+fn ensure_complete(report: &Report, packets: u64) -> Result<()> {
+    for (direction, found) in report.directions.both() {
+        let ledger = found.ledger;
+        let all = Ledger { entered: packets, completed: packets, ..ledger };
+        ledger.expect(&all).context(direction)?;
     }
     Ok(())
 }
 
-fn clean(args: &[&str]) -> Result<Value> {
+/// The `leftovers` of `hoptrace clean`.
+fn clean(args: &[&str]) -> Result<Vec<Leftover>> {
     let output = hoptrace([&["clean", "--json"], args].concat())?.output()?;
     ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    Ok(serde_json::from_slice(&output.stdout)?)
+    let Cleaned { leftovers } = serde_json::from_slice(&output.stdout)?;
+    Ok(leftovers)
+}
+
+#[derive(Deserialize)]
+struct Cleaned {
+    leftovers: Vec<Leftover>,
+}
+
+/// What a killed tracer left; all that is said of it.
+#[derive(Debug, PartialEq, Deserialize)]
+struct Leftover {
+    ifname: String,
+    #[serde(flatten)]
+    more: HashMap<String, Value>,
 }
 
 #[test]
@@ -160,7 +155,7 @@ fn a_killed_tracer_leaves_nothing_within_a_second() -> Result<()> {
     ensure_clean()?;
     for signal in [Signal::KILL, Signal::TERM, Signal::INT, Signal::HUP] {
         let tracer = start(guest)?;
-        if !has_clsact_only() {
+        if !has_clsact_only()? {
             ensure!(filters()?.is_empty() && guardians()?.is_empty(), "TCX needs neither");
             tracer.signal(signal)?;
             tracer.wait()?;
@@ -199,7 +194,7 @@ fn filters_and_clsact_of_others_stay_and_ours_are_around_them() -> Result<()> {
         )?;
     }
     let tracer = start(guest)?;
-    if has_clsact_only() {
+    if has_clsact_only()? {
         let of = |side| run("tc", &["filter", "show", "dev", device, side]);
         ensure!(of("ingress")?.contains("pref 2 bpf") && of("egress")?.contains("pref 65534 bpf"));
         ensure!(filters()?.len() == FILTERS, "{:?}", filters()?);
@@ -223,7 +218,7 @@ fn two_tracers_share_a_clsact_and_the_last_one_removes_it() -> Result<()> {
     ensure!(second.notes.iter().any(|note| note.contains("another hoptrace")), "{:?}", second.notes);
     ping(&lab, guest, 20)?;
     ensure_complete(&first.finish()?, 20)?;
-    if has_clsact_only() {
+    if has_clsact_only()? {
         ensure!(filters()?.len() == FILTERS && !clsacts()?.is_empty(), "{:?}", filters()?);
     }
     ensure_complete(&second.finish()?, 20)?;
@@ -235,8 +230,8 @@ fn two_tracers_share_a_clsact_and_the_last_one_removes_it() -> Result<()> {
 fn clean_removes_leftovers_and_nothing_of_a_running_tracer() -> Result<()> {
     let lab = Lab::from_env()?;
     let killed = start(lab.guest(GUEST)?)?;
-    if !has_clsact_only() {
-        ensure!(clean(&[])?["leftovers"] == Value::Array(Vec::new()));
+    if !has_clsact_only()? {
+        ensure!(clean(&[])?.is_empty());
         killed.signal(Signal::KILL)?;
         return killed.wait().map(drop);
     }
@@ -251,16 +246,15 @@ fn clean_removes_leftovers_and_nothing_of_a_running_tracer() -> Result<()> {
         "{:?}",
         running.notes
     );
-    let found = clean(&["--dry-run"])?;
-    let leftovers = found["leftovers"].as_array().context("no leftovers")?.clone();
-    ensure!(leftovers.len() == 6, "tap, qvb and bridge of the other path: {found}");
-    ensure!(leftovers.iter().all(|it| it["ifname"].as_str().is_some_and(|name| !other(name))), "{found}");
+    let leftovers = clean(&["--dry-run"])?;
+    ensure!(leftovers.len() == 6, "tap, qvb and bridge of the other path: {leftovers:?}");
+    ensure!(leftovers.iter().all(|it| !other(&it.ifname)), "{leftovers:?}");
     ensure!(filters()?.len() == FILTERS + 6, "looking removes nothing: {:?}", filters()?);
-    ensure!(clean(&[])?["leftovers"].as_array().context("none")? == &leftovers);
+    ensure!(clean(&[])? == leftovers);
     ensure!(filters()?.len() == FILTERS, "{:?}", filters()?);
     ping(&lab, running_guest, 20)?;
     ensure_complete(&running.finish()?, 20)?;
-    ensure!(clean(&[])?["leftovers"] == Value::Array(Vec::new()));
+    ensure!(clean(&[])?.is_empty());
     ensure_clean()
 }
 
@@ -275,13 +269,13 @@ fn an_ingress_qdisc_in_the_way_gets_one_clear_line() -> Result<()> {
         &["qdisc", "add", "dev", device, "ingress"],
         &["qdisc", "del", "dev", device, "ingress"],
     )?;
-    if !has_clsact_only() {
+    if !has_clsact_only()? {
         // It is in nobody's way.
         let tracer = start(guest)?;
         ping(&lab, guest, 5)?;
         return ensure_complete(&tracer.finish()?, 5);
     }
-    let output = hoptrace([&["trace", &guest.port_id], mechanism()].concat())?.output()?;
+    let output = hoptrace([&["trace", &guest.port_id], mechanism()?].concat())?.output()?;
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     let last = said.lines().last().unwrap_or_default();
     ensure!(output.status.code() == Some(1) && last.contains(device) && last.contains("ingress"), "{said}");

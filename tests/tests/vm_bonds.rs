@@ -1,19 +1,9 @@
 //! A bond as the provider NIC: its members are below the hooks.
 
-#![allow(clippy::indexing_slicing, reason = "a JSON value that is missing reads as null")]
+use std::{fs, process::Command, time::Instant};
 
-use std::{
-    fs,
-    process::Command,
-    time::{Duration, Instant},
-};
-
-use anyhow::{Context as _, Result, ensure};
-use hoptrace_tests::{
-    Tracer,
-    lab::{Guest, Lab, Trap},
-};
-use serde_json::Value;
+use hoptrace_tests::prelude::*;
+use hoptrace_tests::report::{DirectionDrops, Dropped, EarlyDrop};
 
 const PACKETS: u64 = 200;
 const PORT: u16 = 4449;
@@ -75,12 +65,21 @@ fn start(guest: &Guest, words: &[&str]) -> Result<Tracer> {
     Tracer::start(&[&["trace", &guest.port_id, "udp", "and", "port"], words].concat())
 }
 
-/// Packets that died behind `after`, by the words of who freed them.
-fn died(found: &Value, list: &str, words: &str) -> u64 {
-    let drops = found[list].as_array().into_iter().flatten();
-    let of = drops
-        .filter(|it| it["reason"].to_string().contains(words) || it["location"].to_string().contains(words));
-    of.filter_map(|it| it["count"].as_u64()).sum()
+/// Whether who freed packets says these words.
+fn says(words: &str, reason: Option<&str>, location: Option<&str>) -> bool {
+    [reason, location].iter().flatten().any(|said| said.contains(words))
+}
+
+/// Packets that died on the path, by these words of who freed them.
+fn died(found: &DirectionDrops, words: &str) -> u64 {
+    let of = |it: &&Dropped| says(words, it.reason.as_deref(), it.location.as_deref());
+    found.drops.iter().filter(of).map(|it| it.count).sum()
+}
+
+/// The same of those that died before it.
+fn died_early(found: &DirectionDrops, words: &str) -> u64 {
+    let of = |it: &&EarlyDrop| says(words, it.reason.as_deref(), Some(&it.location));
+    found.early_drops.iter().filter(of).map(|it| it.count).sum()
 }
 
 /// While the switch does not know where the guest is, it sends frames to both members.
@@ -104,10 +103,8 @@ fn what_an_inactive_member_receives_is_no_packet() -> Result<()> {
     lab.wire_udp_exact(guest, PACKETS, 64)?;
     let report = tracer.finish()?;
     ensure!(ignored()? - before >= PACKETS, "the switch did not flood");
-    let ledger = &report["directions"]["ingress"]["ledger"];
-    ensure!(ledger["entered"] == PACKETS && ledger["completed"] == PACKETS, "{ledger}");
-    ensure!(ledger["lost"] == 0 && ledger["ambiguous"] == 0 && ledger["balanced"] == true, "{ledger}");
-    Ok(())
+    let ledger = report.ingress().ledger;
+    ledger.expect(&Ledger { entered: PACKETS, completed: PACKETS, lost: 0, ambiguous: 0, ..ledger })
 }
 
 /// What the `fq_codel` of this interface has dropped, once it has had `count` packets and is empty.
@@ -128,7 +125,7 @@ fn dropped_by(ifname: &str, count: u64) -> Result<u64> {
                 .ok()
         };
         let (sent, dropped) = (number(" bytes"), number("(dropped"));
-        let (Some(sent), Some(dropped)) = (sent, dropped) else { anyhow::bail!("not understood: {shown}") };
+        let (Some(sent), Some(dropped)) = (sent, dropped) else { bail!("not understood: {shown}") };
         if sent + dropped >= count && queue.contains("backlog 0b") {
             return Ok(dropped);
         }
@@ -160,13 +157,10 @@ fn what_a_member_s_queue_drops_is_dropped() -> Result<()> {
     let dropped = dropped_by(&member, PACKETS)?;
     let report = tracer.finish()?;
     ensure!(dropped > 0, "the queue dropped nothing");
-    let egress = &report["directions"]["egress"];
-    let ledger = &egress["ledger"];
-    ensure!(
-        ledger["entered"] == PACKETS && ledger["completed"] == PACKETS - dropped,
-        "{dropped} dropped: {ledger}"
-    );
-    ensure!(died(egress, "drops", "fq_codel") == dropped, "{egress}");
+    let egress = report.egress();
+    let (completed, ledger) = (PACKETS - dropped, egress.ledger);
+    ledger.expect(&Ledger { entered: PACKETS, completed, ..ledger })?;
+    ensure!(died(egress, "fq_codel") == dropped, "{egress}");
     Ok(())
 }
 
@@ -211,13 +205,13 @@ fn all_die_at_a_member(reason: &str, commands: impl Fn(&str) -> [String; 2]) -> 
     // Behind them, and not filtered.
     lab.wire_udp_exact(guest, 1, 64)?;
     let report = tracer.finish()?;
-    let ingress = &report["directions"]["ingress"];
-    let (list, other) = if report["tracer"]["mechanism"] == "tracepoints" {
-        ("drops", "early_drops")
-    } else {
-        ("early_drops", "drops")
-    };
-    ensure!(died(ingress, list, reason) == PACKETS, "{list}: {ingress}");
-    ensure!(died(ingress, other, "") == 0 && ingress["ledger"]["balanced"] == true, "{ingress}");
+    let ingress = report.ingress();
+    let is_behind = report.tracer.mechanism == "tracepoints";
+    let expected = if is_behind { [PACKETS, 0] } else { [0, PACKETS] };
+    ensure!([died(ingress, reason), died_early(ingress, reason)] == expected, "{ingress}");
+    // Nor did any for another reason, where none was to die.
+    let early: u64 = ingress.early_drops.iter().map(|it| it.count).sum();
+    ensure!(if is_behind { early } else { ingress.died() } == 0, "{ingress}");
+    ingress.ledger.balances()?;
     Ok(())
 }

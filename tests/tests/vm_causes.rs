@@ -1,31 +1,20 @@
 //! Causes of loss that the kernel's Open vSwitch counts and does not name for each packet.
 
-#![allow(
-    clippy::indexing_slicing,
-    clippy::expect_used,
-    reason = "a panic is a failed test; a JSON value that is missing reads as null"
-)]
-
 use std::{
     io,
     net::{SocketAddr, TcpStream},
     process::Command,
-    time::Duration,
 };
 
-use anyhow::{Context as _, Result, ensure};
-use hoptrace_tests::{
-    Tracer,
-    lab::{Lab, Trap},
-};
-use serde_json::Value;
+use hoptrace_tests::prelude::*;
+use hoptrace_tests::report::Evidence;
 
 /// More than the queue between the datapath and `ovs-vswitchd` holds.
 const FLOOD: u64 = 12_000;
 const PORT: u16 = 4444;
 
-fn evidence<'a>(report: &'a Value, source: &str) -> Option<&'a Value> {
-    report["evidence"].as_array()?.iter().find(|it| it["source"] == source)
+fn evidence<'a>(report: &'a DropsReport, source: &str) -> Option<&'a Evidence> {
+    report.evidence.iter().find(|it| it.source == source)
 }
 
 /// Packets whose upcall the datapath could not queue, by `ovs-dpctl`.
@@ -52,23 +41,20 @@ fn an_overflow_of_upcalls_is_told_by_the_datapath_s_own_counters() -> Result<()>
     lab.wire_udp_flood((guest.ipv4, PORT).into(), FLOOD, 64, Duration::ZERO)?;
     let lost = lost_upcalls()? - before;
     drop(stopped);
-    let report = tracer.finish()?;
+    let report = tracer.finish_drops()?;
     ensure!(lost > 0, "nothing was lost");
     let datapath = evidence(&report, "datapath").context("the datapath's counter is not told")?;
-    ensure!(datapath["counter"] == "lost" && datapath["count"].as_u64() >= Some(lost), "{lost}: {datapath}");
-    ensure!(datapath["shared"] == true, "{datapath}");
-    let meaning = datapath["meaning"].as_str().context("no meaning")?;
-    ensure!(meaning.contains("upcall queue overflow"), "{meaning}");
+    ensure!(datapath.counter == "lost" && datapath.count >= lost, "{lost}: {datapath}");
+    ensure!(datapath.shared, "{datapath}");
+    datapath.means("upcall queue overflow")?;
     // From kernel 6.3 on, which of its ports they came in at.
     if let Some(port) = evidence(&report, "datapath-port") {
-        ensure!(port["at"] == lab.nic.as_str() && port["count"].as_u64() >= Some(lost), "{lost}: {port}");
+        ensure!(port.at == lab.nic && port.count >= lost, "{lost}: {port}");
     } else {
         let release = std::fs::read_to_string("/proc/sys/kernel/osrelease")?;
         ensure!(release.starts_with("6.1."), "{release} counts failed upcalls per port");
     }
-    let ledger = &report["directions"]["ingress"]["ledger"];
-    ensure!(ledger["balanced"] == true, "{ledger}");
-    Ok(())
+    report.ingress().ledger.balances()
 }
 
 #[test]
@@ -77,8 +63,7 @@ fn a_daemon_that_hangs_is_noted_and_the_trace_goes_on() -> Result<()> {
     let lab = Lab::from_env()?;
     let guest = lab.guest("yjwang-test-1")?;
     let tracer = Tracer::start(&["trace", &guest.port_id, "icmp", "--json"])?;
-    let ping = lab.wire("ping", ["-q", "-c", "20", "-i", "0.01", &guest.ipv4.to_string()]).output()?;
-    ensure!(ping.status.success(), "{}", String::from_utf8_lossy(&ping.stdout));
+    lab.wire_ping(guest, 20, Duration::from_millis(10))?;
     let stopped = Trap::set(
         "sh",
         &["-c", "kill -STOP $(pidof ovs-vswitchd)"],
@@ -86,10 +71,9 @@ fn a_daemon_that_hangs_is_noted_and_the_trace_goes_on() -> Result<()> {
     )?;
     let report = tracer.finish()?;
     drop(stopped);
-    let notes = report["notes"].to_string();
-    ensure!(notes.contains("ovs-vswitchd: no answer"), "{notes}");
-    ensure!(report["directions"]["ingress"]["ledger"]["balanced"] == true, "{report}");
-    Ok(())
+    let notes = &report.notes;
+    ensure!(notes.iter().any(|note| note.contains("ovs-vswitchd: no answer")), "{notes:?}");
+    report.ingress().ledger.balances()
 }
 
 #[test]
@@ -108,10 +92,10 @@ fn connections_that_the_guest_s_firewall_ignores_are_told() -> Result<()> {
     let outcome = lab.in_wire(|| Ok(TcpStream::connect_timeout(&to, Duration::from_secs(2)).err()))?;
     ensure!(outcome.is_some_and(|error| error.kind() == io::ErrorKind::TimedOut), "it connected");
     let report = tracer.finish()?;
-    let found = report["evidence"].as_array().context("no evidence")?;
-    let silence = found.iter().find(|it| it["counter"] == "connection_unanswered").context("not told")?;
-    ensure!(silence["count"].as_u64() >= Some(2) && silence["count"] == silence["of"], "{silence}");
-    ensure!(silence["at"] == guest.tap.as_str(), "{silence}");
+    let mut found = report.evidence.iter();
+    let silence = found.find(|it| it.counter == "connection_unanswered").context("not told")?;
+    ensure!(silence.count >= 2 && silence.of == Some(silence.count), "{silence}");
+    ensure!(silence.at == guest.tap, "{silence}");
     Ok(())
 }
 
@@ -128,14 +112,11 @@ fn what_is_too_large_for_the_nic_is_told_with_both_figures() -> Result<()> {
     guest.send_udp((lab.wire.ipv4.into(), PORT), 1, 64, Duration::ZERO)?;
     let tracer = Tracer::start(&["drops", &guest.port_id, "udp", "--timeout", "4s", "--json"])?;
     guest.send_udp((lab.wire.ipv4.into(), PORT), SENT, LARGE_BYTES, Duration::from_millis(1))?;
-    let report = tracer.finish()?;
-    let egress = &report["directions"]["egress"];
-    let drops = egress["drops"].as_array().context("no drops")?;
+    let report = tracer.finish_drops()?;
+    let egress = report.egress();
     // The emulated guest may not get all of them out.
-    let entered = &egress["ledger"]["entered"];
-    ensure!(drops.len() == 1 && drops[0]["after"] == "qvo" && drops[0]["count"] == *entered, "{egress}");
-    let advice = drops[0]["advice"].as_str().context("no advice")?;
+    let drop = egress.only_drop()?;
+    ensure!(drop.after == "qvo" && drop.count == egress.ledger.entered, "{egress}");
     let figures = format!("has {} bytes, and the MTU of {} is 1400", LARGE_BYTES + 28, lab.nic);
-    ensure!(advice.contains(&figures), "{advice}");
-    Ok(())
+    drop.advises(&figures)
 }

@@ -1,25 +1,11 @@
 //! NICs whose driver gives back what it has sent as if it had dropped it (`dev_kfree_skb_any`), as vmxnet3 does, and others
 //! that do not: in either case it was sent.
 
-#![allow(
-    clippy::indexing_slicing,
-    clippy::expect_used,
-    clippy::print_stdout,
-    reason = "a panic is a failed test; a JSON value that is missing reads as null; drivers are named to who asks"
-)]
+#![allow(clippy::print_stdout, reason = "drivers are named to who asks")]
 
-use std::{
-    fs,
-    process::Command,
-    thread,
-    time::{Duration, Instant},
-};
+use std::{fs, process::Command, thread, time::Instant};
 
-use anyhow::{Context as _, Result, ensure};
-use hoptrace_tests::{
-    Tracer,
-    lab::{Guest, InterfaceCounts, Lab, Trap},
-};
+use hoptrace_tests::prelude::*;
 
 const DATAGRAMS: u64 = 480;
 /// So many at a time fit into the rings of all NICs.
@@ -128,21 +114,19 @@ fn is_sent(lab: &Lab, driver: &str, words: &[&str]) -> Result<()> {
     let tracer = Tracer::start(&[&["trace", &guest.port_id, "udp", "--json"], words].concat())?;
     let directions = if DRIVERS.contains(&driver) {
         exchange(lab, guest)?;
-        &["egress", "ingress"][..]
+        &[Egress, Ingress][..]
     } else {
         send(lab, guest)?;
-        &["egress"]
+        &[Egress]
     };
     let report = tracer.finish()?;
     for direction in directions {
-        let found = &report["directions"][direction];
-        let drops = found["drops"].as_array().context("no drops")?;
-        ensure!(drops.is_empty(), "{driver} {words:?} {direction}: {drops:?}");
-        let ledger = &found["ledger"];
-        ensure!(
-            ledger["entered"] == DATAGRAMS && ledger["completed"] == DATAGRAMS && ledger["balanced"] == true,
-            "{driver} {words:?} {direction}: {ledger}"
-        );
+        let found = report.direction(*direction);
+        let what = || format!("{driver} {words:?} {direction}");
+        ensure!(found.drops.is_empty(), "{}: {:?}", what(), found.drops);
+        let ledger = found.ledger;
+        let all = Ledger { entered: DATAGRAMS, completed: DATAGRAMS, ..ledger };
+        ledger.expect(&all).with_context(what)?;
     }
     Ok(())
 }
@@ -212,13 +196,10 @@ fn what_a_driver_does_not_send_is_dropped() -> Result<()> {
     wait_until("dropped by the team", || Ok(InterfaceCounts::of(&lab.nic)?.tx_dropped >= BATCH))?;
     let report = tracer.finish()?;
     ensure!(sent.sent == BATCH, "{sent:?}");
-    let egress = &report["directions"]["egress"];
-    let ledger = &egress["ledger"];
-    ensure!(ledger["entered"] == BATCH && ledger["completed"] == 0, "{ledger}");
-    ensure!(ledger["balanced"] == true, "{ledger}");
-    let drops = egress["drops"].as_array().context("no drops")?;
-    ensure!(drops.iter().all(|drop| drop["after"] == "nic"), "{drops:?}");
-    let counted: u64 = drops.iter().filter_map(|drop| drop["count"].as_u64()).sum();
-    ensure!(counted == BATCH, "{drops:?}");
+    let egress = report.egress();
+    let ledger = egress.ledger;
+    ledger.expect(&Ledger { entered: BATCH, completed: 0, ..ledger })?;
+    ensure!(egress.drops.iter().all(|drop| drop.after == "nic"), "{egress}");
+    ensure!(egress.died() == BATCH, "{egress}");
     Ok(())
 }

@@ -1,18 +1,6 @@
 //! Drops that need modules of the kernel.
 
-#![allow(
-    clippy::indexing_slicing,
-    clippy::expect_used,
-    reason = "a panic is a failed test; a JSON value that is missing reads as null"
-)]
-
-use std::time::Duration;
-
-use anyhow::{Context as _, Result, ensure};
-use hoptrace_tests::{
-    Tracer,
-    lab::{Lab, Trap},
-};
+use hoptrace_tests::prelude::*;
 
 const DOOMED: u64 = 200;
 const DOOMED_PORT: u16 = 4444;
@@ -44,24 +32,20 @@ fn the_queue_of_the_nic_is_named() -> Result<()> {
     let sink = lab.wire_udp_sink(DOOMED_PORT)?;
     let sent = guest.send_udp((lab.wire.ipv4.into(), DOOMED_PORT), DOOMED, 64, Duration::from_millis(1))?;
     ensure!(sent.sent == DOOMED, "{sent:?}");
-    let ping = lab.wire("ping", ["-q", "-c", "100", "-i", "0.01", &guest.ipv4.to_string()]).output()?;
-    ensure!(ping.status.success(), "{}", String::from_utf8_lossy(&ping.stdout));
+    lab.wire_ping(guest, 100, Duration::from_millis(10))?;
     let through = sink.finish(0, Duration::ZERO)?;
     ensure!(through.datagrams == 0, "the queue let {} datagrams through", through.datagrams);
-    let report = tracer.finish()?;
+    let report = tracer.finish_drops()?;
 
-    let egress = &report["directions"]["egress"];
-    let drops = egress["drops"].as_array().context("no drops")?;
-    ensure!(drops.len() == 1, "{egress}");
-    let drop = &drops[0];
-    ensure!(drop["after"] == "nic" && drop["reason"] == "QDISC_DROP" && drop["count"] == DOOMED, "{egress}");
-    ensure!(drop["example"]["destination_port"] == DOOMED_PORT, "{drop}");
-    let advice = drop["advice"].as_str().context("no advice")?;
-    ensure!(advice.contains(&format!("tc -s qdisc show dev {}", lab.nic)), "{advice}");
-    let ledger = &egress["ledger"];
-    ensure!(ledger["balanced"] == true && ledger["dropped"] == DOOMED && ledger["lost"] == 0, "{ledger}");
-    ensure!(ledger["completed"].as_u64() >= Some(INNOCENT), "{ledger}");
-    let ingress = &report["directions"]["ingress"];
-    ensure!(ingress["drops"].as_array().is_some_and(Vec::is_empty), "{ingress}");
+    let egress = report.egress();
+    let drop = egress.only_drop()?;
+    ensure!(drop.after == "nic" && drop.count == DOOMED, "{egress}");
+    ensure!(drop.reason.as_deref() == Some("QDISC_DROP"), "{egress}");
+    ensure!(drop.example_port() == Some(DOOMED_PORT), "{drop}");
+    drop.advises(&format!("tc -s qdisc show dev {}", lab.nic))?;
+    let ledger = egress.ledger;
+    ledger.expect(&Ledger { dropped: DOOMED, lost: 0, ..ledger })?;
+    ensure!(ledger.completed >= INNOCENT, "{ledger}");
+    ensure!(report.ingress().drops.is_empty(), "{}", report.ingress());
     Ok(())
 }

@@ -1,20 +1,10 @@
 //! Packets that the host's packet filters drop: the filter that did it is named by its own rules and counters, and none that is
 //! not there.
 
-#![allow(
-    clippy::indexing_slicing,
-    clippy::expect_used,
-    reason = "a panic is a failed test; a JSON value that is missing reads as null"
-)]
+use std::net::UdpSocket;
 
-use std::{net::UdpSocket, time::Duration};
-
-use anyhow::{Context as _, Result, ensure};
-use hoptrace_tests::{
-    Tracer,
-    lab::{Guest, InterfaceCounts, Lab, Trap},
-};
-use serde_json::Value;
+use hoptrace_tests::prelude::*;
+use hoptrace_tests::report::Evidence;
 
 const PORT: u16 = 4444;
 const DOOMED: u64 = 40;
@@ -31,11 +21,11 @@ fn first_words(lab: &Lab, guest: &Guest) -> Result<String> {
     let tracer = Tracer::start(&["drops", &guest.port_id, "udp", "--timeout", "4s", "--json"])?;
     lab.wire_udp_flood((guest.ipv4, 9).into(), SPARED, 64, PACE)?;
     lab.wire_udp_flood((guest.ipv4, PORT).into(), DOOMED, 64, PACE)?;
-    let report = tracer.finish()?;
-    let ingress = &report["directions"]["ingress"];
-    ensure!(ingress["ledger"]["dropped"] == DOOMED && ingress["ledger"]["completed"] == SPARED, "{ingress}");
-    let first = &report["findings"][0];
-    let words = format!("{} next: {}", first["text"], first["next"]);
+    let report = tracer.finish_drops()?;
+    let ledger = report.ingress().ledger;
+    ensure!(ledger.dropped == DOOMED && ledger.completed == SPARED, "{ledger}");
+    let first = report.first()?;
+    let words = format!("{} next: {}", first.text, first.next.as_deref().unwrap_or_default());
     ensure!(words.contains("40 of 50 packets to the VM died after qvb"), "{words}");
     Ok(words)
 }
@@ -153,22 +143,17 @@ fn a_full_table_of_connections_is_told_by_its_own_counter() -> Result<()> {
         Ok(())
     })?;
     on_bridge.wait_for_received(&guest.qvb, 60)?;
-    let report = tracer.finish()?;
-    let dropped = report["directions"]["ingress"]["ledger"]["dropped"].as_u64().context("no count")?;
+    let report = tracer.finish_drops()?;
+    let dropped = report.ingress().ledger.dropped;
     ensure!(dropped > 0, "nothing was dropped: {report}");
-    let words = format!("{}", report["findings"][0]["text"]);
     contains(
-        &words,
+        &report.first()?.text,
         &["the table of connections (conntrack) had no room for", "of at most 10 connections"],
         &["neutron"],
     )?;
-    let counter = evidence(&report, "drop")?;
-    ensure!(counter["count"].as_u64() >= Some(dropped) && counter["shared"] == true, "{counter}");
+    let is = |it: &&Evidence| it.source == "conntrack" && it.counter == "drop";
+    let counter = report.evidence.iter().find(is);
+    let counter = counter.with_context(|| format!("no drop: {:?}", report.evidence))?;
+    ensure!(counter.count >= dropped && counter.shared, "{counter}");
     Ok(())
-}
-
-fn evidence<'a>(report: &'a Value, counter: &str) -> Result<&'a Value> {
-    let found = report["evidence"].as_array().context("no evidence")?;
-    let is = |it: &&Value| it["source"] == "conntrack" && it["counter"] == counter;
-    found.iter().find(is).with_context(|| format!("no {counter}: {found:#?}"))
 }

@@ -1,18 +1,7 @@
 //! TCP that interfaces merge (GRO) on its way, on the kernel's OVS datapath: what became part of a larger packet is merged,
 //! not lost.
 
-#![allow(
-    clippy::indexing_slicing,
-    clippy::expect_used,
-    reason = "a panic is a failed test; a JSON value that is missing reads as null"
-)]
-
-use anyhow::{Context as _, Result, ensure};
-use hoptrace_tests::{
-    Tracer,
-    lab::{Guest, Lab, Trap},
-};
-use serde_json::Value;
+use hoptrace_tests::prelude::*;
 
 const TCP_BYTES: u64 = 8_000_000;
 const GRO_WAITS_NS: u32 = 1_000_000;
@@ -20,7 +9,7 @@ const GRO_WAITS_NS: u32 = 1_000_000;
 const SEGMENTS: u64 = TCP_BYTES / 1448;
 
 /// Sends both ways and gives the report; every byte arrives.
-fn trace_tcp(lab: &Lab, guest: &Guest, args: &[&str]) -> Result<Value> {
+fn trace_tcp(lab: &Lab, guest: &Guest, args: &[&str]) -> Result<Report> {
     let tracer = Tracer::start(&[&["trace", &guest.port_id, "tcp", "--json"], args].concat())?;
     let echoed = lab.wire_tcp_echo((guest.ipv4, 7).into(), TCP_BYTES)?;
     let sink = lab.wire_tcp_sink(5010)?;
@@ -31,29 +20,12 @@ fn trace_tcp(lab: &Lab, guest: &Guest, args: &[&str]) -> Result<Value> {
     Ok(report)
 }
 
-/// Figures of a direction's ledger in which nothing is lost, evicted or unclear.
-struct Clean {
-    entered: u64,
-    joined: u64,
-    completed: u64,
-    merged: u64,
-    split: u64,
-}
-
-fn clean(report: &Value, direction: &str) -> Result<Clean> {
-    let ledger = &report["directions"][direction]["ledger"];
-    let count = |name: &str| ledger[name].as_u64().with_context(|| format!("no {name} in {ledger}"));
-    ensure!(ledger["balanced"] == true, "{direction}: {ledger}");
-    for none in ["dropped", "lost", "in_flight", "evicted", "ambiguous", "untracked"] {
-        ensure!(count(none)? == 0, "{direction}: {none} in {ledger}");
-    }
-    Ok(Clean {
-        entered: count("entered")?,
-        joined: count("joined_midway")?,
-        completed: count("completed")?,
-        merged: count("merged")?,
-        split: count("split")?,
-    })
+/// A direction's ledger, in which nothing is lost, evicted or unclear.
+fn clean(report: &Report, direction: Direction) -> Result<Ledger> {
+    let ledger = report.direction(direction).ledger;
+    let none = Ledger { dropped: 0, lost: 0, in_flight: 0, evicted: 0, ..ledger };
+    ledger.expect(&Ledger { ambiguous: 0, untracked: 0, ..none }).context(direction)?;
+    Ok(ledger)
 }
 
 /// Switches offloads of an interface off.
@@ -87,15 +59,14 @@ fn frames_that_xdp_saw_are_merged_before_the_nic_hook() -> Result<()> {
     let guest = lab.guest("yjwang-test-1")?;
     let _gro = gro(&lab.nic)?;
     let report = trace_tcp(&lab, guest, &["--xdp", "native"])?;
-    let ingress = clean(&report, "ingress")?;
+    let ingress = clean(&report, Ingress)?;
     ensure!(ingress.entered > SEGMENTS, "{} frames: the peer does not cut them", ingress.entered);
     ensure!(ingress.merged > SEGMENTS / 2, "{} of {} merged", ingress.merged, ingress.entered);
-    ensure!(ingress.completed + ingress.merged == ingress.entered && ingress.joined == 0, "{report}");
-    let segments = report["directions"]["ingress"]["segments"].as_array().context("no segments")?;
-    for segment in segments {
-        ensure!(segment["count"] == ingress.completed, "{} completed, but {segment}", ingress.completed);
+    ensure!(ingress.completed + ingress.merged == ingress.entered && ingress.joined_midway == 0, "{report}");
+    for segment in &report.ingress().segments {
+        ensure!(segment.count == ingress.completed, "{} completed, but {segment}", ingress.completed);
     }
-    let egress = clean(&report, "egress")?;
+    let egress = clean(&report, Egress)?;
     ensure!(egress.completed == egress.entered && egress.merged == 0, "{report}");
     Ok(())
 }
@@ -106,9 +77,12 @@ fn generic_xdp_sees_what_the_nic_hook_sees() -> Result<()> {
     let lab = Lab::from_env()?;
     let guest = lab.guest("yjwang-test-1")?;
     let report = trace_tcp(&lab, guest, &["--xdp", "generic"])?;
-    for direction in ["egress", "ingress"] {
+    for direction in Direction::ALL {
         let found = clean(&report, direction)?;
-        ensure!(found.completed == found.entered && found.merged == 0 && found.joined == 0, "{report}");
+        ensure!(
+            found.completed == found.entered && found.merged == 0 && found.joined_midway == 0,
+            "{report}"
+        );
         ensure!(found.entered < SEGMENTS, "{direction}: {} packets: nothing is unsegmented", found.entered);
     }
     Ok(())
@@ -125,11 +99,11 @@ fn frames_are_merged_between_the_veth_ends() -> Result<()> {
     let _veth = [offloads(&guest.qvb, &["tso"])?, offloads(&guest.qvo, &["tso"])?];
     let _gro = [gro(&guest.qvb)?, gro(&guest.qvo)?];
     let report = trace_tcp(&lab, guest, &[])?;
-    for direction in ["egress", "ingress"] {
+    for direction in Direction::ALL {
         let found = clean(&report, direction)?;
         ensure!(found.entered > SEGMENTS && found.merged > SEGMENTS / 4, "{direction}: {report}");
         ensure!(
-            found.completed + found.merged == found.entered && found.joined == 0,
+            found.completed + found.merged == found.entered && found.joined_midway == 0,
             "{direction}: {report}"
         );
     }
@@ -145,10 +119,10 @@ fn packets_cut_and_merged_anew_are_none_of_them_lost() -> Result<()> {
     let _gro = [gro(&guest.qvb)?, gro(&guest.qvo)?];
     let _nic = gro(&lab.nic)?;
     let report = trace_tcp(&lab, guest, &["--xdp", "native"])?;
-    for direction in ["egress", "ingress"] {
+    for direction in Direction::ALL {
         let found = clean(&report, direction)?;
         // An interface that waits for more lets pieces overtake the first one; those have joined, as far as can be known.
-        let into = found.entered + found.split + found.joined;
+        let into = found.entered + found.split + found.joined_midway;
         ensure!(found.completed + found.merged == into, "{direction}: {report}");
     }
     Ok(())

@@ -1,17 +1,6 @@
 //! Hooks at tracepoints: what others do at the interfaces is behind them on the way in, and before them on the way out.
 
-#![allow(
-    clippy::indexing_slicing,
-    clippy::expect_used,
-    reason = "a panic is a failed test; a JSON value that is missing reads as null"
-)]
-
-use anyhow::{Context as _, Result, ensure};
-use hoptrace_tests::{
-    Tracer,
-    lab::{Guest, Lab, Trap},
-};
-use serde_json::Value;
+use hoptrace_tests::prelude::*;
 
 const GUEST: &str = "yjwang-test-1";
 const DOOMED: u64 = 137;
@@ -45,12 +34,12 @@ fn dropping(interface: &str, what: &str) -> Result<Trap> {
 }
 
 /// What the guest sends while somebody drops the doomed.
-fn trace_doomed(lab: &Lab, guest: &Guest) -> Result<Value> {
+fn trace_doomed(lab: &Lab, guest: &Guest) -> Result<Report> {
     let tracer = Tracer::start(&["trace", &guest.port_id, "udp", "--attach", "tracepoints", "--json"])?;
     let sink = lab.wire_udp_sink(DOOMED_PORT)?;
-    guest.send_udp((lab.wire.ipv4.into(), DOOMED_PORT), DOOMED, 64, std::time::Duration::from_millis(1))?;
+    guest.send_udp((lab.wire.ipv4.into(), DOOMED_PORT), DOOMED, 64, Duration::from_millis(1))?;
     lab.guest_udp_exact(guest, INNOCENT_PORT, INNOCENT, 64)?;
-    let arrived = sink.finish(0, std::time::Duration::ZERO)?;
+    let arrived = sink.finish(0, Duration::ZERO)?;
     ensure!(arrived.datagrams == 0, "{} of the doomed arrived", arrived.datagrams);
     tracer.finish()
 }
@@ -72,19 +61,14 @@ fn what_filters_of_others_drop_has_died_behind_the_hook_that_saw_it() -> Result<
         let trap = dropping(interface, what).with_context(at)?;
         let report = trace_doomed(&lab, guest).with_context(at)?;
         drop(trap);
-        let egress = &report["directions"]["egress"];
-        let drops = egress["drops"].as_array().context("no drops")?;
-        ensure!(drops.len() == 1, "{}: {egress}", at());
-        let row = &drops[0];
-        ensure!(
-            row["after"] == after && row["reason"] == reason && row["count"] == DOOMED,
-            "{}: {row}",
-            at()
-        );
-        ensure!(egress["early_drops"].as_array().is_some_and(Vec::is_empty), "{}: {egress}", at());
-        let ledger = &egress["ledger"];
-        ensure!(ledger["completed"] == INNOCENT && ledger["dropped"] == DOOMED, "{}: {ledger}", at());
-        ensure!(ledger["lost"] == 0 && ledger["balanced"] == true, "{}: {ledger}", at());
+        let egress = report.egress();
+        let drop = egress.only_drop().with_context(at)?;
+        ensure!(drop.after == after && drop.count == DOOMED, "{}: {drop}", at());
+        ensure!(drop.reason.as_deref() == Some(reason), "{}: {drop}", at());
+        ensure!(egress.early_drops.is_empty(), "{}: {egress}", at());
+        let ledger = egress.ledger;
+        let expected = Ledger { completed: INNOCENT, dropped: DOOMED, lost: 0, ..ledger };
+        ledger.expect(&expected).with_context(at)?;
     }
     Ok(())
 }
@@ -96,22 +80,18 @@ fn the_hooks_are_where_they_are_asked_for() -> Result<()> {
     let guest = lab.guest(GUEST)?;
     for mechanism in ["clsact", "tracepoints"] {
         let tracer = Tracer::start(&["trace", &guest.port_id, "--attach", mechanism, "--json"])?;
-        let address = guest.ipv4.to_string();
-        let pinged = lab.wire("ping", ["-q", "-c", &PINGS.to_string(), "-i", "0.02", &address]).output()?;
-        ensure!(pinged.status.success(), "{}", String::from_utf8_lossy(&pinged.stdout));
+        lab.wire_ping(guest, PINGS, Duration::from_millis(20))?;
         let echoed = lab.wire_tcp_echo((guest.ipv4, ECHO_PORT).into(), ECHOED_BYTES)?;
         ensure!(echoed == ECHOED_BYTES, "{echoed} bytes came back");
         let report = tracer.finish()?;
-        let cost = &report["tracer"];
-        ensure!(cost["mechanism"] == mechanism && cost["missed_runs"] == 0, "{cost}");
-        ensure!(cost["ns_per_sent"].is_number() == (mechanism == "tracepoints"), "{cost}");
-        for direction in ["egress", "ingress"] {
-            let ledger = &report["directions"][direction]["ledger"];
-            ensure!(ledger["completed"].as_u64() > Some(PINGS), "{mechanism}: {direction}: {ledger}");
-            for none in ["dropped", "lost", "unparsed", "untracked"] {
-                ensure!(ledger[none] == 0, "{mechanism}: {direction}: {none}: {ledger}");
-            }
-            ensure!(ledger["balanced"] == true, "{mechanism}: {direction}: {ledger}");
+        let cost = &report.tracer;
+        ensure!(cost.mechanism == mechanism && cost.missed_runs == 0, "{cost}");
+        ensure!(cost.ns_per_sent.is_some() == (mechanism == "tracepoints"), "{cost}");
+        for (direction, found) in report.directions.both() {
+            let (ledger, what) = (found.ledger, || format!("{mechanism}: {direction}"));
+            ensure!(ledger.completed > PINGS, "{}: {ledger}", what());
+            let none = Ledger { dropped: 0, lost: 0, unparsed: 0, untracked: 0, ..ledger };
+            ledger.expect(&none).with_context(what)?;
         }
     }
     Ok(())

@@ -1,21 +1,9 @@
 //! A trace costs nobody a packet, and nobody's queueing discipline: on kernels with TCX, and before them.
 
-#![allow(
-    clippy::indexing_slicing,
-    clippy::expect_used,
-    reason = "a panic is a failed test; a JSON value that is missing reads as null"
-)]
+use std::thread;
 
-use std::{process::Command, thread, time::Duration};
-
-use anyhow::{Context as _, Result, anyhow, ensure};
-use hoptrace_tests::{
-    Tracer,
-    lab::{Guest, Lab, Trap},
-    read_report,
-};
-use rustix::process::Signal;
-use serde_json::Value;
+use anyhow::anyhow;
+use hoptrace_tests::prelude::*;
 
 const GUEST: &str = "yjwang-test-1";
 /// Datagrams each way while traces begin and end.
@@ -27,16 +15,6 @@ const PORT: u16 = 4446;
 const GUEST_SINK_PORT: u16 = 9;
 /// Datagrams against a limit that lets a few of them through.
 const LIMITED: u64 = 300;
-
-fn run(program: &str, args: &[&str]) -> Result<String> {
-    let output = Command::new(program).args(args).output().with_context(|| format!("run {program}"))?;
-    ensure!(output.status.success(), "{program} {args:?}: {}", String::from_utf8_lossy(&output.stderr));
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
-}
-
-fn ledger<'a>(report: &'a Value, direction: &str) -> &'a Value {
-    &report["directions"][direction]["ledger"]
-}
 
 #[test]
 #[ignore = "needs a VM: cargo xtask test --vm"]
@@ -98,14 +76,12 @@ fn a_limit_that_is_set_during_a_trace_works_and_lasts() -> Result<()> {
     let report = tracer.finish()?;
     let after = arriving(&lab, guest)?;
     ensure!(during < LIMITED / 2 && after < LIMITED / 2, "{during} during the trace, {after} behind it");
-    let egress = ledger(&report, "egress");
-    ensure!(egress["entered"] == LIMITED && egress["completed"] == during, "{during}: {egress}");
-    ensure!(egress["balanced"] == true, "{egress}");
-    Ok(())
+    let ledger = report.egress().ledger;
+    ledger.expect(&Ledger { entered: LIMITED, completed: during, ..ledger })
 }
 
 /// Takes the hooks away while packets come in, and gives the report.
-fn taken_away(guest: &Guest, program: &str, words: &[&str]) -> Result<Value> {
+fn taken_away(guest: &Guest, program: &str, words: &[&str]) -> Result<Report> {
     let tracer = Tracer::start(&["trace", &guest.port_id, "udp", "--attach", "clsact", "--json"])?;
     let to_guest = (guest.ipv4, GUEST_SINK_PORT).into();
     let ended = thread::scope(|scope| {
@@ -117,7 +93,7 @@ fn taken_away(guest: &Guest, program: &str, words: &[&str]) -> Result<Value> {
     })?;
     ensure!(ended.status.code() == Some(4), "{}: {}", ended.status, ended.stderr);
     ensure!(ended.stderr.contains("somebody removed the hooks"), "{}", ended.stderr);
-    read_report(&ended.stdout)
+    Report::read(&ended.stdout)
 }
 
 fn lab_flood_of(to: std::net::SocketAddr, count: u64) -> Result<u64> {
@@ -136,16 +112,15 @@ fn hooks_that_somebody_takes_away_end_the_trace_and_nothing_is_lost_by_that() ->
         (["filter", "del", "dev", &guest.qvo, "egress"], &guest.qvo),
     ] {
         let report = taken_away(guest, "tc", &words)?;
-        let first = &report["findings"][0];
-        let said = first["text"].as_str().context("no finding")?;
-        ensure!(first["code"] == "hooks-taken" && first["severity"] == "critical", "{place}: {first}");
-        ensure!(said.contains("somebody removed the hooks") && said.contains(place), "{place}: {said}");
-        for direction in ["egress", "ingress"] {
-            let ledger = ledger(&report, direction);
-            ensure!(ledger["lost"] == 0, "{place}: {ledger}");
+        let first = report.first()?;
+        ensure!(first.code == "hooks-taken" && first.severity == "critical", "{place}: {first}");
+        first.says("somebody removed the hooks").context(place.to_owned())?;
+        first.says(place)?;
+        for (_, found) in report.directions.both() {
+            let ledger = found.ledger;
+            ledger.expect(&Ledger { lost: 0, ..ledger }).context(place.to_owned())?;
             // Before 6.6 the kernel itself drops what an interface sends just while its clsact goes.
-            ensure!(words[0] == "qdisc" || ledger["dropped"] == 0, "{place}: {ledger}");
-            ensure!(ledger["balanced"] == true, "{place}: {ledger}");
+            ensure!(words[0] == "qdisc" || ledger.dropped == 0, "{place}: {ledger}");
         }
     }
     Ok(())

@@ -1,27 +1,17 @@
 //! The slow path of the kernel's OVS datapath: packets it has no flow for go to user space and come back, and have figures
 //! of their own. Witness is the datapath's own count of misses.
 
-#![allow(
-    clippy::indexing_slicing,
-    clippy::expect_used,
-    reason = "a panic is a failed test; a JSON value that is missing reads as null"
-)]
+use std::time::Instant;
 
-use std::time::{Duration, Instant};
-
-use anyhow::{Context as _, Result, ensure};
-use hoptrace_tests::{
-    Tracer,
-    lab::{Guest, Lab, Trap},
-};
-use serde_json::Value;
+use hoptrace_tests::prelude::*;
+use hoptrace_tests::report::{Latencies, Segment, Upcalls};
 
 const SLOW_PINGS: u64 = 20;
 const FAST_PINGS: u64 = 100;
 const DATAGRAMS: u64 = 3_000;
 const TCP_BYTES: u64 = 1_000_000;
 /// The segment through the switch, per direction.
-const SWITCH: [(&str, &str, &str); 2] = [("egress", "qvo", "nic"), ("ingress", "nic", "qvo")];
+const SWITCH: [Switch; 2] = [(Egress, "qvo", "nic"), (Ingress, "nic", "qvo")];
 const LEARNING_LIMIT: Duration = Duration::from_secs(20);
 
 fn guest(lab: &Lab) -> Result<&Guest> {
@@ -57,30 +47,35 @@ fn teach(lab: &Lab, send: impl Fn() -> Result<()>) -> Result<Trap> {
     }
 }
 
+type Switch = (Direction, &'static str, &'static str);
+
 /// Packets of a segment: all, by the fast path, by the slow one; both make up all, and other segments do not tell them apart.
-fn counts(report: &Value, switch: (&str, &str, &str)) -> Result<(u64, u64, u64)> {
-    let (direction, from, to) = switch;
-    let segments = report["directions"][direction]["segments"].as_array().context("no segments")?;
-    let mut found = None;
-    for segment in segments {
-        if segment["from"] == from && segment["to"] == to {
-            let count = |of: &Value| of["count"].as_u64().with_context(|| format!("no count in {segment}"));
-            found = Some((count(segment)?, count(&segment["fast_path"])?, count(&segment["slow_path"])?));
-        } else if segment["off_path"] == false {
-            ensure!(segment["slow_path"].is_null() && segment["fast_path"].is_null(), "{segment}");
-        }
+fn counts(report: &Report, (direction, from, to): Switch) -> Result<(u64, u64, u64)> {
+    let found = report.direction(direction);
+    for segment in found.on_path().filter(|segment| !segment.is(from, to)) {
+        ensure!(segment.slow_path.is_none() && segment.fast_path.is_none(), "{segment}");
     }
-    let (all, fast, slow) = found.with_context(|| format!("no segment {from} → {to} in {report}"))?;
+    let segment = found.segment(from, to)?;
+    let no_count = || format!("no count in {segment}");
+    let count = |of: Option<Latencies>| of.map(|it| it.count).with_context(no_count);
+    let (all, fast, slow) = (segment.count, count(segment.fast_path)?, count(segment.slow_path)?);
     ensure!(fast + slow == all, "{direction}: {fast} + {slow} of {all}");
-    let ledger = &report["directions"][direction]["ledger"];
-    ensure!(ledger["balanced"] == true, "{direction}: {ledger}");
+    found.ledger.balances().context(direction)?;
     Ok((all, fast, slow))
 }
 
-fn p50(report: &Value, switch: (&str, &str, &str), path: &str) -> Option<u64> {
-    let segments = report["directions"][switch.0]["segments"].as_array()?;
-    let segment = segments.iter().find(|segment| segment["from"] == switch.1 && segment["to"] == switch.2)?;
-    segment[path]["latency_ns"]["p50"].as_u64()
+/// The median of a switch's fast or slow path, which `path` gives.
+fn p50(
+    report: &Report,
+    (direction, from, to): Switch,
+    path: fn(&Segment) -> Option<Latencies>,
+) -> Option<u64> {
+    let segment = report.direction(direction).segment(from, to).ok()?;
+    Some(path(segment)?.latency_ns?.p50)
+}
+
+fn upcalls(report: &Report) -> Result<Upcalls> {
+    report.upcalls.with_context(|| format!("no upcalls in {report}"))
 }
 
 #[test]
@@ -104,10 +99,9 @@ fn each_packet_without_a_flow_is_slow_and_no_other() -> Result<()> {
     for switch in SWITCH {
         ensure!(counts(&slow, switch)? == (SLOW_PINGS, 0, SLOW_PINGS), "{slow}");
     }
-    let upcalls = &slow["upcalls"];
-    ensure!(upcalls["traced"] == serde_json::json!([SLOW_PINGS, SLOW_PINGS]), "{upcalls}");
-    ensure!(upcalls["unmarked"] == 0, "{upcalls}");
-    let seen = upcalls["misses"].as_u64().context("no misses")?;
+    let told = upcalls(&slow)?;
+    ensure!(told.traced == [SLOW_PINGS, SLOW_PINGS] && told.unmarked == 0, "{told}");
+    let seen = told.misses;
     let at_least = after.missed - before.missed;
     ensure!(
         at_least >= 2 * SLOW_PINGS && (at_least..=after_all.missed - before_all.missed).contains(&seen),
@@ -120,10 +114,11 @@ fn each_packet_without_a_flow_is_slow_and_no_other() -> Result<()> {
     let fast = tracer.finish()?;
     for switch in SWITCH {
         ensure!(counts(&fast, switch)? == (FAST_PINGS, FAST_PINGS, 0), "{fast}");
-        let (slow, fast) = (p50(&slow, switch, "slow_path"), p50(&fast, switch, "fast_path"));
+        let (slow, fast) = (p50(&slow, switch, |it| it.slow_path), p50(&fast, switch, |it| it.fast_path));
         ensure!(fast.is_some() && slow > fast, "{switch:?}: slow {slow:?}, fast {fast:?}");
     }
-    ensure!(fast["upcalls"]["traced"] == serde_json::json!([0, 0]), "{}", fast["upcalls"]);
+    let told = upcalls(&fast)?;
+    ensure!(told.traced == [0, 0], "{told}");
     Ok(())
 }
 
@@ -143,13 +138,14 @@ fn packets_of_both_paths_are_all_accounted_for() -> Result<()> {
     teach(&lab, || lab.wire_udp_exact(guest, 5, 64).map(drop))?.take_away()?;
     teach(&lab, || lab.guest_udp_exact(guest, 5009, 5, 64).map(drop))?.take_away()?;
     let report = tracer.finish()?;
-    let upcalls = &report["upcalls"]["traced"];
-    for ((place, switch), flows) in SWITCH.into_iter().enumerate().zip([3, 3]) {
+    let told = upcalls(&report)?;
+    for ((switch, upcalled), flows) in SWITCH.into_iter().zip(told.traced).zip([3, 3]) {
         let (all, fast, slow) = counts(&report, switch)?;
-        let ledger = &report["directions"][switch.0]["ledger"];
-        ensure!(ledger["completed"] == all && ledger["lost"] == 0 && all >= DATAGRAMS, "{ledger} {all}");
+        let ledger = report.direction(switch.0).ledger;
+        ledger.expect(&Ledger { completed: all, lost: 0, ..ledger })?;
+        ensure!(all >= DATAGRAMS, "{ledger} {all}");
         ensure!(slow >= flows && fast > 0, "{switch:?}: {fast} fast, {slow} slow");
-        ensure!(upcalls[place].as_u64() >= Some(slow), "{upcalls}: {slow} were slow");
+        ensure!(upcalled >= slow, "{told}: {slow} were slow");
     }
     Ok(())
 }
@@ -172,10 +168,10 @@ fn a_large_packet_is_slow_by_its_first_piece() -> Result<()> {
     let mut pieces = 0;
     for switch in SWITCH {
         let (_, _, slow) = counts(&report, switch)?;
-        let ledger = &report["directions"][switch.0]["ledger"];
+        let ledger = report.direction(switch.0).ledger;
         ensure!(slow > 0, "{switch:?}: none was slow");
-        ensure!(ledger["lost"].as_u64() <= Some(lost_upcalls), "{ledger}: {lost_upcalls} lost upcalls");
-        pieces += ledger["split"].as_u64().context("no split")?;
+        ensure!(ledger.lost <= lost_upcalls, "{ledger}: {lost_upcalls} lost upcalls");
+        pieces += ledger.split;
     }
     ensure!(pieces > 0, "no large packet took the slow path: {report}");
     Ok(())

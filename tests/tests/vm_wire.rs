@@ -1,19 +1,10 @@
 //! Between the NIC's TC hook and its driver: what netem delays, what a full queue drops, and what software segmentation
 //! cuts there.
 
-#![allow(
-    clippy::indexing_slicing,
-    clippy::expect_used,
-    reason = "a panic is a failed test; a JSON value that is missing reads as null"
-)]
+use std::process::Command;
 
-use std::{process::Command, time::Duration};
-
-use anyhow::{Context as _, Result, ensure};
-use hoptrace_tests::{
-    Tracer,
-    lab::{Lab, Trap},
-};
+use hoptrace_tests::prelude::*;
+use hoptrace_tests::report::{DirectionReport, Segment};
 use serde_json::Value;
 
 const PINGS: u64 = 100;
@@ -22,10 +13,10 @@ const TCP_BYTES: u64 = 8_000_000;
 const PORT: u16 = 4445;
 const DATAGRAMS: u64 = 100;
 
-fn segment<'a>(report: &'a Value, direction: &str, from: &str) -> Result<&'a Value> {
-    let segments = report["directions"][direction]["segments"].as_array().context("no segments")?;
-    let found = segments.iter().find(|segment| segment["from"] == from && segment["off_path"] == false);
-    found.with_context(|| format!("{direction}: no segment from {from}"))
+/// The segment of the path that begins at this hook.
+fn segment(found: &DirectionReport, from: &str) -> Result<Segment> {
+    let segment = found.on_path().find(|segment| segment.from == from);
+    segment.cloned().with_context(|| format!("no segment from {from}: {found}"))
 }
 
 #[test]
@@ -40,25 +31,25 @@ fn a_delay_at_the_nic_is_that_between_nic_and_wire() -> Result<()> {
     let sent = guest.ping(lab.wire.ipv4.into(), PINGS, Duration::from_millis(30))?;
     let report = tracer.finish()?;
     ensure!(sent.received == PINGS, "{sent:?}");
-    for direction in ["egress", "ingress"] {
-        let ledger = &report["directions"][direction]["ledger"];
-        ensure!(ledger["entered"] == PINGS && ledger["completed"] == PINGS, "{direction}: {ledger}");
-        ensure!(ledger["unseen"] == 0, "{direction}: {ledger}");
+    for (direction, found) in report.directions.both() {
+        let ledger = found.ledger;
+        let all = Ledger { entered: PINGS, completed: PINGS, unseen: 0, ..ledger };
+        ledger.expect(&all).context(direction)?;
     }
     let p50 = |direction, from| -> Result<u64> {
-        let segment = segment(&report, direction, from)?;
-        ensure!(segment["count"] == PINGS, "{segment}");
-        segment["latency_ns"]["p50"].as_u64().with_context(|| format!("no latency in {segment}"))
+        let segment = segment(report.direction(direction), from)?;
+        ensure!(segment.count == PINGS, "{segment}");
+        Ok(segment.ns()?.p50)
     };
-    let delayed_ns = p50("egress", "nic")?;
+    let delayed_ns = p50(Egress, "nic")?;
     ensure!((DELAY_NS..DELAY_NS * 3 / 2).contains(&delayed_ns), "{delayed_ns} ns between nic and wire");
     for (direction, from) in [
-        ("egress", "tap"),
-        ("egress", "qvb"),
-        ("egress", "qvo"),
-        ("ingress", "nic"),
-        ("ingress", "qvo"),
-        ("ingress", "qvb"),
+        (Egress, "tap"),
+        (Egress, "qvb"),
+        (Egress, "qvo"),
+        (Ingress, "nic"),
+        (Ingress, "qvo"),
+        (Ingress, "qvb"),
     ] {
         let elsewhere_ns = p50(direction, from)?;
         ensure!(elsewhere_ns < DELAY_NS / 2, "{direction}: {elsewhere_ns} ns behind {from}");
@@ -79,22 +70,18 @@ fn tcp_that_is_cut_for_the_driver_is_split_at_the_wire() -> Result<()> {
     let arrived = sink.finish()?;
     let report = tracer.finish()?;
     ensure!(arrived == TCP_BYTES, "{arrived}");
-    let ledger = &report["directions"]["egress"]["ledger"];
-    let count = |name: &str| ledger[name].as_u64().with_context(|| format!("no {name} in {ledger}"));
-    ensure!(ledger["balanced"] == true, "{ledger}");
-    for none in ["joined_midway", "lost", "unseen", "merged", "evicted", "ambiguous", "untracked", "unparsed"]
-    {
-        ensure!(count(none)? == 0, "{none} in {ledger}");
-    }
-    ensure!(count("split")? > TCP_BYTES / 1448 / 2, "{ledger}");
-    ensure!(count("completed")? == count("entered")? + count("split")?, "{ledger}");
+    let egress = report.egress();
+    let ledger = egress.ledger;
+    let none = Ledger { joined_midway: 0, lost: 0, unseen: 0, merged: 0, evicted: 0, ..ledger };
+    let none = Ledger { ambiguous: 0, untracked: 0, unparsed: 0, ..none };
+    ledger.expect(&Ledger { completed: ledger.entered + ledger.split, ..none })?;
+    ensure!(ledger.split > TCP_BYTES / 1448 / 2, "{ledger}");
     // Uncut as far as the NIC, and each in pieces from there.
     for from in ["tap", "qvb", "qvo", "nic"] {
-        ensure!(segment(&report, "egress", from)?["count"] == ledger["entered"], "{report}");
+        ensure!(segment(egress, from)?.count == ledger.entered, "{report}");
     }
-    let wire = report["directions"]["egress"]["hooks"].as_array().context("no hooks")?;
-    let wire = wire.iter().find(|hook| hook["hook"] == "wire").context("no wire hook")?;
-    ensure!(wire["seen"] == ledger["completed"], "{wire}, {ledger}");
+    let wire = egress.hook("wire")?;
+    ensure!(wire.seen == ledger.completed, "{wire}, {ledger}");
     Ok(())
 }
 
@@ -102,7 +89,7 @@ fn tcp_that_is_cut_for_the_driver_is_split_at_the_wire() -> Result<()> {
 fn dropped(lab: &Lab) -> Result<u64> {
     let output = Command::new("tc").args(["-s", "-j", "qdisc", "show", "dev", &lab.nic, "root"]).output()?;
     let shown: Value = serde_json::from_slice(&output.stdout)?;
-    shown[0]["drops"].as_u64().with_context(|| format!("no count in {shown}"))
+    shown.pointer("/0/drops").and_then(Value::as_u64).with_context(|| format!("no count in {shown}"))
 }
 
 #[test]
@@ -126,15 +113,14 @@ fn packets_that_a_full_queue_drops_die_after_the_nic() -> Result<()> {
     ensure!(sent.sent == DATAGRAMS && pings.received > 0, "{sent:?} {pings:?}");
     let died = DATAGRAMS - arrived;
     ensure!(died > 0 && dropped == died + pings.sent - pings.received, "{died} died, {dropped} were dropped");
-    let egress = &report["directions"]["egress"];
-    let ledger = &egress["ledger"];
-    ensure!(ledger["entered"] == DATAGRAMS && ledger["completed"] == DATAGRAMS - died, "{ledger}");
-    ensure!(ledger["balanced"] == true && ledger["joined_midway"] == 0, "{ledger}");
-    ensure!(ledger["unseen"] == 0, "{ledger}");
-    let drops = egress["drops"].as_array().context("no list of drops")?;
+    let egress = report.egress();
+    let (completed, ledger) = (DATAGRAMS - died, egress.ledger);
+    let expected = Ledger { entered: DATAGRAMS, completed, joined_midway: 0, unseen: 0, ..ledger };
+    ledger.expect(&expected)?;
     // One line of the kernel can be at several places of its machine code.
-    ensure!(drops.iter().all(|drop| drop["after"] == "nic" && drop["reason"] == "QDISC_DROP"), "{drops:?}");
-    let counted: u64 = drops.iter().filter_map(|drop| drop["count"].as_u64()).sum();
-    ensure!(counted == died, "{died} died: {drops:?}");
+    for drop in &egress.drops {
+        ensure!(drop.after == "nic" && drop.reason.as_deref() == Some("QDISC_DROP"), "{drop}");
+    }
+    ensure!(egress.died() == died, "{died} died: {egress}");
     Ok(())
 }

@@ -1,21 +1,7 @@
 //! Packets that leave the NIC's queueing discipline and are not shown to the wire hook's program are not lost.
 
-#![allow(
-    clippy::indexing_slicing,
-    clippy::expect_used,
-    reason = "a panic is a failed test; a JSON value that is missing reads as null"
-)]
-
-use std::time::Duration;
-
-use anyhow::{Context as _, Result, ensure};
-use hoptrace_tests::{
-    Tracer,
-    lab::{Lab, Trap},
-    read_report,
-};
-use rustix::process::Signal;
-use serde_json::Value;
+use hoptrace_tests::prelude::*;
+use hoptrace_tests::report::DirectionReport;
 
 const PORT: u16 = 4445;
 /// Few enough for the send buffer of the userspace datapath, which they fill while they wait.
@@ -29,7 +15,7 @@ const ROUNDS: u32 = 16;
 const INCONCLUSIVE: i32 = 4;
 
 /// Traces datagrams of the guest until all have arrived. Gives the report's part on egress, and the exit code.
-fn trace_datagrams(lab: &Lab, options: &[&str]) -> Result<(Value, Option<i32>)> {
+fn trace_datagrams(lab: &Lab, options: &[&str]) -> Result<(DirectionReport, Option<i32>)> {
     let guest = lab.guest("yjwang-test-1")?;
     // A switch that does not know the wire sends copies to the other guest, too, and these count as elsewhere.
     lab.introduce(guest)?;
@@ -42,24 +28,16 @@ fn trace_datagrams(lab: &Lab, options: &[&str]) -> Result<(Value, Option<i32>)> 
     ensure!((sent.sent, arrived.datagrams) == (DATAGRAMS, DATAGRAMS), "{sent:?} {arrived:?}");
     tracer.signal(Signal::INT)?;
     let ended = tracer.wait()?;
-    let report = read_report(&ended.stdout).with_context(|| ended.stderr)?;
-    Ok((report["directions"]["egress"].clone(), ended.status.code()))
-}
-
-fn seen_at(egress: &Value, hook: &str) -> Result<u64> {
-    let hooks = egress["hooks"].as_array().context("no hooks")?;
-    let found =
-        hooks.iter().find(|found| found["hook"] == hook).with_context(|| format!("no hook {hook}"))?;
-    found["seen"].as_u64().with_context(|| format!("no count in {found}"))
+    let report = Report::read(&ended.stdout).with_context(|| ended.stderr)?;
+    Ok((report.directions.egress, ended.status.code()))
 }
 
 /// All went through, of which `unseen` were not shown at the wire.
-fn assert_arrived(egress: &Value, unseen: u64) -> Result<()> {
-    let ledger = &egress["ledger"];
-    ensure!(ledger["entered"] == DATAGRAMS && ledger["completed"] == DATAGRAMS, "{ledger}");
-    ensure!(ledger["lost"] == 0 && ledger["joined_midway"] == 0 && ledger["balanced"] == true, "{ledger}");
-    ensure!(ledger["unseen"] == unseen, "{unseen} unseen in {ledger}");
-    ensure!(egress["drops"].as_array().is_some_and(Vec::is_empty), "{}", egress["drops"]);
+fn assert_arrived(egress: &DirectionReport, unseen: u64) -> Result<()> {
+    let ledger = egress.ledger;
+    let all = Ledger { entered: DATAGRAMS, completed: DATAGRAMS, lost: 0, joined_midway: 0, ..ledger };
+    ledger.expect(&Ledger { unseen, ..all })?;
+    ensure!(egress.drops.is_empty(), "{:?}", egress.drops);
     Ok(())
 }
 
@@ -75,7 +53,7 @@ fn nothing_that_leaves_a_queue_in_a_softirq_is_lost() -> Result<()> {
     let _slow = slow_queue(&lab)?;
     for _ in 0..ROUNDS {
         let (egress, _) = trace_datagrams(&lab, &[])?;
-        assert_arrived(&egress, DATAGRAMS - seen_at(&egress, "wire")?)?;
+        assert_arrived(&egress, DATAGRAMS - egress.hook("wire")?.seen)?;
     }
     Ok(())
 }
@@ -106,7 +84,8 @@ fn what_another_filter_sends_elsewhere_behind_the_nic_s_hook_is_unseen_not_lost(
         &[&["filter", "del"], &place[..]].concat(),
     )?;
     let (egress, code) = trace_datagrams(&lab, &[])?;
-    ensure!(seen_at(&egress, "nic")? == DATAGRAMS && seen_at(&egress, "wire")? == 0, "{}", egress["hooks"]);
+    let seen = [egress.hook("nic")?.seen, egress.hook("wire")?.seen];
+    ensure!(seen == [DATAGRAMS, 0], "{:?}", egress.hooks);
     assert_arrived(&egress, DATAGRAMS)?;
     ensure!(code == Some(INCONCLUSIVE), "{code:?}");
     Ok(())
@@ -118,12 +97,9 @@ fn what_waits_in_a_queue_beyond_the_time_out_is_lost_and_joins_again() -> Result
     let lab = Lab::from_env()?;
     let _slow = slow_queue(&lab)?;
     let (egress, _) = trace_datagrams(&lab, &["--timeout", "50ms"])?;
-    let ledger = &egress["ledger"];
-    let count = |name: &str| ledger[name].as_u64().with_context(|| format!("no {name} in {ledger}"));
-    ensure!(count("lost")? > DATAGRAMS / 2 && count("lost")? == count("joined_midway")?, "{ledger}");
-    ensure!(
-        count("unseen")? == DATAGRAMS - seen_at(&egress, "wire")? && ledger["balanced"] == true,
-        "{ledger}"
-    );
+    let ledger = egress.ledger;
+    ensure!(ledger.lost > DATAGRAMS / 2, "{ledger}");
+    let unseen = DATAGRAMS - egress.hook("wire")?.seen;
+    ledger.expect(&Ledger { joined_midway: ledger.lost, unseen, ..ledger })?;
     Ok(())
 }

@@ -1,19 +1,6 @@
 //! XDP at the NIC: a segment of its own, refused where it can not be, and gone when the tracer is.
 
-#![allow(
-    clippy::indexing_slicing,
-    clippy::expect_used,
-    reason = "a panic is a failed test; a JSON value that is missing reads as null"
-)]
-
-use std::process::Command;
-
-use anyhow::{Context as _, Result, ensure};
-use hoptrace_tests::{
-    Tracer, hoptrace,
-    lab::{Lab, Trap},
-};
-use rustix::process::Signal;
+use hoptrace_tests::prelude::*;
 use serde_json::Value;
 
 const PINGS: u64 = 100;
@@ -21,40 +8,31 @@ const DATAGRAMS: u64 = 2_000;
 const MODES: [&str; 2] = ["native", "generic"];
 /// In path order.
 const SEGMENTS: [[&str; 2]; 4] = [["xdp", "nic"], ["nic", "qvo"], ["qvo", "qvb"], ["qvb", "tap"]];
-
-fn output(program: &str, args: &[&str]) -> Result<String> {
-    let output = Command::new(program).args(args).output().with_context(|| format!("run {program}"))?;
-    ensure!(output.status.success(), "{program} {args:?}: {}", String::from_utf8_lossy(&output.stderr));
-    Ok(String::from_utf8(output.stdout)?)
-}
+/// The same where XDP is behind the NIC's hook.
+const SEGMENTS_BEHIND: [[&str; 2]; 4] = [["nic", "xdp"], ["xdp", "qvo"], ["qvo", "qvb"], ["qvb", "tap"]];
 
 /// The name of the XDP program at `ifname`, if there is one.
 fn xdp_program(ifname: &str) -> Result<Option<String>> {
-    let links: Value = serde_json::from_str(&output("ip", &["-json", "-details", "link", "show", ifname])?)?;
-    let program = &links[0]["xdp"]["prog"];
-    Ok(program.is_object().then(|| program["name"].as_str().unwrap_or_default().to_owned()))
+    let links: Value = serde_json::from_str(&run("ip", &["-json", "-details", "link", "show", ifname])?)?;
+    let Some(program) = links.pointer("/0/xdp/prog").filter(|it| it.is_object()) else { return Ok(None) };
+    Ok(Some(program.get("name").and_then(Value::as_str).unwrap_or_default().to_owned()))
+}
+
+/// Whether XDP comes behind the NIC's hook: generic XDP, behind hooks at tracepoints.
+fn is_behind_the_nic(report: &Report, mode: &str) -> bool {
+    mode == "generic" && report.tracer.mechanism == "tracepoints"
 }
 
 /// Each packet of the way in was seen at each hook, in path order.
-/// Whether XDP comes behind the NIC's hook: generic XDP, behind hooks at tracepoints.
-fn is_behind_the_nic(report: &Value, mode: &str) -> bool {
-    mode == "generic" && report["tracer"]["mechanism"] == "tracepoints"
-}
-
-fn assert_all_at_every_hook(report: &Value, packets: u64, mode: &str) -> Result<()> {
-    let found = &report["directions"]["ingress"];
-    let ledger = &found["ledger"];
-    ensure!(ledger["entered"] == packets && ledger["completed"] == packets, "{ledger}");
-    ensure!(ledger["balanced"] == true && ledger["joined_midway"] == 0, "{ledger}");
-    let mut segments = SEGMENTS;
-    if is_behind_the_nic(report, mode) {
-        segments[0] = ["nic", "xdp"];
-        segments[1][0] = "xdp";
+fn assert_all_at_every_hook(report: &Report, packets: u64, mode: &str) -> Result<()> {
+    let found = report.ingress();
+    let ledger = found.ledger;
+    ledger.expect(&Ledger { entered: packets, completed: packets, joined_midway: 0, ..ledger })?;
+    let segments = if is_behind_the_nic(report, mode) { SEGMENTS_BEHIND } else { SEGMENTS };
+    for (segment, [from, to]) in found.segments.iter().zip(segments) {
+        ensure!(segment.is(from, to) && segment.count == packets, "{segment}");
     }
-    for (segment, [from, to]) in found["segments"].as_array().context("no segments")?.iter().zip(segments) {
-        ensure!(segment["from"] == from && segment["to"] == to && segment["count"] == packets, "{segment}");
-    }
-    ensure!(report["off_path"]["count"] == 0, "{}", report["off_path"]);
+    ensure!(report.off_path.count == 0, "{}", report.off_path);
     Ok(())
 }
 
@@ -63,22 +41,20 @@ fn assert_all_at_every_hook(report: &Value, packets: u64, mode: &str) -> Result<
 fn xdp_to_nic_is_a_segment_that_every_packet_takes() -> Result<()> {
     let lab = Lab::from_env()?;
     let guest = lab.guest("yjwang-test-1")?;
-    let count = PINGS.to_string();
     for mode in MODES {
-        let offloads = output("ethtool", &["-k", &lab.nic])?;
+        let offloads = run("ethtool", &["-k", &lab.nic])?;
         let tracer = Tracer::start(&["trace", &guest.port_id, "icmp", "--json", "--xdp", mode])?;
-        let ping = lab.wire("ping", ["-q", "-c", &count, "-i", "0.005", &guest.ipv4.to_string()]).output()?;
-        ensure!(ping.status.success(), "{ping:?}");
+        lab.wire_ping(guest, PINGS, Duration::from_millis(5))?;
         let report = tracer.finish()?;
         assert_all_at_every_hook(&report, PINGS, mode).context(mode)?;
-        let note = report["notes"][0].as_str().context("no note")?;
+        let note = report.notes.first().context("no note")?;
         ensure!(note.starts_with(&format!("{mode} XDP at {} (driver veth)", lab.nic)), "{note}");
 
         let tracer = Tracer::start(&["trace", &guest.port_id, "udp", "--json", "--xdp", mode])?;
         lab.wire_udp_exact(guest, DATAGRAMS, 64)?;
         let report = tracer.finish()?;
         assert_all_at_every_hook(&report, DATAGRAMS, mode).context(mode)?;
-        ensure!(output("ethtool", &["-k", &lab.nic])? == offloads, "{mode} XDP left other offloads behind");
+        ensure!(run("ethtool", &["-k", &lab.nic])? == offloads, "{mode} XDP left other offloads behind");
     }
     Ok(())
 }
@@ -146,15 +122,15 @@ fn native_xdp_is_refused_where_the_driver_has_none_and_nothing_stays() -> Result
     ensure!(xdp_program(&lab.nic)?.is_none(), "a program is left at the first NIC");
     // Generic XDP works with every driver, at both.
     let tracer = Tracer::start(&["trace", &guest.port_id, "icmp", "--json", "--xdp", "generic"])?;
-    let ping = lab.wire("ping", ["-q", "-c", "10", "-i", "0.01", &guest.ipv4.to_string()]).output()?;
-    ensure!(ping.status.success(), "{ping:?}");
+    lab.wire_ping(guest, 10, Duration::from_millis(10))?;
     let report = tracer.finish()?;
-    let first = &report["directions"]["ingress"]["segments"][0];
+    let ingress = report.ingress();
+    let first = ingress.segments.first().context("no segments")?;
     let mut ends = ["xdp:ens3", "nic:ens3"];
     if is_behind_the_nic(&report, "generic") {
         ends.reverse();
     }
-    ensure!(first["from"] == ends[0] && first["to"] == ends[1] && first["count"] == 10, "{first}");
-    ensure!(report["directions"]["ingress"]["ledger"]["completed"] == 10, "{report}");
+    ensure!(first.is(ends[0], ends[1]) && first.count == 10, "{first}");
+    ensure!(ingress.ledger.completed == 10, "{report}");
     Ok(())
 }

@@ -1,32 +1,7 @@
 //! What must be reported.
 
-use serde::Serialize;
-
 use super::fault::Ran;
-
-/// A way through the path, as reports name it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Direction {
-    /// VM → wire.
-    Egress,
-    /// Wire → VM.
-    Ingress,
-}
-
-impl Direction {
-    /// Both.
-    pub const ALL: [Self; 2] = [Self::Egress, Self::Ingress];
-
-    /// Its name in reports.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Egress => "egress",
-            Self::Ingress => "ingress",
-        }
-    }
-}
+use crate::report::Direction;
 
 /// Why packets died, as far as the kernel tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,46 +1,35 @@
 //! Holding a report against what was to be reported.
 
-use serde_json::Value;
+use super::{Case, Outcome, Platform, Why, fault::Ran};
+use crate::report::{DirectionDrops, Dropped, Ledger};
 
-use super::{Case, Direction, Outcome, Platform, Why, fault::Ran};
-
-/// Which of the ledger's entries must be nought, whatever the fault.
-const NEVER: [&str; 7] = ["in_flight", "unseen", "evicted", "ambiguous", "untracked", "merged", "split"];
 /// Hooks behind the place where packets are changed, in both directions: qvo and the NIC, or qvb and the tap.
 const HOOKS_BEHIND_CHANGE: u64 = 2;
 
 /// Fills in what the report says about a direction, and whether that is true.
 pub(super) fn judge(
     case: &mut Case,
-    report: &Value,
-    direction: Direction,
+    found: &DirectionDrops,
     outcome: Outcome,
     ran: Ran,
     innocent: u64,
     platform: Platform,
 ) {
-    let none = Value::Null;
     let (outcome, ran) = outcome.on(platform, ran);
-    let found = report.pointer(&format!("/directions/{}", direction.name())).unwrap_or(&none);
-    let drops: &[Value] = found.get("drops").and_then(Value::as_array).map_or(&[], Vec::as_slice);
-    let text = |value: &Value, key: &str| value.get(key).and_then(Value::as_str).map(str::to_owned);
-    let number = |value: &Value, key: &str| value.get(key).and_then(Value::as_u64).unwrap_or(u64::MAX);
-    let add = |sum: u64, drop: &Value| sum.saturating_add(number(drop, "count"));
-    if let Some(most) = drops.iter().max_by_key(|drop| number(drop, "count")) {
-        case.blamed_after = text(most, "after");
-        case.reason = text(most, "reason").map(|reason| match text(most, "subsystem") {
+    let drops = found.drops.as_slice();
+    if let Some(most) = drops.iter().max_by_key(|drop| drop.count) {
+        case.blamed_after = Some(most.after.clone());
+        case.reason = most.reason.as_ref().map(|reason| match &most.subsystem {
             Some(subsystem) => format!("{subsystem}: {reason}"),
-            None => reason,
+            None => reason.clone(),
         });
         // One line of the kernel can be at several places of its machine code.
-        let same = |drop: &&Value| {
-            ["after", "reason", "subsystem"].iter().all(|key| drop.get(*key) == most.get(*key))
-        };
-        case.counted = drops.iter().filter(same).fold(0, add);
+        let of = |drop: &Dropped| (drop.after.clone(), drop.reason.clone(), drop.subsystem.clone());
+        case.counted = drops.iter().filter(|drop| of(drop) == of(most)).map(|drop| drop.count).sum();
     }
-    let counted_in_all = drops.iter().fold(0, add);
+    let counted_in_all = found.died();
     case.injected = ran.taken;
-    let ledger = found.get("ledger").unwrap_or(&none);
+    let ledger = found.ledger;
     let mut wrong = Vec::new();
     let mut check = |is_right: bool, what: String| {
         if !is_right {
@@ -68,10 +57,10 @@ pub(super) fn judge(
             check(drops.is_empty(), format!("{} instead of nothing", listed(drops)));
         }
         Outcome::Changes { after, refused_after } => {
-            let is_right = |drop: &Value| {
-                let (hook, reason) = (text(drop, "after"), text(drop, "reason"));
-                (hook.as_deref() == Some(after) && reason.is_none())
-                    || (hook.as_deref() == refused_after && reason.as_deref() == Some("NOT_SPECIFIED"))
+            let is_right = |drop: &Dropped| {
+                let (hook, reason) = (drop.after.as_str(), drop.reason.as_deref());
+                (hook == after && reason.is_none())
+                    || (Some(hook) == refused_after && reason == Some("NOT_SPECIFIED"))
             };
             check(
                 drops.iter().all(is_right) && counted_in_all == ran.taken,
@@ -79,74 +68,79 @@ pub(super) fn judge(
             );
         }
     }
-    let (entered, joined) = (innocent + ran.entered, number(ledger, "joined_midway"));
+    let (entered, joined) = (innocent + ran.entered, ledger.joined_midway);
     let others = if matches!(outcome, Outcome::Changes { .. }) { ran.taken } else { 0 };
     let completed = entered - ran.taken + joined.min(others);
-    check(
-        number(ledger, "entered") == entered && number(ledger, "completed") == completed,
-        format!("not {entered} entered, {completed} completed: {ledger}"),
-    );
     // One that has another identity joins once; one that has none is met at every hook behind.
-    let sights = joined.saturating_mul(HOOKS_BEHIND_CHANGE).saturating_add(number(ledger, "unparsed"));
+    let sights = joined.saturating_mul(HOOKS_BEHIND_CHANGE).saturating_add(ledger.unparsed);
     check(
         sights <= others * HOOKS_BEHIND_CHANGE,
         format!("more than {others} joined or without identity: {ledger}"),
     );
-    check(ledger.get("balanced") == Some(&Value::Bool(true)), format!("not balanced: {ledger}"));
-    for name in NEVER {
-        check(number(ledger, name) == 0, format!("{name}: {ledger}"));
-    }
+    // Whatever the fault.
+    let expected = Ledger {
+        entered,
+        completed,
+        in_flight: 0,
+        unseen: 0,
+        evicted: 0,
+        ambiguous: 0,
+        untracked: 0,
+        merged: 0,
+        split: 0,
+        ..ledger
+    };
+    let held = ledger.expect(&expected);
+    check(held.is_ok(), held.err().map(|error| error.to_string()).unwrap_or_default());
     case.correct = wrong.is_empty();
     case.wrong = (!wrong.is_empty()).then(|| wrong.join("; "));
 }
 
-fn listed(drops: &[Value]) -> String {
+fn listed(drops: &[Dropped]) -> String {
+    let or_null = |text: &Option<String>| text.clone().unwrap_or_else(|| "null".to_owned());
     let each = drops.iter().map(|drop| {
-        let of = |key: &str| drop.get(key).cloned().unwrap_or_default();
-        format!("{} after {}, {} in {}", of("count"), of("after"), of("reason"), of("location"))
+        let Dropped { count, after, reason, location, .. } = drop;
+        format!("{count} after {after}, {} in {}", or_null(reason), or_null(location))
     });
     if drops.is_empty() { "nothing".to_owned() } else { each.collect::<Vec<_>>().join(" and ") }
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
-
-    use super::super::{Case, Cause, Direction, Outcome, Platform, Why, fault::Ran};
-    use super::judge;
+    use super::super::{Case, Cause, Outcome, Platform, Why, fault::Ran};
+    use super::{DirectionDrops, Dropped, Ledger, judge};
 
     const DIES: Outcome =
         Outcome::Dies { after: "tap", cause: Cause::new(&[((6, 1), Why::Core("NETFILTER_DROP"))]) };
 
-    fn report(drops: &Value, completed: u64, ambiguous: u64) -> Value {
-        json!({"directions": {"egress": {"drops": drops, "ledger": {
-            "entered": 30, "completed": completed, "balanced": true, "ambiguous": ambiguous,
-            "joined_midway": 0, "unseen": 0, "in_flight": 0, "evicted": 0, "untracked": 0, "unparsed": 0, "merged": 0, "split": 0,
-        }}}})
+    fn report(drops: &[Dropped], completed: u64, ambiguous: u64) -> DirectionDrops {
+        let ledger = Ledger { entered: 30, completed, ambiguous, balanced: true, ..Ledger::default() };
+        DirectionDrops { drops: drops.to_vec(), ledger, ..DirectionDrops::default() }
     }
 
     const PLATFORM: Platform = Platform { kernel: (6, 1), has_kernel_datapath: true };
 
-    fn judged(report: &Value, outcome: Outcome, taken: u64) -> Case {
+    fn judged(report: &DirectionDrops, outcome: Outcome, taken: u64) -> Case {
         let mut case = Case::new("x", "6.1.0", "egress");
         let ran = Ran { entered: 10, taken };
-        judge(&mut case, report, Direction::Egress, outcome, ran, 20, PLATFORM);
+        judge(&mut case, report, outcome, ran, 20, PLATFORM);
         case
     }
 
-    fn drop(after: &str, reason: &str, count: u64) -> Value {
-        json!({"after": after, "reason": reason, "subsystem": null, "location": "f+0x1", "count": count})
+    fn drop(after: &str, reason: &str, count: u64) -> Dropped {
+        let [after, reason, location] = [after, reason, "f+0x1"].map(str::to_owned);
+        Dropped { after, reason: Some(reason), location: Some(location), count, ..Dropped::default() }
     }
 
     #[test]
     fn what_is_true_is_correct() {
-        let case = judged(&report(&json!([drop("tap", "NETFILTER_DROP", 10)]), 20, 0), DIES, 10);
+        let case = judged(&report(&[drop("tap", "NETFILTER_DROP", 10)], 20, 0), DIES, 10);
         assert!(case.correct, "{case:?}");
         assert_eq!((case.counted, case.blamed_after.as_deref()), (10, Some("tap")));
-        let at_two_places = json!([drop("tap", "NETFILTER_DROP", 7), drop("tap", "NETFILTER_DROP", 3)]);
+        let at_two_places = [drop("tap", "NETFILTER_DROP", 7), drop("tap", "NETFILTER_DROP", 3)];
         let case = judged(&report(&at_two_places, 20, 0), DIES, 10);
         assert!(case.correct && case.counted == 10, "{case:?}");
-        assert!(judged(&report(&json!([]), 30, 0), Outcome::Survives, 0).correct);
+        assert!(judged(&report(&[], 30, 0), Outcome::Survives, 0).correct);
     }
 
     #[test]
@@ -155,14 +149,13 @@ mod tests {
             after: "qvo",
             cause: Cause::by_switch(&[((6, 1), Why::Lost), ((6, 6), Why::Core("DEV_READY"))]),
         };
-        let judged = |report: &Value, kernel| {
+        let judged = |report: &DirectionDrops, kernel| {
             let mut case = Case::new("x", "6.1.0", "egress");
             let (platform, ran) = (Platform { kernel, ..PLATFORM }, Ran { entered: 10, taken: 10 });
-            judge(&mut case, report, Direction::Egress, ENDS, ran, 20, platform);
+            judge(&mut case, report, ENDS, ran, 20, platform);
             case.correct
         };
-        let (dead, alive) =
-            (report(&json!([drop("qvo", "DEV_READY", 10)]), 20, 0), report(&json!([]), 30, 0));
+        let (dead, alive) = (report(&[drop("qvo", "DEV_READY", 10)], 20, 0), report(&[], 30, 0));
         assert!(judged(&dead, (6, 12)) && !judged(&alive, (6, 12)));
         assert!(judged(&alive, (6, 1)) && !judged(&dead, (6, 1)));
     }
@@ -171,12 +164,10 @@ mod tests {
     fn what_became_another_packet_is_lost_and_joined_midway() {
         const CHANGES: Outcome = Outcome::Changes { after: "qvb", refused_after: None };
         let report = |lost: u64, joined: u64| {
-            let drops = if lost == 0 { json!([]) } else { json!([drop("qvb", "", lost)]) };
+            let died = Dropped { reason: None, ..drop("qvb", "", lost) };
+            let drops = if lost == 0 { Vec::new() } else { vec![died] };
             let mut report = report(&drops, 30 - lost + joined, 0);
-            if let Some(reason) = report.pointer_mut("/directions/egress/drops/0/reason") {
-                *reason = Value::Null;
-            }
-            report["directions"]["egress"]["ledger"]["joined_midway"] = joined.into();
+            report.ledger.joined_midway = joined;
             report
         };
         for (lost, joined, changed, is_right) in [
@@ -196,19 +187,19 @@ mod tests {
     fn anything_else_is_wrong() {
         let right = drop("tap", "NETFILTER_DROP", 10);
         for (what, report) in [
-            ("hook", report(&json!([drop("qvb", "NETFILTER_DROP", 10)]), 20, 0)),
-            ("reason", report(&json!([drop("tap", "NO_SOCKET", 10)]), 20, 0)),
-            ("count", report(&json!([drop("tap", "NETFILTER_DROP", 9)]), 20, 0)),
-            ("more", report(&json!([right, drop("nic", "NO_SOCKET", 1)]), 20, 0)),
-            ("most", report(&json!([drop("tap", "NETFILTER_DROP", 9), drop("nic", "NO_SOCKET", 1)]), 20, 0)),
-            ("ledger", report(&json!([right]), 19, 0)),
-            ("ambiguous", report(&json!([right]), 20, 1)),
-            ("nothing", report(&json!([]), 20, 0)),
+            ("hook", report(&[drop("qvb", "NETFILTER_DROP", 10)], 20, 0)),
+            ("reason", report(&[drop("tap", "NO_SOCKET", 10)], 20, 0)),
+            ("count", report(&[drop("tap", "NETFILTER_DROP", 9)], 20, 0)),
+            ("more", report(&[right.clone(), drop("nic", "NO_SOCKET", 1)], 20, 0)),
+            ("most", report(&[drop("tap", "NETFILTER_DROP", 9), drop("nic", "NO_SOCKET", 1)], 20, 0)),
+            ("ledger", report(std::slice::from_ref(&right), 19, 0)),
+            ("ambiguous", report(std::slice::from_ref(&right), 20, 1)),
+            ("nothing", report(&[], 20, 0)),
         ] {
             let case = judged(&report, DIES, 10);
             assert!(!case.correct && case.wrong.is_some(), "{what}");
         }
-        assert!(!judged(&report(&json!([right]), 20, 0), Outcome::Survives, 0).correct);
-        assert!(!judged(&report(&json!([]), 30, 0), DIES, 0).correct, "a fault that takes nothing");
+        assert!(!judged(&report(std::slice::from_ref(&right), 20, 0), Outcome::Survives, 0).correct);
+        assert!(!judged(&report(&[], 30, 0), DIES, 0).correct, "a fault that takes nothing");
     }
 }

@@ -24,12 +24,14 @@ mod tracking;
 mod witness;
 
 pub use case::{Case, table};
-pub use expectation::{Cause, Direction, Expected, Outcome, Platform, Why};
+pub use expectation::{Cause, Expected, Outcome, Platform, Why};
 pub use fault::{Fault, Inject, Innocent, Moment, Place, Toll, Traffic};
 pub use latency::{Delayed, delay_all, delay_table};
 pub use raw::{Ends, send_with_bad_checksum};
 pub use runner::{run, run_all};
 pub use scene::Scene;
+
+pub use crate::report::Direction;
 
 /// All faults, in groups with a name.
 pub const GROUPS: [(&str, &[Fault]); 7] = [

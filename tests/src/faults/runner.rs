@@ -5,11 +5,11 @@ use std::net::Ipv4Addr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use anyhow::{Context as _, Result, anyhow};
-use serde_json::Value;
 
 use super::judge::judge;
 use super::{Case, Fault, Innocent, Moment, Place, Scene, Toll};
 use crate::lab::{Lab, Trap};
+use crate::report::Report;
 use crate::tracer::Tracer;
 
 /// Innocent packets per direction before a fault, and again beside it.
@@ -65,8 +65,9 @@ pub fn run(scene: &Scene<'_>, fault: &Fault) -> Vec<Case> {
             let innocent = if fault.filter.starts_with("udp") { INNOCENT * turns(fault) } else { 0 };
             for (case, expected) in cases.iter_mut().zip(fault.expected) {
                 let ran = toll.get(expected.direction);
-                judge(case, &report, expected.direction, expected.outcome, ran, innocent, scene.platform);
-                let why = report.pointer("/path/why").and_then(Value::as_str);
+                let found = report.direction(expected.direction);
+                judge(case, found, expected.outcome, ran, innocent, scene.platform);
+                let why = report.path.why();
                 let is_right = why.map(|why| fault.partly.is_some_and(|words| why.contains(words)));
                 if is_right.unwrap_or(fault.partly.is_none()) {
                     continue;
@@ -101,7 +102,7 @@ fn turns(fault: &Fault) -> u64 {
 }
 
 /// What the tracer reports about the fault, and what the fault took.
-fn trace(scene: &Scene<'_>, fault: &Fault) -> Result<(Value, Toll)> {
+fn trace(scene: &Scene<'_>, fault: &Fault) -> Result<(Report, Toll)> {
     let is_before = fault.moment == Moment::BeforeTrace;
     let mut traps = Traps(Vec::new());
     if scene.guest.netns.is_none() {

@@ -8,6 +8,7 @@ use anyhow::{Context as _, Result, ensure};
 use super::raw::Ends;
 use super::{Direction, Platform, Toll};
 use crate::exec::run;
+use crate::kernel_version::kernel_version;
 use crate::lab::{Guest, InterfaceCounts, Lab, Pace, Trap};
 use crate::payload;
 
@@ -199,14 +200,4 @@ pub(super) fn wait_until(what: &str, is_so: impl Fn() -> Result<bool>) -> Result
         std::thread::sleep(LOOK_EVERY);
     }
     Ok(())
-}
-
-fn kernel_version() -> Result<(u32, u32)> {
-    let name = rustix::system::uname();
-    let release = name.release().to_string_lossy();
-    let mut parts = release.split(['.', '-']).map(str::parse);
-    match (parts.next(), parts.next()) {
-        (Some(Ok(major)), Some(Ok(minor))) => Ok((major, minor)),
-        _ => anyhow::bail!("the kernel's release is {release}"),
-    }
 }

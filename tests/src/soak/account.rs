@@ -1,10 +1,10 @@
 //! Whether a trace's ledger knows every packet that the kernel counted at the path's ends.
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use crate::lab::{Guest, InterfaceCounts, Lab};
+use crate::report::{Ledger, Report};
 
 /// What hoptrace and the interfaces counted on the way out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,67 +48,39 @@ impl Ends {
     ///
     /// # Errors
     /// Where the ledger does not balance, could not follow a packet, or does not know every packet.
-    pub fn account(&self, later: &Self, report: &Value) -> Result<Account> {
+    pub fn account(&self, later: &Self, report: &Report) -> Result<Account> {
         let tap = later.tap.since(&self.tap);
         let nic = later.nic.since(&self.nic);
-        let ledger = ledger(report, "egress")?;
+        let ledger = report.egress().ledger;
         let account = Account {
-            entered: count(ledger, "entered")?,
-            completed: count(ledger, "completed")?,
-            lost: count(ledger, "lost")?,
+            entered: ledger.entered,
+            completed: ledger.completed,
+            lost: ledger.lost,
             tap_received: tap.rx_packets,
             veth_dropped: later.qvb.since(&self.qvb).tx_dropped,
             nic_sent: nic.tx_packets + nic.tx_dropped,
         };
-        followed(ledger)?;
-        ensure!(count(ledger, "joined_midway")? == 0, "{ledger}");
+        followed(&ledger)?;
+        ensure!(ledger.joined_midway == 0, "{ledger}");
         let everything = account.entered == account.tap_received && account.completed == account.nic_sent;
         ensure!(everything, "the ledger does not know every packet: {account:?} {ledger}");
         Ok(account)
     }
 }
 
-/// The ledger of a direction in a report.
-///
-/// # Errors
-/// Where the report is none.
-pub fn ledger<'a>(report: &'a Value, direction: &str) -> Result<&'a Value> {
-    report
-        .pointer(&format!("/directions/{direction}/ledger"))
-        .with_context(|| format!("no ledger in {report}"))
-}
-
-/// A line of a ledger.
-///
-/// # Errors
-/// Where the ledger has no such line.
-pub fn count(ledger: &Value, line: &str) -> Result<u64> {
-    ledger.get(line).and_then(Value::as_u64).with_context(|| format!("no {line} in {ledger}"))
-}
-
 /// The ledger balances, and the tracer could follow every packet.
 ///
 /// # Errors
 /// Where it is not so.
-pub fn followed(ledger: &Value) -> Result<()> {
+pub fn followed(ledger: &Ledger) -> Result<()> {
     balanced(ledger)?;
-    for none in ["untracked", "ambiguous"] {
-        ensure!(count(ledger, none)? == 0, "{none} in {ledger}");
-    }
-    Ok(())
+    ledger.expect(&Ledger { untracked: 0, ambiguous: 0, ..*ledger })
 }
 
 /// The ledger balances; some packets may not have had a slot or an identity of their own.
 ///
 /// # Errors
 /// Where it is not so.
-pub(super) fn balanced(ledger: &Value) -> Result<()> {
-    ensure!(
-        ledger.get("balanced").and_then(Value::as_bool) == Some(true),
-        "the ledger does not balance: {ledger}"
-    );
-    for none in ["evicted", "unparsed", "in_flight", "clock_skew"] {
-        ensure!(count(ledger, none)? == 0, "{none} in {ledger}");
-    }
-    Ok(())
+pub(super) fn balanced(ledger: &Ledger) -> Result<()> {
+    ledger.expect(&Ledger { evicted: 0, unparsed: 0, in_flight: 0, clock_skew: 0, ..*ledger })
 }

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use serde::Serialize;
-use serde_json::Value;
 
-use super::account::{balanced, count, ledger};
+use super::account::balanced;
 use super::process::ProcessUse;
 use super::traffic;
 use crate::Tracer;
 use crate::lab::{Guest, InterfaceCounts, Lab};
+use crate::report::Ledger;
 
 /// How long it goes before memory is looked at for the first time: buffers grow to their size.
 const WARM_UP: Duration = Duration::from_secs(5);
@@ -37,7 +37,7 @@ pub struct MixedSoak {
     /// Packets whose identity another one had at the same time, both directions.
     pub ambiguous: u64,
     /// Both ledgers.
-    pub ledgers: [Value; 2],
+    pub ledgers: [Ledger; 2],
     /// Resident memory of `hoptrace` after the warm-up and at the end, in KiB.
     pub rss_kib: [u64; 2],
     /// Its CPU, in percent of one core.
@@ -66,21 +66,18 @@ pub fn mixed(lab: &Lab, duration: Duration, options: &[&str]) -> Result<MixedSoa
     let after = ProcessUse::of(tracer.pid())?;
     let kernel_dropped = dropped(lab, guest)? - dropped_before;
     let report = tracer.finish()?;
-    let ledgers = [ledger(&report, "egress")?.clone(), ledger(&report, "ingress")?.clone()];
-    let sum = |line| ledgers.iter().map(|ledger| count(ledger, line)).sum::<Result<u64>>();
+    let ledgers = [report.egress().ledger, report.ingress().ledger];
+    let sum = |line: fn(&Ledger) -> u64| ledgers.iter().map(line).sum::<u64>();
     let soak = MixedSoak {
         seconds: duration.as_secs(),
-        packets: sum("entered")?,
-        lost: sum("lost")? + sum("dropped")?,
+        packets: sum(|it| it.entered),
+        lost: sum(|it| it.lost + it.dropped),
         kernel_dropped,
-        untracked: sum("untracked")?,
-        ambiguous: sum("ambiguous")?,
+        untracked: sum(|it| it.untracked),
+        ambiguous: sum(|it| it.ambiguous),
         rss_kib: [before.rss_kib, after.rss_kib],
         cpu_pct: 100.0 * after.cpu.saturating_sub(before.cpu).as_secs_f64() / duration.as_secs_f64(),
-        locked_bytes: report
-            .pointer("/tracer/map_bytes")
-            .and_then(Value::as_u64)
-            .with_context(|| format!("no map_bytes in {report}"))?,
+        locked_bytes: report.tracer.map_bytes,
         ledgers,
     };
     for ledger in &soak.ledgers {

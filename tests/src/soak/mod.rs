@@ -8,7 +8,7 @@ mod process;
 mod traffic;
 mod waterfalls;
 
-pub use account::{Account, Ends, count, followed, ledger};
+pub use account::{Account, Ends, followed};
 pub use flood::{LedgerFlood, ledger_flood};
 pub use mixed::{MixedSoak, mixed};
 pub use process::ProcessUse;

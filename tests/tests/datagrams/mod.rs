@@ -1,15 +1,9 @@
 //! Datagrams that interfaces merge or cut on their way, as several test files send them.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
-use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
-use hoptrace_tests::{
-    Tracer,
-    lab::{Guest, Lab, Trap},
-};
+use hoptrace_tests::prelude::*;
 use nix::sys::socket::{setsockopt, sockopt::UdpGsoSegment};
-use serde_json::Value;
 
 const PORT: u16 = 5012;
 const ARRIVE_WITHIN: Duration = Duration::from_secs(10);
@@ -64,13 +58,13 @@ pub(crate) fn ledger_of(
     lab: &Lab,
     guest: &Guest,
     args: &[&str],
-    direction: &str,
+    direction: Direction,
     bursts: Bursts,
     v6: bool,
-) -> Result<Value> {
+) -> Result<Ledger> {
     let either =
         |v4: Ipv4Addr, six: Ipv6Addr| -> (IpAddr, u16) { (if v6 { six.into() } else { v4.into() }, PORT) };
-    let (sink, socket) = if direction == "egress" {
+    let (sink, socket) = if direction == Egress {
         let to = either(lab.wire.ipv4, lab.wire.ipv6);
         (lab.wire_udp_sink(PORT)?, guest.in_netns(|| bursts.socket(to))?)
     } else {
@@ -91,17 +85,10 @@ pub(crate) fn ledger_of(
         sent = burst(number, sent)?;
     }
     let report = tracer.finish()?;
-    let ledger = report.pointer(&format!("/directions/{direction}/ledger")).context("no ledger")?.clone();
-    ensure!(ledger.get("balanced") == Some(&Value::Bool(true)), "{ledger}");
-    for none in ["lost", "dropped", "in_flight", "evicted", "ambiguous", "untracked"] {
-        ensure!(count(&ledger, none)? == 0, "{none}: {ledger}");
-    }
+    let ledger = report.direction(direction).ledger;
+    let none = Ledger { lost: 0, dropped: 0, in_flight: 0, evicted: 0, ..ledger };
+    ledger.expect(&Ledger { ambiguous: 0, untracked: 0, ..none })?;
     Ok(ledger)
-}
-
-/// A figure of a ledger.
-pub(crate) fn count(ledger: &Value, name: &str) -> Result<u64> {
-    ledger.get(name).and_then(Value::as_u64).with_context(|| format!("no {name}: {ledger}"))
 }
 
 /// Has what is sent to an interface cut before its peer sees it.

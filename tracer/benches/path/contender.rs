@@ -8,9 +8,8 @@ use aya::{
     Ebpf,
     programs::{LinkOrder, TcAttachType, tc::TcAttachOptions},
 };
-use hoptrace_tests::{Ended, Tracer, lab::Lab};
+use hoptrace_tests::{Ended, Tracer, lab::Lab, report::Report};
 use rustix::process::{Pid, Signal, kill_process};
-use serde_json::Value;
 
 use crate::support::object;
 
@@ -78,7 +77,7 @@ impl Running {
     }
 
     /// Takes it away. hoptrace gives its report.
-    pub(crate) fn end(self) -> Result<Option<Value>> {
+    pub(crate) fn end(self) -> Result<Option<Report>> {
         match self {
             Self::Nobody | Self::Programs(..) => Ok(None),
             Self::Tracer(tracer) => tracer.finish().map(Some),

@@ -6,7 +6,8 @@ use std::process::{Child, Stdio};
 use anyhow::{Context as _, Result, ensure};
 use hoptrace_tests::{
     lab::{Guest, Lab},
-    soak::{count, followed, ledger},
+    report::Report,
+    soak::followed,
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -136,13 +137,12 @@ fn connection(lab: &Lab, guest: &Guest, words: &[&str]) -> Result<f64> {
 }
 
 /// Packets of both directions, and how many of them were taken for lost.
-fn account(report: &Value) -> Result<(u64, u64)> {
+fn account(report: &Report) -> Result<(u64, u64)> {
     let (mut packets, mut lost) = (0, 0);
-    for direction in ["egress", "ingress"] {
-        let ledger = ledger(report, direction)?;
-        followed(ledger).context(direction)?;
-        packets += count(ledger, "entered")?;
-        lost += count(ledger, "lost")? + count(ledger, "dropped")?;
+    for (direction, found) in report.directions.both() {
+        followed(&found.ledger).context(direction)?;
+        packets += found.ledger.entered;
+        lost += found.ledger.lost + found.ledger.dropped;
     }
     Ok((packets, lost))
 }

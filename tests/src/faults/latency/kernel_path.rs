@@ -9,7 +9,6 @@ use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use serde_json::Value;
 
 use super::super::Direction;
 use super::super::runner::{Traps, guarded};
@@ -17,6 +16,7 @@ use super::held::{Holder, QUEUES};
 use super::verdict::{Delayed, TOLERANCE_NS, TOLERANCE_PCT, untold};
 use crate::lab::{Guest, Lab, Pace, Trap};
 use crate::payload;
+use crate::report::Report;
 use crate::tracer::Tracer;
 
 /// Packets in each direction, per delay.
@@ -44,7 +44,7 @@ const DELAYS: [(&str, u64, u64); 4] = [
 ];
 
 /// A report, and how long packets were held meanwhile, by direction: the medians.
-type Told = (Value, [u64; 2]);
+type Told = (Report, [u64; 2]);
 
 /// Delays the segments in turn; `each` hears of each result.
 pub(super) fn delay_all(lab: &Lab, each: &mut dyn FnMut(&Delayed)) -> Result<Vec<Delayed>> {
@@ -109,7 +109,7 @@ fn queued(lab: &Lab, guest: &Guest, (direction, from, to): Place) -> Result<Trap
 }
 
 /// The report on packets both ways, all of which arrive.
-fn report(lab: &Lab, guest: &Guest) -> Result<Value> {
+fn report(lab: &Lab, guest: &Guest) -> Result<Report> {
     let tracer = Tracer::start(&["trace", &guest.port_id, "udp", "--json"])?;
     let at_wire = lab.in_wire(sink)?;
     let at_guest = guest.in_netns(sink)?;
@@ -181,16 +181,13 @@ fn compare(place: Place, words: &str, mean_ns: u64, without: &Told, with: Option
 }
 
 /// The segments of a direction with their medians, in the path's order.
-fn medians(report: &Value, direction: Direction) -> Result<Vec<((String, String), u64)>> {
-    let found = report.pointer(&format!("/directions/{}", direction.name())).context("no direction")?;
-    let completed = found.pointer("/ledger/completed").and_then(Value::as_u64);
-    ensure!(completed == Some(PACKETS), "{completed:?} of {PACKETS} packets completed");
-    let segments = found.get("segments").and_then(Value::as_array).context("no segments")?;
-    let on_path = segments.iter().filter(|it| it.get("off_path") == Some(&Value::Bool(false)));
-    let figures = on_path.map(|segment| {
-        let name = |key: &str| segment.get(key).and_then(Value::as_str).map(str::to_owned);
-        let p50 = segment.pointer("/latency_ns/p50").and_then(Value::as_u64);
-        name("from").zip(name("to")).zip(p50).with_context(|| format!("a segment without figures: {segment}"))
+fn medians(report: &Report, direction: Direction) -> Result<Vec<((String, String), u64)>> {
+    let found = report.direction(direction);
+    let completed = found.ledger.completed;
+    ensure!(completed == PACKETS, "{completed} of {PACKETS} packets completed");
+    let figures = found.on_path().map(|segment| {
+        let name = (segment.from.clone(), segment.to.clone());
+        Ok((name, segment.ns()?.p50))
     });
     figures.collect()
 }

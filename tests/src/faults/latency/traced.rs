@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use rustix::process::Signal;
-use serde_json::Value;
 
 use super::super::runner::Traps;
 use super::super::scene::PAYLOAD_BYTES;
@@ -15,6 +14,8 @@ use super::site::{DELAYS, NONE, REPORTED, Site};
 use crate::capture::{Capture, Captures};
 use crate::lab::Pace;
 use crate::payload;
+use crate::report;
+use crate::report::Report;
 use crate::tracer::Tracer;
 
 /// Rounds of all delays.
@@ -58,7 +59,7 @@ pub(super) struct Traced {
     /// The packets without a delay, then those of each of [`DELAYS`].
     pub(super) phases: Vec<Phase>,
     /// `trace`'s report on packets with one delay, [`REPORTED`].
-    pub(super) report: Value,
+    pub(super) report: Report,
     /// When tcpdump saw those, by interface and identity.
     pub(super) seen: Seen,
 }
@@ -98,11 +99,11 @@ fn in_turn(scene: &Scene<'_>, row: &[Site]) -> Result<Vec<Phase>> {
     tracer.signal(Signal::INT)?;
     let ended = tracer.wait()?;
     ensure!(ended.status.success(), "{}: {}", ended.status, ended.stderr);
-    pair(&String::from_utf8(ended.stdout)?, &seen, delays.len())
+    pair(&report::Packet::read_all(&ended.stdout)?, &seen, delays.len())
 }
 
 /// The report on packets under one delay.
-fn reported(scene: &Scene<'_>, row: &[Site]) -> Result<(Value, Seen)> {
+fn reported(scene: &Scene<'_>, row: &[Site]) -> Result<(Report, Seen)> {
     row.iter().try_for_each(|site| site.change(scene, REPORTED))?;
     let tracer = Tracer::start(&["trace", &scene.guest.port_id, "udp", "--wire", "--json"])?;
     let captures = Captures::start(&scene.lab.path_interfaces(scene.guest), &std::env::temp_dir())?;
@@ -142,31 +143,24 @@ fn send(scene: &Scene<'_>, port: u16) -> Result<()> {
 }
 
 /// What both say about each packet, by phase.
-fn pair(printed: &str, seen: &Seen, phases: usize) -> Result<Vec<Phase>> {
+fn pair(ways: &[report::Packet], seen: &Seen, phases: usize) -> Result<Vec<Phase>> {
     let mut found: Vec<Phase> = (0..phases).map(|_| Phase::default()).collect();
-    for line in printed.lines() {
-        let way: Value = serde_json::from_str(line).with_context(|| format!("not JSON: {line}"))?;
-        let (is_egress, port) = match way.get("direction").and_then(Value::as_str) {
-            Some("egress") => (true, way.get("destination_port")),
-            _ => (false, way.get("source_port")),
+    for way in ways {
+        let port = match way.direction {
+            Direction::Egress => way.destination_port,
+            Direction::Ingress => way.source_port,
         };
-        let number = port.and_then(Value::as_u64).and_then(|port| port.checked_sub(FIRST_PORT.into()));
-        let phase = number.and_then(|number| found.get_mut(usize::try_from(number).ok()?));
-        let Some(phase) = phase else { continue };
-        let identity = way.get("identity").and_then(Value::as_str).context("no identity")?;
-        let identity = u64::from_str_radix(identity, 16)?;
-        let hooks = way.get("hops").and_then(Value::as_array).context("no hops")?;
+        let number = port.and_then(|port| port.checked_sub(FIRST_PORT));
+        let Some(phase) = number.and_then(|number| found.get_mut(usize::from(number))) else { continue };
+        let times = seen.iter().filter_map(|(name, times)| Some((*name, *times.get(&way.identity)?)));
         let packet = Packet {
-            hooks: hooks
-                .iter()
-                .filter_map(|hop| Some((hop.get("hook")?.as_str()?.to_owned(), hop.get("at_ns")?.as_u64()?)))
-                .collect(),
-            interfaces: seen
-                .iter()
-                .filter_map(|(name, times)| Some((*name, *times.get(&identity)?)))
-                .collect(),
+            hooks: way.hops.iter().map(|hop| (hop.hook.clone(), hop.at_ns)).collect(),
+            interfaces: times.collect(),
         };
-        if is_egress { phase.egress.push(packet) } else { phase.ingress.push(packet) }
+        match way.direction {
+            Direction::Egress => phase.egress.push(packet),
+            Direction::Ingress => phase.ingress.push(packet),
+        }
     }
     for (number, phase) in found.iter().enumerate() {
         let (out, into) = (phase.egress.len() as u64, phase.ingress.len() as u64);

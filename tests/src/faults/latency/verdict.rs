@@ -2,7 +2,6 @@
 
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use super::super::Direction;
 use super::site::{Delay, REPORTED, Site, interface_of};
@@ -141,12 +140,8 @@ fn compare(
 
 /// The segment's median in the report.
 fn reported_p50_ns(site: &Site, traced: &Traced) -> Result<i64> {
-    let path = format!("/directions/{}/segments", site.direction.name());
-    let segments = traced.report.pointer(&path).and_then(Value::as_array).context("no segments")?;
-    let is = |segment: &Value, key: &str, name: &str| segment.get(key).and_then(Value::as_str) == Some(name);
-    let here = segments.iter().find(|it| is(it, "from", site.from) && is(it, "to", site.to));
-    let p50 = here.and_then(|segment| segment.pointer("/latency_ns/p50")?.as_i64());
-    p50.with_context(|| format!("no median of {} → {}", site.from, site.to))
+    let segment = traced.report.direction(site.direction).segment(site.from, site.to)?;
+    Ok(i64::try_from(segment.ns()?.p50)?)
 }
 
 /// What it was for tcpdump: of the packets that went this way, and not the other one.

@@ -7,6 +7,7 @@
 mod exact;
 mod flood;
 mod pace;
+mod ping;
 mod tcp;
 mod udp;
 mod udp_sink;

@@ -1,0 +1,67 @@
+//! How long packets took.
+
+use anyhow::{Context as _, Result};
+use serde::{Deserialize, Serialize};
+
+use super::json::prints_as_json;
+
+/// Latencies, in nanoseconds.
+#[derive(Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct LatencyNs {
+    /// The smallest.
+    pub min: u64,
+    /// The median.
+    pub p50: u64,
+    /// The largest.
+    pub max: u64,
+}
+
+/// How many packets, and how long they took.
+#[derive(Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Latencies {
+    /// Packets.
+    pub count: u64,
+    /// Their latencies; none: there were none.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub latency_ns: Option<LatencyNs>,
+}
+
+/// A pair of hooks that packets passed one after the other.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub struct Segment {
+    /// The hook before.
+    pub from: String,
+    /// The hook behind.
+    pub to: String,
+    /// Whether it leaves the path, or comes from beside it.
+    pub off_path: bool,
+    /// Packets.
+    pub count: u64,
+    /// Their latencies.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub latency_ns: Option<LatencyNs>,
+    /// Of those, forwarded by the datapath alone.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub fast_path: Option<Latencies>,
+    /// Of those, given to user space.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub slow_path: Option<Latencies>,
+}
+
+impl Segment {
+    /// Whether it is between these hooks.
+    #[must_use]
+    pub fn is(&self, from: &str, to: &str) -> bool {
+        self.from == from && self.to == to
+    }
+
+    /// Its latencies.
+    ///
+    /// # Errors
+    /// Where it has none.
+    pub fn ns(&self) -> Result<LatencyNs> {
+        self.latency_ns.with_context(|| format!("no latency in {self}"))
+    }
+}
+
+prints_as_json!(LatencyNs, Latencies, Segment);
