@@ -22,10 +22,11 @@ fn has_clsact_only() -> Result<bool> {
     Ok(kernel_version()? < (6, 6))
 }
 
-/// Every interface of the host's side.
+/// Every interface of the host's side. The file that the bonding driver puts beside them is none.
 fn interfaces() -> Result<Vec<String>> {
     let entries = fs::read_dir("/sys/class/net")?.collect::<std::io::Result<Vec<_>>>()?;
-    Ok(entries.iter().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect())
+    let interfaces = entries.iter().filter(|entry| entry.path().is_dir());
+    Ok(interfaces.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect())
 }
 
 /// `tc`'s lines about filters that begin like `hop_`, on any interface.
