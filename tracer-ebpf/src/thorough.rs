@@ -96,7 +96,7 @@ fn visit(number: u32, key: u64, now_ns: u64, terms: u32) -> Visit {
 
 /// Leaves for [`outcome`] what a function can not return, and gives what it can.
 #[inline(always)]
-fn leave(counted: &mut HookCounters, outcome: &Outcome) -> u32 {
+pub(crate) fn leave(counted: &mut HookCounters, outcome: &Outcome) -> u32 {
     let [_, index, control, latency_ns, total_ns, hook, gone, _] = &mut counted.scratch;
     *index = u64::from(outcome.index);
     *control = outcome.control.0;

@@ -9,14 +9,22 @@ use aya_ebpf::{
     macros::xdp,
     programs::XdpContext,
 };
-use hoptrace_common::{config::Control as GateState, inflight::Kind};
+use hoptrace_common::{
+    config::Control as GateState,
+    counters::HookCounters,
+    inflight::{Aside, Kind, Visit, quickly},
+};
 
 use crate::{
     admit,
     claim::{CLAIM_NONE, claim},
     clock::now_ns,
     left::DONE,
-    maps::{config, control, counters},
+    maps::{
+        config::{self, HookFacts},
+        control, counters,
+        inflight::Inflight,
+    },
     merged,
     neighbour::SIGHT_ON_PATH,
     reader::{Copied, Direct, SkbReader},
@@ -93,9 +101,45 @@ fn handle<R: SkbReader>(reader: &R, ctx: *mut xdp_md, number: u32) -> u32 {
     let admit = admit::admits(gate, gate_state, hook, admit::is_admissible(hook, claim));
     // SAFETY: the context of the running program.
     let frame_len = unsafe { bpf_xdp_get_buff_len(ctx) } as u32;
-    let terms = thorough::terms(admit, merged::is_large(packet.protocol, frame_len), SIGHT_ON_PATH);
+    let large = merged::is_large(packet.protocol, frame_len);
+    if !R::THOROUGH && is_settled(counted, cpu, hook, number, packet.identity, now_ns, admit, large) {
+        return DONE;
+    }
+    let terms = thorough::terms(admit, large, SIGHT_ON_PATH);
     hop_settle_xdp(number, packet.identity, thorough::hop_decide(number, packet.identity, now_ns, terms));
     DONE
+}
+
+/// The usual packet in place: calls and what goes through memory between functions would cost it a tenth. `false`: it is not as simple
+/// as that; nothing was done.
+#[inline(always)]
+#[allow(clippy::too_many_arguments, reason = "all of them are in registers")]
+fn is_settled(
+    counted: &mut HookCounters,
+    cpu: u32,
+    hook: HookFacts,
+    number: u32,
+    key: u64,
+    now_ns: u64,
+    admit: bool,
+    large: bool,
+) -> bool {
+    let this = hook.for_rules(number, false);
+    let visit = Visit { hook: this, key, now_ns, admit, aside: Aside::No, large };
+    let outcome = quickly(Inflight(counted.scratch.as_mut_ptr()), &visit);
+    match outcome.kind {
+        Kind::New => tally::arrived(cpu, counted, &outcome, &this),
+        Kind::Passed => {
+            tally::passed(cpu, counted, &outcome, &this, hook);
+        }
+        Kind::Retry => return false,
+        _ => {
+            hop_settle_xdp(number, key, thorough::leave(counted, &outcome));
+            return true;
+        }
+    }
+    counted.seen += 1;
+    true
 }
 
 /// Counts the packet with this identity at hook `number`, to which the table's rules said `kind`. A global function, so that the verifier
