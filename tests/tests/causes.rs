@@ -114,7 +114,7 @@ fn what_the_userspace_datapath_s_sockets_had_no_room_for_is_told_beside_the_loss
     let ledger = report.ingress().ledger;
     ledger.balances()?;
     let found = report.told_at(&lab.nic, COUNTER)?;
-    // Whosesoever.
+    // Of all VMs.
     let lost = ledger.lost;
     ensure!(lost > 0 && found.count >= lost && found.source == "socket", "{lost}: {found}");
     report.first()?.says(&format!("{} {COUNTER} (", lab.nic))?;

@@ -88,7 +88,7 @@ impl Known {
         Self(self.0 & (MAC | Self::OWN) | Self::SENT | stamp(now_ns) << STAMP_SHIFT)
     }
 
-    /// What is left of it when somebody else sends from it at `now_ns`: nothing, unless it was given, or the guest has used it just now.
+    /// What is left of it when another host sends from it at `now_ns`: nothing, unless it was given, or the guest has used it just now.
     #[inline(always)]
     #[must_use]
     pub const fn seen_elsewhere(self, now_ns: u64) -> Self {

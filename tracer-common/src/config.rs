@@ -142,7 +142,7 @@ impl HookConfig {
 pub struct Control {
     /// [`Control::CLOSED`], [`Control::OPEN`] or [`Control::DRAINING`].
     pub gate: u32,
-    /// Not 0 from when on one of `addresses` was set first: until then nobody looks at them.
+    /// Not 0 from when on one of `addresses` was set first: until then they are not looked at.
     pub has_addresses: u32,
     /// Packets still to be admitted; counts below zero, as a two's complement.
     pub budget: u64,

@@ -186,7 +186,7 @@ impl Conversation {
         }
         if segment.has(Segment::SYN) {
             self.begin(segment.key, now_ns);
-            // Whoever gets a SYN that acknowledges one has sent it.
+            // Who gets a SYN that acknowledges one has sent it.
             self.known = if segment.has(Segment::ACK) { BY_GUEST } else { TO_GUEST };
             return Said::Nothing;
         }

@@ -186,7 +186,7 @@ pub struct DropSite {
 }
 
 impl DropSite {
-    /// Nobody's.
+    /// Free.
     pub const FREE: u64 = 0;
     /// Being written, once.
     pub const BUSY: u64 = 1;
@@ -217,7 +217,7 @@ impl DropSite {
     }
 }
 
-/// What the drop program counts on one CPU; nobody else writes it.
+/// What the drop program counts on one CPU; only that writes it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct FreeCounters {

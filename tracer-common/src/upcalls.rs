@@ -24,11 +24,11 @@ impl UpcallConfig {
     pub const MISS: u8 = 1;
 }
 
-/// What the upcall program counts on one CPU; nobody else writes it.
+/// What the upcall program counts on one CPU; only that writes it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct UpcallCounters {
-    /// Packets, whosesoever, for which the switch knew no flow.
+    /// Packets of all ports for which the switch knew no flow.
     pub misses: u64,
     /// Packets, or copies of them, that a flow sent to user space by an action: sampling, or what the kernel can not do.
     pub actions: u64,

@@ -1,7 +1,7 @@
 //! Packets that the switch answers by itself, and its answers: neither is lost, nor joins midway.
 //!
 //! How it is known: the answer to a question of the guest is seen behind the switch, and no hook saw it enter; and of its
-//! question nobody saw that it left the switch. A program of its own, behind the one that knows all rules.
+//! question no hook saw that it left the switch. A program of its own, behind the one that knows all rules.
 
 use core::ffi::c_void;
 

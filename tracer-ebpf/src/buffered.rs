@@ -16,7 +16,7 @@ impl Buffered {
     /// `len` bytes from `start` on.
     ///
     /// # Safety
-    /// `start` is the start of such a buffer, `word` one of this CPU that nobody else uses meanwhile.
+    /// `start` is the start of such a buffer, `word` one of this CPU that is not used otherwise meanwhile.
     #[inline(always)]
     pub(crate) const unsafe fn new(start: *const u8, len: u32, word: *mut u64) -> Self {
         Self { start, len, word }

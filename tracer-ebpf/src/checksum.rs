@@ -25,7 +25,7 @@ use crate::{
 
 /// Pieces that are summed up at most: a frame of 9,216 bytes.
 const MAX_PIECES: u32 = 18;
-/// `ip_summed`: nobody has looked at the checksum.
+/// `ip_summed`: the checksum was not looked at.
 const CHECKSUM_NONE: u8 = 0;
 /// The device has summed up the packet; the guest is not told.
 const CHECKSUM_COMPLETE: u8 = 2;

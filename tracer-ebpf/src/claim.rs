@@ -108,7 +108,7 @@ pub(crate) extern "C" fn hop_learn(mac: u64, now_ns: u64) -> u32 {
     0
 }
 
-/// Somebody else sends from `mac`: to everybody, as who takes over a virtual router's address does, or from another port.
+/// Another host sends from `mac`: to all, as who takes over a virtual router's address does, or from another port.
 #[inline(always)]
 pub(crate) fn sends_elsewhere(mac: u64, gate: Gate) {
     if known(mac, gate).is_own() {
@@ -181,7 +181,7 @@ pub(crate) fn learn(hook: HookFacts, frame: &Frame) {
     }
 }
 
-/// Of the frames for everybody, only ARP about the VM's own addresses is followed: most others end at their first
+/// Of the frames for all, only ARP about the VM's own addresses is followed: most others end at their first
 /// switch for good reasons, and would look lost.
 #[inline(always)]
 pub(crate) fn concerns_guest<R: Reader>(reader: &R, packet: &Packet) -> bool {

@@ -294,7 +294,7 @@ pub(crate) extern "C" fn hop_part(number: u32, part: u32) -> u32 {
     0
 }
 
-/// Copies the first of the `len` bytes at `offset` to where `copy` has the headers, which nobody needs any more.
+/// Copies the first of the `len` bytes at `offset` to where `copy` has the headers, which are not needed any more.
 #[inline(always)]
 fn load<W: Whole>(whole: &W, copy: &Copied, offset: u32, len: u32) -> bool {
     let Some(target) = scratch::buffer() else { return false };

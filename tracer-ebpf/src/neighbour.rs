@@ -21,7 +21,7 @@ use crate::{
 pub(crate) const SIGHT_ON_PATH: u32 = 0;
 /// The packet is for who is behind this port: its way ends here.
 const SIGHT_RECEIVED: u32 = 1;
-/// The packet is for somebody else.
+/// The packet is for another port.
 const SIGHT_COPY: u32 = 2;
 /// The packet is for a group, or was copied here on purpose.
 const SIGHT_BROADCAST: u32 = 3;
@@ -33,7 +33,7 @@ const SIGHT_ASTRAY: u32 = 5;
 const SIGHT_FLOODED: u32 = 7;
 /// Says nothing about the packet, and is not counted.
 pub(crate) const SIGHT_OF_NOTHING: u32 = 6;
-/// A bit of its own, so that the verifier needs one look: the packet is for the VM, and came to the port of somebody else.
+/// A bit of its own, so that the verifier needs one look: the packet is for the VM, and came to another port.
 const SIGHT_WAY_IN: u32 = 8;
 /// It has gone astray there.
 const SIGHT_ASTRAY_IN: u32 = SIGHT_WAY_IN | SIGHT_ASTRAY;
@@ -58,7 +58,7 @@ fn beside(frame: &Frame, port: u64, counts: bool) -> u32 {
         return SIGHT_BROADCAST;
     }
     if destination == config::mac() {
-        // Whoever uses that address behind this port is not the VM.
+        // The user of that address behind this port is not the VM.
         return if port.flags & Neighbour::BRIDGE != 0 {
             SIGHT_OF_NOTHING
         } else if port.flags & (Neighbour::LOCAL | Neighbour::EXCLUSIVE) == Neighbour::EXCLUSIVE {
@@ -74,7 +74,7 @@ fn beside(frame: &Frame, port: u64, counts: bool) -> u32 {
         return SIGHT_OF_NOTHING;
     }
     if frame.is_group() {
-        // Those who listen to a group are known to nobody here.
+        // Who listens to a group is not known here.
         return SIGHT_BROADCAST;
     }
     const ASTRAY: u32 = Neighbour::EXCLUSIVE | Neighbour::LOCAL;

@@ -98,7 +98,7 @@ pub(crate) fn hop(skb: *mut __sk_buff, hook: HookFacts, number: u32, of: Of) -> 
     let table = Inflight(core::ptr::null_mut());
     let home = table.home(packet.identity);
     let Some(slot) = table.slot(home) else { return DONE };
-    // Somebody else's, under an address that the VM has used: it came from the tap long ago, or never.
+    // Of another host, under an address that the VM has used: it came from the tap long ago, or never.
     if is_tracked_only && slot.key() != packet.identity && table.spilled(set_of(home)) == 0 {
         return DONE;
     }

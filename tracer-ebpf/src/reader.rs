@@ -170,7 +170,7 @@ impl Copied {
     /// The head of a packet that is in a [`scratch::Buffer`] already, `len` bytes of it.
     ///
     /// # Safety
-    /// `start` is the start of such a buffer, `word` one of this CPU that nobody else uses meanwhile.
+    /// `start` is the start of such a buffer, `word` one of this CPU that is not used otherwise meanwhile.
     #[inline(always)]
     pub(crate) const unsafe fn of(start: *const u8, len: u32, word: *mut u64) -> Self {
         // SAFETY: the caller's.

@@ -20,7 +20,7 @@ impl Bytes {
     /// unaligned read in Rust's own terms would become single bytes.
     #[inline(always)]
     fn read<T: Copy>(self, at: u32) -> T {
-        // SAFETY: whoever made the window has compared its end with that of what can be read, and the verifier proves it again
+        // SAFETY: the maker of the window has compared its end with that of what can be read, and the verifier proves it again
         // at load.
         unsafe { *self.0.add(at as usize).cast::<T>() }
     }

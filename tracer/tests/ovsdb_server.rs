@@ -78,7 +78,7 @@ impl Drop for Server {
     }
 }
 
-/// Waits until somebody listens there. There is no event to wait for but the socket itself.
+/// Waits until a server listens there. There is no event to wait for but the socket itself.
 fn wait_for(socket: &Path) {
     let end = Instant::now() + LIMIT;
     while UnixStream::connect(socket).is_err() {

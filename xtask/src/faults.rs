@@ -161,7 +161,7 @@ pub(crate) fn run_inside(args: &InsideArgs) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// One result for whoever reads the output, and its table without the head for whoever looks on.
+/// One result for the program that reads the output, and its table without the head for people.
 fn tell(result: &Line, table: &[String]) {
     // Strings and numbers: there is nothing that could fail.
     result_line(&serde_json::to_string(result).unwrap_or_default());

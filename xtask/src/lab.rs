@@ -62,7 +62,7 @@ fn up(folders: &Folders) -> Result<ExitCode> {
         step("a lab is up already");
         return Ok(ExitCode::SUCCESS);
     }
-    // Not our stderr: whoever reads that through a pipe would wait for as long as the lab is up.
+    // Not our stderr: a reader of that through a pipe would wait for as long as the lab is up.
     let folder = folders.target_dir.join("lab");
     std::fs::create_dir_all(&folder)?;
     let words = folder.join("up.log");

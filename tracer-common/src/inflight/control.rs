@@ -3,9 +3,9 @@
 /// Who owns a slot and what for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
-    /// Nobody's.
+    /// Free.
     Free,
-    /// Being written; whoever made it so publishes it in a few instructions.
+    /// Being written; the writer publishes it in a few instructions.
     Busy,
     /// A packet on its way.
     Live,
@@ -135,7 +135,7 @@ impl Control {
         self.0 & ELSEWHERE != 0
     }
 
-    /// Whether the packet was seen leaving the switch by the port of somebody it is not for.
+    /// Whether the packet was seen leaving the switch by a wrong port.
     #[inline(always)]
     #[must_use]
     pub const fn astray(self) -> bool {
@@ -308,7 +308,7 @@ impl Control {
         Self(kept | DONE | OVERTAKEN | (1 << COUNT_SHIFT)).with_last(hook).with_passed(hook)
     }
 
-    /// Nobody's any more; the generation stays, so that an old value can not come back.
+    /// Free again; the generation stays, so that an old value cannot come back.
     #[inline(always)]
     pub(super) const fn free(self) -> Self {
         Self((self.0 & GENERATION) | FREE)

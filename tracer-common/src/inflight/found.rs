@@ -180,7 +180,7 @@ fn aside<S: SlotCell>(slot: S, control: Control, visit: &Visit) -> Outcome {
     let mut marked = control.with_passed(visit.hook.id);
     marked = match visit.aside {
         Aside::Copy => marked.with_elsewhere(),
-        // At two ports: nobody sends to the wrong one twice.
+        // At two ports: no packet goes wrong twice.
         Aside::Astray if control.astray() => marked.with_flooded(),
         Aside::Astray => marked.with_astray(),
         Aside::Flooded => marked.with_flooded(),

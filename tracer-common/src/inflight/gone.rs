@@ -111,7 +111,7 @@ pub(super) struct GivenUp {
 }
 
 impl GivenUp {
-    pub(super) const NOBODY: Self = Self { gone: Gone::NONE, seen_ns: 0, key: 0 };
+    pub(super) const NONE: Self = Self { gone: Gone::NONE, seen_ns: 0, key: 0 };
 
     #[inline(always)]
     pub(super) fn of<S: SlotCell>(slot: S, control: Control) -> Self {

@@ -10,7 +10,7 @@ use super::{
 
 /// No slot.
 pub const NONE: u32 = u32::MAX;
-/// Nobody can say yet.
+/// It is not known yet.
 pub const BUSY: u32 = u32::MAX - 1;
 
 /// The word a packet starts with here.
@@ -71,7 +71,7 @@ pub(super) fn renew<S: SlotCell>(slot: S, index: u32, control: Control, visit: &
 /// What becomes of the packet of `control`, if it has not ended before. Valid if the control word is still the same later.
 #[inline(always)]
 fn given_up<S: SlotCell>(slot: S, control: Control) -> GivenUp {
-    if control.state() == State::Live { GivenUp::of(slot, control) } else { GivenUp::NOBODY }
+    if control.state() == State::Live { GivenUp::of(slot, control) } else { GivenUp::NONE }
 }
 
 /// The common case: the home slot is free or done, and no packet of the set had to move over. [`Kind::Retry`]: it is
@@ -94,7 +94,7 @@ pub(super) fn at_home<T: Search>(
         return Outcome::retry();
     }
     fill(slot, visit.key, visit.now_ns, word);
-    let new = Outcome::new(index, GivenUp::NOBODY);
+    let new = Outcome::new(index, GivenUp::NONE);
     // Another CPU may have placed a packet of the same identity elsewhere in the set meanwhile.
     if table.spilled(set) == 0 { new } else { settle_twins(table, slot, word, visit.key, new) }
 }

@@ -82,7 +82,7 @@ impl Pass {
         }
     }
 
-    /// Takes the slot and changes it. `false`: somebody changed it meanwhile.
+    /// Takes the slot and changes it. `false`: it was changed meanwhile.
     #[inline(always)]
     pub fn carry_out<S: SlotCell>(&self, slot: S) -> bool {
         if !slot.exchange(self.before, self.before.busy()) {

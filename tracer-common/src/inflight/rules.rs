@@ -8,7 +8,7 @@ use super::{
     slot::SlotCell as _,
 };
 
-/// Looks before a visit gives up. Whoever keeps a slot busy needs a few instructions, unless it was interrupted.
+/// Looks before a visit gives up. Keeping a slot busy takes a few instructions, unless it was interrupted.
 pub const ATTEMPTS: u32 = 32;
 
 /// Applies the rules of the table to one packet at one hook.

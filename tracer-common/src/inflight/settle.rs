@@ -56,7 +56,7 @@ pub struct Ended {
 pub enum End {
     /// Copies beside the path were seen, and the kernel freed nothing on it.
     Elsewhere,
-    /// It was sent to the port of somebody it is not for, and seen nowhere else; not because the switch floods.
+    /// It was sent to a wrong port, and seen nowhere else; not because the switch floods.
     Astray,
     /// Nothing was seen.
     Lost,

@@ -55,7 +55,7 @@ pub trait SlotCell: Copy {
     fn set_hooks(self, hooks: u32);
     /// The mark.
     fn mark(self) -> Mark;
-    /// Replaces the mark if it still is `old`, whoever owns the slot; a full barrier.
+    /// Replaces the mark if it still is `old`, no matter who owns the slot; a full barrier.
     fn exchange_mark(self, old: Mark, new: Mark) -> bool;
     /// Nanoseconds from the first hook to the one at `position` (below [`DELTAS`]).
     fn delta_ns(self, position: u32) -> u32;
@@ -70,7 +70,7 @@ pub const fn set_of(index: u32) -> u32 {
     index / WAYS
 }
 
-/// The index of an identity's home slot. `seed` is an odd number that nobody knows beforehand, so that nobody can send packets
+/// The index of an identity's home slot. `seed` is an odd number that is not known beforehand, so that no sender can aim packets
 /// that all have their home in one set; `shift` is 64 less the number of bits of an index.
 #[inline(always)]
 #[must_use]

@@ -37,7 +37,7 @@ pub trait Table: Copy {
     }
 }
 
-/// The slot at `index`, which held `key`, is nobody's any more: tells the others if it was not at its home.
+/// The slot at `index`, which held `key`, is free again: tells the others if it was not at its home.
 #[inline(always)]
 pub(super) fn left<T: Table>(table: T, key: u64, index: u32) {
     if table.home(key) != index {

@@ -22,7 +22,7 @@ pub struct Hook {
 pub enum Aside {
     /// The hook is on the path; or the packet is for whom that port belongs to, so its way ends here.
     No,
-    /// A packet for somebody else: flooded, mirrored, or forwarded on. Another one may still go on along the path.
+    /// A packet for another port: flooded, mirrored, or forwarded on. Another one may still go on along the path.
     Copy,
     /// A copy of a broadcast, which must go on along the path, too; or one that a mirror made.
     Broadcast,

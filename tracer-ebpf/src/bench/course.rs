@@ -71,7 +71,7 @@ pub(crate) fn course_xdp(ctx: XdpContext) -> u32 {
 #[inline(always)]
 fn next(start: usize, end: usize, stations_bits: u32) -> Option<u32> {
     let course = COURSE.get_ptr_mut(0)?;
-    // SAFETY: a map value that nobody else writes; the packet is checked before it is written to.
+    // SAFETY: a map value of this program alone; the packet is checked before it is written to.
     unsafe {
         let run = (*course).run;
         (*course).run = run.wrapping_add(1);

@@ -17,7 +17,7 @@ pub(crate) fn empty(_ctx: TcContext) -> i32 {
     TCX_NEXT
 }
 
-/// Reads the clock once. What it says decides what is returned, so that nobody can leave the call out.
+/// Reads the clock once. What it says decides what is returned, so that the compiler cannot leave the call out.
 #[classifier]
 #[inline(always)]
 pub(crate) fn clock(_ctx: TcContext) -> i32 {

@@ -1,4 +1,4 @@
-//! Questions of the guest that somebody before the wire may answer.
+//! Questions of the guest that may be answered before the wire.
 
 use aya_ebpf::{
     Global,

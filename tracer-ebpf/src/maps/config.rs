@@ -155,7 +155,7 @@ pub(crate) fn is_filtering() -> bool {
 #[inline(always)]
 pub(crate) fn filter() -> &'static Filter {
     let trace: *const TraceConfig = (&raw const TRACE).cast();
-    // SAFETY: a static that nobody writes to while programs run. The compiler must not know which, because the loader
+    // SAFETY: a static that is not written while programs run. The compiler must not know which, because the loader
     // patches it after compilation; the verifier knows, and what is in it.
     unsafe { &*black_box(&raw const (*trace).filter) }
 }

@@ -135,7 +135,7 @@ impl Gate {
             if known.is_of(mac) {
                 let again = known.used_again(now_ns);
                 if again != known {
-                    // SAFETY: likewise. Whoever changes it at the same time knows as much.
+                    // SAFETY: likewise. Another CPU that changes it at the same time knows as much.
                     unsafe { atomic::compare_exchange(address, known.0, again.0) };
                 }
                 return;
@@ -148,12 +148,12 @@ impl Gate {
         if free < ADDRESSES {
             // SAFETY: a map value. Before the address, so that who sees that one sees this.
             unsafe { atomic::store(&raw mut (*self.0).has_addresses, 1) };
-            // SAFETY: likewise. If somebody else was faster, the next frame finds another place.
+            // SAFETY: likewise. If another CPU was faster, the next frame finds another place.
             unsafe { atomic::compare_exchange(self.address(free), 0, Known::used(mac, own, now_ns).0) };
         }
     }
 
-    /// Forgets `mac`, which somebody else sends from at `now_ns`, unless the guest uses it, too.
+    /// Forgets `mac`, which another host sends from at `now_ns`, unless the guest uses it, too.
     #[inline(always)]
     pub(crate) fn forget(self, mac: u64, now_ns: u64) {
         let place = place_of(mac);

@@ -20,7 +20,7 @@ pub(crate) fn cpu() -> u32 {
 #[inline(always)]
 pub(crate) fn of(cpu: u32, hook: u32) -> Option<&'static mut HookCounters> {
     let counters = COUNTERS.get_ptr_mut(cpu * MAX_HOOKS as u32 + hook)?;
-    // SAFETY: a map value of its own for each CPU; programs at TC run with bottom halves off, so nobody else on this
+    // SAFETY: a map value of its own for each CPU; programs at TC run with bottom halves off, so no other on this
     // CPU holds it at the same time.
     Some(unsafe { &mut *counters })
 }

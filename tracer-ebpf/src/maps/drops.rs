@@ -80,7 +80,7 @@ static FREES: Array<FreeCounters> = Array::with_max_entries(1, MMAPABLE);
 /// The interface with this index, if packets of the trace can die there.
 #[inline(always)]
 pub(crate) fn device(ifindex: u32) -> Option<Device> {
-    // SAFETY: a map value that nobody writes while programs run.
+    // SAFETY: a map value that is not written while programs run.
     DEVICES.get_ptr(&ifindex).map(|device| unsafe { *device })
 }
 

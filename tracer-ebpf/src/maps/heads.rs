@@ -36,7 +36,7 @@ pub(crate) fn keep(skb: *mut __sk_buff, key: u64, number: u32) {
     let Some(head) = HEADS.get_ptr_mut(Head::place_of(key)) else { return };
     let Some(counted) = counters::of(counters::cpu(), number & 0xf) else { return };
     // SAFETY: the context of the running program, and a map value with room for `HEAD_BYTES` bytes, which is what the mask
-    // and the addition leave at most. The key is away meanwhile, so that nobody takes the head for this packet's.
+    // and the addition leave at most. The key is away meanwhile, so that the head is not taken for this packet's.
     unsafe {
         (&raw mut (*head).key).write_volatile(0);
         let len = (*skb).len;

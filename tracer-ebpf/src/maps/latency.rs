@@ -16,7 +16,7 @@ static SEGMENTS: Array<SegmentStats> = Array::with_max_entries(1, MMAPABLE);
 #[map]
 static LATENCIES: Array<u64> = Array::with_max_entries(BUCKETS, MMAPABLE);
 
-/// A segment's figures on the running CPU, read already: nobody else changes them meanwhile.
+/// A segment's figures on the running CPU, read already: no other program changes them meanwhile.
 pub(crate) struct Figures {
     block: u32,
     stats: *mut SegmentStats,

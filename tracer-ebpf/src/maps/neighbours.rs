@@ -81,7 +81,7 @@ pub(crate) fn has_behind(port: &Neighbour, mac: u64, counts: bool) -> bool {
     false
 }
 
-/// Somebody sent from `mac` behind `port`.
+/// A frame came from `mac` behind `port`.
 #[inline(always)]
 pub(crate) fn learn(port: &Neighbour, mac: u64) {
     if mac == port.mac {

@@ -6,7 +6,7 @@ use hoptrace_common::exchange::{ExchangeCounters, OPEN_QUESTIONS, Part, Question
 use super::{MMAPABLE, config};
 use crate::atomic;
 
-/// User space looks for those that nobody answers.
+/// User space looks for the unanswered ones.
 #[map]
 static QUESTIONS: Array<Question> = Array::with_max_entries(OPEN_QUESTIONS, MMAPABLE);
 
@@ -20,7 +20,7 @@ fn of(part: &Part) -> Option<*mut Question> {
     QUESTIONS.get_ptr_mut(part.key as u32 & (OPEN_QUESTIONS - 1))
 }
 
-/// Of the running CPU, which is `cpu`: what came of questions. Nobody else on it counts at the same time.
+/// Of the running CPU, which is `cpu`: what came of questions. No other program on it counts at the same time.
 #[inline(always)]
 pub(super) fn counted(cpu: u32) -> Option<&'static mut ExchangeCounters> {
     // SAFETY: a map value of its own for each CPU; programs at TC run with bottom halves off.

@@ -27,7 +27,7 @@ pub(crate) const XDP_CLOCK: &str = "xdp_clock";
 const XDP_EMPTY: &str = "xdp_empty";
 const ROWS: [&str; 4] = [XDP_EMPTY, XDP_CLOCK, "xdp_hop_distinct", "xdp_filtered"];
 
-/// So short that a packet is lost as soon as nobody sees it.
+/// So short that a packet is lost as soon as no hook sees it.
 const TIMEOUT: Duration = Duration::from_micros(10);
 
 /// The programs, and their figures so far.

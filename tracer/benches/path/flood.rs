@@ -104,7 +104,7 @@ impl<'a> Bench<'a> {
         self.figures.iter()
     }
 
-    /// Floods past programs to compare with during which somebody had BPF statistics on.
+    /// Floods past programs to compare with during which another program had BPF statistics on.
     pub(crate) const fn disturbed(&self) -> u32 {
         self.disturbed
     }

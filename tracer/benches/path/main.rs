@@ -58,7 +58,7 @@ struct Results {
     rows: Vec<Row>,
     tcp: Vec<tcp::Row>,
     bars: Vec<Bar>,
-    /// Floods during which somebody else had BPF statistics on: those figures contain what that costs.
+    /// Floods during which another program had BPF statistics on: those figures contain what that costs.
     disturbed_floods: u32,
     ledgers: Vec<Account>,
 }
@@ -85,7 +85,7 @@ fn main() -> Result<()> {
     let lab = Lab::from_env()?;
     let machine = Machine::describe()?;
     let mut bench = flood::Bench::new(&lab)?;
-    // One for the caches, and for the switch to know where everybody is.
+    // One for the caches, and for the switch to know where each address is.
     bench.round(options.packets)?;
     bench.forget();
     for _ in 0..options.rounds {
@@ -96,7 +96,7 @@ fn main() -> Result<()> {
     let disturbed_floods = bench.disturbed();
     if disturbed_floods > 0 {
         options.common.show(&format!(
-            "note: somebody else had BPF statistics on during {disturbed_floods} floods; they read the clock twice per run"
+            "note: another program had BPF statistics on during {disturbed_floods} floods; they read the clock twice per run"
         ));
     }
     let ledgers = bench.into_ledgers();

@@ -60,7 +60,7 @@ impl Server {
         let mut lines = BufReader::new(child.stdout.take().context("no stdout")?).lines();
         let listens = lines.by_ref().map_while(Result::ok).any(|line| line.contains("listening"));
         ensure!(listens, "iperf3 does not listen");
-        // Whoever does not read holds up the server.
+        // A reader that does not read holds up the server.
         std::thread::spawn(move || lines.for_each(drop));
         Ok(Self(child))
     }

@@ -77,7 +77,7 @@ pub enum AttachError {
         #[source]
         source: Box<ProgramError>,
     },
-    /// Somebody else has an XDP program there.
+    /// There is another XDP program there.
     #[error("{ifname} has an XDP program already ({by}): only one can be there, so --xdp {mode} is refused")]
     XdpTaken {
         /// The interface.
@@ -113,7 +113,7 @@ pub enum AttachError {
         #[source]
         source: std::io::Error,
     },
-    /// There is nobody to remove filters should the tracer be killed.
+    /// Without a guardian: filters would stay should the tracer be killed.
     #[error("the guardian, which removes filters should hoptrace be killed, does not run: {source}")]
     Guardian {
         /// Why not.

@@ -1,6 +1,6 @@
 //! Hooks at the tracepoints `netif_receive_skb` and `net_dev_queue`, instead of at the interfaces.
 //!
-//! Nothing is grafted, so no packet is lost and nobody's queueing discipline finds the place taken; and the links end with the
+//! Nothing is grafted, so no packet is lost and no queueing discipline finds its place taken; and the links end with the
 //! process. The programs run for each packet that any interface of the host receives or sends, also of other namespaces.
 
 use std::collections::BTreeSet;

@@ -221,7 +221,7 @@ impl Attached {
         self.unhooked.iter().all(|port| port.place != place)
     }
 
-    /// What somebody may take away; `None` where nobody can.
+    /// The filters that another program may take away; `None`: there are none.
     #[must_use]
     pub fn filters(&self) -> Option<Filters> {
         match &self.attacher {
@@ -254,7 +254,7 @@ impl Attached {
         &self.ebpf
     }
 
-    /// The object, for whoever takes a map out of it.
+    /// The object, from which maps are taken.
     pub const fn ebpf_mut(&mut self) -> &mut Ebpf {
         &mut self.ebpf
     }

@@ -43,7 +43,7 @@ pub fn preflight(wanted: Wanted) -> Result<Mechanism, AttachError> {
     }
 }
 
-/// Where programs go on this kernel when nobody says. One whose version cannot be told is taken for a new one.
+/// Where programs go on this kernel by default. One whose version cannot be told is taken for a new one.
 #[must_use]
 pub fn mechanism() -> Mechanism {
     best(KernelVersion::current().is_ok_and(|version| version < TCX), true)

@@ -1,4 +1,4 @@
-//! Notices when somebody takes filters of ours away: with them hooks are gone, and what passes there is seen no more.
+//! Notices when another program takes our filters away: with them hooks are gone, and what passes there is seen no more.
 
 use std::{collections::BTreeSet, io, time::Duration};
 

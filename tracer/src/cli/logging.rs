@@ -13,7 +13,7 @@ impl Log for Stderr {
 
     fn log(&self, record: &Record<'_>) {
         let level = record.level().as_str().to_lowercase();
-        // Nobody can be told when stderr is gone.
+        // Without stderr a failure cannot be told.
         let _ = writeln!(std::io::stderr().lock(), "{level}: {}", record.args());
     }
 

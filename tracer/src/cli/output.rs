@@ -14,7 +14,7 @@ pub fn result(text: &str) -> io::Result<()> {
     stdout.flush()
 }
 
-/// Writes a note for people to stderr. Nobody can be told when that fails.
+/// Writes a note for people to stderr. A failure of that cannot be told.
 pub fn note(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{text}");
 }

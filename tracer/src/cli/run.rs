@@ -13,7 +13,7 @@ pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(message) => {
-            // Help and version are results; printing fails only when nobody reads them.
+            // Help and version are results; printing fails only when they are not read.
             let _ = message.print();
             return if message.use_stderr() { Exit::Usage } else { Exit::Ok }.into();
         }

@@ -171,7 +171,7 @@ impl Collector {
     }
 
     /// Tells packets that were lost behind the NIC's hook from those that the wire hook was not shown, once the last sweep is
-    /// over: `nic_drops` is how many died there at most, whosesoever. Kernels have been met that do not run a program at a
+    /// over: `nic_drops` is how many packets of all VMs died there at most. Kernels have been met that do not run a program at a
     /// tracepoint for every packet, without counting that.
     pub fn limit_losses_at_nics(&mut self, nic_drops: u64) {
         let at_wire = self.plan.wire_hooks().map(|(number, _)| self.counters.of(number));

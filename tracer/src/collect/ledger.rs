@@ -17,7 +17,7 @@ pub struct Account {
     pub(crate) copy_dropped: u64,
     /// Packets of which only copies beside the path were seen again.
     pub(crate) elsewhere: u64,
-    /// Packets that were sent to somebody they are not for, and seen nowhere else.
+    /// Packets that were sent to a wrong port, and seen nowhere else.
     pub(crate) misdelivered: u64,
     /// Questions that the switch has answered; as many answers.
     pub(crate) by_switch: u64,

@@ -93,7 +93,7 @@ impl<T: FromBytes + KnownLayout + Copy> Mapped<T> {
 
 impl<T> Drop for Mapped<T> {
     fn drop(&mut self) {
-        // SAFETY: the mapping is ours and nobody holds a reference into it.
+        // SAFETY: the mapping is ours and there is no reference into it.
         let _unmapped = unsafe { munmap(self.start.as_ptr().cast(), self.bytes) };
     }
 }

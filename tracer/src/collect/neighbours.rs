@@ -68,7 +68,7 @@ impl Neighbours {
         drop(self.behind.insert(key, counted | BEHIND, 0));
     }
 
-    /// Packets that went to somebody of whom it turned out only later that the port was the right one.
+    /// Packets that went to a port of which it turned out only later that it was the right one.
     pub(super) fn found_later(&self) -> u64 {
         let known = self.behind.iter().flatten().map(|(_, known)| known);
         known.filter(|known| known & BEHIND != 0).map(|known| known & !BEHIND).sum()

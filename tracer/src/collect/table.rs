@@ -32,7 +32,7 @@ pub(crate) struct Sweep {
     pub(crate) groups: Vec<EndedGroup>,
     /// Packets of which only copies beside the path were seen again, by the direction they entered in.
     pub(crate) elsewhere: [u64; 2],
-    /// Packets that were sent to somebody they are not for, and seen nowhere else, by the direction they entered in.
+    /// Packets that were sent to a wrong port, and seen nowhere else, by the direction they entered in.
     pub(crate) astray: [u64; 2],
     /// Packets on their way, by the direction they entered in.
     pub(crate) in_flight: [u64; 2],

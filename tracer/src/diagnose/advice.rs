@@ -48,7 +48,7 @@ impl fmt::Display for Advice {
     }
 }
 
-/// Advice about packets that were dropped; `None` about lost ones: nobody said why.
+/// Advice about packets that were dropped; `None` about lost ones: it is not known why.
 #[must_use]
 pub(super) fn advice(report: &PortTrace<'_>, direction: Direction, drop: &Drop) -> Option<Advice> {
     let location = drop.location.as_deref()?;

@@ -137,7 +137,7 @@ fn between<'a>(path: &'a Path, direction: Direction, after: &str) -> Vec<&'a Ste
     let Some(from) = place(&hop.ifname) else { return Vec::new() };
     let to = next.and_then(|next| place(&next.ifname)).unwrap_or(from);
     let steps = path.steps.iter().skip(from.min(to)).take(from.abs_diff(to) + 1);
-    // Another uplink is on nobody's way from this one.
+    // No packet goes from this uplink to another one.
     let is_other =
         |step: &&Step| matches!(step, Step::Interface(other) if other != hop && other.is_alternative_to(hop));
     let mut steps: Vec<_> = steps.filter(|step| !is_other(step)).collect();

@@ -11,7 +11,7 @@ const NEUTRON: &str = "neutron-";
 /// Rules that are named at most.
 const MAX_NAMED: usize = 3;
 
-/// Said where more died than somebody has dropped.
+/// Said where more died than a rule has dropped.
 const OTHERS: &str = "; what dropped the others is not known";
 
 /// Counters of packets whose connection could not be entered: why, and what to look at.

@@ -14,7 +14,7 @@ pub(super) fn meaning(path: &Path, evidence: &Evidence) -> String {
         ),
         EvidenceSource::Datapath => datapath(evidence),
         EvidenceSource::DatapathPort => format!(
-            "upcalls for packets that came in at {} failed: nobody decided about them, and they died in Open vSwitch",
+            "upcalls for packets that came in at {} failed: ovs-vswitchd did not decide about them, and they died in Open vSwitch",
             Printable(&evidence.at)
         ),
         EvidenceSource::Socket => socket(path, evidence),
@@ -92,7 +92,7 @@ fn at_tap(evidence: &Evidence) -> String {
             "ARP requests{about} passed {tap} and the guest sent no reply: it is not running, or does not have the address"
         ),
         "arp_of_guest_unanswered" => format!(
-            "ARP requests of the guest{about} came to {tap} and no reply came back: nobody has the address on this network, \
+            "ARP requests of the guest{about} came to {tap} and no reply came back: no host has the address on this network, \
              or the requests or replies die on their way"
         ),
         "questions_without_room" => format!(
@@ -186,11 +186,11 @@ fn interface(path: &Path, evidence: &Evidence) -> String {
             format!("packets that {name} did not send: a queue was full, or the other end did not take them")
         }
         "rx_dropped" if is_guests => {
-            format!("packets from the guest that the host dropped at {name}: malformed, or nobody took them")
+            format!(
+                "packets from the guest that the host dropped at {name}: malformed, or not taken by any protocol"
+            )
         }
-        "rx_dropped" => format!(
-            "packets that came in at {name} and that nobody took, such as protocols unknown to the host"
-        ),
+        "rx_dropped" => format!("packets that came in at {name} and that no protocol of the host took"),
         "rx_nohandler" => format!("packets that came in at {name} while it was an inactive part of a bond"),
         "rx_missed_errors" | "rx_fifo_errors" | "rx_over_errors" => {
             format!(

@@ -1,4 +1,4 @@
-//! Packets that the switch sent to somebody they are not for: how many, whose port, and what next.
+//! Packets that the switch sent to a wrong port: how many, whose port, and what next.
 
 use super::words::{course, packets};
 use crate::model::{Direction, Finding, Neighbour, PortKind, PortTrace, Printable, Severity};

@@ -8,7 +8,7 @@ pub(super) fn findings(report: &PortTrace<'_>) -> Vec<Finding> {
     known.iter().map(|trouble| finding(report, trouble)).chain(not_looked_again(report)).collect()
 }
 
-/// Nobody knows what has become of the path since the start.
+/// It is not known what has become of the path since the start.
 fn not_looked_again(report: &PortTrace<'_>) -> Option<Finding> {
     let silent: Vec<_> = report.trace.silent_at_end.iter().map(|name| name.as_str()).collect();
     let text = format!(

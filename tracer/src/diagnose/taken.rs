@@ -1,4 +1,4 @@
-//! Somebody took hooks away: the figures end there.
+//! Hooks were taken away: the figures end there.
 
 use crate::model::{Finding, PortTrace, Severity};
 

@@ -185,7 +185,7 @@ fn what_changed_meanwhile_is_told_with_its_time() {
         wording(&fine, &flapped),
         (format!("{QVO} was DOWN (IFF_UP is not set), from 16:02:01 to 16:02:03"), false)
     );
-    // Nobody could look again: it stays.
+    // It could not be looked at again: it stays.
     assert_eq!(
         wording(&broken, &HostReport::default()),
         (format!("{QVO} is DOWN (IFF_UP is not set)"), true)

@@ -55,7 +55,7 @@ fn from_start(problem: &Problem, port: &PortReport) -> Trouble {
     Trouble { problem: problem.clone(), when, lasts, spans }
 }
 
-/// An interface that went down while packets were admitted, and that nobody has looked at since, or that came back.
+/// An interface that went down while packets were admitted, and was not looked at since, or that came back.
 fn in_between(path: &Path, port: &PortReport) -> Vec<Trouble> {
     let mut found: Vec<Trouble> = Vec::new();
     for change in &port.changes {

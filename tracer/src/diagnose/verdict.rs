@@ -64,7 +64,7 @@ fn followed(figures: &DirectionReport) -> u64 {
         .max(died)
 }
 
-/// Whether packets of a direction died, or were sent to somebody else, and not one arrived.
+/// Whether packets of a direction died, or were sent to a wrong port, and not one arrived.
 pub(super) fn all_died(figures: &DirectionReport) -> bool {
     let ledger = &figures.ledger;
     let astray = ledger.misdelivered;

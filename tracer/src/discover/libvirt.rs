@@ -26,7 +26,7 @@ pub enum LibvirtError {
 type Answer = (Vec<Instance>, Vec<String>);
 
 /// Every domain, running or not. libvirt's calls block, and a hung daemon blocks them for ever: they run in a thread
-/// of their own that nobody waits for at the end (a runtime's blocking pool would be waited for).
+/// of their own that are not waited for at the end (a runtime's blocking pool would be waited for).
 pub(super) async fn instances(uri: String) -> Result<Answer, LibvirtError> {
     let (sender, receiver) = oneshot::channel();
     thread::Builder::new()

@@ -26,7 +26,7 @@ impl RuleCounts {
     pub async fn read(path: &Path) -> Result<Self, UnixctlError> {
         let mut switch = Unixctl::connect().await?;
         // A rule knows of the datapath's hits when these have been collected, about twice a second. With several datapaths
-        // nobody can wait for it, and what is read is too little.
+        // it cannot be waited for, and what is read is too little.
         switch.call("revalidator/wait", &[]).await?;
         let mut counts = HashMap::new();
         for (name, _) in path.bridges().filter(|(_, kind)| kind.is_ovs()) {

@@ -64,7 +64,7 @@ struct Asking<'a> {
     switch: Unixctl,
     path: &'a Path,
     before: Option<&'a RuleCounts>,
-    /// Read once somebody wants to know.
+    /// Read when it is first needed.
     after: Option<RuleCounts>,
 }
 

@@ -184,7 +184,7 @@ struct Fenced {
 impl Fenced {
     fn new() -> io::Result<Self> {
         let none = ProtFlags::empty();
-        // SAFETY: new memory, which nobody knows yet.
+        // SAFETY: new memory, without any reference to it.
         let start =
             unsafe { mmap_anonymous(ptr::null_mut(), FENCED_BYTES + FENCE_BYTES, none, MapFlags::PRIVATE) }?;
         let fenced = Self { start };
@@ -202,14 +202,14 @@ impl Fenced {
     }
 
     fn bytes(&self) -> &[u8] {
-        // SAFETY: readable memory, zero where nobody has written, that lives as long as `self`.
+        // SAFETY: readable memory, zero where it was not written, that lives as long as `self`.
         unsafe { std::slice::from_raw_parts(self.start.cast(), FENCED_BYTES) }
     }
 }
 
 impl Drop for Fenced {
     fn drop(&mut self) {
-        // SAFETY: mapped by `new`, and nobody holds a reference into it.
+        // SAFETY: mapped by `new`, and there is no reference into it.
         let _unmapped = unsafe { munmap(self.start, FENCED_BYTES + FENCE_BYTES) };
     }
 }

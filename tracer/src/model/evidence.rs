@@ -1,4 +1,4 @@
-//! What else went wrong while packets were traced: counters of the host that rose, and questions that nobody answered.
+//! What else went wrong while packets were traced: counters of the host that rose, and unanswered questions.
 //! Evidence beside the ledger, and never part of it: a counter does not say whose packets it counted.
 
 use schemars::JsonSchema;
@@ -33,7 +33,7 @@ pub struct Evidence {
     pub source: EvidenceSource,
     /// The interface, datapath or daemon.
     pub at: String,
-    /// The counter, as whoever counts calls it.
+    /// The counter, by the name that its source gives it.
     pub counter: String,
     /// By how much it rose.
     pub count: u64,

@@ -44,7 +44,7 @@ pub struct Explanation {
     pub assumed: Option<String>,
     /// What the datapath is told to do with such packets, in order: one for each pass through it.
     pub datapath_actions: Vec<String>,
-    /// Packets that the last of the rules was hit by while packets were traced, others' included; `None`: not known, or nobody asked.
+    /// Packets that the last of the rules was hit by while packets were traced, others' included; `None`: not known, or not asked.
     pub hits: Option<u64>,
     /// Whether there was more than is told here.
     pub is_cut: bool,

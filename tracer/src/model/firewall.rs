@@ -16,7 +16,7 @@ pub struct FirewallRule {
     pub table: String,
     /// The chains that lead there, from the one at the kernel's hook to the one that drops.
     pub chains: Vec<String>,
-    /// The rule, as whoever made it names or writes it; `None`: the chain's policy.
+    /// The rule, as its owner names or writes it; `None`: the chain's policy.
     pub rule: Option<String>,
     /// By how much its counter rose meanwhile; `None`: it has none, or it was not read before.
     pub rose: Option<u64>,

@@ -23,7 +23,7 @@ pub struct LinkChange {
 pub struct HostReport {
     /// Changes of the path's interfaces while packets were admitted, in their order.
     pub changes: Vec<LinkChange>,
-    /// What was wrong with the path at the end; `None`: nobody has looked, or could.
+    /// What was wrong with the path at the end; `None`: it was not looked at, or could not be.
     pub problems_at_end: Option<Vec<Problem>>,
     /// Who had answered at the start, and did not at the end.
     pub silent_at_end: Vec<SourceName>,

@@ -20,7 +20,7 @@ pub struct Ledger {
     /// Of those completed, on the way out: questions that the switch itself has answered. On the way in, of those entered: its
     /// answers.
     pub by_switch: u64,
-    /// Sent to the port of somebody they are not for, and seen nowhere else.
+    /// Sent to a port that is not their address's, and seen nowhere else.
     pub misdelivered: u64,
     /// Freed by the kernel with a reason.
     pub dropped: u64,

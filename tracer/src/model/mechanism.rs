@@ -10,7 +10,7 @@ pub enum Mechanism {
     /// At the interfaces, as TCX links, from kernel 6.6 on: the kernel removes them with the process.
     #[default]
     Tcx,
-    /// At the interfaces, as filters at a `clsact` queueing discipline: they stay until somebody removes them. Making and
+    /// At the interfaces, as filters at a `clsact` queueing discipline: they stay until they are removed. Making and
     /// removing it costs packets on kernels before 6.6, and leaves no room for an `ingress` one.
     Clsact,
     /// At the tracepoints `netif_receive_skb` and `net_dev_queue`: nothing is attached to any interface, and the programs run

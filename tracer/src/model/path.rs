@@ -185,7 +185,7 @@ pub struct Path {
     pub network: Option<String>,
     /// Interfaces beside the path, where packets leave it or come from: on the same switch, and the Linux bridge's own.
     pub other_ports: Vec<OtherPort>,
-    /// The interface at which the path ends because nobody could be asked about the switch behind it, and the kernel has
+    /// The interface at which the path ends because there was no answer about the switch behind it, and the kernel has
     /// it in none of its own: what it receives, a userspace datapath may have taken.
     pub taken_unseen: Option<IfIndex>,
     /// What is wrong on the way. `at` is the name of a step, or [`Path::GUEST`].

@@ -27,7 +27,7 @@ pub struct Snapshot {
     pub evidence: Vec<Evidence>,
     /// Frees of packets from more places than are kept apart: those packets are lost without a reason.
     pub drops_without_site: u64,
-    /// Hooks that somebody took away, which ended the trace.
+    /// Hooks that another program took away, which ended the trace.
     pub taken: Option<Taken>,
     /// What tracing cost.
     pub tracer: TracerCost,

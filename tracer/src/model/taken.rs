@@ -1,4 +1,4 @@
-//! Hooks that somebody took away.
+//! Hooks that another program took away.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

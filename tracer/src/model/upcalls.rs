@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 /// Packets that a switch's kernel datapath gave to user space while packets were admitted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Upcalls {
-    /// Packets, whosesoever, for which no flow was known.
+    /// Packets of all ports for which no flow was known.
     pub misses: u64,
     /// The same per second.
     pub misses_per_s: f64,

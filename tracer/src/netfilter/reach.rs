@@ -78,7 +78,7 @@ fn counts(chains: &[Chain]) -> HashMap<Key<'_>, u64> {
 
 struct Search<'a> {
     before: Option<HashMap<Key<'a>, u64>>,
-    /// A counter fell: somebody set it to zero, and perhaps others, too.
+    /// A counter fell: it was set to zero, and perhaps others, too.
     was_reset: bool,
     after: &'a [Chain],
     found: Vec<FirewallRule>,
@@ -198,7 +198,7 @@ mod tests {
         assert!(reach(Some(&before), &before, &BRIDGED).is_empty());
         // Not looked at before: it can.
         assert_eq!(reach(None, &after, &BRIDGED)[0].rose, None);
-        // The bridge shows it to nobody.
+        // The bridge does not show it.
         assert!(reach(Some(&before), &after, &Course::default()).is_empty());
     }
 

@@ -45,7 +45,7 @@ impl Client {
     /// Connects.
     ///
     /// # Errors
-    /// [`OvsError::Connect`] when nobody listens or we may not.
+    /// [`OvsError::Connect`] when there is no listener, or no permission.
     pub async fn connect(remote: &Remote) -> Result<Self, OvsError> {
         let transport: Result<Box<dyn Transport>, std::io::Error> = match remote {
             Remote::Unix(path) => UnixStream::connect(path).await.map(|stream| Box::new(stream) as _),

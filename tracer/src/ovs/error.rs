@@ -5,7 +5,7 @@ use super::Remote;
 /// A daemon of Open vSwitch could not be asked.
 #[derive(Debug, thiserror::Error)]
 pub enum OvsError {
-    /// Nobody listens, or we may not connect.
+    /// There is no listener, or no permission to connect.
     #[error("{remote}: {source}")]
     Connect {
         /// Where.

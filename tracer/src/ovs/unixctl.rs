@@ -30,7 +30,7 @@ pub enum UnixctlError {
     /// The pid file holds no pid.
     #[error("ovs-vswitchd: no pid in {}", .0.display())]
     NoPid(PathBuf),
-    /// Nobody listens, or the answer makes no sense.
+    /// There is no listener, or the answer makes no sense.
     #[error("ovs-vswitchd: {0}")]
     Call(#[from] OvsError),
     /// No answer in time.

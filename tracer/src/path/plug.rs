@@ -23,7 +23,7 @@ pub(super) fn linux_bridge<'a>(topology: &'a Topology, port: &VmPort) -> Option<
     by_tap().or_else(by_libvirt).or_else(by_name).or_else(by_ovs)
 }
 
-/// In words, for a layout nobody recognised.
+/// In words, for an unknown layout.
 pub(super) fn describe(topology: &Topology, port: &VmPort) -> String {
     let Some(name) = port.tap.as_deref() else { return "it has no tap and no bridge".to_owned() };
     let master = tap(topology, port).and_then(|tap| topology.master(tap));

@@ -9,7 +9,7 @@ use crate::model::{MacAddr, Topology, VmPort};
 const MIN_PREFIX_BYTES: usize = 4;
 
 /// Finds the one port a handle means: UUID, MAC, port id or interface name; else a fixed IP; else a domain's or a display name; else
-/// a unique beginning of a UUID or port id. A name that somebody chose never hides what is unique by itself.
+/// a unique beginning of a UUID or port id. A name that was chosen freely never hides what is unique by itself.
 ///
 /// # Errors
 /// When it means none (with close matches) or several (with all of them).

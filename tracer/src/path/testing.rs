@@ -28,7 +28,7 @@ pub(crate) fn on(bridge: &str, hop: Hop) -> Step {
     Step::Interface(Hop { bridge: Some(bridge.to_owned()), ..hop })
 }
 
-/// A whole path of the hybrid layout over `[tap, qvb, qvo, nic]` and `qbr`, of nobody, nothing wrong.
+/// A whole path of the hybrid layout over `[tap, qvb, qvo, nic]` and `qbr`, of no VM, nothing wrong.
 pub(crate) fn hybrid_path(names: [(&str, u32); 4], qbr: &str, ovs: &BridgeKind) -> Path {
     let bridge = |name: &str, kind: &BridgeKind| Step::Bridge { name: name.to_owned(), kind: kind.clone() };
     let [tap, qvb, qvo, nic] = names;

@@ -17,7 +17,7 @@ use crate::{
 
 const MAP: &str = "HEADS";
 
-/// Needs somebody who asks for explanations, and a switch that can give them.
+/// Needs explanations to be asked for, and a switch that can give them.
 #[derive(Debug)]
 pub(super) struct Heads {
     wanted: bool,

@@ -72,7 +72,7 @@ pub trait Probe: Attachable {
     /// Whether it can be attached, before anything is loaded.
     ///
     /// # Errors
-    /// When somebody is in its place already, or the kernel is too old.
+    /// When another program is in its place already, or the kernel is too old.
     fn check<'c>(&'c self, _plan: &'c Plan) -> Checked<'c> {
         Box::pin(async { Ok(()) })
     }

@@ -1,4 +1,4 @@
-//! Questions at the guest's tap that nobody answered.
+//! Unanswered questions at the guest's tap.
 
 use std::{collections::BTreeSet, net::Ipv4Addr};
 
@@ -15,7 +15,7 @@ use crate::{
 const QUESTIONS: &str = "QUESTIONS";
 const COUNTS: &str = "EXCHANGES";
 
-/// The kinds that are told, and how evidence calls what nobody answered. Not TCP data: whoever ends a connection need not
+/// The kinds that are told, and how evidence calls the unanswered ones. Not TCP data: who ends a connection need not
 /// acknowledge all of it.
 const TOLD: [(u32, &str); 4] = [
     (kind::ECHO, "echo_unanswered"),

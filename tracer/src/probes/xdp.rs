@@ -1,4 +1,4 @@
-//! XDP at the NICs: only where nobody else has a program, and only with links that end with the process.
+//! XDP at the NICs: only where there is no other program, and only with links that end with the process.
 
 use std::fs;
 

@@ -21,7 +21,7 @@ pub enum Ending {
     Duration,
     /// Enough packets have entered.
     Count,
-    /// Whoever began it wanted it to end.
+    /// The caller wanted it to end.
     Wanted,
     /// An interface of the path is gone.
     Vanished(String),

@@ -39,7 +39,7 @@ impl FirstLook {
         let (sender, asked) = oneshot::channel();
         let look = move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-            // Nobody waits any more where the trace has ended.
+            // Where the trace has ended, the answer is not wanted any more.
             let _ = sender.send(runtime.block_on(netfilter::look()));
             Ok::<(), std::io::Error>(())
         };

@@ -1,4 +1,4 @@
-//! What whoever traces should know, besides the report.
+//! What the caller should know, besides the report.
 
 use std::fmt;
 
@@ -35,7 +35,7 @@ pub enum Note {
         ifname: String,
         /// The feature, as ethtool names it.
         feature: &'static str,
-        /// Whether somebody wants them there all the same.
+        /// Whether they were asked for all the same.
         wanted: bool,
     },
     /// Hooks are filters at clsact, on a kernel where that costs.

@@ -46,7 +46,7 @@ pub struct TraceOptions {
     pub explain: bool,
     /// Whether the programs shall tell what they do, in the log.
     pub debug: bool,
-    /// Who is told what there is to know besides the report; by default nobody.
+    /// Who is told what there is to know besides the report; by default it is not told.
     pub note: NoteTo,
 }
 

@@ -13,7 +13,7 @@ use crate::{
     model::{MacAddr, Mechanism, Path, Plan},
 };
 
-/// Where the hooks are to be, given what somebody wants and whether the kernel describes its structures.
+/// Where the hooks are to be, given what was asked for and whether the kernel describes its structures.
 pub(super) fn mechanism(
     wanted: Option<Mechanism>,
     described: bool,

@@ -34,7 +34,7 @@ pub(super) struct Session {
     cost: CostMeter,
     budget: Option<u64>,
     timeout: Duration,
-    /// Until somebody takes them.
+    /// Until they are taken.
     records: Option<Records>,
     keeps_slowest: bool,
     /// The programs' own words, at debug level.
@@ -44,7 +44,7 @@ pub(super) struct Session {
     witness: Option<Witness>,
     /// What it found at the end.
     found: Found,
-    /// Hooks that somebody took away: the trace ended there.
+    /// Hooks that another program took away: the trace ended there.
     taken: Option<Taken>,
 }
 
@@ -80,7 +80,7 @@ impl Session {
         remove_leftovers(&plan, note)?;
         note_other_tracers(&plan, mechanism, note);
         note_others_addresses(path, &options.macs, note);
-        // Nobody who sends packets shall know where they come to lie.
+        // Who sends packets must not know their places in the table.
         let seed = RandomState::new().hash_one(0);
         let load = LoadOptions {
             inflight_slots: options.inflight,
@@ -157,7 +157,7 @@ impl Session {
         &self.plan
     }
 
-    /// What somebody may take away meanwhile.
+    /// What another program may take away meanwhile.
     pub(super) fn filters(&self) -> Option<Filters> {
         self.attached.filters()
     }
@@ -179,7 +179,7 @@ impl Session {
         self.collector.sweep()
     }
 
-    /// Does nothing where somebody took the records, or none are sent.
+    /// Does nothing where the records are taken, or none are sent.
     fn keep_slowest(&mut self) {
         if let Some(records) = self.records.as_mut().filter(|_| self.keeps_slowest) {
             self.collector.keep_slowest(records);

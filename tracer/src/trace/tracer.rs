@@ -76,7 +76,7 @@ impl Tracer {
         })
     }
 
-    /// Waits for what happens next. Whoever waits for something else meanwhile loses nothing.
+    /// Waits for what happens next. Its future can be dropped: nothing is lost by that.
     pub async fn next(&mut self) -> Event {
         tokio::select! {
             ending = self.endings.next() => Event::Ended(ending),

@@ -1,4 +1,4 @@
-//! What one tracer puts on interfaces, and how it is removed: by the tracer itself, by its guardian, or by whoever finds it
+//! What one tracer puts on interfaces, and how it is removed: by the tracer itself, by its guardian, or by the hoptrace that finds it
 //! later.
 
 use std::{collections::BTreeMap, fmt, io, str::FromStr};
@@ -47,7 +47,7 @@ pub(in crate::attach) fn tag_of(filter: &Filter) -> Option<Tag> {
     Tag::of(filter.handle, filter.name.as_deref()?)
 }
 
-/// Removes the filters that `is_ours`, and then the `clsact` if it is a hoptrace's and nobody else has a filter there.
+/// Removes the filters that `is_ours`, and then the `clsact` if it is a hoptrace's and there is no other filter.
 pub(in crate::attach) fn remove_filters(
     control: &TrafficControl,
     interface: IfIndex,

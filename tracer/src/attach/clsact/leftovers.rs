@@ -20,7 +20,7 @@ pub(in crate::attach) fn find(interfaces: &[Interface]) -> io::Result<Vec<Leftov
     Ok(found)
 }
 
-/// Removes them, and the `clsact` where a hoptrace made it and nobody else has a filter there. Gives what there was.
+/// Removes them, and the `clsact` where a hoptrace made it and there is no other filter. Gives what there was.
 pub(in crate::attach) fn remove(interfaces: &[Interface]) -> io::Result<Vec<Leftover>> {
     let control = TrafficControl::open()?;
     let mut removed = Vec::new();

@@ -93,7 +93,7 @@ impl TrafficControl {
         }))
     }
 
-    /// Makes the interface's `clsact`; `false` where somebody else was faster.
+    /// Makes the interface's `clsact`; `false` where another program was faster.
     pub(in crate::attach) fn add_clsact(&self, interface: IfIndex) -> io::Result<bool> {
         let mut request = clsact(interface);
         request.attributes.push(TcAttribute::Kind("clsact".to_owned()));

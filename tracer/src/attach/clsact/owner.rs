@@ -22,7 +22,7 @@ pub(in crate::attach) struct Owner {
 }
 
 impl Owner {
-    /// A number that nobody else has.
+    /// A number of this process alone.
     ///
     /// # Errors
     /// When no socket can be had, or all numbers are taken.

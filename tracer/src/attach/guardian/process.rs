@@ -48,7 +48,7 @@ fn detach() {
         // SAFETY: no handler of ours is involved, and no other thread runs.
         unsafe { libc::signal(signal, libc::SIG_IGN) };
     }
-    // SAFETY: the process has just started and owns none of these: they come from whoever started the tracer.
+    // SAFETY: the process has just started and owns none of these: they come from the process that started the tracer.
     unsafe { libc::syscall(libc::SYS_close_range, 3_u32, u32::MAX, 0_u32) };
 }
 

@@ -45,7 +45,7 @@ pub struct Found {
     pub evidence: Vec<Evidence>,
     /// A line for each source that could not be asked.
     pub unasked: Vec<String>,
-    /// How many packets at most, whosesoever, died between the last TC hook of a NIC with a wire hook and its driver, or still
+    /// How many packets of all VMs died at most between the last TC hook of a NIC with a wire hook and its driver, or still
     /// waited there. `None`: there is no such hook, or it is not known.
     pub nic_drops: Option<u64>,
 }

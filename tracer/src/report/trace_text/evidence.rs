@@ -1,4 +1,4 @@
-//! Counters of the host that rose while packets were traced, and questions that nobody answered.
+//! Counters of the host that rose while packets were traced, and unanswered questions.
 
 use super::{flow::Piece, page::Page};
 use crate::{
