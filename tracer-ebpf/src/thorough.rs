@@ -82,7 +82,7 @@ pub(crate) extern "C" fn hop_deferred(number: u32, key: u64, now_ns: u64, terms:
 }
 
 #[inline(always)]
-fn visit(number: u32, key: u64, now_ns: u64, terms: u32) -> Visit {
+pub(crate) fn visit(number: u32, key: u64, now_ns: u64, terms: u32) -> Visit {
     let sight = terms >> TERMS_SIGHT_SHIFT;
     Visit {
         hook: config::hook(number).for_rules(number, neighbour::ends_here(sight)),

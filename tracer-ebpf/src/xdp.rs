@@ -11,8 +11,7 @@ use aya_ebpf::{
 };
 use hoptrace_common::{
     config::Control as GateState,
-    counters::HookCounters,
-    inflight::{Aside, Kind, Visit, quickly},
+    inflight::{Kind, quickly},
 };
 
 use crate::{
@@ -20,11 +19,7 @@ use crate::{
     claim::{CLAIM_NONE, claim},
     clock::now_ns,
     left::DONE,
-    maps::{
-        config::{self, HookFacts},
-        control, counters,
-        inflight::Inflight,
-    },
+    maps::{config, control, counters, inflight::Inflight},
     merged,
     neighbour::SIGHT_ON_PATH,
     reader::{Copied, Direct, SkbReader},
@@ -101,45 +96,35 @@ fn handle<R: SkbReader>(reader: &R, ctx: *mut xdp_md, number: u32) -> u32 {
     let admit = admit::admits(gate, gate_state, hook, admit::is_admissible(hook, claim));
     // SAFETY: the context of the running program.
     let frame_len = unsafe { bpf_xdp_get_buff_len(ctx) } as u32;
-    let large = merged::is_large(packet.protocol, frame_len);
-    if !R::THOROUGH && is_settled(counted, cpu, hook, number, packet.identity, now_ns, admit, large) {
-        return DONE;
+    let terms = thorough::terms(admit, merged::is_large(packet.protocol, frame_len), SIGHT_ON_PATH);
+    if hop_quick_xdp(number, packet.identity, now_ns, terms) == 0 {
+        hop_settle_xdp(number, packet.identity, thorough::hop_decide(number, packet.identity, now_ns, terms));
     }
-    let terms = thorough::terms(admit, large, SIGHT_ON_PATH);
-    hop_settle_xdp(number, packet.identity, thorough::hop_decide(number, packet.identity, now_ns, terms));
     DONE
 }
 
-/// The usual packet in place: calls and what goes through memory between functions would cost it a tenth. `false`: it is not as simple
-/// as that; nothing was done.
-#[inline(always)]
-#[allow(clippy::too_many_arguments, reason = "all of them are in registers")]
-fn is_settled(
-    counted: &mut HookCounters,
-    cpu: u32,
-    hook: HookFacts,
-    number: u32,
-    key: u64,
-    now_ns: u64,
-    admit: bool,
-    large: bool,
-) -> bool {
-    let this = hook.for_rules(number, false);
-    let visit = Visit { hook: this, key, now_ns, admit, aside: Aside::No, large };
+/// The usual packet: nothing of it goes through memory from one function to the next, which would cost a tenth. 0: it is not as simple as
+/// that; nothing was done. A function, because its frame must not be below those of the table's other rules.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn hop_quick_xdp(number: u32, key: u64, now_ns: u64, terms: u32) -> u32 {
+    let cpu = counters::cpu();
+    let Some(counted) = counters::of(cpu, number & 0xf) else { return 0 };
+    let visit = thorough::visit(number, key, now_ns, terms);
     let outcome = quickly(Inflight(counted.scratch.as_mut_ptr()), &visit);
     match outcome.kind {
-        Kind::New => tally::arrived(cpu, counted, &outcome, &this),
+        Kind::New => tally::arrived(cpu, counted, &outcome, &visit.hook),
         Kind::Passed => {
-            tally::passed(cpu, counted, &outcome, &this, hook);
+            tally::passed(cpu, counted, &outcome, &visit.hook, config::hook(number));
         }
-        Kind::Retry => return false,
+        Kind::Retry => return 0,
         _ => {
             hop_settle_xdp(number, key, thorough::leave(counted, &outcome));
-            return true;
+            return 1;
         }
     }
     counted.seen += 1;
-    true
+    1
 }
 
 /// Counts the packet with this identity at hook `number`, to which the table's rules said `kind`. A global function, so that the verifier
