@@ -239,14 +239,8 @@ fn is_switch(step: &Step) -> bool {
 
 /// Whether a counter may have counted what died there.
 fn is_about(evidence: &Evidence, between: &[&Step], in_switch: bool) -> bool {
-    match evidence.source {
-        EvidenceSource::Vswitchd | EvidenceSource::Datapath => in_switch,
-        EvidenceSource::Interface
-        | EvidenceSource::Driver
-        | EvidenceSource::DatapathPort
-        | EvidenceSource::Socket => between.iter().any(|step| step.name() == evidence.at),
-        EvidenceSource::Tap | EvidenceSource::Conntrack => false,
-    }
+    (evidence.source.is_switch() && in_switch)
+        || (evidence.source.is_at_interface() && between.iter().any(|step| step.name() == evidence.at))
 }
 
 /// Whether a counter of an interface is for packets that go the way of `direction`: the tap and qvo receive what comes from the VM,

@@ -54,7 +54,7 @@ fn datapath(evidence: &Evidence) -> String {
     } else {
         format!(
             "upcall queue overflow: {datapath} could not ask ovs-vswitchd what to do with them; of the packets lost in Open \
-             vSwitch (after qvo, or after nic on the way in) some may be among them"
+             vSwitch some may be among them"
         )
     }
 }

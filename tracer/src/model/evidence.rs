@@ -26,6 +26,32 @@ pub enum EvidenceSource {
     Tap,
 }
 
+impl EvidenceSource {
+    /// What stands before the name of what it is at: `driver of `.
+    #[must_use]
+    pub const fn place(self) -> &'static str {
+        match self {
+            Self::Interface | Self::Vswitchd | Self::Tap | Self::Conntrack => "",
+            Self::Socket => "ovs-vswitchd's socket at ",
+            Self::Driver => "driver of ",
+            Self::Datapath => "datapath ",
+            Self::DatapathPort => "port ",
+        }
+    }
+
+    /// Whether it counts what a switch as a whole does.
+    #[must_use]
+    pub const fn is_switch(self) -> bool {
+        matches!(self, Self::Vswitchd | Self::Datapath)
+    }
+
+    /// Whether it counts at one interface, whose name it is at.
+    #[must_use]
+    pub const fn is_at_interface(self) -> bool {
+        matches!(self, Self::Interface | Self::Driver | Self::DatapathPort | Self::Socket)
+    }
+}
+
 /// A counter that rose between the first packet admitted and the end.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Evidence {

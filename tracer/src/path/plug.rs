@@ -1,7 +1,7 @@
 //! Where a VM's tap is plugged in, for every layout.
 
-use super::ports::short_id;
-use crate::model::{Link, LinkKind, Printable, Topology, VmPort};
+use super::{ports::short_id, walk::Walk};
+use crate::model::{InstanceState, Link, LinkKind, Printable, ProblemKind, Topology, VmPort};
 
 /// The port's tap, if it exists.
 pub(super) fn tap<'a>(topology: &'a Topology, port: &VmPort) -> Option<&'a Link> {
@@ -21,6 +21,32 @@ pub(super) fn linux_bridge<'a>(topology: &'a Topology, port: &VmPort) -> Option<
         topology.master(topology.veth_peer(qvo)?).filter(is_bridge)
     };
     by_tap().or_else(by_libvirt).or_else(by_name).or_else(by_ovs)
+}
+
+/// The name Nova would give.
+pub(super) fn expected(port: &VmPort, prefix: &str) -> String {
+    port.id.port_id.as_deref().map_or_else(|| prefix.to_owned(), |id| format!("{prefix}{}", short_id(id)))
+}
+
+/// The way begins with a gap, because there is no tap.
+pub(super) fn no_tap(walk: &mut Walk, port: &VmPort) {
+    let name = port.tap.clone().unwrap_or_else(|| expected(port, "tap"));
+    let is_off = matches!(port.state, Some(InstanceState::ShutOff | InstanceState::Other));
+    let kind = if is_off { ProblemKind::NotRunning } else { ProblemKind::Other };
+    let why = match port.state {
+        Some(state @ (InstanceState::ShutOff | InstanceState::Other)) => {
+            format!("the VM is {} (libvirt), so it has no tap", state.as_str())
+        }
+        Some(state) => {
+            format!(
+                "libvirt says the VM is {}, but there is no interface {}",
+                state.as_str(),
+                Printable(&name)
+            )
+        }
+        None => format!("there is no interface {}: is the VM running on this host?", Printable(&name)),
+    };
+    walk.gap_of(kind, &name, why);
 }
 
 /// In words, for an unknown layout.

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
-use super::{defects, walk::Walk};
+use super::{beside, defects, walk::Walk};
 use crate::model::{
     Direction, Hop, HopFacts, Link, LinkKind, OtherEnd, OvsBridge, OvsInterface, OvsPlace, OvsPort,
     Printable, ProblemKind, Role, Topology,
@@ -13,6 +13,17 @@ pub(super) const NIC: (Role, HopFacts) = (
     Role::Nic,
     HopFacts { other_end: OtherEnd::Wire, receives: Direction::Ingress, shared: true, firewall_behind: None },
 );
+
+/// From the port of the integration bridge that `at` is to the wire.
+pub(super) fn walk_switch(walk: &mut Walk, topology: &Topology, at: OvsPlace<'_>) {
+    defects::ovs_port(walk, at);
+    walk.network = network_in_words(at.port);
+    walk.ovs_bridge(at.bridge);
+    walk_to_wire(walk, topology, at);
+    let on_path: HashSet<&str> = walk.hops().map(|hop| hop.ifname.as_str()).collect();
+    let others = beside::ports(topology, at, &on_path);
+    walk.other_ports.extend(others);
+}
 
 /// `vlan 101 on physnet1`, from what Neutron noted.
 pub(super) fn network_in_words(port: &OvsPort) -> Option<String> {

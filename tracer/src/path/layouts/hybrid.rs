@@ -1,15 +1,13 @@
 //! Neutron's OVS driver with `iptables_hybrid`: tap, `qbr` (Linux bridge with the security groups), the veth pair
 //! `qvb`/`qvo`, the integration bridge, and from there to the wire.
 
-use std::collections::HashSet;
-
 use super::{
-    super::{beside, defects, plug, ports::short_id, uplink, walk::Walk},
+    super::{beside, defects, plug, uplink, walk::Walk},
     Layout,
 };
 use crate::model::{
-    Direction, Hop, HopFacts, IfIndex, InstanceState, Link, LinkKind, OtherEnd, OvsPlace, Path, PathKind,
-    Printable, ProblemKind, Role, SourceName, Topology, VethPeer, VmPort,
+    Direction, Hop, HopFacts, IfIndex, Link, LinkKind, OtherEnd, Path, PathKind, Printable, ProblemKind,
+    Role, SourceName, Topology, VethPeer, VmPort,
 };
 
 /// What comes from the guest is received here, and goes through the bridge with the security groups.
@@ -80,11 +78,11 @@ fn walk(topology: &Topology, port: &VmPort) -> Path {
     match (bridge, veth) {
         (Some(bridge), Some(qvb)) => walk.hop(QVB, qvb, Some(&bridge.name), None),
         (Some(bridge), None) => walk.gap(
-            &expected(port, "qvb"),
+            &plug::expected(port, "qvb"),
             format!("{} has no veth port towards Open vSwitch", Printable(&bridge.name)),
         ),
         (None, _) if plug::tap(topology, port).is_some() => {
-            walk.gap(&expected(port, "qbr"), "the tap is a port of no Linux bridge");
+            walk.gap(&plug::expected(port, "qbr"), "the tap is a port of no Linux bridge");
         }
         (None, _) => {}
     }
@@ -107,23 +105,7 @@ fn walk_tap(walk: &mut Walk, topology: &Topology, port: &VmPort, bridge: Option<
         }
         return;
     }
-    let name = port.tap.clone().unwrap_or_else(|| expected(port, "tap"));
-    let is_off = matches!(port.state, Some(InstanceState::ShutOff | InstanceState::Other));
-    let kind = if is_off { ProblemKind::NotRunning } else { ProblemKind::Other };
-    let why = match port.state {
-        Some(state @ (InstanceState::ShutOff | InstanceState::Other)) => {
-            format!("the VM is {} (libvirt), so it has no tap", state.as_str())
-        }
-        Some(state) => {
-            format!(
-                "libvirt says the VM is {}, but there is no interface {}",
-                state.as_str(),
-                Printable(&name)
-            )
-        }
-        None => format!("there is no interface {}: is the VM running on this host?", Printable(&name)),
-    };
-    walk.gap_of(kind, &name, why);
+    plug::no_tap(walk, port);
 }
 
 /// The veth port of the Linux bridge that leads to Open vSwitch; else any veth port of it.
@@ -159,7 +141,7 @@ fn walk_qvo(walk: &mut Walk, topology: &Topology, port: &VmPort, qvb: Option<&Li
     let name = by_peer.map(|peer| peer.name.clone()).or_else(|| by_ovsdb.map(str::to_owned));
     let Some(name) = name else {
         if plug::tap(topology, port).is_some() {
-            walk.gap(&expected(port, "qvo"), "no veth end leads to Open vSwitch");
+            walk.gap(&plug::expected(port, "qvo"), "no veth end leads to Open vSwitch");
         }
         return;
     };
@@ -173,7 +155,7 @@ fn walk_qvo(walk: &mut Walk, topology: &Topology, port: &VmPort, qvb: Option<&Li
         (None, _) => walk.gap(&name, "OVSDB knows it, but there is no such interface"),
     }
     match place {
-        Some(place) => walk_integration_bridge(walk, topology, place),
+        Some(place) => uplink::walk_switch(walk, topology, place),
         None if topology.answered(SourceName::Ovsdb) => {
             let what = "no bridge in OVSDB has a port of this name: the VM is cut off";
             walk.defect(ProblemKind::NotInSwitch, &name, what);
@@ -185,21 +167,6 @@ fn walk_qvo(walk: &mut Walk, topology: &Topology, port: &VmPort, qvb: Option<&Li
             walk.taken_unseen = link.filter(|link| link.master.is_none()).map(|link| link.index);
         }
     }
-}
-
-fn walk_integration_bridge(walk: &mut Walk, topology: &Topology, qvo: OvsPlace<'_>) {
-    defects::ovs_port(walk, qvo);
-    walk.network = uplink::network_in_words(qvo.port);
-    walk.ovs_bridge(qvo.bridge);
-    uplink::walk_to_wire(walk, topology, qvo);
-    let on_path: HashSet<&str> = walk.hops().map(|hop| hop.ifname.as_str()).collect();
-    let others = beside::ports(topology, qvo, &on_path);
-    walk.other_ports.extend(others);
-}
-
-/// The name Nova would give.
-fn expected(port: &VmPort, prefix: &str) -> String {
-    port.id.port_id.as_deref().map_or_else(|| prefix.to_owned(), |id| format!("{prefix}{}", short_id(id)))
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use super::{flow::Piece, page::Page};
 use crate::{
-    model::{Evidence, EvidenceSource, Printable},
+    model::{Evidence, Printable},
     report::Ink,
 };
 
@@ -21,16 +21,7 @@ impl Page<'_> {
 
     fn counter(&self, evidence: &Evidence, widest: usize) -> Vec<String> {
         let indent = 6 + widest;
-        let place = match evidence.source {
-            EvidenceSource::Interface
-            | EvidenceSource::Vswitchd
-            | EvidenceSource::Tap
-            | EvidenceSource::Conntrack => String::new(),
-            EvidenceSource::Socket => "ovs-vswitchd's socket at ".to_owned(),
-            EvidenceSource::Driver => "driver of ".to_owned(),
-            EvidenceSource::Datapath => "datapath ".to_owned(),
-            EvidenceSource::DatapathPort => "port ".to_owned(),
-        };
+        let place = evidence.source.place();
         let of = evidence.of.map_or_else(String::new, |of| format!(" of {of}"));
         let pieces = [
             Piece::new(Ink::Bad, format!("    {:>widest$}{of}", evidence.count)),

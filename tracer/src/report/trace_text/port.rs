@@ -145,8 +145,9 @@ pub(super) fn saw_packets(figures: &DirectionReport) -> bool {
         || !figures.drops.is_empty()
 }
 
-/// Said beside losses after qvo, where another VM of the host may be whom the packets were for.
-const LOCAL_TRAFFIC: &str = "    packets for other VMs of this host leave at qvo and count as lost, too";
+/// Said beside losses before the switch, where another VM of the host may be whom the packets were for.
+const LOCAL_TRAFFIC: &str =
+    "    packets for other VMs of this host leave there and count as lost, too";
 
 fn lost_after(figures: &DirectionReport, hook: impl Fn(&str) -> bool) -> u64 {
     let drops = figures.drops.iter().filter(|drop| hook(&drop.after));
