@@ -146,8 +146,7 @@ pub(super) fn saw_packets(figures: &DirectionReport) -> bool {
 }
 
 /// Said beside losses before the switch, where another VM of the host may be whom the packets were for.
-const LOCAL_TRAFFIC: &str =
-    "    packets for other VMs of this host leave there and count as lost, too";
+const LOCAL_TRAFFIC: &str = "    packets for other VMs of this host leave there and count as lost, too";
 
 fn lost_after(figures: &DirectionReport, hook: impl Fn(&str) -> bool) -> u64 {
     let drops = figures.drops.iter().filter(|drop| hook(&drop.after));
