@@ -11,7 +11,8 @@ use aya_ebpf::{
 };
 use hoptrace_common::{
     config::Control as GateState,
-    inflight::{Kind, quickly},
+    counters::HookCounters,
+    inflight::{Kind, Outcome, quickly},
 };
 
 use crate::{
@@ -98,7 +99,7 @@ fn handle<R: SkbReader>(reader: &R, ctx: *mut xdp_md, number: u32) -> u32 {
     let frame_len = unsafe { bpf_xdp_get_buff_len(ctx) } as u32;
     let terms = thorough::terms(admit, merged::is_large(packet.protocol, frame_len), SIGHT_ON_PATH);
     if hop_quick_xdp(number, packet.identity, now_ns, terms) == 0 {
-        hop_settle_xdp(number, packet.identity, thorough::hop_decide(number, packet.identity, now_ns, terms));
+        hop_settle_xdp(number, packet.identity, thorough::thoroughly(number, packet.identity, now_ns, terms));
     }
     DONE
 }
@@ -112,18 +113,10 @@ pub(crate) extern "C" fn hop_quick_xdp(number: u32, key: u64, now_ns: u64, terms
     let Some(counted) = counters::of(cpu, number & 0xf) else { return 0 };
     let visit = thorough::visit(number, key, now_ns, terms);
     let outcome = quickly(Inflight(counted.scratch.as_mut_ptr()), &visit);
-    match outcome.kind {
-        Kind::New => tally::arrived(cpu, counted, &outcome, &visit.hook),
-        Kind::Passed => {
-            tally::passed(cpu, counted, &outcome, &visit.hook, config::hook(number));
-        }
-        Kind::Retry => return 0,
-        _ => {
-            hop_settle_xdp(number, key, thorough::leave(counted, &outcome));
-            return 1;
-        }
+    if matches!(outcome.kind, Kind::Retry) {
+        return 0;
     }
-    counted.seen += 1;
+    count(number, key, counted, &outcome);
     1
 }
 
@@ -132,21 +125,27 @@ pub(crate) extern "C" fn hop_quick_xdp(number: u32, key: u64, now_ns: u64, terms
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub(crate) extern "C" fn hop_settle_xdp(number: u32, identity: u64, kind: u32) -> u32 {
-    let cpu = counters::cpu();
-    let Some(counted) = counters::of(cpu, number & 0xf) else { return 0 };
+    let Some(counted) = counters::of(counters::cpu(), number & 0xf) else { return 0 };
     let outcome = thorough::outcome(kind, counted);
+    count(number, identity, counted, &outcome);
+    0
+}
+
+/// Counts the packet with this identity at hook `number`.
+#[inline(always)]
+fn count(number: u32, identity: u64, counted: &mut HookCounters, outcome: &Outcome) {
+    let cpu = counters::cpu();
     let hook = config::hook(number);
     let this = hook.for_rules(number, false);
     match outcome.kind {
-        Kind::Missing => return 0,
-        Kind::New => tally::arrived(cpu, counted, &outcome, &this),
+        Kind::Missing => return,
+        Kind::New => tally::arrived(cpu, counted, outcome, &this),
         Kind::Passed => {
-            tally::passed(cpu, counted, &outcome, &this, hook);
+            tally::passed(cpu, counted, outcome, &this, hook);
         }
         _ => {
-            tally::hop_strange(kind, number, identity);
+            tally::hop_strange(thorough::leave(counted, outcome), number, identity);
         }
     }
     counted.seen += 1;
-    0
 }

@@ -1,6 +1,6 @@
 //! `cargo xtask demo`: everything from nothing to a report of a real guest's packets.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, ExitStatus};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -22,7 +22,12 @@ pub(crate) fn run() -> Result<ExitCode> {
     setup::ensure()?;
     let folders = Folders::find()?;
     let binary = build::release(&folders)?;
-    heading("lab");
+    in_lab(folders, binary)
+}
+
+/// The demo itself, of what is built.
+pub(crate) fn in_lab(folders: Folders, binary: PathBuf) -> Result<ExitCode> {
+    heading("demo in the lab");
     let runner = Runner::new(folders, &step)?;
     let words = [std::env::current_exe()?, INSIDE_COMMAND.into(), binary];
     let command: Vec<String> = words.iter().map(|word| word.to_string_lossy().into_owned()).collect();

@@ -44,10 +44,10 @@ const KINDS: [fn(&PortTrace<'_>) -> Vec<Finding>; 9] = [
 /// The report with all that it means, in words.
 #[must_use]
 pub fn diagnosed(mut report: Report) -> Report {
-    for number in 0..report.ports.len() {
-        for direction in Direction::ALL {
-            let advice = advice_of(&report, number, direction);
-            let Some(port) = report.ports.get_mut(number) else { continue };
+    let advice: Vec<_> =
+        report.each_port().map(|port| Direction::ALL.map(|direction| advice_of(&port, direction))).collect();
+    for (port, of_port) in report.ports.iter_mut().zip(advice) {
+        for (direction, advice) in Direction::ALL.into_iter().zip(of_port) {
             let figures = port.directions.get_mut(direction);
             figures.drops.iter_mut().zip(advice.drops).for_each(|(drop, words)| drop.advice = words);
             figures.early_drops.iter_mut().zip(advice.early).for_each(|(early, words)| early.advice = words);
@@ -84,12 +84,9 @@ struct AdviceOfDrops {
     early: Vec<String>,
 }
 
-fn advice_of(report: &Report, number: usize, direction: Direction) -> AdviceOfDrops {
-    let Some(port) = report.each_port().nth(number) else {
-        return AdviceOfDrops { drops: Vec::new(), early: Vec::new() };
-    };
+fn advice_of(port: &PortTrace<'_>, direction: Direction) -> AdviceOfDrops {
     let figures = port.port.directions.get(direction);
-    let of = |drop| advice(&port, direction, drop).map(|advice| advice.to_string());
+    let of = |drop| advice(port, direction, drop).map(|advice| advice.to_string());
     let before = |early| early_advice(port.path(), early).to_string();
     AdviceOfDrops {
         drops: figures.drops.iter().map(of).collect(),

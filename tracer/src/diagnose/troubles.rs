@@ -126,7 +126,7 @@ fn same(one: &Problem, other: &Problem) -> bool {
     one.at == other.at && one.kind == other.kind && (one.kind != ProblemKind::Other || one.what == other.what)
 }
 
-/// The guest's interface on the port.
+/// The guest's interface on the host.
 fn tap(path: &Path) -> String {
     path.guests().map_or_else(|| "its tap".to_owned(), |hop| Printable(&hop.ifname).to_string())
 }

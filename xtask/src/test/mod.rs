@@ -57,7 +57,7 @@ fn everything(folders: &Folders) -> Result<bool> {
     let binaries = binaries::build(folders)?;
     Ok(programs(folders, &hoptrace)?
         && in_lab(folders, &hoptrace, &binaries)?
-        && demo::run()? == ExitCode::SUCCESS
+        && demo::in_lab(folders.clone(), hoptrace.clone())? == ExitCode::SUCCESS
         && on_kernel_path(folders, &hoptrace, &binaries)?
         && in_vms(Kernels::All, folders, &hoptrace, &binaries)?)
 }
