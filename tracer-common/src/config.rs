@@ -51,7 +51,7 @@ pub const fn near_bit(ifindex: u32) -> (usize, u64) {
 pub struct TraceConfig {
     /// 64 less the number of bits of an index into the in-flight table.
     pub slot_shift: u32,
-    /// Segments with figures of their own: the stride of the per-CPU arrays.
+    /// Segments with figures of their own, of all ports: the stride of the per-CPU arrays.
     pub segments: u32,
     /// How long a packet may stay away before it is lost, in nanoseconds.
     pub timeout_ns: u64,
@@ -79,6 +79,11 @@ pub struct TraceConfig {
     pub beside: [u8; 2],
     /// 1 to keep the heads of packets, at hooks that say so ([`HookConfig::KEEPS_HEADS`]).
     pub keeping_heads: u16,
+    /// How many ports there is room for in a trace of several ([`crate::ports`]); 0: it is one of one port, and only then `mac` and what
+    /// else is one port's holds.
+    pub ports: u32,
+    /// Segments of each port, where there are several.
+    pub port_segments: u32,
     /// Which packets are traced.
     pub filter: Filter,
     /// The VM's IPv4 addresses, read as little-endian numbers; 0 where there is none.
@@ -105,10 +110,8 @@ pub struct HookConfig {
     pub total_segment: u8,
     /// The segment of the whole way of packets that came from a neighbour.
     pub total_from_neighbour: u8,
-    /// The hook's own number.
-    pub number: u8,
-    /// Zero.
-    pub reserved_behind: u8,
+    /// The hook's own number, with its port where there are several ([`crate::ports::number_of`]).
+    pub number: u16,
     /// The interface that the hook is at, where it stands in one of the [`PLACES`]; 0: at none.
     pub ifindex: u32,
 }

@@ -23,6 +23,7 @@ pub mod inflight;
 pub mod neighbour;
 pub mod packet;
 pub mod pieces;
+pub mod ports;
 pub mod record;
 pub mod skb;
 pub mod upcalls;

@@ -29,6 +29,8 @@ static TRACE: Global<TraceConfig> = Global::new(TraceConfig {
     spread: 1,
     beside: [0; 2],
     keeping_heads: 0,
+    ports: 0,
+    port_segments: 0,
     filter: Filter {
         protocol: 0,
         host_count: 0,
@@ -61,7 +63,6 @@ const NO_HOOK: HookConfig = HookConfig {
     total_segment: 0,
     total_from_neighbour: 0,
     number: 0,
-    reserved_behind: 0,
     ifindex: 0,
 };
 

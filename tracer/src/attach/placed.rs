@@ -29,7 +29,7 @@ pub(super) fn placed(plan: &Plan, hooks: &[HookConfig; MAX_HOOKS], spread: u32) 
     TcSide::ALL.map(|side| {
         let mut places = [HookConfig::default(); PLACES];
         for (number, ifindex) in on_path(plan, side) {
-            let hook = hooks.get(number).zip(u8::try_from(number).ok());
+            let hook = hooks.get(number).zip(u16::try_from(number).ok());
             if let (Some(place), Some((hook, number))) = (places.get_mut(place_of(ifindex, spread)), hook) {
                 *place = HookConfig { ifindex, number, ..*hook };
             }
