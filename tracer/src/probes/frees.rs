@@ -15,7 +15,10 @@ use aya::{
     maps::{Array, HashMap, LpmTrie, lpm_trie::Key},
 };
 use deaths::Deaths;
-use hoptrace_common::drops::{DropConfig, MAX_DEVICES};
+use hoptrace_common::{
+    drops::{DropConfig, MAX_DEVICES},
+    ports::device_key,
+};
 use zerocopy::IntoBytes as _;
 
 use super::{
@@ -131,10 +134,10 @@ impl CodeReading {
 fn introduce(ebpf: &mut Ebpf, found: &Devices) -> Result<(), AttachError> {
     let map = ebpf.map_mut(DEVICES).ok_or_else(|| AttachError::Missing(format!("map {DEVICES}")))?;
     let failed = |source| AttachError::Map { map: DEVICES, source: Box::new(source) };
-    let mut known: HashMap<_, u32, [u32; 2]> = map.try_into().map_err(failed)?;
+    let mut known: HashMap<_, u64, [u32; 2]> = map.try_into().map_err(failed)?;
     for (index, device) in found.by_index.iter().take(MAX_DEVICES as usize) {
         let value: [u32; 2] = zerocopy::transmute!(*device);
-        known.insert(index.0, value, 0).map_err(failed)?;
+        known.insert(device_key(index.0, 0), value, 0).map_err(failed)?;
     }
     Ok(())
 }
