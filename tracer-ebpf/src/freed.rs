@@ -12,7 +12,6 @@ use hoptrace_common::{
     filter::addresses,
     inflight::{self, Control, Marked, Reach, State, Tracked},
     packet::{ETHERTYPE_ARP, Packet, Reader as _, Window as _},
-    ports::Whose,
 };
 
 use crate::{
@@ -29,7 +28,7 @@ use crate::{
     },
     raw::RawSkb,
     reader::{Copied, SkbReader as _},
-    several::receiver,
+    several::{NO_PORT, hop_owner, receiver, sender},
 };
 
 /// A packet is freed. The tracepoint's arguments are the packet, the place, from kernel 5.17 on the reason, and from 6.11
@@ -58,22 +57,15 @@ pub(crate) fn freed(context: &RawTracePointContext) {
         return;
     }
     // To each of them it is what it is to a trace of that port alone.
-    let owner = several::whose(ifindex).map(|whose| whose.port).filter(|port| *port != Whose::SHARED);
-    let sender = several::port_with_mac(frame.source);
-    let receiver = receiver(&raw.head, &frame);
-    if let Some(port) = owner {
-        freed_on_path(port, location, reason, identity);
+    let (owner, sender, receiver) = (hop_owner(ifindex), sender(&frame), receiver(&raw.head, &frame));
+    if owner != NO_PORT {
+        freed_on_path(owner, location, reason, identity);
     }
-    if let Some(port) = sender
-        && owner != sender
-    {
-        freed_on_path(port, location, reason, identity);
+    if sender != NO_PORT && sender != owner {
+        freed_on_path(sender, location, reason, identity);
     }
-    if let Some(port) = receiver
-        && owner != receiver
-        && sender != receiver
-    {
-        freed_on_path(port, location, reason, identity);
+    if receiver != NO_PORT && receiver != owner && receiver != sender {
+        freed_on_path(receiver, location, reason, identity);
     }
 }
 

@@ -236,12 +236,37 @@ fn head_of(skb: u64, owner: u32) -> Option<(Macs, u32)> {
     Some((Macs { destination: frame.destination, source: frame.source }, target_of(&raw.head, &frame)))
 }
 
-/// The port for which a frame with this head is, on its way in.
+/// No port.
+pub(crate) const NO_PORT: u32 = u32::MAX;
+
+/// The port that a frame with this head comes from; [`NO_PORT`]: no traced one.
 #[inline(always)]
-pub(crate) fn receiver(head: &Copied, frame: &Frame) -> Option<u32> {
-    let macs = Macs { destination: frame.destination, source: frame.source };
-    port_of(&macs, 1, || target_of(head, frame))
+pub(crate) fn sender(frame: &Frame) -> u32 {
+    hop_port(frame.source, 0)
 }
+
+/// The port that it is for, likewise.
+#[inline(always)]
+pub(crate) fn receiver(head: &Copied, frame: &Frame) -> u32 {
+    hop_port(frame.destination, target_of(head, frame))
+}
+
+/// The port with this address, or if it is that of a group with IPv4 address `target`. A global function: the verifier looks at it once.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn hop_port(mac: u64, target: u32) -> u32 {
+    port_of(&Macs { destination: mac, source: 0 }, 1, || target).unwrap_or(NO_PORT)
+}
+
+/// The port whose own the interface with this index is; [`NO_PORT`]: it is shared, or none.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn hop_owner(ifindex: u32) -> u32 {
+    // That a shared one has is no port's number, either.
+    several::whose(ifindex).map_or(NO_PORT, |whose| whose.port)
+}
+
+const _: () = assert!(NO_PORT == Whose::SHARED);
 
 /// The address that the ARP packet with this head is about; 0: it is none.
 #[inline(always)]

@@ -20,12 +20,12 @@ use crate::{
         config, control,
         inflight::Inflight,
         room::{self, Owner, Room},
-        several, upcalls,
+        upcalls,
     },
     probe::probe,
     raw::RawSkb,
     reader::SkbReader as _,
-    several::receiver,
+    several::{NO_PORT, receiver, sender},
 };
 
 /// A packet is given to user space.
@@ -65,15 +65,12 @@ pub(crate) fn upcall(context: &RawTracePointContext) {
         upcall_identified(packet.identity);
         return;
     }
-    let sender = several::port_with_mac(frame.source);
-    if let Some(port) = sender {
-        upcall_identified(config::key(packet.identity, port));
+    let (sender, receiver) = (sender(&frame), receiver(&raw.head, &frame));
+    if sender != NO_PORT {
+        upcall_identified(config::key(packet.identity, sender));
     }
-    let receiver = receiver(&raw.head, &frame);
-    if let Some(port) = receiver
-        && receiver != sender
-    {
-        upcall_identified(config::key(packet.identity, port));
+    if receiver != NO_PORT && receiver != sender {
+        upcall_identified(config::key(packet.identity, receiver));
     }
 }
 
