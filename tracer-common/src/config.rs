@@ -117,6 +117,19 @@ pub struct HookConfig {
 }
 
 impl HookConfig {
+    /// No hook.
+    pub const NONE: Self = Self {
+        direction: 0,
+        flags: 0,
+        later: 0,
+        beside: 0,
+        traits: 0,
+        segment_from: [0; MAX_HOOKS],
+        total_segment: 0,
+        total_from_neighbour: 0,
+        number: 0,
+        ifindex: 0,
+    };
     /// The first hook of its direction.
     pub const ENTRY: u8 = 1;
     /// The last hook of its direction.

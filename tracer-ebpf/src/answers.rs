@@ -11,6 +11,7 @@ use hoptrace_common::{
     config::HookConfig,
     inflight::{Answered, Aside, Kind, Visit, answered, come_again},
     packet::Packet,
+    ports::NUMBER_MASK,
 };
 
 use crate::{
@@ -39,7 +40,7 @@ const ANSWERS_AGAIN: u32 = 3;
 /// What the program is to do with a packet, which is `kind` to the rules at `hook`: a note for it.
 #[inline(always)]
 pub(crate) fn note(hook: HookFacts, number: u32, kind: Kind, packet: &Packet) -> Option<Note> {
-    if answers::before_switch() == 0 || !answer::is_possible(packet) {
+    if answers::before_switch(hook.port()) == 0 || !answer::is_possible(packet) {
         return None;
     }
     let is_new = matches!(kind, Kind::New);
@@ -65,7 +66,7 @@ pub(crate) fn note(hook: HookFacts, number: u32, kind: Kind, packet: &Packet) ->
 /// The packet that the note is about.
 #[inline(always)]
 pub(crate) fn exchange(skb: *mut __sk_buff, note: Note) {
-    let Some(counted) = counters::of(counters::cpu(), note.hook & 0xf) else { return };
+    let Some(counted) = counters::of(counters::cpu(), note.hook & NUMBER_MASK) else { return };
     if let Some(copy) = Copied::new(skb, counted.scratch.as_mut_ptr()) {
         settle(&copy, note);
     }
@@ -83,12 +84,15 @@ pub(crate) fn exchange_at_tracepoint(skb: *const c_void, note: Note) {
 
 #[inline(always)]
 fn settle(copy: &Copied, note: Note) {
-    let Some(counted) = counters::of(counters::cpu(), note.hook & 0xf) else { return };
+    let Some(counted) = counters::of(counters::cpu(), note.hook & NUMBER_MASK) else { return };
     let word = counted.scratch.as_mut_ptr();
     let Some(frame) = copy.frame() else { return };
     let Ok(packet) = copy.packet(&frame, word) else { return };
+    let port = config::port(note.hook);
+    let packet = config::keyed(packet, port);
     let part = note.part();
     let Some(key) = answer::exchange(copy, &packet, part != ASKS) else { return };
+    let key = config::key(key, port);
     let now_ns = now_ns();
     if part == ASKS {
         answers::ask(key, &Asked { identity: note.identity(), asked_ns: now_ns });
@@ -100,11 +104,11 @@ fn settle(copy: &Copied, note: Note) {
         return;
     }
     let how = if part == ANSWERS_BESIDE { Answered::Beside } else { Answered::BySwitch };
-    let settled = answered(Inflight(word), asked.identity, answers::before_switch(), how);
+    let settled = answered(Inflight(word), asked.identity, answers::before_switch(port), how);
     if !settled || part == ANSWERS_BESIDE {
         return;
     }
-    answers::count_by_switch();
+    answers::count_by_switch(port);
     if part == ANSWERS_AGAIN {
         let hook = config::hook(note.hook).for_rules(note.hook, false);
         let visit = Visit { hook, key: packet.identity, now_ns, admit: true, aside: Aside::No, large: false };

@@ -30,9 +30,9 @@ const CHECKSUM_NONE: u8 = 0;
 /// The device has summed up the packet; the guest is not told.
 const CHECKSUM_COMPLETE: u8 = 2;
 
-/// A packet that has passed the tap's hook.
+/// A packet that has passed the hook at the tap of `port`.
 #[inline(always)]
-pub(crate) fn check(skb: *mut __sk_buff) {
+pub(crate) fn check(skb: *mut __sk_buff, port: u32) {
     let Some(room) = checksums::room() else { return };
     // SAFETY: a map value of this CPU.
     let word = unsafe { &raw mut (*room).word };
@@ -40,12 +40,12 @@ pub(crate) fn check(skb: *mut __sk_buff) {
         return;
     }
     let Some(copy) = Copied::new(skb, word) else { return };
-    look(&copy, &Tc(skb), room);
+    look(&copy, &Tc(skb), room, port);
 }
 
 /// The same at a tracepoint, of packets that are all in linear memory.
 #[inline(always)]
-pub(crate) fn check_at_tracepoint(ctx: &RawTracePointContext) {
+pub(crate) fn check_at_tracepoint(ctx: &RawTracePointContext, port: u32) {
     let Some(room) = checksums::room() else { return };
     let owner = room::Owner::Hooks;
     let Some(head_room) = room::of(owner) else { return };
@@ -53,19 +53,19 @@ pub(crate) fn check_at_tracepoint(ctx: &RawTracePointContext) {
     let word = unsafe { &raw mut (*room).word };
     let Some(skb) = RawSkb::read(ctx.arg(0), head_room, owner as u32) else { return };
     if room::part_bytes(owner as u32) == 0 && is_for_the_guest_to_check(ctx.arg(0), word) {
-        look(&skb.head, &Raw(skb), room);
+        look(&skb.head, &Raw(skb), room, port);
     }
 }
 
 #[inline(always)]
-fn look<B: Bytes>(copy: &Copied, bytes: &B, room: *mut Room) {
+fn look<B: Bytes>(copy: &Copied, bytes: &B, room: *mut Room, port: u32) {
     // SAFETY: a map value of this CPU.
     let word = unsafe { &raw mut (*room).word };
     let Some(frame) = copy.frame() else { return };
     let Ok(packet) = copy.packet(&frame, word) else { return };
     let Some(covered) = covered(copy, &packet) else { return };
     if let Some(sum) = sum(bytes, room, &covered) {
-        checksums::count(counters::cpu(), covered.place, is_right(sum));
+        checksums::count(counters::block(counters::cpu(), port), covered.place, is_right(sum));
     }
 }
 

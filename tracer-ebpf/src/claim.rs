@@ -13,6 +13,7 @@ use crate::{
         addresses::{self, Passage},
         config::{self, HookFacts},
         control::{self, Gate},
+        several,
     },
 };
 
@@ -33,12 +34,12 @@ pub(crate) const CLAIM_LEARN: u32 = 5;
 /// Whether the frame goes to the VM's own address, or comes from there: almost all that belong to it do.
 #[inline(always)]
 pub(crate) fn is_to_or_from_vm(hook: HookFacts, frame: &Frame) -> bool {
-    config::mac() == if hook.direction() == 1 { frame.destination } else { frame.source }
+    hook.mac() == if hook.direction() == 1 { frame.destination } else { frame.source }
 }
 
 #[inline(always)]
 pub(crate) fn claim(hook: HookFacts, frame: &Frame, gate: Gate) -> u32 {
-    let mac = config::mac();
+    let mac = hook.mac();
     if hook.direction() == 1 {
         return if frame.destination == mac {
             CLAIM_OWN
@@ -47,11 +48,11 @@ pub(crate) fn claim(hook: HookFacts, frame: &Frame, gate: Gate) -> u32 {
                 CLAIM_NONE
             } else {
                 if hook.has(HookConfig::SHARED) {
-                    sends_elsewhere(frame.source, gate);
+                    sends_elsewhere(frame.source, gate, hook.port());
                 }
                 CLAIM_GROUP
             }
-        } else if known(frame.destination, gate).is_own() {
+        } else if known(frame.destination, gate, hook.port()).is_own() {
             CLAIM_OWN
         } else if hook.has(HookConfig::GUEST) {
             CLAIM_SIGHTED
@@ -71,55 +72,58 @@ pub(crate) fn claim(hook: HookFacts, frame: &Frame, gate: Gate) -> u32 {
     let beside = hook.has(HookConfig::NEIGHBOUR);
     let shared = hook.has(HookConfig::SHARED) || beside;
     let for_vm = beside & (frame.destination == mac);
-    if !shared | for_vm || known(frame.source, gate).is_sent() { CLAIM_IF_TRACKED } else { CLAIM_NONE }
+    if !shared | for_vm || known(frame.source, gate, hook.port()).is_sent() { CLAIM_IF_TRACKED } else { CLAIM_NONE }
 }
 
-/// What is known about `mac` as one of the VM's addresses.
+/// What is known about `mac` as one of the addresses of `port`, whose gate is `gate`.
 #[inline(always)]
-pub(crate) fn known(mac: u64, gate: Gate) -> Known {
-    if gate.knows(mac) { known_anywhere(mac) } else { Known(0) }
+pub(crate) fn known(mac: u64, gate: Gate, port: u32) -> Known {
+    if gate.knows(mac) { known_anywhere(mac, port) } else { Known(0) }
 }
 
 /// The same, for who has nothing at hand.
 #[inline(always)]
-pub(crate) fn known_anywhere(mac: u64) -> Known {
-    Known(hop_known(mac))
+pub(crate) fn known_anywhere(mac: u64, port: u32) -> Known {
+    Known(hop_known(mac, port))
 }
 
 /// Global functions: the verifier looks at each once, and what comes of it is one number to their callers.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub(crate) extern "C" fn hop_known(mac: u64) -> u64 {
-    control::gate().map_or(0, |gate| gate.known(mac).0)
+pub(crate) extern "C" fn hop_known(mac: u64, port: u32) -> u64 {
+    control::gate(port).map_or(0, |gate| gate.known(mac).0)
 }
 
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub(crate) extern "C" fn hop_room(mac: u64) -> u32 {
-    control::gate().map_or(0, |gate| u32::from(gate.has_room(mac)))
+pub(crate) extern "C" fn hop_room(mac: u64, port: u32) -> u32 {
+    control::gate(port).map_or(0, |gate| u32::from(gate.has_room(mac)))
 }
 
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub(crate) extern "C" fn hop_learn(mac: u64, now_ns: u64) -> u32 {
-    if let Some(gate) = control::gate() {
+pub(crate) extern "C" fn hop_learn(mac: u64, port: u32, now_ns: u64) -> u32 {
+    if let Some(gate) = control::gate(port) {
         gate.learn(mac, !addresses::is_strange(mac), now_ns);
+    }
+    if config::is_of_several() {
+        several::learn(mac, port);
     }
     0
 }
 
 /// Another host sends from `mac`: to all, as who takes over a virtual router's address does, or from another port.
 #[inline(always)]
-pub(crate) fn sends_elsewhere(mac: u64, gate: Gate) {
-    if known(mac, gate).is_own() {
-        hop_sends_elsewhere(mac, now_ns());
+pub(crate) fn sends_elsewhere(mac: u64, gate: Gate, port: u32) {
+    if known(mac, gate, port).is_own() {
+        hop_sends_elsewhere(mac, port, now_ns());
     }
 }
 
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub(crate) extern "C" fn hop_sends_elsewhere(mac: u64, now_ns: u64) -> u32 {
-    if let Some(gate) = control::gate() {
+pub(crate) extern "C" fn hop_sends_elsewhere(mac: u64, port: u32, now_ns: u64) -> u32 {
+    if let Some(gate) = control::gate(port) {
         gate.forget(mac, now_ns);
     }
     0
@@ -129,7 +133,7 @@ pub(crate) extern "C" fn hop_sends_elsewhere(mac: u64, now_ns: u64) -> u32 {
 #[inline(always)]
 fn other_address(hook: HookFacts, frame: &Frame) -> u64 {
     let address = if hook.direction() == 0 { frame.source } else { frame.destination };
-    if address == config::mac() || is_group(address) { 0 } else { address }
+    if address == hook.mac() || is_group(address) { 0 } else { address }
 }
 
 /// Counts a frame at the VM's tap if it is for or from another address.
@@ -144,15 +148,15 @@ pub(crate) fn count(hook: HookFacts, frame: &Frame, claim: u32) {
         } else {
             Passage::Followed
         };
-        hop_sighted(address, passage as u32);
+        hop_sighted(address, passage as u32, hook.port());
     }
 }
 
 /// A global function: the verifier looks at it once, and what it needs is not on the stack of its callers.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub(crate) extern "C" fn hop_sighted(address: u64, passage: u32) -> u32 {
-    addresses::count(address, Passage::from_number(passage));
+pub(crate) extern "C" fn hop_sighted(address: u64, passage: u32, port: u32) -> u32 {
+    addresses::count(address, Passage::from_number(passage), port);
     0
 }
 
@@ -163,10 +167,10 @@ pub(crate) fn ends_unlearned(hook: HookFacts, frame: &Frame) -> bool {
         return false;
     }
     let address = other_address(hook, frame);
-    if address == 0 || hop_room(address) != 0 {
+    if address == 0 || hop_room(address, hook.port()) != 0 {
         return false;
     }
-    hop_sighted(address, Passage::Unlearned as u32);
+    hop_sighted(address, Passage::Unlearned as u32, hook.port());
     true
 }
 
@@ -176,7 +180,7 @@ pub(crate) fn learn(hook: HookFacts, frame: &Frame) {
     if hook.has_trait(HookConfig::LEARNS) && hook.direction() == 0 {
         let address = other_address(hook, frame);
         if address != 0 {
-            hop_learn(address, now_ns());
+            hop_learn(address, hook.port(), now_ns());
         }
     }
 }
@@ -184,12 +188,12 @@ pub(crate) fn learn(hook: HookFacts, frame: &Frame) {
 /// Of the frames for all, only ARP about the VM's own addresses is followed: most others end at their first
 /// switch for good reasons, and would look lost.
 #[inline(always)]
-pub(crate) fn concerns_guest<R: Reader>(reader: &R, packet: &Packet) -> bool {
+pub(crate) fn concerns_guest<R: Reader>(reader: &R, packet: &Packet, port: u32) -> bool {
     if packet.ether_type != ETHERTYPE_ARP {
         return false;
     }
     let Some((_, target)) = addresses(reader, packet) else { return false };
-    let [a, b, c, d] = config::ipv4();
+    let [a, b, c, d] = config::ipv4(port);
     let target = target[0] as u32;
     target != 0 && (target == a || target == b || target == c || target == d)
 }

@@ -7,7 +7,7 @@ use aya_ebpf::{
     programs::TcContext,
 };
 
-use crate::{answers, checksum, hop, maps::rare, merged};
+use crate::{answers, checksum, hop, maps::{config, rare}, merged};
 
 /// Lets the packet go on to whatever else is attached: `TC_ACT_UNSPEC` and TCX's "next" are the same number.
 const GO_ON: i32 = TCX_NEXT;
@@ -69,6 +69,8 @@ pub(crate) fn hop_answers(ctx: TcContext) -> i32 {
 #[classifier]
 #[inline(always)]
 pub(crate) fn hop_checksum(ctx: TcContext) -> i32 {
-    checksum::check(ctx.skb.skb);
+    if let Some(note) = rare::note() {
+        checksum::check(ctx.skb.skb, config::port(note.hook));
+    }
     GO_ON
 }

@@ -25,6 +25,7 @@ use crate::{
         config::{self, HookFacts},
         control::{self, Gate},
         counters, heads,
+        rare::{self, Note},
         room::{self, Owner},
     },
     merged, pieces,
@@ -41,7 +42,7 @@ const IDENTIFIED: u32 = 1;
 /// Gives [`PARTS`] or one of its siblings, for which a note is left, or 0.
 #[inline(always)]
 pub(crate) fn follow(owner: Owner, skb: *const c_void, port: u64, number: u32) -> u32 {
-    let Some(gate) = control::gate() else { return DONE };
+    let Some(gate) = control::gate(config::port(number)) else { return DONE };
     if gate.state() == GateState::CLOSED {
         return DONE;
     }
@@ -107,8 +108,12 @@ pub(crate) extern "C" fn hop_settle(at: u32, kind: u32) -> u32 {
     let hook = config::hook(At(at).number());
     let is_followed = matches!(Kind::from_number(kind), Kind::New | Kind::Passed);
     let is_checked = hook.has(HookConfig::GUEST) && hook.direction() == 1 && is_followed;
-    let Some(gate) = control::gate() else { return DONE };
-    if is_checked && packet.identity < gate.checksum_below() { CHECK } else { DONE }
+    let Some(gate) = control::gate(hook.port()) else { return DONE };
+    if is_checked && packet.identity < gate.checksum_below() {
+        rare::leave(Note::undecided(At(at).number()));
+        return CHECK;
+    }
+    DONE
 }
 
 /// A packet that a program at a tracepoint sees.

@@ -11,7 +11,7 @@ use hoptrace_common::{
     drops::{Device, Example, Free, Meaning, Stands, Verdict, verdict},
     filter::addresses,
     inflight::{self, Control, Marked, Reach, State, Tracked},
-    packet::{ETHERTYPE_ARP, Frame, Packet, Reader as _, Window as _},
+    packet::{ETHERTYPE_ARP, Packet, Reader as _, Window as _},
 };
 
 use crate::{
@@ -24,22 +24,22 @@ use crate::{
         drops::{self, Site},
         inflight::Inflight,
         room::{self, Owner, Room},
+        several,
     },
     raw::RawSkb,
     reader::{Copied, SkbReader as _},
+    several::{NO_PORT, hop_owner, receiver, sender},
 };
 
 /// A packet is freed. The tracepoint's arguments are the packet, the place, from kernel 5.17 on the reason, and from 6.11
 /// on the socket that was to receive it.
 #[inline(always)]
 pub(crate) fn freed(context: &RawTracePointContext) {
-    let Some(gate) = control::gate() else { return };
-    let gate_state = gate.state();
-    if gate_state == GateState::CLOSED {
+    if !config::is_of_several() && state_of(0) == GateState::CLOSED {
         return;
     }
     let skb: *const c_void = context.arg(0);
-    let Some(device) = device_of(skb) else { return };
+    let Some(ifindex) = interface_of(skb) else { return };
     let Some(room) = room::of(Owner::Drops) else { return };
     let Some(raw) = RawSkb::read(skb, room, Owner::Drops as u32) else { return };
     let Some(frame) = raw.head.frame() else { return };
@@ -48,34 +48,61 @@ pub(crate) fn freed(context: &RawTracePointContext) {
     let Ok(packet) = raw.head.packet(&frame, word) else { return };
     let location: u64 = context.arg(1);
     let reason: u32 = if drops::has_reason() == 0 { 0 } else { context.arg(2) };
-    let free = free_of(context, location, reason);
-    let early = gate_state == GateState::OPEN
-        && device.is_before(free.meaning)
-        && is_own(&raw, &frame, &packet, device);
-    let facts = facts(&raw, &packet, free, device, early);
+    let facts = facts(&raw, &packet, free_of(context, location, reason), ifindex);
     // SAFETY: likewise.
     unsafe { (&raw mut (*room).freed).write(facts) };
     let identity = packet.identity;
-    if freed_identified(location, reason, identity) != 0 {
-        remembered(identity);
+    if !config::is_of_several() {
+        freed_on_path(0, location, reason, identity);
+        return;
+    }
+    // To each of them it is what it is to a trace of that port alone.
+    let (owner, sender, receiver) = (hop_owner(ifindex), sender(&frame), receiver(&raw.head, &frame));
+    if owner != NO_PORT {
+        freed_on_path(owner, location, reason, identity);
+    }
+    if sender != NO_PORT && sender != owner {
+        freed_on_path(sender, location, reason, identity);
+    }
+    if receiver != NO_PORT && receiver != owner && receiver != sender {
+        freed_on_path(receiver, location, reason, identity);
     }
 }
 
-/// What is known of the interface that `skb` is at. `None`: no packet of the path can be there, or it is beyond the path,
+/// One of the constants of [`GateState`].
+#[inline(always)]
+fn state_of(port: u32) -> u32 {
+    control::gate(port).map_or(GateState::CLOSED, control::Gate::state)
+}
+
+/// The index of the interface that `skb` is at; 0: at none. `None`: no packet of a path can be there, or it is beyond the path,
 /// behind a veth pair or a tunnel into another network namespace.
 #[inline(always)]
-fn device_of(skb: *const c_void) -> Option<Device> {
+fn interface_of(skb: *const c_void) -> Option<u32> {
     let dev = device::of(skb)?;
     if dev.is_null() {
-        let live_after = drops::nowhere_after() as u16;
-        return if live_after == 0 {
-            None
-        } else {
-            Some(Device { live_after, done_after: 0, flags: Device::NOWHERE, entry: 0, direction: 0 })
-        };
+        return if config::is_of_several() || drops::nowhere_after(0) != 0 { Some(0) } else { None };
     }
-    let found = drops::device(device::ifindex(dev))?;
-    if device::is_here(dev) { Some(found) } else { None }
+    let ifindex = device::ifindex(dev);
+    let is_near = if config::is_of_several() {
+        several::whose(ifindex).is_some()
+    } else {
+        drops::device(ifindex, 0).is_some()
+    };
+    if is_near && device::is_here(dev) { Some(ifindex) } else { None }
+}
+
+/// What is known of the interface with this index for packets of `port`.
+#[inline(always)]
+fn device_of(ifindex: u32, port: u32) -> Option<Device> {
+    if ifindex != 0 {
+        return drops::device(ifindex, port);
+    }
+    let live_after = drops::nowhere_after(port) as u16;
+    if live_after == 0 {
+        return None;
+    }
+    Some(Device { live_after, done_after: 0, flags: Device::NOWHERE, entry: 0, direction: 0 })
 }
 
 /// What the kernel tells of the packet that is freed.
@@ -91,26 +118,39 @@ fn free_of(context: &RawTracePointContext, location: u64, reason: u32) -> Free {
     Free { meaning, socket }
 }
 
-/// Whether a packet that no hook has seen is one of the VM's and wanted.
-#[inline(always)]
-fn is_own(raw: &RawSkb, frame: &Frame, packet: &Packet, device: Device) -> bool {
-    let mac = config::mac();
-    let own = if device.direction == 0 {
-        frame.source == mac || known_anywhere(frame.source).is_sent()
-    } else if frame.is_group() {
-        frame.source != mac && concerns_guest(&raw.head, packet)
-    } else {
-        frame.destination == mac || known_anywhere(frame.destination).is_own()
+/// Whether the packet in the room, which no hook has seen, is one of the VM's of `port` that go in `direction`, and wanted: 1 or 0. A global
+/// function: the verifier looks at it once.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn freed_is_own(port: u32, direction: u32) -> u32 {
+    let Some(room) = room::of(Owner::Drops) else { return 0 };
+    // SAFETY: a map value of this program and CPU; [`freed`] wrote the facts.
+    let (facts, copy, word): (&Freed, *const u8, *mut u64) = unsafe {
+        (&*(&raw const (*room).freed), (&raw const (*room).packet).cast(), &raw mut (*room).word)
     };
-    own && (!config::is_filtering() || config::filter().matches(&raw.head, packet))
+    // SAFETY: such a buffer, and its word.
+    let head = unsafe { Copied::of(copy, facts.head_bytes, word) };
+    let Some(frame) = head.frame() else { return 0 };
+    let packet = facts.packet(0);
+    let mac = config::mac(port);
+    let own = if direction == 0 {
+        frame.source == mac || known_anywhere(frame.source, port).is_sent()
+    } else if frame.is_group() {
+        frame.source != mac && concerns_guest(&head, &packet, port)
+    } else {
+        frame.destination == mac || known_anywhere(frame.destination, port).is_own()
+    };
+    u32::from(own && (!config::is_filtering() || config::filter().matches(&head, &packet)))
 }
 
-/// What [`freed_identified`] needs to know.
+/// What is known of the packet, for [`freed_on_path`].
 #[inline(always)]
-const fn facts(raw: &RawSkb, packet: &Packet, free: Free, device: Device, early: bool) -> Freed {
+const fn facts(raw: &RawSkb, packet: &Packet, free: Free, ifindex: u32) -> Freed {
     Freed {
         len_bytes: raw.len_bytes,
         readable_bytes: raw.linear_bytes,
+        head_bytes: raw.head.len(),
+        ifindex,
         l3_offset: packet.l3_offset,
         l4_offset: packet.l4_offset,
         ether_type: packet.ether_type,
@@ -118,45 +158,45 @@ const fn facts(raw: &RawSkb, packet: &Packet, free: Free, device: Device, early:
         fragment_tail: packet.fragment_tail,
         meaning: free.meaning.0,
         socket: free.socket as u8,
-        flags: device.flags,
-        live_after: device.live_after,
-        done_after: device.done_after,
-        entry: device.entry,
-        direction: device.direction,
-        early: early as u8,
         example: What::NOTHING,
     }
 }
 
-/// A packet with this identity is freed; the rest is in the program's room. 1 if it may be an example. A global function: the verifier looks at it once,
-/// not for each shape a packet can have.
+/// The packet with this identity is freed, which may be on the path of `port`; the rest is in the program's room. A global function: the verifier
+/// looks at it once, not for each shape a packet can have.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub(crate) extern "C" fn freed_identified(location: u64, reason: u32, identity: u64) -> u32 {
+pub(crate) extern "C" fn freed_on_path(port: u32, location: u64, reason: u32, identity: u64) -> u32 {
+    let state = state_of(port);
     let Some(room) = room::of(Owner::Drops) else { return 0 };
     // SAFETY: map values of this program and CPU; [`freed`] wrote the facts.
     let (word, facts): (*mut u64, &Freed) = unsafe { (&raw mut (*room).word, &*(&raw const (*room).freed)) };
-    let device = facts.device();
-    let tracked = inflight::find(Inflight(word), identity);
+    let Some(device) = device_of(facts.ifindex, port) else { return 0 };
+    if state == GateState::CLOSED {
+        return 0;
+    }
     let free = facts.free();
-    let example = match (
-        verdict(free, &device, stands(device, free.meaning, tracked.map(|tracked| tracked.control))),
-        tracked,
-    ) {
+    let early = state == GateState::OPEN
+        && device.is_before(free.meaning)
+        && freed_is_own(port, device.direction.into()) != 0;
+    let key = config::key(identity, port);
+    let tracked = inflight::find(Inflight(word), key);
+    let stands = stands(device, free.meaning, tracked.map(|tracked| tracked.control));
+    let example = match (verdict(free, &device, stands), tracked) {
         (Verdict::Drop, Some(tracked)) => {
-            dropped(location, reason, identity, tracked, device.reach_of(free.meaning), word)
+            dropped(location, reason, key, tracked, device.reach_of(free.meaning), word)
         }
         (Verdict::Copy, Some(tracked)) => {
-            copied(tracked.control);
+            copied(tracked.control, port);
             None
         }
-        (Verdict::Early, _) if facts.early != 0 => early(location, reason, device),
+        (Verdict::Early, _) if early => self::early(location, reason, device, port),
         _ => None,
     };
     let Some(example) = example else { return 0 };
-    // SAFETY: as above; the facts are not used any more.
+    // SAFETY: as above.
     unsafe { (&raw mut (*room).freed.example).write(example) };
-    1
+    remembered(key)
 }
 
 /// Where the packet of `control` stands as seen from `device`.
@@ -177,8 +217,8 @@ fn stands(device: Device, meaning: Meaning, control: Option<Control>) -> Stands 
 
 /// A copy of the packet of `control` is gone.
 #[inline(always)]
-fn copied(control: Control) {
-    let Some(counted) = drops::frees() else { return };
+fn copied(control: Control, port: u32) {
+    let Some(counted) = drops::frees(port) else { return };
     if control.direction() == 0 {
         counted.copies[0] += 1;
     } else {
@@ -197,8 +237,9 @@ fn dropped(
     word: *mut u64,
 ) -> Option<What> {
     let control = tracked.control;
-    let Some(site) = drops::site(location, reason, 0) else {
-        without_site();
+    let port = config::port_behind(identity);
+    let Some(site) = drops::site(location, reason, before(port, 0)) else {
+        without_site(port);
         return None;
     };
     let now_ns = now_ns();
@@ -213,7 +254,7 @@ fn dropped(
             (Example::CERTAIN, hook)
         }
         Marked::Copy => {
-            copied(control);
+            copied(control, port);
             return None;
         }
     };
@@ -223,9 +264,9 @@ fn dropped(
 
 /// A packet is gone before the path's first hook.
 #[inline(always)]
-fn early(location: u64, reason: u32, device: Device) -> Option<What> {
-    let Some(site) = drops::site(location, reason, device.entry.into()) else {
-        without_site();
+fn early(location: u64, reason: u32, device: Device, port: u32) -> Option<What> {
+    let Some(site) = drops::site(location, reason, before(port, device.entry)) else {
+        without_site(port);
         return None;
     };
     let (entry, now_ns) = (device.entry.wrapping_sub(1), now_ns());
@@ -234,9 +275,15 @@ fn early(location: u64, reason: u32, device: Device) -> Option<What> {
     Some(What { site: site.index, state, direction, hook: entry, now_ns })
 }
 
+/// [`DropSite::before`](hoptrace_common::drops::DropSite::before) of packets of `port` that die before hook `entry` less one; 0: behind one.
 #[inline(always)]
-fn without_site() {
-    if let Some(counted) = drops::frees() {
+const fn before(port: u32, entry: u8) -> u32 {
+    entry as u32 | port << 8
+}
+
+#[inline(always)]
+fn without_site(port: u32) {
+    if let Some(counted) = drops::frees(port) {
         counted.no_site += 1;
     }
 }
@@ -263,15 +310,7 @@ fn remember(site: Site, what: What, room: *mut Room, identity: u64) {
             let (packet, word) = ((&raw const (*room).packet).cast(), &raw mut (*room).word);
             (&*freed, Copied::of(packet, (&raw const (*freed).readable_bytes).read_volatile(), word))
         };
-        let packet = Packet {
-            identity,
-            ether_type: freed.ether_type,
-            protocol: freed.protocol,
-            fragment_tail: freed.fragment_tail,
-            l3_offset: freed.l3_offset,
-            l4_offset: freed.l4_offset,
-            l3_end: 0,
-        };
+        let packet = freed.packet(identity);
         let (source, destination) = addresses(&head, &packet).unwrap_or(([0; 2], [0; 2]));
         let has_ports = packet.fragment_tail == 0 && packet.ether_type != ETHERTYPE_ARP;
         let ports = if has_ports { head.window(packet.l4_offset, 4) } else { None };

@@ -5,29 +5,36 @@ use hoptrace_common::{
     counters::HookCounters,
     exchange::{self, Part, kind},
     packet::{PROTOCOL_UDP, Packet, Reader},
+    ports::NUMBER_MASK,
 };
 
 use crate::{
-    maps::{config, conversations, counters, latency, questions},
+    maps::{
+        config::{self, HookFacts},
+        conversations,
+        counters::{self, Here},
+        latency, questions,
+    },
     place,
     reader::Copied,
 };
 
-/// A packet at the guest's tap, on its way in `direction`. Only what is `followed` asks and is measured; an answer is one
+/// A packet at the guest's tap, which `hook` is at. Only what is `followed` asks and is measured; an answer is one
 /// however its packet fares.
 #[inline(always)]
 pub(crate) fn passes<R: Reader>(
     reader: &R,
     packet: &Packet,
-    direction: u8,
+    hook: HookFacts,
     now_ns: u64,
     cpu: u32,
     followed: bool,
 ) {
-    if direction == 0 {
-        left(reader, packet, now_ns, cpu, followed);
+    let here = Here { cpu, port: hook.port() };
+    if hook.direction() == 0 {
+        left(reader, packet, now_ns, here, followed);
     } else {
-        arrived(reader, packet, now_ns, cpu, followed);
+        arrived(reader, packet, now_ns, here, followed);
     }
 }
 
@@ -44,60 +51,61 @@ const OF_APPLICATIONS: u32 = 2;
 
 /// A packet to the guest: remembers what it asks.
 #[inline(always)]
-fn arrived<R: Reader>(reader: &R, packet: &Packet, now_ns: u64, cpu: u32, followed: bool) {
+fn arrived<R: Reader>(reader: &R, packet: &Packet, now_ns: u64, here: Here, followed: bool) {
     if let Some(segment) = exchange::segment(reader, packet, false) {
         if segment.speaks() {
-            talk(segment, now_ns, followed);
+            talk(segment, now_ns, here, followed);
         }
         if followed && let Some(part) = exchange::tcp_question(&segment) {
-            questions::ask(&part, now_ns, cpu);
+            questions::ask(&part, now_ns, here);
         }
     } else if followed && let Some(part) = exchange::question(reader, packet) {
-        questions::ask(&part, now_ns, cpu);
+        questions::ask(&part, now_ns, here);
     } else if let Some(part) = exchange::answer_to_guest(reader, packet) {
-        questions::answered(&part, now_ns, cpu);
+        questions::answered(&part, now_ns, here);
     }
 }
 
 /// A packet from the guest: records how long ago was asked what it answers.
 #[inline(always)]
-fn left<R: Reader>(reader: &R, packet: &Packet, now_ns: u64, cpu: u32, followed: bool) {
+fn left<R: Reader>(reader: &R, packet: &Packet, now_ns: u64, here: Here, followed: bool) {
     if let Some(segment) = exchange::segment(reader, packet, true) {
         if segment.speaks()
-            && let Some(answer_ns) = talk(segment, now_ns, followed)
+            && let Some(answer_ns) = talk(segment, now_ns, here, followed)
         {
-            record(cpu, OF_APPLICATIONS, answer_ns);
+            record(here, OF_APPLICATIONS, answer_ns);
         }
         if let Some(part) = exchange::tcp_answer(&segment) {
-            answered(&part, now_ns, cpu, followed);
+            answered(&part, now_ns, here, followed);
         }
     } else if let Some(part) = exchange::answer(reader, packet) {
-        answered(&part, now_ns, cpu, followed);
+        answered(&part, now_ns, here, followed);
     } else if followed && let Some(part) = exchange::question_of_guest(reader, packet) {
-        questions::ask(&part, now_ns, cpu);
+        questions::ask(&part, now_ns, here);
     }
 }
 
 #[inline(always)]
-fn talk(segment: Segment, now_ns: u64, followed: bool) -> Option<u64> {
+fn talk(segment: Segment, now_ns: u64, here: Here, followed: bool) -> Option<u64> {
     let flags = segment.flags | if followed { Segment::FOLLOWED } else { 0 };
-    conversations::pass(&Segment { flags, ..segment }, now_ns)
+    conversations::pass(&Segment { flags, ..segment }, now_ns, here)
 }
 
 /// What the guest's kernel answers by itself.
 #[inline(always)]
-fn answered(part: &Part, now_ns: u64, cpu: u32, followed: bool) {
-    if let Some((kind, response_ns)) = questions::answered(part, now_ns, cpu)
+fn answered(part: &Part, now_ns: u64, here: Here, followed: bool) {
+    if let Some((kind, response_ns)) = questions::answered(part, now_ns, here)
         && followed
     {
         let figures = if kind == kind::DATA { OF_ACKNOWLEDGEMENTS } else { OF_STACK };
-        record(cpu, figures, response_ns);
+        record(here, figures, response_ns);
     }
 }
 
 #[inline(always)]
-fn record(cpu: u32, figures: u32, time_ns: u64) {
-    latency::record(cpu, u32::from(config::guest_segment()) + figures, time_ns);
+fn record(here: Here, figures: u32, time_ns: u64) {
+    let first = config::first_segment(here.port) + u32::from(config::guest_segment(here.port));
+    latency::record(here.cpu, first + figures, time_ns);
 }
 
 /// Leaves when the packet came for [`hop_at_guest`]: in the scratch memory, not on the stack.
@@ -123,7 +131,7 @@ pub(crate) const fn packed(packet: &Packet) -> u64 {
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub(crate) extern "C" fn hop_at_guest(len: u32, packed: u64, ends: u64) -> u32 {
-    let number = (ends >> 32) as u32 & 0xf;
+    let number = (ends >> 32) as u32 & NUMBER_MASK;
     let packet = Packet {
         identity: 0,
         ether_type: (packed >> 32) as u16,
@@ -135,11 +143,11 @@ pub(crate) extern "C" fn hop_at_guest(len: u32, packed: u64, ends: u64) -> u32 {
     };
     let cpu = counters::cpu();
     let Some(counted) = counters::of(cpu, number) else { return 0 };
-    let Some((copy, word)) = place::copy((ends >> 48) as u32) else { return 0 };
+    let Some((copy, word)) = place::copy((ends >> 56) as u32) else { return 0 };
     let [.., now_ns] = counted.scratch;
     // SAFETY: the buffer that the packet's head was copied to, and a word of this CPU.
     let reader = unsafe { Copied::of(copy, len, word) };
-    let followed = ends >> 40 & 1 != 0;
-    passes(&reader, &packet, config::hook(number).direction(), now_ns, cpu, followed);
+    let followed = ends >> 48 & 1 != 0;
+    passes(&reader, &packet, config::hook(number), now_ns, cpu, followed);
     0
 }

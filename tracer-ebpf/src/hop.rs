@@ -8,6 +8,7 @@ use aya_ebpf::bindings::__sk_buff;
 use hoptrace_common::{
     config::{Control as GateState, HookConfig},
     packet::{Packet, ParseError, Reader as _, hashed_end},
+    ports::NUMBER_MASK,
 };
 
 use crate::{
@@ -22,14 +23,19 @@ use crate::{
     quick::{self, Of},
     reader::Copied,
     rules::{self, Identified, Seen},
-    skb, thorough,
+    several, skb, thorough,
 };
 
 /// A packet on one side of an interface of the path.
 #[inline(always)]
 pub(crate) fn hop(skb: *mut __sk_buff, side: usize) {
-    // SAFETY: the context of the running program.
-    let Some(hook) = config::hook_on(side, unsafe { (*skb).ifindex }) else { return };
+    let hook = if config::is_of_several() {
+        several::own_number(skb, side).map(|number| config::hook(number).on_path())
+    } else {
+        // SAFETY: the context of the running program.
+        config::hook_on(side, unsafe { (*skb).ifindex })
+    };
+    let Some(hook) = hook else { return };
     at(skb, hook, hook.number(), Of::Own);
 }
 
@@ -37,14 +43,19 @@ pub(crate) fn hop(skb: *mut __sk_buff, side: usize) {
 #[inline(always)]
 pub(crate) fn others(skb: *mut __sk_buff) {
     let Some(note) = rare::note() else { return };
-    let number = note.hook & 0xf;
+    let number = note.hook & NUMBER_MASK;
     at(skb, config::hook(number).on_path(), number, Of::Others(note.claim()));
 }
 
 /// A packet on one side of a neighbour's port.
 #[inline(always)]
 pub(crate) fn hop_beside(skb: *mut __sk_buff, side: usize) {
-    let number = u32::from(config::beside()[side] & 0xf);
+    let number = if config::is_of_several() {
+        several::number_beside(skb, side)
+    } else {
+        Some(u32::from(config::beside(0)[side] & 0xf))
+    };
+    let Some(number) = number else { return };
     at(skb, config::hook(number), number, Of::Beside);
 }
 
@@ -76,7 +87,7 @@ fn at(skb: *mut __sk_buff, hook: HookFacts, number: u32, of: Of) {
 #[inline(always)]
 pub(crate) fn rarely(skb: *mut __sk_buff) {
     let Some(note) = rare::note() else { return };
-    let number = note.hook & 0xf;
+    let number = note.hook & NUMBER_MASK;
     let Some(counted) = counters::of(counters::cpu(), number) else { return };
     let Some(copy) = Copied::new(skb, counted.scratch.as_mut_ptr()) else { return };
     let left = handle(&Tc { skb, copy }, At::new(number, scratch::PLACE));
@@ -91,7 +102,7 @@ pub(crate) fn rarely(skb: *mut __sk_buff) {
 /// The note says what was decided about the packet already. Gives what [`rules::settle`] does.
 #[inline(always)]
 fn handle(seen: &Tc, at: At) -> u32 {
-    let Some(gate) = control::gate() else { return DONE };
+    let Some(gate) = control::gate(config::port(at.number())) else { return DONE };
     let gate_state = gate.state();
     if gate_state == GateState::CLOSED {
         return DONE;

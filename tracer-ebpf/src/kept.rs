@@ -1,7 +1,7 @@
 //! What of a packet at a tracepoint waits in a room ([`crate::maps::room`]), from one function of its program to the next.
 
 use hoptrace_common::{
-    drops::{Device, Free, Meaning},
+    drops::{Free, Meaning},
     packet::Packet,
 };
 
@@ -35,6 +35,10 @@ pub(crate) struct Sighted {
 pub(crate) struct Freed {
     pub(crate) len_bytes: u32,
     pub(crate) readable_bytes: u32,
+    /// Bytes of it that were copied to the room.
+    pub(crate) head_bytes: u32,
+    /// The interface it was at; 0: none.
+    pub(crate) ifindex: u32,
     pub(crate) l3_offset: u32,
     pub(crate) l4_offset: u32,
     pub(crate) ether_type: u16,
@@ -43,15 +47,7 @@ pub(crate) struct Freed {
     /// As in [`Free`].
     pub(crate) meaning: u8,
     pub(crate) socket: u8,
-    /// As in [`Device`].
-    pub(crate) flags: u16,
-    pub(crate) live_after: u16,
-    pub(crate) done_after: u16,
-    pub(crate) entry: u8,
-    pub(crate) direction: u8,
-    /// Whether it is one of the VM's where no hook has seen it.
-    pub(crate) early: u8,
-    /// What [`freed_identified`] leaves for [`remembered`], where it is to be an example.
+    /// What [`freed_on_path`](crate::freed::freed_on_path) leaves for [`remembered`](crate::freed::remembered), where it is to be an example.
     pub(crate) example: What,
 }
 
@@ -79,15 +75,17 @@ impl Freed {
         Free { meaning: Meaning(self.meaning), socket: self.socket != 0 }
     }
 
-    /// The interface it was at.
+    /// The packet as far as that is known, with this identity.
     #[inline(always)]
-    pub(crate) const fn device(&self) -> Device {
-        Device {
-            live_after: self.live_after,
-            done_after: self.done_after,
-            flags: self.flags,
-            entry: self.entry,
-            direction: self.direction,
+    pub(crate) const fn packet(&self, identity: u64) -> Packet {
+        Packet {
+            identity,
+            ether_type: self.ether_type,
+            protocol: self.protocol,
+            fragment_tail: self.fragment_tail,
+            l3_offset: self.l3_offset,
+            l4_offset: self.l4_offset,
+            l3_end: 0,
         }
     }
 }

@@ -32,6 +32,7 @@ mod quick;
 mod raw;
 mod reader;
 mod rules;
+mod several;
 mod skb;
 mod stack;
 mod tally;

@@ -11,6 +11,7 @@ use hoptrace_common::{
     counters::HookCounters,
     inflight::{Kind, merge},
     packet::{Body, IpIds, Merged, PROTOCOL_TCP, PROTOCOL_UDP, Reader as _},
+    ports::NUMBER_MASK,
 };
 
 use crate::{
@@ -53,19 +54,19 @@ pub(crate) fn is_possible(hook: HookFacts, skb: *mut __sk_buff) -> bool {
 /// or its pieces are to be noted. A global function, so that the verifier looks at it once.
 #[inline(always)]
 pub(crate) fn has_parts(number: u32, protocol: u8, part_bytes: u32, outcome: u32) -> bool {
-    hop_has_parts(number | u32::from(protocol) << 8, part_bytes, outcome) != 0
+    hop_has_parts(number | u32::from(protocol) << 16, part_bytes, outcome) != 0
 }
 
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub(crate) extern "C" fn hop_has_parts(hook: u32, part_bytes: u32, outcome: u32) -> u32 {
-    let protocol = (hook >> 8) as u8;
+    let protocol = (hook >> 16) as u8;
     if part_bytes == 0 || !can_be(protocol) {
         return 0;
     }
     let grown = outcome >> 8 != 0;
     let noted = outcome & 0xff == Kind::New as u32 && protocol == PROTOCOL_UDP;
-    u32::from(grown || noted || config::hook(hook & 0xf).has(HookConfig::MERGES))
+    u32::from(grown || noted || config::hook(hook & NUMBER_MASK).has(HookConfig::MERGES))
 }
 
 /// Whether it is worth to ask what a packet at a tracepoint is made of: see [`has_parts`].
@@ -79,7 +80,7 @@ pub(crate) fn may_have_parts(number: u32, protocol: u8, outcome: u32) -> bool {
 #[inline(always)]
 pub(crate) fn merged(skb: *mut __sk_buff) {
     let Some(note) = rare::note() else { return };
-    let Some(counted) = counters::of(counters::cpu(), note.hook & 0xf) else { return };
+    let Some(counted) = counters::of(counters::cpu(), note.hook & NUMBER_MASK) else { return };
     let Some(copy) = Copied::new(skb, counted.scratch.as_mut_ptr()) else { return };
     if parts(&copy, &Tc(skb), note) {
         rare::call(skb, rare::MERGED);
@@ -90,7 +91,7 @@ pub(crate) fn merged(skb: *mut __sk_buff) {
 #[inline(always)]
 pub(crate) fn merged_at_tracepoint(ctx: &RawTracePointContext) {
     let Some(note) = rare::note() else { return };
-    let Some(counted) = counters::of(counters::cpu(), note.hook & 0xf) else { return };
+    let Some(counted) = counters::of(counters::cpu(), note.hook & NUMBER_MASK) else { return };
     let owner = room::Owner::Hooks;
     let Some(room) = room::of(owner) else { return };
     let Some(skb) = RawSkb::read(ctx.arg(0), room, owner as u32) else { return };
@@ -160,7 +161,7 @@ impl Whole for Raw {
 /// Looks up the next parts of `whole`, whose head is `copy`. `true`: there are more, and a note about them.
 #[inline(always)]
 fn parts<W: Whole>(copy: &Copied, whole: &W, note: Note) -> bool {
-    let number = note.hook & 0xf;
+    let number = note.hook & NUMBER_MASK;
     let Some(counted) = counters::of(counters::cpu(), number) else { return false };
     let word = counted.scratch.as_mut_ptr();
     let Some(frame) = copy.frame() else { return false };
@@ -256,7 +257,7 @@ const LOADED: u64 = 1 << 63;
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub(crate) extern "C" fn hop_part_place(number: u32, part: u32) -> u64 {
-    let Some(counted) = counters::of(counters::cpu(), number & 0xf) else { return 0 };
+    let Some(counted) = counters::of(counters::cpu(), number) else { return 0 };
     let parts = Parts::of(counted);
     let Some((offset_bytes, len_bytes)) = parts.place(part) else { return 0 };
     let loaded = if parts.merged.is_datagrams() { LOADED } else { 0 };
@@ -267,7 +268,7 @@ pub(crate) extern "C" fn hop_part_place(number: u32, part: u32) -> u64 {
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub(crate) extern "C" fn hop_part(number: u32, part: u32) -> u32 {
-    let Some(counted) = counters::of(counters::cpu(), number & 0xf) else { return 0 };
+    let Some(counted) = counters::of(counters::cpu(), number) else { return 0 };
     let parts = Parts::of(counted);
     let merged = parts.merged;
     let Some((offset_bytes, len_bytes)) = parts.place(part) else { return 0 };
@@ -278,7 +279,7 @@ pub(crate) extern "C" fn hop_part(number: u32, part: u32) -> u32 {
         if counting == parts.identity {
             return 0;
         }
-        pieces::hop_expect(counting, parts.written_us);
+        pieces::hop_expect(config::key(counting, config::port(number)), parts.written_us);
         (counting, merged.datagram(part, body, IpIds::Fixed))
     } else {
         let counting = merged.segment(part, offset_bytes, IpIds::Counting);
@@ -310,7 +311,7 @@ fn load<W: Whole>(whole: &W, copy: &Copied, offset: u32, len: u32) -> bool {
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub(crate) extern "C" fn hop_body(number: u32, len: u32) -> u64 {
-    let Some(counted) = counters::of(counters::cpu(), number & 0xf) else { return 0 };
+    let Some(counted) = counters::of(counters::cpu(), number) else { return 0 };
     let Some(start) = scratch::buffer() else { return 0 };
     // SAFETY: such a buffer, and a word of this CPU.
     let copy = unsafe { Copied::of(start, Body::BEHIND + Body::LEN, counted.scratch.as_mut_ptr()) };
@@ -326,16 +327,18 @@ pub(crate) extern "C" fn hop_body(number: u32, len: u32) -> u64 {
 #[inline(never)]
 pub(crate) extern "C" fn hop_merge(number: u32, key: u64) -> u32 {
     let cpu = counters::cpu();
-    let Some(counted) = counters::of(cpu, number & 0xf) else { return 0 };
+    let Some(counted) = counters::of(cpu, number) else { return 0 };
     let hook = config::hook(number).for_rules(number, false);
+    let port = config::port(number);
+    let key = config::key(key, port);
     let Some(control) = merge(Inflight(counted.scratch.as_mut_ptr()), key, &hook) else { return 0 };
     let counted_at = if control.direction() == hook.direction {
         number
     } else {
-        let [egress, ingress] = config::entries();
-        u32::from(if control.direction() == 0 { egress } else { ingress })
+        let [egress, ingress] = config::entries(port);
+        config::number(port, if control.direction() == 0 { egress } else { ingress })
     };
-    if let Some(counted) = counters::of(cpu, counted_at & 0xf) {
+    if let Some(counted) = counters::of(cpu, counted_at) {
         counted.merged += 1;
     }
     1

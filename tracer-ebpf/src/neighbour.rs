@@ -43,12 +43,13 @@ const SIGHT_FLOODED_IN: u32 = SIGHT_WAY_IN | SIGHT_FLOODED;
 /// What the sight of `frame` at `hook` means, as a number: one of this module's constants.
 #[inline(always)]
 pub(crate) fn sight(hook: HookFacts, frame: &Frame, skb: *mut __sk_buff) -> u32 {
-    if leaves_beside(hook) { beside(frame, neighbours::key(skb), false) } else { SIGHT_ON_PATH }
+    if leaves_beside(hook) { beside(hook, frame, neighbours::key(skb), false) } else { SIGHT_ON_PATH }
 }
 
-/// `counts`: a packet that has gone astray is one more; it is asked twice about some.
+/// `counts`: a packet that has gone astray is one more; it is asked twice about some. Of several ports that is not counted, because it would
+/// not be known whose packets these were.
 #[inline(always)]
-fn beside(frame: &Frame, port: u64, counts: bool) -> u32 {
+fn beside(hook: HookFacts, frame: &Frame, port: u64, counts: bool) -> u32 {
     // It has moved to another network namespace since.
     let Some(port) = neighbours::of(port) else { return SIGHT_BROADCAST };
     // SAFETY: a map value of this CPU; only its counters are written, in this program.
@@ -57,7 +58,7 @@ fn beside(frame: &Frame, port: u64, counts: bool) -> u32 {
     if port.flags & Neighbour::MIRROR != 0 {
         return SIGHT_BROADCAST;
     }
-    if destination == config::mac() {
+    if destination == hook.mac() {
         // The user of that address behind this port is not the VM.
         return if port.flags & Neighbour::BRIDGE != 0 {
             SIGHT_OF_NOTHING
@@ -79,7 +80,7 @@ fn beside(frame: &Frame, port: u64, counts: bool) -> u32 {
     }
     const ASTRAY: u32 = Neighbour::EXCLUSIVE | Neighbour::LOCAL;
     let is_astray = port.flags & ASTRAY == Neighbour::EXCLUSIVE;
-    if neighbours::has_behind(port, destination, counts && is_astray) {
+    if neighbours::has_behind(port, destination, counts && is_astray && !config::is_of_several()) {
         SIGHT_RECEIVED
     } else if port.flags & Neighbour::LOCAL != 0 {
         SIGHT_FLOODED
@@ -124,7 +125,7 @@ pub(crate) const fn aside(sight: u32) -> Aside {
 #[inline(always)]
 pub(crate) fn learn(hook: HookFacts, frame: &Frame, skb: *mut __sk_buff) {
     if comes_beside(hook) {
-        learn_at(frame, neighbours::key(skb));
+        learn_at(hook, frame, neighbours::key(skb));
     }
 }
 
@@ -135,9 +136,9 @@ fn comes_beside(hook: HookFacts) -> bool {
 }
 
 #[inline(always)]
-fn learn_at(frame: &Frame, port: u64) {
-    if let Some(gate) = control::gate() {
-        claim::sends_elsewhere(frame.source, gate);
+fn learn_at(hook: HookFacts, frame: &Frame, port: u64) {
+    if let Some(gate) = control::gate(hook.port()) {
+        claim::sends_elsewhere(frame.source, gate, hook.port());
     }
     if let Some(port) = neighbours::of(port) {
         // SAFETY: a map value of this CPU; only its counters are written, in this program.
@@ -219,10 +220,11 @@ pub(crate) fn is_inward(key: u64) -> Option<bool> {
 #[inline(never)]
 pub(crate) extern "C" fn hop_at_port(at: u32, port: u64, what: u32) -> u32 {
     let Some(frame) = At(at).frame() else { return SIGHT_COPY };
+    let hook = config::hook(At(at).number());
     match what & 0xff {
-        PORT_SIGHT => return beside(&frame, port, true),
-        PORT_LEARN => learn_at(&frame, port),
-        _ => count_at(config::hook(At(at).number()), what >> 8 & 0xff, what >> 16, port),
+        PORT_SIGHT => return beside(hook, &frame, port, true),
+        PORT_LEARN => learn_at(hook, &frame, port),
+        _ => count_at(hook, what >> 8 & 0xff, what >> 16, port),
     }
     SIGHT_ON_PATH
 }

@@ -6,6 +6,7 @@ use aya_ebpf::{bindings::__sk_buff, helpers::generated::bpf_skb_load_bytes};
 use hoptrace_common::{
     packet::{ETHERTYPE_IPV4, PROTOCOL_TCP, PROTOCOL_UDP, Packet, Reader, Window as _},
     pieces::{Expected, LARGE_ABOVE_BYTES, Segment, WAYS, flow},
+    ports::NUMBER_MASK,
 };
 
 use crate::{
@@ -75,9 +76,9 @@ fn datagram(key: u64) -> u32 {
     1
 }
 
-const HOOK: u32 = 0xf;
-const IS_IPV4: u32 = 1 << 4;
-const IS_FIRST: u32 = 1 << 5;
+const HOOK: u32 = NUMBER_MASK;
+const IS_IPV4: u32 = 1 << 16;
+const IS_FIRST: u32 = 1 << 17;
 
 #[inline(always)]
 const fn ip_flag(packet: &Packet) -> u32 {

@@ -1,6 +1,6 @@
 //! Where heads of packets are copied to.
 
-use hoptrace_common::packet::Frame;
+use hoptrace_common::{packet::Frame, ports::NUMBER_MASK};
 
 use crate::maps::{counters, room, scratch};
 
@@ -9,19 +9,18 @@ use crate::maps::{counters, room, scratch};
 pub(crate) struct At(pub(crate) u32);
 
 impl At {
-    const PLACE_SHIFT: u32 = 4;
-    const NUMBER: u32 = (1 << Self::PLACE_SHIFT) - 1;
+    const PLACE_SHIFT: u32 = NUMBER_MASK.trailing_ones();
 
     /// At hook `number`, the head being in `place`: [`scratch::PLACE`] or what [`of_room`] gives.
     #[inline(always)]
     pub(crate) const fn new(number: u32, place: u32) -> Self {
-        Self(number & Self::NUMBER | place << Self::PLACE_SHIFT)
+        Self(number & NUMBER_MASK | place << Self::PLACE_SHIFT)
     }
 
     /// The hook's number.
     #[inline(always)]
     pub(crate) const fn number(self) -> u32 {
-        self.0 & Self::NUMBER
+        self.0 & NUMBER_MASK
     }
 
     /// The place.

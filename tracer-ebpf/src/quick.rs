@@ -54,7 +54,7 @@ pub(crate) enum Of {
 /// A packet at hook `number`, whose facts are `hook`: [`DONE`] or one of its siblings.
 #[inline(always)]
 pub(crate) fn hop(skb: *mut __sk_buff, hook: HookFacts, number: u32, of: Of) -> u32 {
-    let Some(gate) = control::gate() else { return DONE };
+    let Some(gate) = control::gate(hook.port()) else { return DONE };
     let gate_state = gate.state();
     if gate_state == GateState::CLOSED {
         return DONE;
@@ -89,6 +89,7 @@ pub(crate) fn hop(skb: *mut __sk_buff, hook: HookFacts, number: u32, of: Of) -> 
     let Some(packet) = headers.identified(&reader, matches!(of, Of::Own)) else {
         return rare::leave(Note::undecided(number));
     };
+    let packet = packet.called(config::key(packet.identity, config::port(number)));
     if matches!(of, Of::Others(_)) && hook.has(HookConfig::GUEST) {
         claim::count(hook, &frame, claim);
         if claim == CLAIM_SIGHTED {
@@ -133,8 +134,9 @@ pub(crate) fn hop(skb: *mut __sk_buff, hook: HookFacts, number: u32, of: Of) -> 
         heads::keep(skb, packet.identity, number);
     }
     if !matches!(of, Of::Beside) && hook.has(HookConfig::GUEST) {
-        guest::passes(&reader, &packet.packet(), hook.direction(), now_ns, cpu, true);
+        guest::passes(&reader, &packet.packet(), hook, now_ns, cpu, true);
         if hook.direction() == 1 && packet.identity < gate.checksum_below() {
+            rare::leave(Note::undecided(number));
             return CHECK;
         }
     }

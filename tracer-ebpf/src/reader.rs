@@ -305,6 +305,12 @@ pub(crate) struct Usual {
 }
 
 impl Usual {
+    /// The same packet, as the table calls it.
+    #[inline(always)]
+    pub(crate) const fn called(self, identity: u64) -> Self {
+        Self { identity, ..self }
+    }
+
     /// As [`Packet::protocol`].
     #[inline(always)]
     pub(crate) const fn protocol(self) -> u8 {

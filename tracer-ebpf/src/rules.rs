@@ -61,10 +61,10 @@ pub(crate) struct Identified {
     pub(crate) is_admissible: bool,
 }
 
-/// Whether the packet, whose frame belongs to the VM by `claim`, is to be followed.
+/// Whether the packet, whose frame belongs to the VM of `port` by `claim`, is to be followed.
 #[inline(always)]
-pub(crate) fn is_wanted<R: Reader>(reader: &R, packet: &Packet, claim: u32) -> bool {
-    (claim != CLAIM_GROUP || concerns_guest(reader, packet))
+pub(crate) fn is_wanted<R: Reader>(reader: &R, packet: &Packet, claim: u32, port: u32) -> bool {
+    (claim != CLAIM_GROUP || concerns_guest(reader, packet, port))
         && (!config::is_filtering() || config::filter().matches(reader, packet))
 }
 
@@ -83,7 +83,7 @@ pub(crate) fn identify<S: Seen>(seen: &S, at: At) -> Option<Identified> {
     neighbour::learn_copied(hook, at, || seen.port());
     let word = counters::of(counters::cpu(), number)?.scratch.as_mut_ptr();
     let packet = match head.packet(&frame, word) {
-        Ok(packet) => packet,
+        Ok(packet) => config::keyed(packet, config::port(number)),
         Err(error) => {
             if !seen.is_told(error) {
                 tally::unparsed(number, claim, frame.ether_type);
@@ -93,7 +93,7 @@ pub(crate) fn identify<S: Seen>(seen: &S, at: At) -> Option<Identified> {
     };
     // The verifier follows what comes next once for all ways to it.
     let claim = head.opaque(claim);
-    if !is_wanted(&head, &packet, claim) {
+    if !is_wanted(&head, &packet, claim, config::port(number)) {
         return None;
     }
     if hook.has(HookConfig::GUEST) && !seen.is_decided() {
@@ -134,7 +134,7 @@ pub(crate) fn settle<S: Seen>(seen: &S, at: At, packet: &Packet, sight: u32, kin
     if hook.has(HookConfig::GUEST) && guest::may_speak(packet) {
         // What comes next is there once, for the compiler and for the verifier.
         let followed = head.opaque(u32::from(matches!(outcome.kind, Kind::New | Kind::Passed)));
-        let ends = u64::from(packet.l3_end) | u64::from(number | followed << 8 | at.place() << 16) << 32;
+        let ends = u64::from(packet.l3_end) | u64::from(number | followed << 16 | at.place() << 24) << 32;
         hop_at_guest(head.len(), packed(packet), ends);
     }
     if hook.has_trait(HookConfig::LEARNS) && matches!(outcome.kind, Kind::New | Kind::Passed) {
@@ -172,7 +172,7 @@ pub(crate) fn settle<S: Seen>(seen: &S, at: At, packet: &Packet, sight: u32, kin
             }
             let total_ns = tally::passed(cpu, counted, &outcome, &this, hook);
             if this.terminal
-                && let Some(gate) = control::gate()
+                && let Some(gate) = control::gate(config::port(number))
             {
                 let what = (gate, this.direction, total_ns);
                 emit_if_wanted(&head, packet, seen.len_bytes(), what, &outcome, counted);

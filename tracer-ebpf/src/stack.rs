@@ -16,8 +16,13 @@ use crate::{
     answers, checksum, device,
     follow::follow,
     left::{CHECK, EXCHANGE, PARTS},
-    maps::{config, control, costs, layout, neighbours, rare, room::Owner},
+    maps::{
+        config::{self, HookFacts},
+        control, costs, layout, neighbours, rare,
+        room::Owner,
+    },
     merged, neighbour, raw,
+    several::{number_beside_of, own_number_of},
 };
 
 const INGRESS: usize = 0;
@@ -59,16 +64,43 @@ pub(crate) fn hop_switch(ctx: RawTracePointContext) -> i32 {
 #[raw_tracepoint]
 #[inline(always)]
 pub(crate) fn hop_sums(ctx: RawTracePointContext) -> i32 {
-    checksum::check_at_tracepoint(&ctx);
+    if let Some(note) = rare::note() {
+        checksum::check_at_tracepoint(&ctx, config::port(note.hook));
+    }
     0
+}
+
+/// Of several ports: the hooks beside their paths. Programs of their own, because what is beside one port's path may be on another's, and
+/// each of both can have something to go on in.
+#[raw_tracepoint]
+#[inline(always)]
+pub(crate) fn hop_received_beside(ctx: RawTracePointContext) -> i32 {
+    go_on(&ctx, measured(|| several_beside(&ctx, INGRESS)))
+}
+
+/// Likewise.
+#[raw_tracepoint]
+#[inline(always)]
+pub(crate) fn hop_queued_beside(ctx: RawTracePointContext) -> i32 {
+    go_on(&ctx, measured(|| several_beside(&ctx, EGRESS)))
 }
 
 /// One run, and what it cost: all but what it goes on in.
 #[inline(always)]
 fn run(ctx: &RawTracePointContext, side: usize) -> i32 {
+    go_on(ctx, measured(|| hop(ctx, side)))
+}
+
+#[inline(always)]
+fn measured(hop: impl FnOnce() -> u32) -> u32 {
     let began = costs::begin();
-    let left = hop(ctx, side);
+    let left = hop();
     costs::end(began);
+    left
+}
+
+#[inline(always)]
+fn go_on(ctx: &RawTracePointContext, left: u32) -> i32 {
     match left {
         PARTS => rare::call_seen(ctx, rare::PARTS),
         CHECK => rare::call_seen(ctx, rare::SUMS),
@@ -78,25 +110,56 @@ fn run(ctx: &RawTracePointContext, side: usize) -> i32 {
     0
 }
 
+/// The interface that a packet is at.
+struct At {
+    ifindex: u32,
+    namespace: u32,
+}
+
+/// `None`: there are no hooks on this `side` of it, or the packet was there before.
+#[inline(always)]
+fn interface_of(skb: *const c_void, side: usize) -> Option<At> {
+    let dev = device::of(skb)?;
+    let ifindex = device::ifindex(dev);
+    if !config::is_near(side, ifindex) || (side == INGRESS && raw::is_given_back(skb)) {
+        return None;
+    }
+    Some(At { ifindex, namespace: device::namespace(dev) })
+}
+
 /// Gives [`PARTS`] or one of its siblings, or 0.
 #[inline(always)]
 fn hop(ctx: &RawTracePointContext, side: usize) -> u32 {
     let skb: *const c_void = ctx.arg(0);
-    let Some(dev) = device::of(skb) else { return 0 };
-    let ifindex = device::ifindex(dev);
-    if !config::is_near(side, ifindex) || (side == INGRESS && raw::is_given_back(skb)) {
-        return 0;
-    }
-    let namespace = device::namespace(dev);
-    let on_path = if namespace == layout::here_inum() { config::hook_on(side, ifindex) } else { None };
-    if let Some(hook) = on_path {
-        if side == INGRESS && control::gate().is_some_and(|gate| gate.is_inactive(ifindex)) {
+    let Some(At { ifindex, namespace }) = interface_of(skb, side) else { return 0 };
+    let on_path = if namespace != layout::here_inum() {
+        None
+    } else if config::is_of_several() {
+        own_number_of(skb, Owner::Hooks, ifindex, side)
+    } else {
+        config::hook_on(side, ifindex).map(HookFacts::number)
+    };
+    if let Some(number) = on_path {
+        if side == INGRESS && control::gate(0).is_some_and(|gate| gate.is_inactive(ifindex)) {
             return 0;
         }
-        return follow(Owner::Hooks, skb, 0, hook.number());
+        return follow(Owner::Hooks, skb, 0, number);
+    }
+    if config::is_of_several() {
+        return 0;
     }
     let Some(port) = neighbours::key_in(ifindex, namespace) else { return 0 };
     let Some(inward) = neighbour::is_inward(port) else { return 0 };
     let side = if inward { 1 - side } else { side };
-    follow(Owner::Hooks, skb, port, u32::from(config::beside()[side & 1] & 0xf))
+    follow(Owner::Hooks, skb, port, u32::from(config::beside(0)[side & 1] & 0xf))
+}
+
+#[inline(always)]
+fn several_beside(ctx: &RawTracePointContext, side: usize) -> u32 {
+    let skb: *const c_void = ctx.arg(0);
+    let Some(At { ifindex, namespace }) = interface_of(skb, side) else { return 0 };
+    let Some(port) = neighbours::key_in(ifindex, namespace) else { return 0 };
+    let own = if namespace == layout::here_inum() { ifindex } else { 0 };
+    let Some(number) = number_beside_of(skb, port, own, side) else { return 0 };
+    follow(Owner::Hooks, ctx.arg(0), port, number)
 }

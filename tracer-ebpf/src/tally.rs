@@ -28,8 +28,14 @@ fn whole_way(control: Control, hook: &Hook) -> bool {
 #[inline(always)]
 fn segment(facts: HookFacts, from: u8, control: Control) -> u32 {
     let segment = facts.segment_from(from);
-    let is_slow = control.slow() && upcalls::after() & (1 << (from & 0xf)) != 0;
-    if is_slow && segment != u32::from(OFF_PATH_SEGMENT) { segment + 1 } else { segment }
+    let is_slow = control.slow() && upcalls::after(facts.port()) & (1 << (from & 0xf)) != 0;
+    if is_slow && segment != off_path(facts) { segment + 1 } else { segment }
+}
+
+/// The segment of hops that the path does not contain.
+#[inline(always)]
+fn off_path(facts: HookFacts) -> u32 {
+    config::first_segment(facts.port()) + u32::from(OFF_PATH_SEGMENT)
 }
 
 /// A packet seen for the first time.
@@ -54,10 +60,11 @@ pub(crate) fn arrived(cpu: u32, counted: &mut HookCounters, outcome: &Outcome, h
 fn gone(cpu: u32, number: u32, seen_ns: u64, key: u64) {
     let gone = Gone::from_number(number);
     let (direction, last) = (gone.direction(), gone.last());
+    let seen_last = config::number(config::port_behind(key), last);
     match gone.fate() {
         Fate::Lost => {
-            let crossed = direction != config::hook(u32::from(last)).direction();
-            if let Some(counted) = counters::of(cpu, u32::from(last)) {
+            let crossed = direction != config::hook(seen_last).direction();
+            if let Some(counted) = counters::of(cpu, seen_last) {
                 if crossed {
                     counted.lost_crossed += 1;
                 } else {
@@ -127,14 +134,14 @@ fn overtaken(cpu: u32, counted: &mut HookCounters, outcome: &Outcome, hook: &Hoo
     if outcome.hook == Outcome::NO_HOOK {
         return;
     }
-    let after = config::hook(u32::from(outcome.hook));
+    let after = config::hook(config::number(facts.port(), outcome.hook));
     latency::record_untimed(cpu, after.segment_from(hook.id));
     if outcome.before != Outcome::NO_HOOK {
         let segment = segment(after, outcome.before, outcome.control);
         latency::take_back(cpu, segment, outcome.latency_ns);
         latency::record_untimed(cpu, facts.segment_from(outcome.before));
     } else if matches!(outcome.control.state(), State::Done) && !outcome.control.crossed() {
-        let last = config::hook(u32::from(outcome.control.last()));
+        let last = config::hook(config::number(facts.port(), outcome.control.last()));
         latency::record_untimed(cpu, last.total_segment(outcome.control.passed()));
     }
 }
@@ -144,7 +151,7 @@ fn overtaken(cpu: u32, counted: &mut HookCounters, outcome: &Outcome, hook: &Hoo
 fn aside(cpu: u32, counted: &mut HookCounters, outcome: &Outcome, facts: HookFacts) {
     counted.copies += 1;
     let segment = segment(facts, outcome.hook, outcome.control.back_from_upcall());
-    if segment == u32::from(OFF_PATH_SEGMENT) {
+    if segment == off_path(facts) {
         // It was faster than the sight at the hook before it.
         return;
     }
@@ -188,7 +195,7 @@ fn grouped(cpu: u32, counted: &mut HookCounters, outcome: &Outcome, hook: &Hook,
 #[inline(never)]
 pub(crate) extern "C" fn hop_strange(kind: u32, number: u32, identity: u64) -> u32 {
     let cpu = counters::cpu();
-    let Some(counted) = counters::of(cpu, number & 0xf) else { return 0 };
+    let Some(counted) = counters::of(cpu, number) else { return 0 };
     let outcome = &thorough::outcome(kind, counted);
     let hook = config::hook(number);
     match outcome.kind {
@@ -208,7 +215,7 @@ pub(crate) fn unparsed(number: u32, claim: u32, ether_type: u16) {
     if claim != CLAIM_OWN && claim != CLAIM_LEARN {
         return;
     }
-    if let Some(counted) = counters::of(counters::cpu(), number & 0xf) {
+    if let Some(counted) = counters::of(counters::cpu(), number) {
         counted.unparsed += 1;
     }
     debug!(&nobody(), "hook {}: no identity, EtherType {:x}", number, ether_type);

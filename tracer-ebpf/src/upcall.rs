@@ -17,7 +17,7 @@ use hoptrace_common::{
 use crate::{
     device,
     maps::{
-        control,
+        config, control,
         inflight::Inflight,
         room::{self, Owner, Room},
         upcalls,
@@ -25,13 +25,14 @@ use crate::{
     probe::probe,
     raw::RawSkb,
     reader::SkbReader as _,
+    several::{NO_PORT, receiver, sender},
 };
 
 /// A packet is given to user space.
 #[inline(always)]
 pub(crate) fn upcall(context: &RawTracePointContext) {
-    let Some(gate) = control::gate() else { return };
-    let gate_state = gate.state();
+    // Of several ports each has its own gate.
+    let gate_state = if config::is_of_several() { GateState::OPEN } else { state_of(0) };
     if gate_state == GateState::CLOSED {
         return;
     }
@@ -44,7 +45,7 @@ pub(crate) fn upcall(context: &RawTracePointContext) {
     }
     let missed = probe::<u8>(info, upcalls::kind_offset()) == UpcallConfig::MISS;
     if gate_state == GateState::OPEN {
-        let Some(counted) = upcalls::counters() else { return };
+        let Some(counted) = upcalls::counters(0) else { return };
         if missed {
             counted.misses += 1;
         } else {
@@ -59,9 +60,24 @@ pub(crate) fn upcall(context: &RawTracePointContext) {
     let Some(frame) = raw.head.frame() else { return };
     // SAFETY: a map value of this program and CPU.
     let word = unsafe { &raw mut (*room).word };
-    if let Ok(packet) = raw.head.packet(&frame, word) {
+    let Ok(packet) = raw.head.packet(&frame, word) else { return };
+    if !config::is_of_several() {
         upcall_identified(packet.identity);
+        return;
     }
+    let (sender, receiver) = (sender(&frame), receiver(&raw.head, &frame));
+    if sender != NO_PORT {
+        upcall_identified(config::key(packet.identity, sender));
+    }
+    if receiver != NO_PORT && receiver != sender {
+        upcall_identified(config::key(packet.identity, receiver));
+    }
+}
+
+/// One of the constants of [`GateState`].
+#[inline(always)]
+fn state_of(port: u32) -> u32 {
+    control::gate(port).map_or(GateState::CLOSED, control::Gate::state)
 }
 
 /// The packet with this identity is given to user space. A global function: the verifier looks at it once, not for each shape
@@ -72,13 +88,14 @@ pub(crate) extern "C" fn upcall_identified(identity: u64) -> u32 {
     let Some(room) = room::of(Owner::Upcalls) else { return 0 };
     // SAFETY: a map value of this program and CPU.
     let word: *mut u64 = unsafe { &raw mut (*room).word };
-    let upcalled = inflight::upcalled(Inflight(word), identity, upcalls::after() as u16);
+    let port = config::port_behind(identity);
+    let upcalled = inflight::upcalled(Inflight(word), identity, upcalls::after(port) as u16);
     let (control, is_marked) = match upcalled {
         Upcalled::Marked(control) => (control, true),
         Upcalled::Missed(control) => (control, false),
         Upcalled::Unknown => return 0,
     };
-    let Some(counted) = upcalls::counters() else { return 0 };
+    let Some(counted) = upcalls::counters(port) else { return 0 };
     if control.direction() == 0 {
         counted.traced[0] += 1;
     } else {

@@ -25,6 +25,7 @@ use crate::{
     neighbour::SIGHT_ON_PATH,
     reader::{Copied, Direct, SkbReader},
     rules::is_wanted,
+    several::own_number_at_xdp,
     tally, thorough,
 };
 
@@ -51,7 +52,13 @@ const UNUSUAL: u32 = 1;
 #[inline(always)]
 fn hop(ctx: *mut xdp_md) {
     // SAFETY: the context of the running program.
-    let Some(number) = config::xdp_hook(unsafe { (*ctx).ingress_ifindex }) else { return };
+    let ifindex = unsafe { (*ctx).ingress_ifindex };
+    let number = if config::is_of_several() {
+        own_number_at_xdp(ctx, ifindex)
+    } else {
+        config::xdp_hook(ifindex)
+    };
+    let Some(number) = number else { return };
     let Some(counted) = counters::of(counters::cpu(), number) else { return };
     let scratch = counted.scratch.as_mut_ptr();
     // SAFETY: the context of the running program, and a map value of this CPU.
@@ -68,7 +75,7 @@ fn hop(ctx: *mut xdp_md) {
 
 #[inline(always)]
 fn handle<R: SkbReader>(reader: &R, ctx: *mut xdp_md, number: u32) -> u32 {
-    let Some(gate) = control::gate() else { return DONE };
+    let Some(gate) = control::gate(config::port(number)) else { return DONE };
     let gate_state = gate.state();
     if gate_state == GateState::CLOSED {
         return DONE;
@@ -82,14 +89,14 @@ fn handle<R: SkbReader>(reader: &R, ctx: *mut xdp_md, number: u32) -> u32 {
     let cpu = counters::cpu();
     let Some(counted) = counters::of(cpu, number) else { return DONE };
     let packet = match reader.packet(&frame, counted.scratch.as_mut_ptr()) {
-        Ok(packet) => packet,
+        Ok(packet) => config::keyed(packet, config::port(number)),
         Err(_) if !R::THOROUGH => return UNUSUAL,
         Err(_) => {
             tally::unparsed(number, claim, frame.ether_type);
             return DONE;
         }
     };
-    if !is_wanted(reader, &packet, claim) {
+    if !is_wanted(reader, &packet, claim, config::port(number)) {
         return DONE;
     }
     let now_ns = now_ns();
@@ -110,7 +117,7 @@ fn handle<R: SkbReader>(reader: &R, ctx: *mut xdp_md, number: u32) -> u32 {
 #[inline(never)]
 pub(crate) extern "C" fn hop_quick_xdp(number: u32, key: u64, now_ns: u64, terms: u32) -> u32 {
     let cpu = counters::cpu();
-    let Some(counted) = counters::of(cpu, number & 0xf) else { return 0 };
+    let Some(counted) = counters::of(cpu, number) else { return 0 };
     let visit = thorough::visit(number, key, now_ns, terms);
     let outcome = quickly(Inflight(counted.scratch.as_mut_ptr()), &visit);
     if matches!(outcome.kind, Kind::Retry) {
@@ -125,7 +132,7 @@ pub(crate) extern "C" fn hop_quick_xdp(number: u32, key: u64, now_ns: u64, terms
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub(crate) extern "C" fn hop_settle_xdp(number: u32, identity: u64, kind: u32) -> u32 {
-    let Some(counted) = counters::of(counters::cpu(), number & 0xf) else { return 0 };
+    let Some(counted) = counters::of(counters::cpu(), number) else { return 0 };
     let outcome = thorough::outcome(kind, counted);
     count(number, identity, counted, &outcome);
     0

@@ -13,7 +13,7 @@ use crate::atomic;
 #[map]
 static STRANGERS: HashMap<u64, u32> = HashMap::with_max_entries(4096, 0);
 
-/// The last one is for all that find no place.
+/// Of each port so many; the last one is for all that find no place. The loader sets the size.
 #[map]
 static SIGHTINGS: Array<Sighted> = Array::with_max_entries(SIGHTED + 1, MMAPABLE);
 
@@ -49,10 +49,10 @@ pub(crate) fn is_strange(mac: u64) -> bool {
     STRANGERS.get_ptr(&mac).is_some()
 }
 
-/// Counts a frame for or from `mac`.
+/// Counts a frame for or from `mac` that passes the tap of `port`.
 #[inline(always)]
-pub(crate) fn count(mac: u64, passage: Passage) {
-    let Some(sighted) = of(mac) else { return };
+pub(crate) fn count(mac: u64, passage: Passage, port: u32) {
+    let Some(sighted) = of(mac, port * (SIGHTED + 1)) else { return };
     // SAFETY: a map value, whose fields are aligned to eight bytes.
     unsafe {
         let counter = match passage {
@@ -65,11 +65,12 @@ pub(crate) fn count(mac: u64, passage: Passage) {
     }
 }
 
+/// The place for `mac` among those of a port, the first of which is `first`.
 #[inline(always)]
-fn of(mac: u64) -> Option<*mut Sighted> {
+fn of(mac: u64, first: u32) -> Option<*mut Sighted> {
     let mut probe = 0;
     while probe < SIGHTED_PROBES {
-        let sighted = SIGHTINGS.get_ptr_mut((place_of(mac) as u32 + probe) & (SIGHTED - 1))?;
+        let sighted = SIGHTINGS.get_ptr_mut(first + ((place_of(mac) as u32 + probe) & (SIGHTED - 1)))?;
         probe += 1;
         // SAFETY: a map value, whose field is aligned to eight bytes.
         unsafe {
@@ -80,5 +81,5 @@ fn of(mac: u64) -> Option<*mut Sighted> {
             }
         }
     }
-    SIGHTINGS.get_ptr_mut(SIGHTED)
+    SIGHTINGS.get_ptr_mut(first + SIGHTED)
 }

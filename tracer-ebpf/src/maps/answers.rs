@@ -7,13 +7,13 @@ use aya_ebpf::{
 };
 use hoptrace_common::answer::{AnswerCounters, Asked, REMEMBERED};
 
-use super::{MMAPABLE, counters};
+use super::{MMAPABLE, config, counters, several};
 
 /// Questions by their keys.
 #[map]
 static ASKED: LruHashMap<u64, Asked> = LruHashMap::with_max_entries(REMEMBERED, 0);
 
-/// One entry per possible CPU; the loader sets the size.
+/// One entry per possible CPU and port; the loader sets the size.
 #[map]
 static ANSWER_COUNTS: Array<AnswerCounters> = Array::with_max_entries(1, MMAPABLE);
 
@@ -22,16 +22,22 @@ static ANSWER_COUNTS: Array<AnswerCounters> = Array::with_max_entries(1, MMAPABL
 #[unsafe(no_mangle)]
 static AT_SWITCH: Global<u32> = Global::new(0);
 
-/// The hooks before the switch, a bit each.
+/// As [`AT_SWITCH`], of `port`.
 #[inline(always)]
-pub(crate) fn before_switch() -> u16 {
-    AT_SWITCH.load() as u16
+fn at_switch(port: u32) -> u32 {
+    if config::is_of_several() { several::at_switch(port) } else { AT_SWITCH.load() }
+}
+
+/// The hooks of `port` before the switch, a bit each.
+#[inline(always)]
+pub(crate) fn before_switch(port: u32) -> u16 {
+    at_switch(port) as u16
 }
 
 /// Whether hook `number` is the next one behind the switch.
 #[inline(always)]
 pub(crate) fn is_behind_switch(number: u32) -> bool {
-    AT_SWITCH.load() & (1 << (16 + (number & 0xf))) != 0
+    at_switch(config::port(number)) & (1 << (16 + (number & 0xf))) != 0
 }
 
 /// Remembers a question.
@@ -48,10 +54,10 @@ pub(crate) fn asked(key: u64) -> Option<Asked> {
     ASKED.get_ptr(&key).map(|asked| unsafe { asked.read() })
 }
 
-/// Counts a question that the switch has answered, with its answer.
+/// Counts a question of `port` that the switch has answered, with its answer.
 #[inline(always)]
-pub(crate) fn count_by_switch() {
-    if let Some(counted) = ANSWER_COUNTS.get_ptr_mut(counters::cpu()) {
+pub(crate) fn count_by_switch(port: u32) {
+    if let Some(counted) = ANSWER_COUNTS.get_ptr_mut(counters::block(counters::cpu(), port)) {
         // SAFETY: a map value of its own for each CPU; programs at TC run with bottom halves off.
         unsafe { (*counted).by_switch += 1 };
     }

@@ -11,7 +11,7 @@ use super::MMAPABLE;
 /// Bytes that are summed up at once: older kernels' `bpf_csum_diff` takes no more.
 pub(crate) const PIECE: u32 = 512;
 
-/// One per possible CPU; the loader sets the size.
+/// One per possible CPU and port; the loader sets the size.
 #[map]
 static CHECKSUMS: Array<ChecksumCounters> = Array::with_max_entries(1, MMAPABLE);
 
@@ -31,10 +31,10 @@ pub(crate) fn room() -> Option<*mut Room> {
     CHECKSUM_ROOM.get_ptr_mut(0)
 }
 
-/// Counts a packet that was looked at; `cpu` is the running one.
+/// Counts a packet that was looked at, in `block` ([`super::counters::block`]).
 #[inline(always)]
-pub(crate) fn count(cpu: u32, place: u32, right: bool) {
-    let Some(counters) = CHECKSUMS.get_ptr_mut(cpu) else { return };
+pub(crate) fn count(block: u32, place: u32, right: bool) {
+    let Some(counters) = CHECKSUMS.get_ptr_mut(block) else { return };
     let place = (place & (PLACES as u32 - 1)) as usize;
     // SAFETY: a map value of this CPU, and a place in it.
     unsafe {

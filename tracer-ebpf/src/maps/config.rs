@@ -9,7 +9,11 @@ use hoptrace_common::config::{
 use hoptrace_common::{
     filter::{Filter, Host},
     inflight::Hook,
+    packet::Packet,
+    ports::{NUMBER_MASK, key_at, number_of, port_of, port_of_key},
 };
+
+use super::several;
 
 /// Facts about the trace.
 #[unsafe(no_mangle)]
@@ -43,28 +47,15 @@ static TRACE: Global<TraceConfig> = Global::new(TraceConfig {
 
 /// Facts about the hooks.
 #[unsafe(no_mangle)]
-static HOOKS: [HookConfig; MAX_HOOKS] = [NO_HOOK; MAX_HOOKS];
+static HOOKS: [HookConfig; MAX_HOOKS] = [HookConfig::NONE; MAX_HOOKS];
 
 /// The hooks of the path's TC programs, spread over places by their interfaces: ingress side, egress side.
 #[unsafe(no_mangle)]
-static PLACED: [[HookConfig; PLACES]; 2] = [[NO_HOOK; PLACES]; 2];
+static PLACED: [[HookConfig; PLACES]; 2] = [[HookConfig::NONE; PLACES]; 2];
 
 /// Interfaces that hooks at tracepoints are at, as [`near_bit`] has them: ingress side, egress side.
 #[unsafe(no_mangle)]
 static NEAR: [[u64; NEAR_WORDS]; 2] = [[0; NEAR_WORDS]; 2];
-
-const NO_HOOK: HookConfig = HookConfig {
-    direction: 0,
-    flags: 0,
-    later: 0,
-    beside: 0,
-    traits: 0,
-    segment_from: [0; MAX_HOOKS],
-    total_segment: 0,
-    total_from_neighbour: 0,
-    number: 0,
-    ifindex: 0,
-};
 
 /// The hooks of the XDP program.
 #[unsafe(no_mangle)]
@@ -126,18 +117,87 @@ trace_fields! {
     seed: u64
     segments: u32
     timeout_ns: u64
-    mac: u64
     sample_below: u64
     budgeted: u32
-    guest_segment: u16
-    entries: [u8; 2]
-    neighbour_entries: u16
-    ipv4: [u32; 4]
     tail: u32
     filtering: u16
     keeping_heads: u16
     spread: u32
+    ports: u32
+    port_segments: u32
+}
+
+/// What is one port's: a constant in a trace of one port.
+macro_rules! port_fields {
+    ($($name:ident: $kind:ty)*) => {$(
+        /// Of `port`.
+        #[inline(always)]
+        pub(crate) fn $name(port: u32) -> $kind {
+            if is_of_several() {
+                return several::$name(port);
+            }
+            let trace: *const TraceConfig = (&raw const TRACE).cast();
+            // SAFETY: a static; volatile because the loader patches it after compilation.
+            unsafe { (&raw const (*trace).$name).read_volatile() }
+        }
+    )*};
+}
+
+port_fields! {
+    mac: u64
+    ipv4: [u32; 4]
+    guest_segment: u16
+    neighbour_entries: u16
+    entries: [u8; 2]
     beside: [u8; 2]
+}
+
+/// Whether several ports are traced. The verifier knows, and removes what is for the other case.
+#[inline(always)]
+pub(crate) fn is_of_several() -> bool {
+    ports() != 0
+}
+
+/// The port of hook `number`.
+#[inline(always)]
+pub(crate) fn port(number: u32) -> u32 {
+    if is_of_several() { port_of(number) } else { 0 }
+}
+
+/// The port on whose path the packet `key` of the table is.
+#[inline(always)]
+pub(crate) fn port_behind(key: u64) -> u32 {
+    if is_of_several() { port_of_key(key) } else { 0 }
+}
+
+/// What a packet with this identity is called in the table, on the path of `port`.
+#[inline(always)]
+pub(crate) fn key(identity: u64, port: u32) -> u64 {
+    if is_of_several() { key_at(identity, port) } else { identity }
+}
+
+/// What a key is found by among others in a table whose places are the low bits: where these are the port, the middle ones.
+#[inline(always)]
+pub(crate) fn spread_key(key: u64) -> u32 {
+    if is_of_several() { (key >> 32) as u32 ^ key as u32 } else { key as u32 }
+}
+
+/// `packet` as it is called in the table, on the path of `port`.
+#[inline(always)]
+pub(crate) fn keyed(packet: Packet, port: u32) -> Packet {
+    Packet { identity: key(packet.identity, port), ..packet }
+}
+
+/// The number of the hook at `place` on the path of `port`.
+#[inline(always)]
+pub(crate) fn number(port: u32, place: u8) -> u32 {
+    if is_of_several() { number_of(port, u32::from(place)) } else { u32::from(place & 0xf) }
+}
+
+/// The first of the segments of `port`.
+#[inline(always)]
+pub(crate) fn first_segment(port: u32) -> u32 {
+    if is_of_several() { port * port_segments() } else { 0 }
 }
 
 /// Whether any packet may be sent to user space.
@@ -171,14 +231,18 @@ pub(crate) struct HookFacts {
 /// The facts of hook `number`: constants to the verifier where the number is one.
 #[inline(always)]
 pub(crate) fn hook(number: u32) -> HookFacts {
-    let hooks: *const HookConfig = (&raw const HOOKS).cast();
-    // SAFETY: there are 16 of them.
-    let at = unsafe { hooks.add((number & 0xf) as usize) };
-    // SAFETY: in the static, and aligned to eight bytes; volatile because the loader patches it after compilation.
+    let at = if is_of_several() {
+        several::hook(number)
+    } else {
+        let hooks: *const HookConfig = (&raw const HOOKS).cast();
+        // SAFETY: there are 16 of them.
+        unsafe { hooks.add((number & 0xf) as usize) }
+    };
+    // SAFETY: in a static, and aligned to eight bytes; volatile because user space writes it.
     HookFacts { word: unsafe { at.cast::<u64>().read_volatile() }, at }
 }
 
-/// The facts of the hook on the path that is on `side` of interface `ifindex`.
+/// The facts of the hook on the path that is on `side` of interface `ifindex`, in a trace of one port.
 #[inline(always)]
 pub(crate) fn hook_on(side: usize, ifindex: u32) -> Option<HookFacts> {
     let placed: *const HookConfig = (&raw const PLACED).cast();
@@ -200,7 +264,19 @@ impl HookFacts {
     #[inline(always)]
     pub(crate) fn number(self) -> u32 {
         // SAFETY: points into a static.
-        u32::from(unsafe { (&raw const (*self.at).number).read_volatile() }) & 0xf
+        u32::from(unsafe { (&raw const (*self.at).number).read_volatile() }) & NUMBER_MASK
+    }
+
+    /// The port on whose path it is.
+    #[inline(always)]
+    pub(crate) fn port(self) -> u32 {
+        if is_of_several() { port_of(self.number()) } else { 0 }
+    }
+
+    /// The MAC address of that port.
+    #[inline(always)]
+    pub(crate) fn mac(self) -> u64 {
+        mac(self.port())
     }
 
     /// The same facts of a hook that is on the path, which the compiler then knows.
@@ -267,20 +343,28 @@ impl HookFacts {
         // SAFETY: points into a static; only the address is taken.
         let segments: *const u8 = unsafe { (&raw const (*self.at).segment_from).cast() };
         // SAFETY: the index is below 16; volatile because the loader patches it after compilation.
-        u32::from(unsafe { segments.add((from & 0xf) as usize).read_volatile() })
+        let segment = u32::from(unsafe { segments.add((from & 0xf) as usize).read_volatile() });
+        self.of_all(segment)
+    }
+
+    /// The number of the port's `segment` among those of all ports.
+    #[inline(always)]
+    fn of_all(self, segment: u32) -> u32 {
+        if is_of_several() { first_segment(self.port()) + segment } else { segment }
     }
 
     /// The segment of the whole way of a packet that passed the hooks `passed`.
     #[inline(always)]
     pub(crate) fn total_segment(self, passed: u16) -> u32 {
-        // SAFETY: points into the static.
-        u32::from(unsafe {
-            if passed & neighbour_entries() == 0 {
+        // SAFETY: points into a static.
+        let segment = u32::from(unsafe {
+            if passed & neighbour_entries(self.port()) == 0 {
                 (&raw const (*self.at).total_segment).read_volatile()
             } else {
                 (&raw const (*self.at).total_from_neighbour).read_volatile()
             }
-        })
+        });
+        self.of_all(segment)
     }
 }
 

@@ -9,17 +9,18 @@ use hoptrace_common::{
 use super::MMAPABLE;
 use crate::atomic;
 
+/// One per port; the loader sets the size.
 #[map]
 static CONTROL: Array<Control> = Array::with_max_entries(1, MMAPABLE);
 
-/// The shared page.
+/// The page of a port.
 #[derive(Clone, Copy)]
 pub(crate) struct Gate(*mut Control);
 
-/// The gate; `None` never happens, but the verifier wants it asked.
+/// That of `port`; `None` never happens, but the verifier wants it asked.
 #[inline(always)]
-pub(crate) fn gate() -> Option<Gate> {
-    CONTROL.get_ptr_mut(0).map(Gate)
+pub(crate) fn gate(port: u32) -> Option<Gate> {
+    CONTROL.get_ptr_mut(port).map(Gate)
 }
 
 impl Gate {

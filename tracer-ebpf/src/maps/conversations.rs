@@ -6,7 +6,11 @@ use hoptrace_common::{
     exchange::kind,
 };
 
-use super::{MMAPABLE, config, counters, questions};
+use super::{
+    MMAPABLE, config,
+    counters::{self, Here},
+    questions,
+};
 use crate::atomic;
 
 /// One for each connection that asks the guest something.
@@ -18,7 +22,8 @@ const NOTHING: u64 = u64::MAX;
 
 /// A segment passes the tap: how long ago was asked what it answers, in nanoseconds.
 #[inline(always)]
-pub(crate) fn pass(segment: &Segment, now_ns: u64) -> Option<u64> {
+pub(crate) fn pass(segment: &Segment, now_ns: u64, here: Here) -> Option<u64> {
+    let segment = &Segment { key: config::key(segment.key, here.port), ..*segment };
     if !Conversation::begins(segment) && !is_known(segment.key) {
         return None;
     }
@@ -32,7 +37,7 @@ pub(crate) fn pass(segment: &Segment, now_ns: u64) -> Option<u64> {
 #[inline(always)]
 fn is_known(key: u64) -> bool {
     #[allow(clippy::cast_possible_truncation, reason = "the low bits are meant")]
-    let conversation = TALKS.get_ptr(key as u32 & (CONVERSATIONS - 1));
+    let conversation = TALKS.get_ptr(config::spread_key(key) & (CONVERSATIONS - 1));
     // SAFETY: a map value.
     conversation.is_some_and(|at| unsafe { atomic::load(&raw const (*at).key) } == key)
 }
@@ -57,8 +62,9 @@ pub(crate) extern "C" fn hop_talk(key: u64, numbers: u64, rest: u64, now_ns: u64
 #[inline(always)]
 fn talk(segment: &Segment, now_ns: u64) -> Option<Said> {
     #[allow(clippy::cast_possible_truncation, reason = "the low bits are meant")]
-    let at = TALKS.get_ptr_mut(segment.key as u32 & (CONVERSATIONS - 1))?;
-    let counted = questions::counted(counters::cpu())?;
+    let here = Here { cpu: counters::cpu(), port: config::port_behind(segment.key) };
+    let at = TALKS.get_ptr_mut(config::spread_key(segment.key) & (CONVERSATIONS - 1))?;
+    let counted = questions::counted(here)?;
     // SAFETY: a map value throughout; it is changed between taking and publishing it only.
     unsafe {
         let state = atomic::load(&raw const (*at).state);

@@ -12,9 +12,10 @@ use hoptrace_common::{
         Device, DropConfig, DropSite, Example, FreeCounters, MAX_DEVICES, MAX_PLACES, MEANINGS, Meaning,
     },
     inflight::MAX_SITES,
+    ports::device_key,
 };
 
-use super::{MMAPABLE, counters};
+use super::{MMAPABLE, config, counters, several};
 use crate::atomic;
 
 /// Patched in by the loader.
@@ -39,7 +40,18 @@ macro_rules! facts {
     )*};
 }
 
-facts! { has_reason has_socket nowhere_after }
+facts! { has_reason has_socket }
+
+/// As [`DropConfig::nowhere_after`], of `port`.
+#[inline(always)]
+pub(crate) fn nowhere_after(port: u32) -> u32 {
+    if config::is_of_several() {
+        return several::nowhere_after(port);
+    }
+    let drops: *const DropConfig = (&raw const DROPS).cast();
+    // SAFETY: as above.
+    unsafe { (&raw const (*drops).nowhere_after).read_volatile() }
+}
 
 /// What `reason` can mean.
 #[inline(always)]
@@ -66,28 +78,28 @@ pub(crate) fn meaning_at(location: u64) -> Meaning {
     CODE.get(key).map_or(Meaning(0), |meaning| Meaning(*meaning as u8))
 }
 
-/// By the index of the interface; user space fills it before the program is attached.
+/// By [`device_key`]; user space fills it before the program is attached.
 #[map]
-static DEVICES: HashMap<u32, Device> = HashMap::with_max_entries(MAX_DEVICES, 0);
+static DEVICES: HashMap<u64, Device> = HashMap::with_max_entries(MAX_DEVICES, 0);
 
 #[map]
 static SITES: Array<DropSite> = Array::with_max_entries(MAX_SITES, MMAPABLE);
 
-/// One entry per possible CPU; the loader sets the size.
+/// One entry per possible CPU and port; the loader sets the size.
 #[map]
 static FREES: Array<FreeCounters> = Array::with_max_entries(1, MMAPABLE);
 
-/// The interface with this index, if packets of the trace can die there.
+/// The interface with this index, if packets of `port` can die there.
 #[inline(always)]
-pub(crate) fn device(ifindex: u32) -> Option<Device> {
+pub(crate) fn device(ifindex: u32, port: u32) -> Option<Device> {
     // SAFETY: a map value that is not written while programs run.
-    DEVICES.get_ptr(&ifindex).map(|device| unsafe { *device })
+    DEVICES.get_ptr(&device_key(ifindex, port)).map(|device| unsafe { *device })
 }
 
-/// This CPU's counters.
+/// This CPU's counters of `port`.
 #[inline(always)]
-pub(crate) fn frees() -> Option<&'static mut FreeCounters> {
-    let counters = FREES.get_ptr_mut(counters::cpu())?;
+pub(crate) fn frees(port: u32) -> Option<&'static mut FreeCounters> {
+    let counters = FREES.get_ptr_mut(counters::block(counters::cpu(), port))?;
     // SAFETY: a map value of its own for each CPU. One program writes it, which the kernel does not run again on a CPU
     // that is in the middle of it.
     Some(unsafe { &mut *counters })
@@ -104,7 +116,7 @@ pub(crate) struct Site {
 const NOWHERE: u32 = u32::MAX;
 
 /// The site of `location` and `reason` on this CPU, or without room for one on any; a new one where there is none yet. `before` is 0 for
-/// packets that a hook has seen, as in [`DropSite::before`]. `None`: no room at all.
+/// packets that a hook has seen, as in [`DropSite::before`], whose upper bits are the port. `None`: no room at all.
 #[inline(always)]
 pub(crate) fn site(location: u64, reason: u32, before: u32) -> Option<Site> {
     let mut index = site_of(location, reason, before, counters::cpu() + 1);

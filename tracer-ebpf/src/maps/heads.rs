@@ -34,7 +34,7 @@ pub(crate) fn are_kept(hook: HookFacts) -> bool {
 #[inline(never)]
 pub(crate) fn keep(skb: *mut __sk_buff, key: u64, number: u32) {
     let Some(head) = HEADS.get_ptr_mut(Head::place_of(key)) else { return };
-    let Some(counted) = counters::of(counters::cpu(), number & 0xf) else { return };
+    let Some(counted) = counters::of(counters::cpu(), number) else { return };
     // SAFETY: the context of the running program, and a map value with room for `HEAD_BYTES` bytes, which is what the mask
     // and the addition leave at most. The key is away meanwhile, so that the head is not taken for this packet's.
     unsafe {
@@ -50,7 +50,7 @@ pub(crate) fn keep(skb: *mut __sk_buff, key: u64, number: u32) {
         (&raw mut (*head).len_bytes).write_volatile(len);
         (&raw mut (*head).vlan_tci).write_volatile(tag);
         (&raw mut (*head).kept_bytes).write_volatile(kept as u8);
-        (&raw mut (*head).hook).write_volatile(number as u8);
+        (&raw mut (*head).hook).write_volatile((number & 0xf) as u8);
         (&raw mut (*head).key).write_volatile(key);
     }
 }
@@ -69,7 +69,7 @@ pub(crate) fn keep_copy(skb: &RawSkb, key: u64, number: u32) {
 fn write_copy(key: u64, start: u64, lengths: u64, tag: u32) {
     let Some(head) = HEADS.get_ptr_mut(Head::place_of(key)) else { return };
     let number = tag >> 16;
-    let Some(counted) = counters::of(counters::cpu(), number & 0xf) else { return };
+    let Some(counted) = counters::of(counters::cpu(), number) else { return };
     // SAFETY: as in `keep`.
     unsafe {
         (&raw mut (*head).key).write_volatile(0);
@@ -82,7 +82,7 @@ fn write_copy(key: u64, start: u64, lengths: u64, tag: u32) {
         (&raw mut (*head).len_bytes).write_volatile(lengths as u32);
         (&raw mut (*head).vlan_tci).write_volatile(tag as u16);
         (&raw mut (*head).kept_bytes).write_volatile(kept as u8);
-        (&raw mut (*head).hook).write_volatile(number as u8);
+        (&raw mut (*head).hook).write_volatile((number & 0xf) as u8);
         (&raw mut (*head).key).write_volatile(key);
     }
 }

@@ -6,13 +6,15 @@ use hoptrace_common::{
     histogram::{BUCKETS, bucket_of},
 };
 
-use super::{MMAPABLE, config};
+use super::{MMAPABLE, config, counters};
+use crate::atomic;
 
 /// One entry per possible CPU and segment; the loader sets the size.
 #[map]
 static SEGMENTS: Array<SegmentStats> = Array::with_max_entries(1, MMAPABLE);
 
-/// `BUCKETS` entries per possible CPU and segment; the loader sets the size.
+/// `BUCKETS` entries per possible CPU and segment; of several ports per segment only, for all CPUs together. The loader sets the
+/// size.
 #[map]
 static LATENCIES: Array<u64> = Array::with_max_entries(BUCKETS, MMAPABLE);
 
@@ -45,10 +47,8 @@ impl Figures {
             (*self.stats).sum_ns = new.sum_ns;
             (*self.stats).min_ns_inverted = new.min_ns_inverted;
             (*self.stats).max_ns = new.max_ns;
-            if let Some(bucket) = LATENCIES.get_ptr_mut(self.block * BUCKETS + bucket_of(latency_ns)) {
-                *bucket += 1;
-            }
         }
+        add(self.block, latency_ns, 1);
     }
 }
 
@@ -60,9 +60,23 @@ pub(crate) fn record(cpu: u32, segment: u32, latency_ns: u64) {
         // SAFETY: a map value that only this CPU writes.
         unsafe { (*stats).record(latency_ns) };
     }
+    add(block, latency_ns, 1);
+}
+
+/// Adds `change` to the bucket of `latency_ns`, of a segment's figures on the running CPU.
+#[inline(always)]
+fn add(block: u32, latency_ns: u64, change: u64) {
+    if config::is_of_several() {
+        let segment = block.wrapping_sub(counters::cpu() * config::segments());
+        if let Some(bucket) = LATENCIES.get_ptr_mut(segment * BUCKETS + bucket_of(latency_ns)) {
+            // SAFETY: a map value, aligned to eight bytes.
+            unsafe { atomic::fetch_add_u64(bucket, change) };
+        }
+        return;
+    }
     if let Some(bucket) = LATENCIES.get_ptr_mut(block * BUCKETS + bucket_of(latency_ns)) {
-        // SAFETY: likewise.
-        unsafe { *bucket += 1 };
+        // SAFETY: a map value that only this CPU writes; user space adds up two's complements.
+        unsafe { *bucket = (*bucket).wrapping_add(change) };
     }
 }
 
@@ -83,8 +97,5 @@ pub(crate) fn take_back(cpu: u32, segment: u32, latency_ns: u64) {
         // SAFETY: a map value that only this CPU writes.
         unsafe { (*stats).take_back(latency_ns) };
     }
-    if let Some(bucket) = LATENCIES.get_ptr_mut(block * BUCKETS + bucket_of(latency_ns)) {
-        // SAFETY: likewise; user space adds up two's complements.
-        unsafe { *bucket = (*bucket).wrapping_sub(1) };
-    }
+    add(block, latency_ns, u64::MAX);
 }

@@ -21,6 +21,7 @@ pub(crate) mod rare;
 pub(crate) mod records;
 pub(crate) mod room;
 pub(crate) mod scratch;
+pub(crate) mod several;
 pub(crate) mod upcalls;
 
 /// `BPF_F_MMAPABLE`: user space maps the array and reads it without system calls.

@@ -34,6 +34,12 @@ pub(crate) fn key(skb: *mut __sk_buff) -> u64 {
     port_key(ifindex, namespace)
 }
 
+/// Whether the interface that the program runs at is in the traced network namespace.
+#[inline(always)]
+pub(crate) fn is_here(skb: *mut __sk_buff) -> bool {
+    NAMESPACES.load() == 0 || namespace(skb) == layout::here_inum()
+}
+
 /// The same of the interface with index `ifindex` in network namespace number `namespace`. `None`: no port is in another namespace than
 /// the traced one, and this is another one.
 #[inline(always)]

@@ -3,28 +3,37 @@
 use aya_ebpf::{macros::map, maps::Array};
 use hoptrace_common::exchange::{ExchangeCounters, OPEN_QUESTIONS, Part, Question, kind};
 
-use super::{MMAPABLE, config};
+use super::{
+    MMAPABLE, config,
+    counters::{self, Here},
+};
 use crate::atomic;
 
 /// User space looks for the unanswered ones.
 #[map]
 static QUESTIONS: Array<Question> = Array::with_max_entries(OPEN_QUESTIONS, MMAPABLE);
 
-/// One per possible CPU; the loader sets the size.
+/// One per possible CPU and port; the loader sets the size.
 #[map]
 static EXCHANGES: Array<ExchangeCounters> = Array::with_max_entries(1, MMAPABLE);
+
+/// The same question is another one at another port.
+#[inline(always)]
+fn of_port(part: &Part, here: Here) -> Part {
+    Part { key: config::key(part.key, here.port), ..*part }
+}
 
 #[inline(always)]
 fn of(part: &Part) -> Option<*mut Question> {
     #[allow(clippy::cast_possible_truncation, reason = "the low bits are meant")]
-    QUESTIONS.get_ptr_mut(part.key as u32 & (OPEN_QUESTIONS - 1))
+    QUESTIONS.get_ptr_mut(config::spread_key(part.key) & (OPEN_QUESTIONS - 1))
 }
 
-/// Of the running CPU, which is `cpu`: what came of questions. No other program on it counts at the same time.
+/// What came of questions. No other program on the running CPU counts at the same time.
 #[inline(always)]
-pub(super) fn counted(cpu: u32) -> Option<&'static mut ExchangeCounters> {
+pub(super) fn counted(here: Here) -> Option<&'static mut ExchangeCounters> {
     // SAFETY: a map value of its own for each CPU; programs at TC run with bottom halves off.
-    EXCHANGES.get_ptr_mut(cpu).map(|counters| unsafe { &mut *counters })
+    EXCHANGES.get_ptr_mut(counters::block(here.cpu, here.port)).map(|counters| unsafe { &mut *counters })
 }
 
 /// The counter of a kind.
@@ -36,9 +45,10 @@ pub(super) fn add(counters: &mut [u64; kind::PLACES], kind: u32, times: u64) {
 
 /// Remembers a question, unless another one waits in its place. One that is repeated counts once more.
 #[inline(always)]
-pub(crate) fn ask(part: &Part, now_ns: u64, cpu: u32) {
+pub(crate) fn ask(part: &Part, now_ns: u64, here: Here) {
+    let part = &of_port(part, here);
     let Some(question) = of(part) else { return };
-    let Some(counted) = counted(cpu) else { return };
+    let Some(counted) = counted(here) else { return };
     // SAFETY: a map value throughout; fields are written between taking and publishing it only.
     unsafe {
         let state = atomic::load(&raw const (*question).state);
@@ -84,7 +94,8 @@ pub(crate) fn ask(part: &Part, now_ns: u64, cpu: u32) {
 /// The kind of the question that `part` answers, and how long ago it was asked, in nanoseconds. It is closed by that. `None`
 /// as well where it was asked several times, because the answer could be to any of them (Karn's rule).
 #[inline(always)]
-pub(crate) fn answered(part: &Part, now_ns: u64, cpu: u32) -> Option<(u32, u64)> {
+pub(crate) fn answered(part: &Part, now_ns: u64, here: Here) -> Option<(u32, u64)> {
+    let part = &of_port(part, here);
     let question = of(part)?;
     // SAFETY: a map value throughout; the exchange at the end fails if the question changed meanwhile.
     unsafe {
@@ -101,7 +112,7 @@ pub(crate) fn answered(part: &Part, now_ns: u64, cpu: u32) -> Option<(u32, u64)>
             return None;
         }
         let times = Question::times(state);
-        if let Some(counted) = counted(cpu) {
+        if let Some(counted) = counted(here) {
             add(&mut counted.answered, kind, times);
         }
         let response_ns = now_ns.wrapping_sub(asked_ns);

@@ -5,8 +5,8 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use aya::programs::{TestRun as _, TestRunOptions};
 use hoptrace::{
-    attach::{self, Attached, LoadOptions, PlanOptions},
-    collect::Collector,
+    attach::{self, Attached, LoadOptions, PlanOptions, Plans, PortPlan},
+    collect::{CollectOptions, Collector, Share},
     kernel::{KERNEL_BTF, kernel_btf, skb_layout},
     model::{
         Direction, Evidence, IfIndex, Ledger, MacAddr, Mechanism, OtherPort, Plan, Role, Snapshot, Tail,
@@ -60,11 +60,17 @@ pub(crate) fn load_all() -> Result<u32> {
     let plan = attach::plan(&hops.each_ref(), wishes)?;
     let options = LoadOptions { skb: skb_layout(&btf)?, ..options()? };
     probes.planned(&trace(&plan, &options));
-    Ok(Attached::load(&plan, &options, &mut probes.attachable())?.verified_instructions())
+    let plans = Plans::one(planned(&plan, &options));
+    Ok(Attached::load(&plans, &options, &mut probes.attachable())?.verified_instructions())
 }
 
 const fn trace<'t>(plan: &'t Plan, options: &LoadOptions) -> Trace<'t> {
-    Trace { plan, path: None, mechanism: options.mechanism, timeout: TIMEOUT }
+    let share = Share::whole(plan.segment_count);
+    Trace { plan, path: None, share, mechanism: options.mechanism, timeout: TIMEOUT }
+}
+
+fn planned(plan: &Plan, options: &LoadOptions) -> PortPlan {
+    PortPlan { plan: plan.clone(), mac: options.trace.mac, ipv4: options.trace.ipv4 }
 }
 
 fn options() -> Result<LoadOptions> {
@@ -109,10 +115,12 @@ impl Port {
         let (options, mut probes) = (options()?, Probes::of(&Host::default()));
         let trace = trace(&plan, &options);
         probes.planned(&trace);
-        let mut attached = Attached::load(&plan, &options, &mut probes.attachable())?;
-        let readings = probes.readings(attached.ebpf(), &trace)?;
-        let (mut collector, _) =
-            Collector::new(plan.clone(), attached.ebpf_mut(), readings, TIMEOUT, Tail::None, 1)?;
+        let (plans, maps) = (Plans::one(planned(&plan, &options)), Rc::default());
+        let mut attached = Attached::load(&plans, &options, &mut probes.attachable())?;
+        let readings = probes.readings(attached.ebpf(), &maps, &trace)?;
+        let settings = CollectOptions { room: trace.share.room, timeout: TIMEOUT, seed: 1 };
+        let (mut collector, _) = Collector::new(attached.ebpf_mut(), &maps, settings)?;
+        collector.add(PortId::FIRST, plan.clone(), attached.ebpf_mut(), readings, Tail::None)?;
         collector.open(None);
         Ok(Self { attached, collector })
     }

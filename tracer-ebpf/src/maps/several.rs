@@ -1,0 +1,133 @@
+//! What a trace of several ports knows of each: user space changes it while programs run.
+
+use core::cell::UnsafeCell;
+
+use aya_ebpf::{macros::map, maps::HashMap};
+use hoptrace_common::{
+    config::{HookConfig, MAX_HOOKS},
+    ports::{MAX_PORTS, MAX_SHARED, NUMBER_MASK, PortConfig, Whose},
+};
+
+/// Memory that user space writes and programs read.
+#[repr(transparent)]
+struct Written<T>(UnsafeCell<T>);
+
+// SAFETY: programs only read it, by volatile accesses.
+unsafe impl<T> Sync for Written<T> {}
+
+/// Facts about the ports.
+#[unsafe(no_mangle)]
+#[unsafe(link_section = ".bss.ports")]
+static PORTS: Written<[PortConfig; MAX_PORTS]> = Written(UnsafeCell::new([NO_PORT; MAX_PORTS]));
+
+const NO_PORT: PortConfig = PortConfig {
+    mac: 0,
+    ipv4: [0; 4],
+    guest_segment: 0,
+    neighbour_entries: 0,
+    entries: [0; 2],
+    beside: [0; 2],
+    at_switch: 0,
+    upcalled_after: 0,
+    nowhere_after: 0,
+    reserved: 0,
+    shared: [[0; 4]; MAX_SHARED],
+};
+
+/// Facts about their hooks, by the hooks' numbers.
+#[unsafe(no_mangle)]
+#[unsafe(link_section = ".bss.hooks")]
+static PORT_HOOKS: Written<[HookConfig; MAX_PORTS * MAX_HOOKS]> =
+    Written(UnsafeCell::new([HookConfig::NONE; MAX_PORTS * MAX_HOOKS]));
+
+/// Interfaces by their indices. The loader sets the size; so it does for the next two.
+#[map]
+static WHOSE: HashMap<u32, Whose> = HashMap::with_max_entries(1, 0);
+
+/// The ports by their MAC addresses.
+#[map]
+static MACS: HashMap<u64, u32> = HashMap::with_max_entries(1, 0);
+
+/// The ports by their IPv4 addresses.
+#[map]
+static TARGETS: HashMap<u32, u32> = HashMap::with_max_entries(1, 0);
+
+/// The facts of hook `number`.
+#[inline(always)]
+pub(crate) fn hook(number: u32) -> *const HookConfig {
+    let hooks: *const HookConfig = PORT_HOOKS.0.get().cast_const().cast();
+    // SAFETY: there are so many of them.
+    unsafe { hooks.add((number & NUMBER_MASK) as usize) }
+}
+
+#[inline(always)]
+fn at(port: u32) -> *const PortConfig {
+    let ports: *const PortConfig = PORTS.0.get().cast_const().cast();
+    // SAFETY: there are so many of them.
+    unsafe { ports.add(port as usize & (MAX_PORTS - 1)) }
+}
+
+macro_rules! fields {
+    ($($name:ident: $kind:ty)*) => {$(
+        /// As in [`PortConfig`].
+        #[inline(always)]
+        pub(crate) fn $name(port: u32) -> $kind {
+            // SAFETY: points into a static; volatile because user space writes it.
+            unsafe { (&raw const (*at(port)).$name).read_volatile() }
+        }
+    )*};
+}
+
+fields! {
+    mac: u64
+    ipv4: [u32; 4]
+    guest_segment: u16
+    neighbour_entries: u16
+    entries: [u8; 2]
+    beside: [u8; 2]
+    at_switch: u32
+    upcalled_after: u32
+    nowhere_after: u32
+}
+
+/// The place of the hook of `port` on `side` of the shared interface with this number; [`PortConfig::NO_HOOK`]: there is none.
+#[inline(always)]
+pub(crate) fn place_at(port: u32, shared: u8, side: usize) -> u8 {
+    let places: *const u8 = {
+        // SAFETY: points into a static; only the address is taken.
+        unsafe { (&raw const (*at(port)).shared).cast() }
+    };
+    let index = (usize::from(shared) & (MAX_SHARED - 1)) * 4 + (side & 3);
+    // SAFETY: below the end; volatile because user space writes it.
+    unsafe { places.add(index).read_volatile() }
+}
+
+/// Whose the interface with this index is; `None`: no traced packet comes by it.
+#[inline(always)]
+pub(crate) fn whose(ifindex: u32) -> Option<Whose> {
+    // SAFETY: a map value, whose eight bytes user space writes at once.
+    WHOSE.get_ptr(&ifindex).map(|whose| unsafe { whose.read_volatile() })
+}
+
+/// The traced port with this MAC address.
+#[inline(always)]
+pub(crate) fn port_with_mac(mac: u64) -> Option<u32> {
+    // SAFETY: a map value.
+    MACS.get_ptr(&mac).map(|port| unsafe { port.read_volatile() })
+}
+
+/// The traced port with this IPv4 address.
+#[inline(always)]
+pub(crate) fn port_with_ipv4(address: u32) -> Option<u32> {
+    // SAFETY: a map value.
+    TARGETS.get_ptr(&address).map(|port| unsafe { port.read_volatile() })
+}
+
+/// An address that the guest of `port` uses, and that no traced port has: packets at shared interfaces are its, too.
+#[inline(always)]
+pub(crate) fn learn(mac: u64, port: u32) {
+    /// Only where there is none: `BPF_NOEXIST`.
+    const IF_NEW: u64 = 1;
+    // Without room they are not found.
+    let _ = MACS.insert(&mac, &port, IF_NEW);
+}
