@@ -4,12 +4,10 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Counters of one hook on one CPU. Only that CPU writes them, with bottom halves off; user space adds them up.
 ///
-/// At every hook `seen = entered + joined + passed + copies + overtaken + untracked`.
+/// What follows from others is not counted for each packet: see [`HookCounters::seen`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct HookCounters {
-    /// Packets of the traced VM that matched the filter and have an identity.
-    pub seen: u64,
     /// Got a slot at the first hook of their direction.
     pub entered: u64,
     /// Got a slot at a later hook.
@@ -50,19 +48,25 @@ pub struct HookCounters {
     /// first hook.
     pub merged: u64,
     /// Zero: whole cache lines.
-    pub reserved: [u64; 4],
+    pub reserved: [u64; 5],
     /// Scratch memory of the programs: what goes through it is unknown to the verifier.
     pub scratch: [u64; 8],
 }
 
-/// Exact figures of one segment on one CPU, beside its histogram.
+impl HookCounters {
+    /// Packets of the traced VM that matched the filter and have an identity.
+    #[must_use]
+    pub const fn seen(&self) -> u64 {
+        self.entered + self.joined + self.passed + self.copies + self.overtaken + self.untracked
+    }
+}
+
+/// Exact figures of one segment on one CPU, beside its histogram, which also tells how many packets there were.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct SegmentStats {
-    /// Packets whose latency is known. It and the sum may count below zero on one CPU, as two's complements, where a
-    /// latency was recorded on another CPU and taken back on this one.
-    pub count: u64,
-    /// Sum of their latencies, in nanoseconds.
+    /// Sum of the known latencies, in nanoseconds. It may count below zero on one CPU, as a two's complement, where a latency was recorded
+    /// on another CPU and taken back on this one.
     pub sum_ns: u64,
     /// The largest `u64::MAX - latency`: zeroed memory is an empty minimum.
     pub min_ns_inverted: u64,
@@ -71,14 +75,13 @@ pub struct SegmentStats {
     /// Packets that passed both hooks, but in what time is not known.
     pub untimed: u64,
     /// Zero: one cache line.
-    pub reserved: [u64; 3],
+    pub reserved: [u64; 4],
 }
 
 impl SegmentStats {
     /// Adds one latency.
     #[inline(always)]
     pub const fn record(&mut self, latency_ns: u64) {
-        self.count = self.count.wrapping_add(1);
         self.sum_ns = self.sum_ns.wrapping_add(latency_ns);
         if u64::MAX - latency_ns > self.min_ns_inverted {
             self.min_ns_inverted = u64::MAX - latency_ns;
@@ -91,7 +94,6 @@ impl SegmentStats {
     /// Takes one latency back, but for the extremes.
     #[inline(always)]
     pub const fn take_back(&mut self, latency_ns: u64) {
-        self.count = self.count.wrapping_sub(1);
         self.sum_ns = self.sum_ns.wrapping_sub(latency_ns);
     }
 }

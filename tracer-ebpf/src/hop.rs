@@ -77,7 +77,6 @@ fn at(skb: *mut __sk_buff, hook: HookFacts, number: u32, of: Of) {
         rare::call(skb, rare::THOROUGH);
         // The tail call failed: the packet must not go unsaid.
         if let Some(counted) = counters::of(counters::cpu(), number) {
-            counted.seen += 1;
             counted.untracked += 1;
         }
     }

@@ -203,11 +203,10 @@ impl At<'_> {
             let segment = self.hook.total_segment(pass.after.passed());
             total = Figures::read(self.cpu, segment);
         }
-        let (seen, passed, completed) = (counted.seen, counted.passed, counted.completed);
+        let (passed, completed) = (counted.passed, counted.completed);
         if !pass.carry_out(self.slot) {
             return false;
         }
-        counted.seen = seen + 1;
         counted.passed = passed + 1;
         figures.record(u64::from(pass.latency_ns));
         if visit.hook.terminal {
@@ -236,7 +235,6 @@ impl At<'_> {
             return Kind::Retry;
         }
         tally::arrived(self.cpu, counted, &outcome, &visit.hook);
-        counted.seen += 1;
         if !visit.hook.entry && pieces::is_expected(self.skb, &self.packet.packet(), self.number) {
             counted.split += 1;
         }

@@ -152,7 +152,6 @@ pub(crate) fn settle<S: Seen>(seen: &S, at: At, packet: &Packet, sight: u32, kin
         rare::leave(note);
         left = EXCHANGE;
     }
-    counted.seen += 1;
     neighbour::count_copied(hook, at, outcome.kind, sight, || seen.port());
     if heads::are_kept(hook) && matches!(outcome.kind, Kind::New | Kind::Passed) {
         seen.keep_head(packet.identity, number);

@@ -17,12 +17,11 @@ static VM_MAC: Global<u64> = Global::new(0);
 /// Counters of one hook on one CPU.
 #[repr(C)]
 pub(crate) struct Counted {
-    pub(crate) seen: u64,
     pub(crate) entered: u64,
     pub(crate) passed: u64,
     pub(crate) completed: u64,
     pub(crate) untracked: u64,
-    pub(crate) scratch: [u64; 3],
+    pub(crate) scratch: [u64; 4],
 }
 
 #[map]

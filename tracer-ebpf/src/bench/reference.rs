@@ -61,7 +61,6 @@ fn visit(skb: *mut __sk_buff, hook: u32) {
     let Ok(packet) = parse(&direct, &frame) else { return };
     // SAFETY: takes nothing and always succeeds.
     let now_ns = unsafe { bpf_ktime_get_ns() };
-    counted.seen += 1;
     let known = WAYS.get_ptr_mut(packet.identity);
     match known {
         Some(way) if hook != 0 => {

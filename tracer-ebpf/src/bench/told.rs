@@ -72,7 +72,6 @@ fn visit(skb: *mut __sk_buff, hook: u32) {
         atomic::store(&raw mut (*slot).control, LIVE);
         first_ns
     };
-    counted.seen += 1;
     if hook == 0 {
         counted.entered += 1;
         return;

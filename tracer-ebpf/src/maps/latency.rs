@@ -43,7 +43,6 @@ impl Figures {
         new.record(latency_ns);
         // SAFETY: map values that only this CPU writes.
         unsafe {
-            (*self.stats).count = new.count;
             (*self.stats).sum_ns = new.sum_ns;
             (*self.stats).min_ns_inverted = new.min_ns_inverted;
             (*self.stats).max_ns = new.max_ns;

@@ -28,7 +28,6 @@ impl Counters {
 
 fn add(sum: &HookCounters, more: &HookCounters) -> HookCounters {
     HookCounters {
-        seen: sum.seen + more.seen,
         entered: sum.entered + more.entered,
         joined: sum.joined + more.joined,
         passed: sum.passed + more.passed,
@@ -48,7 +47,7 @@ fn add(sum: &HookCounters, more: &HookCounters) -> HookCounters {
         split: sum.split + more.split,
         word: 0,
         merged: sum.merged + more.merged,
-        reserved: [0; 4],
+        reserved: [0; 5],
         scratch: [0; 8],
     }
 }

@@ -63,25 +63,30 @@ impl LatencyMaps {
             .flat_map(|segment| self.blocks(*segment))
             .filter_map(|block| self.stats.read(block))
             .fold(SegmentStats::default(), |sum, more| add(&sum, &more));
-        let count = stats.count.wrapping_add(stats.untimed);
-        let Some(mut histogram) = (stats.count > 0).then(histogram).flatten() else {
-            return Latencies { count, latency_ns: None };
+        let untimed = Latencies { count: stats.untimed, latency_ns: None };
+        // Nothing was ever recorded there: not even the smallest.
+        let Some(mut histogram) = (stats.min_ns_inverted > 0).then(histogram).flatten() else {
+            return untimed;
         };
+        let mut timed = 0_u64;
         for segment in segments {
             for (bucket, in_bucket) in (0..BUCKETS).zip(self.buckets(*segment)) {
                 if in_bucket > 0 {
+                    timed += in_bucket;
                     histogram.saturating_record_n(middle_ns(bucket).max(1), in_bucket);
                 }
             }
         }
-        Latencies { count, latency_ns: Some(quantiles(&stats, &histogram)) }
+        if timed == 0 {
+            return untimed;
+        }
+        Latencies { count: timed + stats.untimed, latency_ns: Some(quantiles(&stats, timed, &histogram)) }
     }
 }
 
 /// Adds up two CPUs; a CPU that took more back than it recorded counts below zero.
 fn add(sum: &SegmentStats, more: &SegmentStats) -> SegmentStats {
     SegmentStats {
-        count: sum.count.wrapping_add(more.count),
         sum_ns: sum.sum_ns.wrapping_add(more.sum_ns),
         min_ns_inverted: sum.min_ns_inverted.max(more.min_ns_inverted),
         max_ns: sum.max_ns.max(more.max_ns),
@@ -95,12 +100,12 @@ fn histogram() -> Option<Histogram<u64>> {
     Histogram::new_with_bounds(1, MAX_NS, 3).ok()
 }
 
-fn quantiles(stats: &SegmentStats, histogram: &Histogram<u64>) -> LatencyNs {
+fn quantiles(stats: &SegmentStats, timed: u64, histogram: &Histogram<u64>) -> LatencyNs {
     let min = u64::MAX - stats.min_ns_inverted;
     // A bucket's middle may lie beyond what was really measured.
     let at = |quantile| histogram.value_at_quantile(quantile).clamp(min, stats.max_ns.max(min));
     #[allow(clippy::cast_precision_loss, reason = "a mean needs no more than 52 bits")]
-    let mean = stats.sum_ns as f64 / stats.count as f64;
+    let mean = stats.sum_ns as f64 / timed as f64;
     LatencyNs { min, mean, p50: at(0.5), p90: at(0.9), p99: at(0.99), p999: at(0.999), max: stats.max_ns }
 }
 
@@ -116,7 +121,7 @@ mod tests {
             stats.record(latency_ns);
             histogram.record(middle_ns(hoptrace_common::histogram::bucket_of(latency_ns))).unwrap();
         }
-        let figures = quantiles(&stats, &histogram);
+        let figures = quantiles(&stats, 4, &histogram);
         assert_eq!((figures.min, figures.max), (1_000, 5_000));
         assert!((figures.mean - 2_000.75).abs() < f64::EPSILON);
         assert!((1_000..=1_016).contains(&figures.p50), "{figures:?}");

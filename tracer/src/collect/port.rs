@@ -101,7 +101,7 @@ impl PortCollector {
     pub(super) fn is_known_to_switch(&self) -> bool {
         let is_before_switch = |hook: &HookPlan| hook.config.traits & HookConfig::LEARNS != 0;
         let sent = self.plan.hooks.iter().position(is_before_switch);
-        self.switch_knows_vm || sent.is_some_and(|number| self.counters.of(number).seen > 0)
+        self.switch_knows_vm || sent.is_some_and(|number| self.counters.of(number).seen() > 0)
     }
 
     /// Lets packets in: `budget` of them at most, if it is given.
@@ -286,7 +286,7 @@ impl PortCollector {
                 .filter(|(hook, _)| hook.direction == direction)
                 .map(|(hook, counted)| HookReport {
                     hook: hook.label.clone(),
-                    seen: counted.seen,
+                    seen: counted.seen(),
                     ambiguous: counted.grouped,
                     evicted: 0,
                     untracked: counted.untracked,

@@ -59,6 +59,6 @@ impl Sight<'_> {
         let at_tap = |hook: &HookPlan| {
             hook.config.flags & HookConfig::GUEST != 0 && hook.direction == Direction::Ingress
         };
-        self.plan.hooks.iter().position(at_tap).map_or(0, |number| self.counters.of(number).seen)
+        self.plan.hooks.iter().position(at_tap).map_or(0, |number| self.counters.of(number).seen())
     }
 }
