@@ -1,6 +1,6 @@
 //! The hooks of a course.
 
-use std::time::Duration;
+use std::{rc::Rc, time::Duration};
 
 use anyhow::Result;
 use hoptrace::{

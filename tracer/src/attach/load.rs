@@ -27,7 +27,7 @@ use super::{
     verify::load_programs,
     whose::Ports,
 };
-use crate::model::{HookPlan, MacAddr, Mechanism, Plan, PortId, Side};
+use crate::model::{HookPlan, MacAddr, Mechanism, OtherPort, Plan, PortId, Side};
 
 /// The eBPF object, aligned as its ELF header wants.
 pub(super) static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/hoptrace"));
@@ -105,7 +105,7 @@ impl Attached {
             host_wide::attach(&mut loaded.ebpf, plans.room())?;
         }
         for (port, plan) in plans.iter() {
-            loaded.attach(port, plan, probes)?;
+            loaded.attach(port, plan, &plans.beside, probes)?;
         }
         Ok(loaded)
     }
@@ -124,7 +124,7 @@ impl Attached {
         let slots = options.inflight_slots.next_power_of_two().clamp(WAYS * 8, 1 << 24);
         let mut constants = Constants::of(plans, options, probes)?;
         constants.trace.slot_shift = 64 - slots.trailing_zeros();
-        let namespaces = beside::namespaces(plans.plans().flat_map(|plan| &plan.neighbours));
+        let namespaces = beside::namespaces(plans.beside.iter());
         let mut object = EbpfLoader::new();
         object
             .override_global("TRACE", constants.trace.as_bytes(), true)
@@ -187,6 +187,7 @@ impl Attached {
         for (port, planned) in &plans.ports {
             loaded.admit(*port, planned, probes)?;
         }
+        loaded.beside.introduce(&mut loaded.ebpf, &plans.beside)?;
         loaded.tell()?;
         Ok(loaded)
     }
@@ -204,9 +205,11 @@ impl Attached {
         if self.several.is_none() {
             return Err(AttachError::Missing("room for another port".to_owned()));
         }
+        let beside = &planned.plan.neighbours;
         let added = self.admit(port, planned, probes);
-        let told = added.and_then(|()| self.tell());
-        let attached = told.and_then(|()| self.attach(port, &planned.plan, probes));
+        let introduced = added.and_then(|()| self.beside.introduce(&mut self.ebpf, beside));
+        let told = introduced.and_then(|()| self.tell());
+        let attached = told.and_then(|()| self.attach(port, &planned.plan, beside, probes));
         attached.inspect_err(|_| self.remove(port, probes))
     }
 
@@ -226,7 +229,7 @@ impl Attached {
         self.held.release(&mut self.ebpf, port);
     }
 
-    /// Makes known what is only a port's, and what is beside its path.
+    /// Makes known what is only a port's.
     fn admit(
         &mut self,
         port: PortId,
@@ -245,7 +248,7 @@ impl Attached {
         for probe in probes {
             probe.introduce(&mut self.ebpf, port)?;
         }
-        self.beside.introduce(&mut self.ebpf, &planned.plan.neighbours)
+        Ok(())
     }
 
     /// Tells the programs what there is to know of several ports.
@@ -255,11 +258,12 @@ impl Attached {
         several.told.owners(&mut self.ebpf, &several.ports)
     }
 
-    /// Puts the programs at the interfaces of a port's hooks, where they are not yet.
+    /// Puts the programs at the interfaces of a port's hooks and at those `beside` its path, where they are not yet.
     fn attach(
         &mut self,
         port: PortId,
         plan: &Plan,
+        beside: &[OtherPort],
         probes: &mut [&mut dyn Attachable],
     ) -> Result<(), AttachError> {
         let programs = hook_programs(plan, self.mechanism, probes)?;
@@ -268,7 +272,7 @@ impl Attached {
         for (name, hook) in programs.iter().zip(&plan.hooks).filter(|_| at_interfaces) {
             if hook.is_neighbour() {
                 let program = classifier(&mut self.ebpf, name)?;
-                self.beside.attach(program, &plan.neighbours, hook.direction, attacher)?;
+                self.beside.attach(program, beside, hook.direction, attacher)?;
             } else if let Some(side) = TcSide::of(hook.side) {
                 for interface in &hook.interfaces {
                     let at = Place { ifindex: interface.ifindex, side, program: name };

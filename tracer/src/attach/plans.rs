@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::{Plan, PortId, Room};
+use crate::model::{OtherPort, Plan, PortId, Room};
 
 /// One port.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,20 +20,27 @@ pub struct PortPlan {
 pub struct Plans {
     pub(super) room: Room,
     pub(super) ports: BTreeMap<PortId, PortPlan>,
+    /// Ports beside their paths, each once.
+    pub(super) beside: Vec<OtherPort>,
 }
 
 impl Plans {
     /// One port, and no other ever: what the programs know of it are constants.
     #[must_use]
     pub fn one(port: PortPlan) -> Self {
-        Self { room: Room::for_one(port.plan.segment_count), ports: BTreeMap::from([(PortId::FIRST, port)]) }
+        Self {
+            room: Room::for_one(port.plan.segment_count),
+            beside: port.plan.neighbours.clone(),
+            ports: BTreeMap::from([(PortId::FIRST, port)]),
+        }
     }
 
-    /// Several ports, which are numbered in their order, and room for `wanted` in all; `None`: for as many as there are.
+    /// Several ports, which are numbered in their order, and room for `wanted` in all; `None`: for as many as there are. `beside` are the
+    /// ports beside the paths of all of them, each once: those of their plans do not count.
     #[must_use]
-    pub fn several(ports: Vec<PortPlan>, wanted: Option<u32>) -> Self {
+    pub fn several(ports: Vec<PortPlan>, beside: Vec<OtherPort>, wanted: Option<u32>) -> Self {
         let room = Room::for_several(ports.iter().map(|port| port.plan.segment_count), wanted);
-        Self { room, ports: (0..).map(PortId).zip(ports).collect() }
+        Self { room, ports: (0..).map(PortId).zip(ports).collect(), beside }
     }
 
     /// How many ports there is room for.

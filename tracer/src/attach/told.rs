@@ -104,7 +104,7 @@ fn write<T: IntoBytes + Immutable, const BYTES: usize>(
     let bytes: Box<[u8; BYTES]> = Box::<[u8]>::from(values.as_bytes())
         .try_into()
         .map_err(|_| AttachError::Missing(format!("map {name} of that size")))?;
-    statics.set(0, &*bytes, 0).map_err(|source| refused(name, source))
+    statics.set(0, bytes, 0).map_err(|source| refused(name, source))
 }
 
 /// Changes a map from what it holds to what it is to hold: first what is new or other, then what is no more.

@@ -191,7 +191,7 @@ impl PortCollector {
             evidence: Vec::new(),
             drops_without_site: 0,
             taken: None,
-            tracer: TracerCost { hooks: self.plan.hooks.len(), ..tracer },
+            tracer,
         };
         for reading in &self.readings {
             reading.tell(&self.plan, &mut snapshot);

@@ -65,7 +65,9 @@ pub use path::{BridgeKind, Path, PathKind, Problem, ProblemKind, Step, Traceabil
 pub use plan::{HookPlan, Interface, Plan, SegmentPlan, Side, XdpMode};
 pub use port::VmPort;
 pub use printable::Printable;
-pub use report::{HostFacts, PortReport, PortTrace, Report, Settings, TraceSchema};
+pub use report::{
+    HostFacts, PortFigures, PortReport, PortTrace, Report, Settings, TraceFigures, TraceSchema,
+};
 pub use room::{PortId, Room};
 pub use snapshot::Snapshot;
 pub use source::{SourceName, SourceStatus};

@@ -1,6 +1,6 @@
 //! A port whose programs are in the kernel and on no interface.
 
-use std::time::Duration;
+use std::{rc::Rc, time::Duration};
 
 use anyhow::{Context as _, Result};
 use aya::programs::{TestRun as _, TestRunOptions};
@@ -9,7 +9,7 @@ use hoptrace::{
     collect::{CollectOptions, Collector, Share},
     kernel::{KERNEL_BTF, kernel_btf, skb_layout},
     model::{
-        Direction, Evidence, IfIndex, Ledger, MacAddr, Mechanism, OtherPort, Plan, Role, Snapshot, Tail,
+        Direction, Evidence, IfIndex, Ledger, MacAddr, Mechanism, OtherPort, Plan, PortId, Role, Snapshot, Tail,
         TracerCost, XdpMode,
     },
     path::hybrid_hop,
@@ -181,7 +181,7 @@ impl Port {
     }
 
     fn snapshot(&self) -> Snapshot {
-        self.collector.snapshot(TracerCost::default())
+        self.collector.snapshot(PortId::FIRST, TracerCost::default()).expect("it is read")
     }
 
     fn evidence(&self, counter: &str) -> Vec<Evidence> {
@@ -216,7 +216,7 @@ impl Port {
 
     /// The port has this address, too.
     pub(crate) fn give(&self, mac: [u8; 6]) -> bool {
-        self.collector.give_address(MacAddr(mac))
+        self.collector.give_address(PortId::FIRST, MacAddr(mac))
     }
 }
 

@@ -45,7 +45,7 @@ pub(super) struct Counted {
 #[derive(Debug)]
 pub(super) struct Sites {
     /// Of all ports.
-    sites: Rc<Mapped<DropSite>>,
+    all: Rc<Mapped<DropSite>>,
     port: PortId,
     frees: PerCpu<FreeCounters>,
 }
@@ -53,7 +53,7 @@ pub(super) struct Sites {
 impl Sites {
     pub(super) fn of(object: &Ebpf, maps: &Maps, share: Share) -> Result<Self, CollectError> {
         let frees = PerCpu::of(object, maps, COUNTS, share)?;
-        Ok(Self { sites: maps.array(object, SITES)?, port: share.port, frees })
+        Ok(Self { all: maps.array(object, SITES)?, port: share.port, frees })
     }
 
     /// The sites of packets that hooks have seen: index, and a copy.
@@ -62,7 +62,7 @@ impl Sites {
     }
 
     fn all(&self) -> impl Iterator<Item = (u32, DropSite)> {
-        (0..self.sites.len())
+        (0..self.all.len())
             .filter_map(|index| Some((index, self.ready(index)?)))
             .filter(|(_, site)| site.before >> BEFORE_BITS == self.port.0)
     }
@@ -99,10 +99,10 @@ impl Sites {
 
     /// The site at `index`, if it is in use. Most are not: of those nothing else is read.
     fn ready(&self, index: u32) -> Option<DropSite> {
-        let site = self.sites.at(index)?;
+        let site = self.all.at(index)?;
         // SAFETY: inside the mapping and aligned.
         let state = unsafe { (&raw const (*site).state).read_volatile() };
-        if state == DropSite::READY { self.sites.read(index) } else { None }
+        if state == DropSite::READY { self.all.read(index) } else { None }
     }
 
     /// What the site at `index` stands for.
@@ -141,7 +141,7 @@ impl Sites {
 
     /// Counts a packet that died on its way, as the hooks' programs do.
     pub(super) fn add_settled(&self, index: u32, packet: &Ended) {
-        let Some(site) = self.sites.at(index) else { return };
+        let Some(site) = self.all.at(index) else { return };
         let direction = usize::from(packet.control.direction() & 1);
         let hook = usize::from(packet.control.last()) & (MAX_HOOKS - 1);
         // SAFETY: inside the mapping and aligned to eight bytes; the indices are below 2 and 16.
@@ -211,7 +211,7 @@ impl Sites {
     }
 
     fn clear(&self, index: u32, direction: u8, state: u32) {
-        let Some(site) = self.sites.at(index) else { return };
+        let Some(site) = self.all.at(index) else { return };
         // SAFETY: inside the mapping, the field aligned to four bytes; the direction is 0 or 1.
         let field = unsafe {
             let examples: *mut Example = (&raw mut (*site).examples).cast();
