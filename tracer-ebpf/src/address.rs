@@ -23,7 +23,9 @@ pub(crate) extern "C" fn hop_address(at: u32, what: u32) -> u32 {
         ADDRESS_SIGHTED => claim::count(hook, &frame, CLAIM_SIGHTED),
         ADDRESS_FOLLOWED => claim::count(hook, &frame, CLAIM_OWN),
         ADDRESS_HAS_NO_ROOM => return u32::from(claim::ends_unlearned(hook, &frame)),
-        ADDRESS_CLAIM => return control::gate(hook.port()).map_or(CLAIM_NONE, |gate| claim(hook, &frame, gate)),
+        ADDRESS_CLAIM => {
+            return control::gate(hook.port()).map_or(CLAIM_NONE, |gate| claim(hook, &frame, gate));
+        }
         _ => claim::learn(hook, &frame),
     }
     0

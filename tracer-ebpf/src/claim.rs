@@ -72,7 +72,11 @@ pub(crate) fn claim(hook: HookFacts, frame: &Frame, gate: Gate) -> u32 {
     let beside = hook.has(HookConfig::NEIGHBOUR);
     let shared = hook.has(HookConfig::SHARED) || beside;
     let for_vm = beside & (frame.destination == mac);
-    if !shared | for_vm || known(frame.source, gate, hook.port()).is_sent() { CLAIM_IF_TRACKED } else { CLAIM_NONE }
+    if !shared | for_vm || known(frame.source, gate, hook.port()).is_sent() {
+        CLAIM_IF_TRACKED
+    } else {
+        CLAIM_NONE
+    }
 }
 
 /// What is known about `mac` as one of the addresses of `port`, whose gate is `gate`.

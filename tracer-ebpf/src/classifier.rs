@@ -1,5 +1,6 @@
 //! The TC programs: one for each side of the path's interfaces, and one for each side of neighbours' ports. Hooks share them,
-//! so that packets on their way find them in the instruction cache.
+//! so that packets on their way find them in the instruction cache. A trace of several ports has its own, so that one of one port does not pay
+//! for what there is to ask.
 
 use aya_ebpf::{
     bindings::{__sk_buff, tcx_action_base::TCX_NEXT},
@@ -7,7 +8,11 @@ use aya_ebpf::{
     programs::TcContext,
 };
 
-use crate::{answers, checksum, hop, maps::{config, rare}, merged};
+use crate::{
+    answers, checksum, hop,
+    maps::{config, rare},
+    merged,
+};
 
 /// Lets the packet go on to whatever else is attached: `TC_ACT_UNSPEC` and TCX's "next" are the same number.
 const GO_ON: i32 = TCX_NEXT;
@@ -29,6 +34,10 @@ hooks! {
     hop_out hop 1
     hop_in_beside hop_beside 0
     hop_out_beside hop_beside 1
+    several_in hop_of_several 0
+    several_out hop_of_several 1
+    several_in_beside hop_beside_of_several 0
+    several_out_beside hop_beside_of_several 1
 }
 
 /// The one for frames with other addresses of the VM than its own, at all hooks on the path.

@@ -125,9 +125,8 @@ fn free_of(context: &RawTracePointContext, location: u64, reason: u32) -> Free {
 pub(crate) extern "C" fn freed_is_own(port: u32, direction: u32) -> u32 {
     let Some(room) = room::of(Owner::Drops) else { return 0 };
     // SAFETY: a map value of this program and CPU; [`freed`] wrote the facts.
-    let (facts, copy, word): (&Freed, *const u8, *mut u64) = unsafe {
-        (&*(&raw const (*room).freed), (&raw const (*room).packet).cast(), &raw mut (*room).word)
-    };
+    let (facts, copy, word): (&Freed, *const u8, *mut u64) =
+        unsafe { (&*(&raw const (*room).freed), (&raw const (*room).packet).cast(), &raw mut (*room).word) };
     // SAFETY: such a buffer, and its word.
     let head = unsafe { Copied::of(copy, facts.head_bytes, word) };
     let Some(frame) = head.frame() else { return 0 };

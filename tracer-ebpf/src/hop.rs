@@ -15,7 +15,7 @@ use crate::{
     admit, clock, guest,
     left::{CHECK, DONE, EXCHANGE, OTHERS, PARTS, RARE},
     maps::{
-        config::{self, HookFacts},
+        config::{self, HookFacts, Scope},
         control, counters, heads, neighbours, rare, scratch,
     },
     merged, pieces,
@@ -26,17 +26,19 @@ use crate::{
     several, skb, thorough,
 };
 
-/// A packet on one side of an interface of the path.
+/// A packet on one side of an interface of the path, in a trace of one port.
 #[inline(always)]
 pub(crate) fn hop(skb: *mut __sk_buff, side: usize) {
-    let hook = if config::is_of_several() {
-        several::own_number(skb, side).map(|number| config::hook(number).on_path())
-    } else {
-        // SAFETY: the context of the running program.
-        config::hook_on(side, unsafe { (*skb).ifindex })
-    };
-    let Some(hook) = hook else { return };
+    // SAFETY: the context of the running program.
+    let Some(hook) = config::hook_on(side, unsafe { (*skb).ifindex }) else { return };
     at(skb, hook, hook.number(), Of::Own);
+}
+
+/// The same in a trace of several.
+#[inline(always)]
+pub(crate) fn hop_of_several(skb: *mut __sk_buff, side: usize) {
+    let Some(number) = several::own_number(skb, side) else { return };
+    at(skb, config::hook(number).on_path().within(Scope::Several), number, Of::Own);
 }
 
 /// One that may be the VM's under another address than its own. A note says at which hook.
@@ -47,16 +49,18 @@ pub(crate) fn others(skb: *mut __sk_buff) {
     at(skb, config::hook(number).on_path(), number, Of::Others(note.claim()));
 }
 
-/// A packet on one side of a neighbour's port.
+/// A packet on one side of a neighbour's port, in a trace of one port.
 #[inline(always)]
 pub(crate) fn hop_beside(skb: *mut __sk_buff, side: usize) {
-    let number = if config::is_of_several() {
-        several::number_beside(skb, side)
-    } else {
-        Some(u32::from(config::beside(0)[side] & 0xf))
-    };
-    let Some(number) = number else { return };
-    at(skb, config::hook(number), number, Of::Beside);
+    let number = u32::from(config::beside(0)[side] & 0xf);
+    at(skb, config::hook(number).within(Scope::One), number, Of::Beside);
+}
+
+/// The same in a trace of several.
+#[inline(always)]
+pub(crate) fn hop_beside_of_several(skb: *mut __sk_buff, side: usize) {
+    let Some(number) = several::number_beside(skb, side) else { return };
+    at(skb, config::hook(number).within(Scope::Several), number, Of::Beside);
 }
 
 #[inline(always)]

@@ -76,7 +76,7 @@ pub(crate) fn hop(skb: *mut __sk_buff, hook: HookFacts, number: u32, of: Of) -> 
     let is_tracked_only = claim == CLAIM_IF_TRACKED;
     neighbour::learn(hook, &frame, skb);
     let cpu = counters::cpu();
-    let Some(counted) = counters::of(cpu, number) else { return DONE };
+    let Some(counted) = counters::of_hook(cpu, hook, number) else { return DONE };
     let Some(headers) = reader.usual(&frame, &raw mut counted.word) else {
         return rare::leave(Note::undecided(number));
     };
@@ -89,7 +89,7 @@ pub(crate) fn hop(skb: *mut __sk_buff, hook: HookFacts, number: u32, of: Of) -> 
     let Some(packet) = headers.identified(&reader, matches!(of, Of::Own)) else {
         return rare::leave(Note::undecided(number));
     };
-    let packet = packet.called(config::key(packet.identity, config::port(number)));
+    let packet = packet.called(hook.key(packet.identity));
     if matches!(of, Of::Others(_)) && hook.has(HookConfig::GUEST) {
         claim::count(hook, &frame, claim);
         if claim == CLAIM_SIGHTED {
@@ -194,14 +194,15 @@ impl At<'_> {
     #[inline(always)]
     fn comes(&self, counted: &mut HookCounters, control: Control, visit: &Visit) -> bool {
         let Some(pass) = Pass::plan(self.slot, control, visit) else { return false };
-        let Some(figures) = Figures::read(self.cpu, self.hook.segment_from(pass.from())) else {
+        let Some(figures) = Figures::read(self.cpu, self.hook.segment_from(pass.from()), self.hook.scope())
+        else {
             return false;
         };
         let whole_way = visit.hook.terminal && !pass.after.joined();
         let mut total = None;
         if whole_way {
             let segment = self.hook.total_segment(pass.after.passed());
-            total = Figures::read(self.cpu, segment);
+            total = Figures::read(self.cpu, segment, self.hook.scope());
         }
         let (passed, completed) = (counted.passed, counted.completed);
         if !pass.carry_out(self.slot) {

@@ -53,11 +53,8 @@ const UNUSUAL: u32 = 1;
 fn hop(ctx: *mut xdp_md) {
     // SAFETY: the context of the running program.
     let ifindex = unsafe { (*ctx).ingress_ifindex };
-    let number = if config::is_of_several() {
-        own_number_at_xdp(ctx, ifindex)
-    } else {
-        config::xdp_hook(ifindex)
-    };
+    let number =
+        if config::is_of_several() { own_number_at_xdp(ctx, ifindex) } else { config::xdp_hook(ifindex) };
     let Some(number) = number else { return };
     let Some(counted) = counters::of(counters::cpu(), number) else { return };
     let scratch = counted.scratch.as_mut_ptr();

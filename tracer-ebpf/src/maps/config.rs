@@ -129,13 +129,16 @@ trace_fields! {
 
 /// What is one port's: a constant in a trace of one port.
 macro_rules! port_fields {
-    ($($name:ident: $kind:ty)*) => {$(
+    ($($name:ident $only:ident: $kind:ty)*) => {$(
         /// Of `port`.
         #[inline(always)]
         pub(crate) fn $name(port: u32) -> $kind {
-            if is_of_several() {
-                return several::$name(port);
-            }
+            if is_of_several() { several::$name(port) } else { $only() }
+        }
+
+        /// Of the only port.
+        #[inline(always)]
+        fn $only() -> $kind {
             let trace: *const TraceConfig = (&raw const TRACE).cast();
             // SAFETY: a static; volatile because the loader patches it after compilation.
             unsafe { (&raw const (*trace).$name).read_volatile() }
@@ -144,18 +147,38 @@ macro_rules! port_fields {
 }
 
 port_fields! {
-    mac: u64
-    ipv4: [u32; 4]
-    guest_segment: u16
-    neighbour_entries: u16
-    entries: [u8; 2]
-    beside: [u8; 2]
+    mac only_mac: u64
+    ipv4 only_ipv4: [u32; 4]
+    guest_segment only_guest_segment: u16
+    entries only_entries: [u8; 2]
+    beside only_beside: [u8; 2]
 }
 
-/// Whether several ports are traced. The verifier knows, and removes what is for the other case.
+/// Whether several ports are traced. The verifier knows, and removes what is for the other case; but the question itself stays.
 #[inline(always)]
 pub(crate) fn is_of_several() -> bool {
     ports() != 0
+}
+
+/// What a program knows of that without a question, because it is one for the one case only.
+#[derive(Clone, Copy)]
+pub(crate) enum Scope {
+    One,
+    Several,
+    /// It is for both.
+    Asked,
+}
+
+impl Scope {
+    /// As [`is_of_several`].
+    #[inline(always)]
+    pub(crate) fn is_of_several(self) -> bool {
+        match self {
+            Self::One => false,
+            Self::Several => true,
+            Self::Asked => is_of_several(),
+        }
+    }
 }
 
 /// The port of hook `number`.
@@ -200,6 +223,14 @@ pub(crate) fn first_segment(port: u32) -> u32 {
     if is_of_several() { port * port_segments() } else { 0 }
 }
 
+/// The hooks that packets from neighbours enter by on the path of the only port, a bit each.
+#[inline(always)]
+fn only_neighbour_entries() -> u16 {
+    let trace: *const TraceConfig = (&raw const TRACE).cast();
+    // SAFETY: a static; volatile because the loader patches it after compilation.
+    unsafe { (&raw const (*trace).neighbour_entries).read_volatile() }
+}
+
 /// Whether any packet may be sent to user space.
 #[inline(always)]
 pub(crate) fn sends() -> bool {
@@ -226,6 +257,7 @@ pub(crate) fn filter() -> &'static Filter {
 pub(crate) struct HookFacts {
     word: u64,
     at: *const HookConfig,
+    scope: Scope,
 }
 
 /// The facts of hook `number`: constants to the verifier where the number is one.
@@ -239,7 +271,7 @@ pub(crate) fn hook(number: u32) -> HookFacts {
         unsafe { hooks.add((number & 0xf) as usize) }
     };
     // SAFETY: in a static, and aligned to eight bytes; volatile because user space writes it.
-    HookFacts { word: unsafe { at.cast::<u64>().read_volatile() }, at }
+    HookFacts { word: unsafe { at.cast::<u64>().read_volatile() }, at, scope: Scope::Asked }
 }
 
 /// The facts of the hook on the path that is on `side` of interface `ifindex`, in a trace of one port.
@@ -256,7 +288,7 @@ pub(crate) fn hook_on(side: usize, ifindex: u32) -> Option<HookFacts> {
     }
     // SAFETY: likewise.
     let word = unsafe { at.cast::<u64>().read_volatile() };
-    Some(HookFacts { word, at }.on_path())
+    Some(HookFacts { word, at, scope: Scope::One }.on_path())
 }
 
 impl HookFacts {
@@ -270,13 +302,31 @@ impl HookFacts {
     /// The port on whose path it is.
     #[inline(always)]
     pub(crate) fn port(self) -> u32 {
-        if is_of_several() { port_of(self.number()) } else { 0 }
+        if self.scope.is_of_several() { port_of(self.number()) } else { 0 }
     }
 
     /// The MAC address of that port.
     #[inline(always)]
     pub(crate) fn mac(self) -> u64 {
-        mac(self.port())
+        if self.scope.is_of_several() { several::mac(self.port()) } else { only_mac() }
+    }
+
+    /// What a packet with this identity is called in the table, on the path of that port.
+    #[inline(always)]
+    pub(crate) fn key(self, identity: u64) -> u64 {
+        if self.scope.is_of_several() { key_at(identity, self.port()) } else { identity }
+    }
+
+    /// What the program that asks knows.
+    #[inline(always)]
+    pub(crate) const fn scope(self) -> Scope {
+        self.scope
+    }
+
+    /// The same facts, in a program that is for `scope` only.
+    #[inline(always)]
+    pub(crate) const fn within(self, scope: Scope) -> Self {
+        Self { scope, ..self }
     }
 
     /// The same facts of a hook that is on the path, which the compiler then knows.
@@ -291,7 +341,7 @@ impl HookFacts {
         let neighbour = u64::from(HookConfig::NEIGHBOUR) << 8;
         // SAFETY: points into a static, aligned to eight bytes.
         let word = unsafe { self.at.cast::<u64>().read_volatile() };
-        Self { word: (word & !neighbour) | (self.word & neighbour), at: self.at }
+        Self { word: (word & !neighbour) | (self.word & neighbour), ..self }
     }
 
     /// 0 egress, 1 ingress.
@@ -350,7 +400,17 @@ impl HookFacts {
     /// The number of the port's `segment` among those of all ports.
     #[inline(always)]
     fn of_all(self, segment: u32) -> u32 {
-        if is_of_several() { first_segment(self.port()) + segment } else { segment }
+        if self.scope.is_of_several() { self.port() * port_segments() + segment } else { segment }
+    }
+
+    /// The hooks that packets from neighbours enter by on the path of its port, a bit each.
+    #[inline(always)]
+    fn neighbour_entries(self) -> u16 {
+        if self.scope.is_of_several() {
+            several::neighbour_entries(self.port())
+        } else {
+            only_neighbour_entries()
+        }
     }
 
     /// The segment of the whole way of a packet that passed the hooks `passed`.
@@ -358,7 +418,7 @@ impl HookFacts {
     pub(crate) fn total_segment(self, passed: u16) -> u32 {
         // SAFETY: points into a static.
         let segment = u32::from(unsafe {
-            if passed & neighbour_entries(self.port()) == 0 {
+            if passed & self.neighbour_entries() == 0 {
                 (&raw const (*self.at).total_segment).read_volatile()
             } else {
                 (&raw const (*self.at).total_from_neighbour).read_volatile()

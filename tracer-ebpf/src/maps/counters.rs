@@ -3,7 +3,10 @@
 use aya_ebpf::{helpers::generated::bpf_get_smp_processor_id, macros::map, maps::Array};
 use hoptrace_common::{config::MAX_HOOKS, counters::HookCounters};
 
-use super::{MMAPABLE, config};
+use super::{
+    MMAPABLE,
+    config::{self, HookFacts},
+};
 
 /// `MAX_HOOKS` entries per possible CPU and port; the loader sets the size.
 #[map]
@@ -23,6 +26,13 @@ pub(crate) struct Here {
     pub(crate) port: u32,
 }
 
+/// The counters of `hook`, which has this number, on `cpu`, which must be the running one.
+#[inline(always)]
+pub(crate) fn of_hook(cpu: u32, hook: HookFacts, number: u32) -> Option<&'static mut HookCounters> {
+    let ports = if hook.scope().is_of_several() { config::ports() } else { 1 };
+    at(cpu * ports * MAX_HOOKS as u32 + number)
+}
+
 /// What is counted for `port` on `cpu`, in arrays with an entry for each port and CPU.
 #[inline(always)]
 pub(crate) fn block(cpu: u32, port: u32) -> u32 {
@@ -32,8 +42,12 @@ pub(crate) fn block(cpu: u32, port: u32) -> u32 {
 /// The counters of hook `number` on `cpu`, which must be the running one.
 #[inline(always)]
 pub(crate) fn of(cpu: u32, number: u32) -> Option<&'static mut HookCounters> {
-    let first = block(cpu, 0) * MAX_HOOKS as u32;
-    let counters = COUNTERS.get_ptr_mut(first + number)?;
+    at(block(cpu, 0) * MAX_HOOKS as u32 + number)
+}
+
+#[inline(always)]
+fn at(index: u32) -> Option<&'static mut HookCounters> {
+    let counters = COUNTERS.get_ptr_mut(index)?;
     // SAFETY: a map value of its own for each CPU; programs at TC run with bottom halves off, so no other on this
     // CPU holds it at the same time.
     Some(unsafe { &mut *counters })

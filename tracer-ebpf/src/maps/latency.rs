@@ -6,7 +6,11 @@ use hoptrace_common::{
     histogram::{BUCKETS, bucket_of},
 };
 
-use super::{MMAPABLE, config, counters};
+use super::{
+    MMAPABLE,
+    config::{self, Scope},
+    counters,
+};
 use crate::atomic;
 
 /// One entry per possible CPU and segment; the loader sets the size.
@@ -23,17 +27,18 @@ pub(crate) struct Figures {
     block: u32,
     stats: *mut SegmentStats,
     read: SegmentStats,
+    scope: Scope,
 }
 
 impl Figures {
     /// Reads `segment`'s figures on `cpu`, but for the histogram, which is another place for each latency. `None` never
     /// happens, but the verifier wants it asked.
     #[inline(always)]
-    pub(crate) fn read(cpu: u32, segment: u32) -> Option<Self> {
+    pub(crate) fn read(cpu: u32, segment: u32, scope: Scope) -> Option<Self> {
         let block = cpu * config::segments() + segment;
         let stats = SEGMENTS.get_ptr_mut(block)?;
         // SAFETY: a map value that only this CPU writes.
-        Some(Self { block, stats, read: unsafe { stats.read() } })
+        Some(Self { block, stats, read: unsafe { stats.read() }, scope })
     }
 
     /// Records one latency in them.
@@ -47,7 +52,7 @@ impl Figures {
             (*self.stats).min_ns_inverted = new.min_ns_inverted;
             (*self.stats).max_ns = new.max_ns;
         }
-        add(self.block, latency_ns, 1);
+        add(self.block, latency_ns, 1, self.scope);
     }
 }
 
@@ -59,13 +64,13 @@ pub(crate) fn record(cpu: u32, segment: u32, latency_ns: u64) {
         // SAFETY: a map value that only this CPU writes.
         unsafe { (*stats).record(latency_ns) };
     }
-    add(block, latency_ns, 1);
+    add(block, latency_ns, 1, Scope::Asked);
 }
 
 /// Adds `change` to the bucket of `latency_ns`, of a segment's figures on the running CPU.
 #[inline(always)]
-fn add(block: u32, latency_ns: u64, change: u64) {
-    if config::is_of_several() {
+fn add(block: u32, latency_ns: u64, change: u64, scope: Scope) {
+    if scope.is_of_several() {
         let segment = block.wrapping_sub(counters::cpu() * config::segments());
         if let Some(bucket) = LATENCIES.get_ptr_mut(segment * BUCKETS + bucket_of(latency_ns)) {
             // SAFETY: a map value, aligned to eight bytes.
@@ -96,5 +101,5 @@ pub(crate) fn take_back(cpu: u32, segment: u32, latency_ns: u64) {
         // SAFETY: a map value that only this CPU writes.
         unsafe { (*stats).take_back(latency_ns) };
     }
-    add(block, latency_ns, u64::MAX);
+    add(block, latency_ns, u64::MAX, Scope::Asked);
 }
