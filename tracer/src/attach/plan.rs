@@ -240,8 +240,11 @@ impl Builder<'_> {
     /// Whether packets come to the switch with a slow path from `hook`. Neighbours are ports of the same switch.
     fn comes_to_switch(&self, hook: &HookPlan) -> bool {
         let is_port = |interface: &Interface| self.slow_at.contains(&interface.ifindex);
-        let is_there =
-            if hook.is_neighbour() { !self.slow_at.is_empty() } else { hook.interfaces.iter().any(is_port) };
+        let is_there = if hook.is_neighbour() {
+            self.hooks.iter().flat_map(|hook| &hook.interfaces).any(is_port)
+        } else {
+            hook.interfaces.iter().any(is_port)
+        };
         hook.side == Side::Ingress && is_there
     }
 

@@ -4,7 +4,7 @@ use std::fmt;
 
 use hoptrace_common::config::HookConfig;
 
-use super::{counters::Counters, ledger::Account, table::Sweep};
+use super::{counters::Counters, ledger::Account, sweep::Sweep};
 use crate::model::{Direction, HookPlan, Plan, Snapshot};
 
 /// What one source has counted, and what that says. The collector walks a list of these and knows none of them by name; what

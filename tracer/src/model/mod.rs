@@ -29,6 +29,7 @@ mod plan;
 mod port;
 mod printable;
 mod report;
+mod room;
 mod snapshot;
 mod source;
 mod tail;
@@ -64,7 +65,10 @@ pub use path::{BridgeKind, Path, PathKind, Problem, ProblemKind, Step, Traceabil
 pub use plan::{HookPlan, Interface, Plan, SegmentPlan, Side, XdpMode};
 pub use port::VmPort;
 pub use printable::Printable;
-pub use report::{HostFacts, PortReport, PortTrace, Report, Settings, TraceSchema};
+pub use report::{
+    HostFacts, PortFigures, PortReport, PortTrace, Report, Settings, TraceFigures, TraceSchema,
+};
+pub use room::{PortId, Room};
 pub use snapshot::Snapshot;
 pub use source::{SourceName, SourceStatus};
 pub use tail::{PARTS_PER_MILLION, Tail};

@@ -103,13 +103,19 @@ pub struct PortReport {
     pub changes: Vec<LinkChange>,
     /// What was wrong with it at the end; `None`: it has not ended, or was not looked at again.
     pub problems_at_end: Option<Vec<Problem>>,
+    /// When its packets were admitted first, in nanoseconds since 1970.
+    pub began_ns: u64,
+    /// How long they were, in seconds.
+    #[serde(rename = "duration_s", serialize_with = "seconds", deserialize_with = "from_seconds")]
+    #[schemars(with = "f64", range(min = 0))]
+    pub duration: Duration,
     /// Both directions.
     pub directions: Directions,
     /// Hops between hooks that are no neighbours on the path.
     pub off_path: Latencies,
     /// The guest's own times.
     pub guest: GuestTimes,
-    /// Ports beside the path.
+    /// Ports beside the path; none where several ports are traced, because what went there is not counted for each of them.
     pub neighbours: Vec<Neighbour>,
 }
 
@@ -122,6 +128,34 @@ pub struct PortTrace<'a> {
     pub port: &'a PortReport,
 }
 
+/// What was collected of one port.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PortFigures {
+    /// Its path as it was at the start.
+    pub path: Path,
+    /// What was counted.
+    pub snapshot: Snapshot,
+    /// What the host's sources said of the path meanwhile.
+    pub watched: HostReport,
+}
+
+/// What was collected of the host, whatever port it is about.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct TraceFigures {
+    /// What else is to know; a line each.
+    pub notes: Vec<String>,
+    /// What else went wrong.
+    pub evidence: Vec<Evidence>,
+    /// The host's packet filters, where packets died in one.
+    pub firewall: Option<Firewall>,
+    /// Who had answered at the start, and did not at the end.
+    pub silent_at_end: Vec<SourceName>,
+    /// Hooks that another program took away, which ended the trace.
+    pub taken: Option<Taken>,
+    /// What tracing cost.
+    pub tracer: TracerCost,
+}
+
 impl Report {
     /// What was collected of one port, without any findings yet.
     #[must_use]
@@ -132,31 +166,50 @@ impl Report {
         host: HostFacts,
         settings: Settings,
     ) -> Self {
+        let trace = TraceFigures {
+            firewall: watched.firewall.clone(),
+            silent_at_end: watched.silent_at_end.clone(),
+            taken: snapshot.taken.clone(),
+            tracer: snapshot.tracer,
+            ..TraceFigures::default()
+        };
+        Self::of_ports(vec![PortFigures { path, snapshot, watched }], trace, host, settings)
+    }
+
+    /// What was collected of all ports of a trace, without any findings yet. What `trace` and the ports have of the same goes together.
+    #[must_use]
+    pub fn of_ports(
+        ports: Vec<PortFigures>,
+        trace: TraceFigures,
+        host: HostFacts,
+        settings: Settings,
+    ) -> Self {
+        let snapshots = || ports.iter().map(|port| &port.snapshot);
+        let (began_ns, duration) = span(snapshots());
+        let evidence = snapshots().flat_map(|snapshot| snapshot.evidence.clone());
+        let mut notes = trace.notes;
+        for note in snapshots().flat_map(|snapshot| &snapshot.notes) {
+            if !notes.contains(note) {
+                notes.push(note.clone());
+            }
+        }
         Self {
             schema: TraceSchema::V2,
             findings: Vec::new(),
             host,
             settings,
             live: false,
-            began_ns: snapshot.began_ns,
-            duration: snapshot.duration,
-            ports: vec![PortReport {
-                path,
-                changes: watched.changes,
-                problems_at_end: watched.problems_at_end,
-                directions: snapshot.directions,
-                off_path: snapshot.off_path,
-                guest: snapshot.guest,
-                neighbours: snapshot.neighbours,
-            }],
-            upcalls: snapshot.upcalls,
-            evidence: snapshot.evidence,
-            firewall: watched.firewall,
-            silent_at_end: watched.silent_at_end,
-            notes: snapshot.notes,
-            drops_without_site: snapshot.drops_without_site,
-            taken: snapshot.taken,
-            tracer: snapshot.tracer,
+            began_ns,
+            duration,
+            upcalls: snapshots().filter_map(|snapshot| snapshot.upcalls).reduce(Upcalls::with),
+            evidence: evidence.chain(trace.evidence).collect(),
+            firewall: trace.firewall,
+            silent_at_end: trace.silent_at_end,
+            notes,
+            drops_without_site: snapshots().map(|snapshot| snapshot.drops_without_site).sum(),
+            taken: trace.taken,
+            tracer: trace.tracer,
+            ports: ports.into_iter().map(PortReport::from).collect(),
         }
     }
 
@@ -164,6 +217,30 @@ impl Report {
     pub fn each_port(&self) -> impl Iterator<Item = PortTrace<'_>> {
         self.ports.iter().map(|port| PortTrace { trace: self, port })
     }
+}
+
+impl From<PortFigures> for PortReport {
+    fn from(PortFigures { path, snapshot, watched }: PortFigures) -> Self {
+        Self {
+            path,
+            changes: watched.changes,
+            problems_at_end: watched.problems_at_end,
+            began_ns: snapshot.began_ns,
+            duration: snapshot.duration,
+            directions: snapshot.directions,
+            off_path: snapshot.off_path,
+            guest: snapshot.guest,
+            neighbours: snapshot.neighbours,
+        }
+    }
+}
+
+/// From when on packets of any port were admitted, and for how long.
+fn span<'s>(ports: impl Iterator<Item = &'s Snapshot> + Clone) -> (u64, Duration) {
+    let opened = ports.filter(|snapshot| snapshot.began_ns > 0);
+    let Some(began_ns) = opened.clone().map(|snapshot| snapshot.began_ns).min() else { return Default::default() };
+    let after = |snapshot: &Snapshot| Duration::from_nanos(snapshot.began_ns - began_ns) + snapshot.duration;
+    (began_ns, opened.map(after).max().unwrap_or_default())
 }
 
 fn seconds<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {

@@ -4,10 +4,11 @@
 //! datapath the host drops its own copy of every frame. Which it is, the interface tells that the packet is at: behind a hook
 //! it can be at the interface of that hook, at that of the next one, or in the bridge between them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use hoptrace_common::{config::HookConfig, drops::Device};
 
+use crate::attach::Further;
 use crate::model::{BridgeKind, HookPlan, Hop, IfIndex, Interface, Path, Plan, Side};
 
 /// The interfaces, and what holds for a packet that is at none.
@@ -18,6 +19,8 @@ pub(super) struct Devices {
     /// Hooks behind which a packet without an interface can have died, a bit each: the kernel's Open vSwitch gives packets
     /// that were in user space back without one.
     pub(super) nowhere_after: u16,
+    /// Those of them that others' packets come by, too.
+    pub(super) shared: BTreeSet<IfIndex>,
 }
 
 /// What is around the path's own interfaces.
@@ -38,6 +41,10 @@ pub(super) fn devices(plan: &Plan, path: &Path, around: &Around<'_>) -> Devices 
     let mut devices = Devices::default();
     for (number, hook) in plan.hooks.iter().enumerate().filter(|(_, hook)| !hook.is_neighbour()) {
         let Some((own, hop)) = place(hook, path) else { continue };
+        if hop.facts.shared {
+            let below = (around.below)(&hop.ifname).into_iter().map(|below| below.ifindex);
+            devices.shared.extend(below.chain([own]));
+        }
         let after = 1_u16 << number;
         let received = matches!(hook.side, Side::Ingress | Side::Xdp(_));
         let userspace = is_userspace_port(path, hop);
@@ -103,6 +110,12 @@ pub(super) fn kernel_switch_ports(path: &Path) -> Vec<IfIndex> {
 }
 
 impl Devices {
+    /// All of them, for whom it matters who else comes by.
+    pub(super) fn further(&self) -> Vec<Further> {
+        let all = self.by_index.keys();
+        all.map(|ifindex| Further { ifindex: *ifindex, shared: self.shared.contains(ifindex) }).collect()
+    }
+
     fn at(&mut self, index: IfIndex) -> &mut Device {
         self.by_index.entry(index).or_default()
     }

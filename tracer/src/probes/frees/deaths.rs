@@ -15,7 +15,7 @@ use super::{
     sites::{Cause, Sites, on_cpus},
 };
 use crate::{
-    collect::{Account, CollectError, FlowFields, Reading, Sight, Sweep, WallClock},
+    collect::{Account, CollectError, FlowFields, Maps, Reading, Share, Sight, Sweep, WallClock},
     model::{Direction, Drop, DropExample, Plan, Snapshot},
 };
 
@@ -46,7 +46,7 @@ impl Row {
     }
 }
 
-/// Everything that died so far. What is lost is known without the probe, and told beside what that has seen.
+/// Everything of one port that died so far. What is lost is known without the probe, and told beside what that has seen.
 #[derive(Debug)]
 pub(super) struct Deaths {
     pub(super) sites: Sites,
@@ -92,10 +92,15 @@ impl Reading for Deaths {
 }
 
 impl Deaths {
-    pub(super) fn of(object: &Ebpf, timeout_ns: u64) -> Result<Self, CollectError> {
+    pub(super) fn of(
+        object: &Ebpf,
+        maps: &Maps,
+        share: Share,
+        timeout_ns: u64,
+    ) -> Result<Self, CollectError> {
         Ok(Self {
-            sites: Sites::of(object)?,
-            heads: KeptHeads::of(object)?,
+            sites: Sites::of(object, maps, share)?,
+            heads: KeptHeads::of(object, maps, share)?,
             names: RefCell::default(),
             clock: WallClock::new(),
             timeout_ns,
