@@ -139,9 +139,23 @@ impl Tracer {
     pub fn finish(self) -> Result<Report> {
         let (printed, everything_died) = self.interrupted()?;
         let report = Report::read(&printed)?;
-        check_first_words(&report, everything_died)?;
+        check_first_words(&[&report], everything_died)?;
         check_cpus(&report)?;
         Ok(report)
+    }
+
+    /// The same of a trace of any number of ports: a report for each, as [`Report::read_each`] reads them. The exit code is 3 where
+    /// every packet of a direction of one of them died; and the first finding must say so where any packet of theirs did.
+    ///
+    /// # Errors
+    /// As [`Tracer::finish`].
+    pub fn finish_each(self) -> Result<Vec<(String, Report)>> {
+        let (printed, everything_died) = self.interrupted()?;
+        let each = Report::read_each(&printed)?;
+        let reports: Vec<&DropsReport> = each.iter().map(|(_, report)| &**report).collect();
+        check_first_words(&reports, everything_died)?;
+        reports.into_iter().try_for_each(check_cpus)?;
+        Ok(each)
     }
 
     /// The same of `hoptrace drops --json`; or of a trace, what `drops` would say of it.
@@ -151,7 +165,7 @@ impl Tracer {
     pub fn finish_drops(self) -> Result<DropsReport> {
         let (printed, everything_died) = self.interrupted()?;
         let report = DropsReport::read(&printed)?;
-        check_first_words(&report, everything_died)?;
+        check_first_words(&[&report], everything_died)?;
         check_cpus(&report)?;
         Ok(report)
     }
@@ -187,17 +201,18 @@ fn on_cpus(cpus: &[OnCpu]) -> u64 {
 /// The exit code where every packet of a direction died.
 const EVERYTHING_DIED: i32 = 3;
 
-/// Whether the exit code and the first finding say of losses what the ledgers do.
-fn check_first_words(report: &DropsReport, said: bool) -> Result<()> {
-    let ways = [report.egress(), report.ingress()];
+/// Whether the exit code and the first finding of a trace say of losses what the ledgers of its ports do.
+fn check_first_words(ports: &[&DropsReport], said: bool) -> Result<()> {
+    let ways = || ports.iter().flat_map(|port| [port.egress(), port.ingress()]);
     let died = |way: &DirectionDrops| {
         way.ledger.died() + way.early_drops.iter().map(|early| early.count).sum::<u64>()
     };
     let everything = |way: &DirectionDrops| {
         died(way) > 0 && way.ledger.completed == 0 && way.ledger.in_flight == 0 && way.ledger.merged == 0
     };
-    ensure!(ways.into_iter().any(everything) == said, "exit code 3 is {said}: {report}");
-    let lossy = ways.into_iter().any(|way| died(way) > 0);
+    let report = ports.first().context("no port was traced")?;
+    ensure!(ways().any(everything) == said, "exit code 3 is {said}: {report}");
+    let lossy = ways().any(|way| died(way) > 0);
     let first = report.first()?;
     ensure!(!lossy || first.severity == "critical", "first words: {first}");
     Ok(())

@@ -30,5 +30,5 @@ pub use latency::{Latencies, LatencyNs, Segment};
 pub use ledger::Ledger;
 pub use neighbour::Neighbour;
 pub use packet::{Packet, WayPoint};
-pub use path::{Path, Traceability};
+pub use path::{Instance, Path, Traceability};
 pub use trace::{DirectionReport, Hook, Report};

@@ -23,12 +23,42 @@ pub enum Traceability {
     },
 }
 
+/// Whose path it is.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Instance {
+    /// The libvirt domain.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub name: Option<String>,
+    /// The instance's UUID.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub uuid: Option<String>,
+    /// Nova's name for it.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub display_name: Option<String>,
+    /// The port's MAC address.
+    pub mac: String,
+    /// The Neutron port, after which its interfaces are named.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub port_id: Option<String>,
+}
+
+impl Instance {
+    /// What people call it: display name, else domain, else UUID, else MAC address.
+    #[must_use]
+    pub fn title(&self) -> &str {
+        let names = [&self.display_name, &self.name, &self.uuid];
+        names.into_iter().flatten().next().unwrap_or(&self.mac)
+    }
+}
+
 /// The path of a port.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Path {
     /// How much of it can be traced.
     #[serde(flatten)]
     pub traceability: Traceability,
+    /// Whose it is.
+    pub instance: Instance,
 }
 
 impl Path {
@@ -42,4 +72,4 @@ impl Path {
     }
 }
 
-prints_as_json!(Path);
+prints_as_json!(Instance, Path);

@@ -1,4 +1,4 @@
-//! The only port of a report.
+//! The ports of a report, each with what the report says of the trace.
 
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::Value;
@@ -6,21 +6,31 @@ use serde_json::Value;
 /// The report of one port: what it says of the port (`path`, `directions`, `guest` …) stands beside what it says of the trace
 /// (`findings`, `evidence`, `tracer` …).
 pub(super) fn beside_the_trace(printed: &[u8]) -> Result<Value> {
+    let mut reports = each_beside_the_trace(printed)?;
+    ensure!(reports.len() == 1, "{} ports in a report of one", reports.len());
+    reports.pop().context("no port")
+}
+
+/// The same for each port of a trace, in their order.
+pub(super) fn each_beside_the_trace(printed: &[u8]) -> Result<Vec<Value>> {
     let mut report: Value = serde_json::from_slice(printed)
         .with_context(|| format!("not JSON: {}", String::from_utf8_lossy(printed)))?;
-    let members = report.as_object_mut().context("no object")?;
-    let Some(Value::Array(mut ports)) = members.remove("ports") else { bail!("a report without ports") };
-    ensure!(ports.len() == 1, "{} ports in a report of one", ports.len());
-    let Some(Value::Object(port)) = ports.pop() else { bail!("a port that is no object") };
-    for (name, value) in port {
-        ensure!(members.insert(name.clone(), value).is_none(), "the trace and its port both have {name}");
-    }
-    Ok(report)
+    let trace = report.as_object_mut().context("no object")?;
+    let Some(Value::Array(ports)) = trace.remove("ports") else { bail!("a report without ports") };
+    let beside = |port| {
+        let Value::Object(port) = port else { bail!("a port that is no object") };
+        let mut members = trace.clone();
+        for (name, value) in port {
+            ensure!(members.insert(name.clone(), value).is_none(), "the trace and its port both have {name}");
+        }
+        Ok(Value::Object(members))
+    };
+    ports.into_iter().map(beside).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::beside_the_trace;
+    use super::{beside_the_trace, each_beside_the_trace};
 
     #[test]
     fn the_only_port_stands_beside_the_trace() {
@@ -34,5 +44,12 @@ mod tests {
         ] {
             assert!(beside_the_trace(wrong.as_bytes()).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn each_of_several_ports_stands_beside_the_trace() {
+        let each = each_beside_the_trace(br#"{"notes":["a"],"ports":[{"guest":1},{"guest":2}]}"#).unwrap();
+        let wanted = [1, 2].map(|guest| serde_json::json!({"notes": ["a"], "guest": guest}));
+        assert_eq!(each, wanted);
     }
 }

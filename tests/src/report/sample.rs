@@ -55,7 +55,10 @@ fn sample(is_trace: bool) -> Value {
     let latencies = json!({"count": 1, "latency_ns": latency});
     let more = if is_trace { json!(true) } else { Value::Null };
     let mut port = json!({
-        "path": {"traceable": "partly", "why": "so"},
+        "path": {
+            "traceable": "partly", "why": "so",
+            "instance": {"name": "i-1", "uuid": "u", "display_name": "vm-1", "mac": "m", "port_id": "p"},
+        },
         "directions": {"egress": direction(&more), "ingress": direction(&more)},
     });
     let mut report = json!({
@@ -145,4 +148,18 @@ fn parts_print_as_json_and_the_report_prints_all_that_there_was() {
         ("hoptrace.drops/2", 1, 1)
     );
     assert_eq!((report.path.why(), report.first().unwrap().code.as_str()), (Some("so"), "c"));
+}
+
+#[test]
+fn each_port_is_found_by_what_people_call_it() {
+    let mut json = sample(true);
+    let mut other = json["ports"][0].clone();
+    let instance = &mut other["path"]["instance"];
+    (instance["display_name"], instance["name"]) = (Value::Null, Value::Null);
+    other["directions"]["egress"]["ledger"]["entered"] = json!(7);
+    json["ports"].as_array_mut().unwrap().push(other);
+    let each = Report::read_each(json.to_string().as_bytes()).unwrap();
+    let found: Vec<_> = each.iter().map(|(name, report)| (&**name, report.egress().ledger.entered)).collect();
+    assert_eq!(found, [("vm-1", 2), ("u", 7)]);
+    assert_eq!((each[1].1.notes.len(), each[1].1.path.instance.mac.as_str()), (1, "m"));
 }

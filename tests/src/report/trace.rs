@@ -5,6 +5,7 @@ use std::ops::Deref;
 
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::json::prints_as_json;
 use super::{
@@ -95,7 +96,23 @@ impl Report {
     /// # Errors
     /// Where it is no such report, or a member of this is missing in it.
     pub fn read(printed: &[u8]) -> Result<Self> {
-        let json = ports::beside_the_trace(printed)?;
+        Self::of(ports::beside_the_trace(printed)?)
+    }
+
+    /// Reads the same of any number of ports: each is a report of its own, with what is said of the trace, under its instance's name
+    /// ([`Instance::title`](super::Instance::title)), in the order of the trace.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub fn read_each(printed: &[u8]) -> Result<Vec<(String, Self)>> {
+        let named = |json| {
+            let report = Self::of(json)?;
+            Ok((report.path.instance.title().to_owned(), report))
+        };
+        ports::each_beside_the_trace(printed)?.into_iter().map(named).collect()
+    }
+
+    fn of(json: Value) -> Result<Self> {
         let read = Self::deserialize(&json).with_context(|| format!("not as tests know it: {json}"))?;
         Ok(Self { drops: DropsReport::of(json)?, ..read })
     }
