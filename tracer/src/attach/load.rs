@@ -145,7 +145,8 @@ impl Attached {
         }
         let mut ebpf = object.load(OBJECT).map_err(|source| AttachError::Object(Box::new(source)))?;
         let mechanism = options.mechanism;
-        let of_ports = plans.plans().map(|plan| hook_programs(plan, mechanism, probes));
+        let several = !sizes.room.is_for_one();
+        let of_ports = plans.plans().map(|plan| hook_programs(plan, (mechanism, several), probes));
         let of_ports: Vec<Vec<&'static str>> = of_ports.collect::<Result<_, _>>()?;
         let host_wide = plans.plans().zip(&of_ports);
         let mut host_wide: BTreeSet<_> =
@@ -178,7 +179,7 @@ impl Attached {
             held: Held::default(),
             beside: Beside::of(sizes.cpus, here),
             told: Vec::new(),
-            several: (!sizes.room.is_for_one()).then(Several::default),
+            several: several.then(Several::default),
             _rare: rare,
             locked_bytes: locked_bytes(),
             attacher: None,
@@ -266,7 +267,7 @@ impl Attached {
         beside: &[OtherPort],
         probes: &mut [&mut dyn Attachable],
     ) -> Result<(), AttachError> {
-        let programs = hook_programs(plan, self.mechanism, probes)?;
+        let programs = hook_programs(plan, (self.mechanism, self.several.is_some()), probes)?;
         let at_interfaces = self.mechanism != Mechanism::Tracepoints;
         let Some(attacher) = &mut self.attacher else { return Ok(()) };
         for (name, hook) in programs.iter().zip(&plan.hooks).filter(|_| at_interfaces) {
@@ -380,16 +381,20 @@ pub(super) const fn shared_programs(mechanism: Mechanism) -> &'static [&'static 
     }
 }
 
-/// The program of each hook.
+/// The program of each hook: of several ports another one, so that one port does not pay for what there is to ask.
 fn hook_programs(
     plan: &Plan,
-    mechanism: Mechanism,
+    (mechanism, several): (Mechanism, bool),
     probes: &[&mut dyn Attachable],
 ) -> Result<Vec<&'static str>, AttachError> {
     let at_tracepoints = matches!(mechanism, Mechanism::Tracepoints);
     let of = |hook: &HookPlan| match (hook.side, hook.is_neighbour()) {
         (Side::Ingress, _) if at_tracepoints => Ok(host_wide::RECEIVED),
         (Side::Egress, _) if at_tracepoints => Ok(host_wide::QUEUED),
+        (Side::Ingress, false) if several => Ok("several_in"),
+        (Side::Egress, false) if several => Ok("several_out"),
+        (Side::Ingress, true) if several => Ok("several_in_beside"),
+        (Side::Egress, true) if several => Ok("several_out_beside"),
         (Side::Ingress, false) => Ok("hop_in"),
         (Side::Egress, false) => Ok("hop_out"),
         (Side::Ingress, true) => Ok("hop_in_beside"),

@@ -4,7 +4,7 @@ use aya::programs::SchedClassifier;
 
 use super::{
     AttachError,
-    clsact::{self, PROGRAM_PREFIX},
+    clsact::{self, is_program},
     host_wide,
     side::TcSide,
 };
@@ -33,7 +33,7 @@ fn links(places: &[(&Interface, Side)]) -> usize {
         SchedClassifier::query_tcx(&interface.ifname, side.attach_type()).is_ok_and(|(_, programs)| {
             programs
                 .iter()
-                .any(|program| program.name_as_str().is_some_and(|name| name.starts_with(PROGRAM_PREFIX)))
+                .any(|program| program.name_as_str().is_some_and(is_program))
         })
     });
     attached.count()
