@@ -19,6 +19,14 @@ pub enum TraceError {
     /// There is a path, and nothing on it can be hooked.
     #[error("cannot trace: {0}")]
     Untraceable(String),
+    /// All ports were wanted, and none can be traced.
+    #[error("no port of this host can be traced; `hoptrace list` says why")]
+    NoPorts,
+    /// More ports than programs can tell apart.
+    #[error(
+        "several ports in one trace need programs that tell ports apart, which these do not: {0} ports were named, name one"
+    )]
+    SeveralPorts(usize),
     /// No hooks can be planned for it.
     #[error("cannot trace: {0}")]
     Plan(#[from] PlanError),

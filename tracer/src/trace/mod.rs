@@ -1,4 +1,4 @@
-//! The engine: one trace, from the name of a VM to its report. It wires the stages together, and knows neither a terminal nor a command
+//! The engine: one trace, from the names of VMs to their report. It wires the stages together, and knows neither a terminal nor a command
 //! line: every frontend sees [`Tracer`], [`Event`] and [`Report`](crate::model::Report) only.
 
 mod beside;
@@ -10,6 +10,7 @@ mod options;
 mod prepare;
 mod session;
 mod survey;
+mod targets;
 mod tracer;
 
 pub use ending::Ending;
@@ -17,4 +18,5 @@ pub use error::TraceError;
 pub use note::{Note, NoteTo};
 pub use options::{RecordOptions, TraceOptions};
 pub use survey::{find_path, survey};
+pub use targets::Targets;
 pub use tracer::{Event, Tracer};

@@ -9,7 +9,8 @@ use super::{
     ending::{Ending, Endings},
     host::{FirstLook, HostWatch},
     session::Session,
-    survey::find_path,
+    survey::survey,
+    targets::{self, Targets},
 };
 use crate::{
     collect::Records,
@@ -44,16 +45,17 @@ pub enum Event {
 }
 
 impl Tracer {
-    /// Finds the path of the port that `target` means (a VM's name, UUID, MAC, IP, port or interface), attaches, and admits packets.
-    /// Must be called in a runtime of one thread.
+    /// Finds the paths of the ports that `targets` mean (a VM's name, UUID, MAC, IP, port or interface; several; all of the host),
+    /// attaches, and admits packets. Must be called in a runtime of one thread.
     ///
     /// # Errors
     /// When there is no such path, it cannot be traced, or the kernel refuses.
-    pub async fn start(target: &str, options: TraceOptions) -> Result<Self, TraceError> {
+    pub async fn start(targets: impl Into<Targets>, options: TraceOptions) -> Result<Self, TraceError> {
         let began = Instant::now();
         let note = options.note;
         let first_look = FirstLook::begin();
-        let (path, topology) = find_path(&options.sources, target, note).await?;
+        let topology = survey(&options.sources, note).await?;
+        let path = targets::only(targets.into().paths(&topology, note)?)?;
         // At once: what changes while the programs are loaded counts, too.
         let mut host = HostWatch::begin(options.sources.clone(), &path, &topology, first_look, note);
         let mut session = Box::new(Box::pin(Session::start(&path, &options)).await?);
@@ -86,10 +88,10 @@ impl Tracer {
         }
     }
 
-    /// The path that is traced.
+    /// The paths that are traced, one of each port.
     #[must_use]
-    pub const fn path(&self) -> &Path {
-        &self.path
+    pub const fn paths(&self) -> &[Path] {
+        std::slice::from_ref(&self.path)
     }
 
     /// The filter, as it was understood; empty: all packets.
