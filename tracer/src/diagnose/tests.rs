@@ -508,7 +508,8 @@ fn a_counter_at_a_port_s_own_interface_is_about_that_port() {
         whose(report.clone()),
         [one("unanswered", Some("vm-2")), one("interface-drops", None), one("nothing-died", None),]
     );
-    let concerned = |port: PortTrace<'_>| report.evidence.iter().map(|it| port.concerns(it)).collect::<Vec<_>>();
+    let concerned =
+        |port: PortTrace<'_>| report.evidence.iter().map(|it| port.concerns(it)).collect::<Vec<_>>();
     let of: Vec<_> = report.each_port().map(concerned).collect();
     assert_eq!(of, [vec![false, true], vec![true, true]]);
 }

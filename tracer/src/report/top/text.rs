@@ -32,18 +32,18 @@ fn of_trace<'a>(top: &Top<'a>) -> impl Iterator<Item = &'a Finding> {
 fn head(top: &Top<'_>) -> String {
     let report = top.report;
     let state = if report.live { "live" } else { "final" };
-    let packets = match report.settings.filter.as_str() {
-        "" => "all packets".to_owned(),
-        filter => format!("filter: {}", Printable(filter)),
-    };
     let ports = match report.ports.len() {
         1 => "1 port".to_owned(),
         count => format!("{count} ports"),
     };
     let over = if report.live {
-        format!("rates and died of the last {:.1} s, p99 and findings of all of it", top.interval_s)
+        format!("rates and died: last {:.1} s; p99 and findings: all of it", top.interval_s)
     } else {
-        "rates and died of all of it".to_owned()
+        "all of it".to_owned()
     };
-    format!("{state} · {} · {packets} of {ports} · {over}", units::duration(report.duration))
+    let filter = match report.settings.filter.as_str() {
+        "" => String::new(),
+        filter => format!(" · filter: {}", Printable(filter)),
+    };
+    format!("{state} · {} · {ports} · {over}{filter}", units::duration(report.duration))
 }

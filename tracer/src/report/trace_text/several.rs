@@ -11,7 +11,7 @@ use super::{
 use crate::{
     model::{Direction, Finding, PortReport, Severity},
     report::{
-        Ink,
+        Canvas, Ink,
         top::{Top, TopSort, table},
     },
 };
@@ -40,7 +40,7 @@ impl<'a> Page<'a> {
     fn many(self) -> Vec<String> {
         let top = Top::whole(self.report, TopSort::Worst);
         let mut lines = vec![String::new()];
-        lines.extend(table(&top, self.canvas));
+        lines.extend(table(&top, Canvas { width: Some(self.columns), ..self.canvas }));
         let (told, quiet): (Vec<_>, Vec<_>) =
             self.worst_first(&top).into_iter().partition(|port| port.own_findings().next().is_some());
         lines.extend(told.iter().flat_map(|port| port.in_full(Part::All)));
