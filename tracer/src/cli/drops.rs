@@ -11,6 +11,7 @@ use crate::{model::Report, report, trace::RecordOptions};
 
 /// Options of `drops`.
 #[derive(Debug, Clone, clap::Args)]
+#[command(override_usage = "hoptrace drops [OPTIONS] [VM]... [FILTER]")]
 pub struct Args {
     #[command(flatten)]
     ports: PortsArgs,

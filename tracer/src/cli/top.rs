@@ -18,6 +18,7 @@ use crate::{
 
 /// Options of `top`.
 #[derive(Debug, Clone, clap::Args)]
+#[command(override_usage = "hoptrace top [OPTIONS] [VM]... [FILTER]")]
 pub struct Args {
     #[command(flatten)]
     ports: PortsArgs,

@@ -18,6 +18,9 @@ const RING_BYTES: u32 = 4 << 20;
 
 /// Options of `trace`.
 #[derive(Debug, Clone, clap::Args)]
+#[command(
+    override_usage = "hoptrace trace [OPTIONS] <VM>... [FILTER]\n       hoptrace trace [OPTIONS] --all [FILTER]"
+)]
 pub struct Args {
     #[command(flatten)]
     ports: PortsArgs,

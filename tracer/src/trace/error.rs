@@ -22,6 +22,9 @@ pub enum TraceError {
     /// All ports were wanted, and none can be traced.
     #[error("no port of this host can be traced; `hoptrace list` says why")]
     NoPorts,
+    /// A further address was given, and there are several ports that it can be of.
+    #[error("--mac {0} says what else is one port's: name one port")]
+    WhoseAddress(MacAddr),
     /// More ports than programs can tell apart.
     #[error(
         "several ports in one trace need programs that tell ports apart, which these do not: {0} ports were named, name one"

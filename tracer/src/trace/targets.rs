@@ -1,6 +1,6 @@
 //! Which ports are traced.
 
-use super::{Note, NoteTo, TraceError};
+use super::{Note, NoteTo, TraceError, TraceOptions};
 use crate::{
     model::{Path, Printable, Topology, Traceability},
     path::{PathError, find, path_of, ports},
@@ -20,11 +20,16 @@ impl Targets {
     /// traced are left out of all, with a note.
     ///
     /// # Errors
-    /// When a name means no port, or several; when one of several named ports cannot be traced; when the host has no port that can.
-    pub(super) fn paths(&self, topology: &Topology, note: NoteTo) -> Result<Vec<Path>, TraceError> {
-        match self {
+    /// When a name means no port, or several; when one of several named ports cannot be traced; when the host has no port that can;
+    /// when options are about one port, and there are several.
+    pub(super) fn paths(&self, topology: &Topology, options: &TraceOptions) -> Result<Vec<Path>, TraceError> {
+        let paths = match self {
             Self::Named(names) => named(topology, names),
-            Self::All => all(topology, note),
+            Self::All => all(topology, options.note),
+        }?;
+        match options.macs.first() {
+            Some(mac) if paths.len() > 1 => Err(TraceError::WhoseAddress(*mac)),
+            _ => Ok(paths),
         }
     }
 }
@@ -120,13 +125,17 @@ mod tests {
     const MACS: [&str; 2] = ["fa:16:3e:21:1b:4b", "fa:16:3e:5c:90:d2"];
     const NAMES: [&str; 2] = ["yjwang-test-1", "yjwang-test-2"];
 
+    fn told(note: NoteTo) -> TraceOptions {
+        TraceOptions { note, ..TraceOptions::default() }
+    }
+
     fn titles(targets: impl Into<Targets>) -> Vec<String> {
-        let paths = targets.into().paths(&two_vms(), |note| panic!("{note}")).unwrap();
+        let paths = targets.into().paths(&two_vms(), &told(|note| panic!("{note}"))).unwrap();
         paths.iter().map(|path| path.instance.title()).collect()
     }
 
     fn error(topology: &Topology, targets: &[&str]) -> String {
-        Targets::from(targets).paths(topology, |_| {}).unwrap_err().to_string()
+        Targets::from(targets).paths(topology, &TraceOptions::default()).unwrap_err().to_string()
     }
 
     #[test]
@@ -144,7 +153,7 @@ mod tests {
     fn a_name_that_means_nothing_is_an_error_and_so_is_none() {
         assert!(error(&two_vms(), &[MACS[0], "nobody"]).starts_with("no VM or port is called nobody"));
         assert!(error(&two_vms(), &[]).contains("is empty"));
-        let nothing = Targets::All.paths(&Topology::default(), |_| {});
+        let nothing = Targets::All.paths(&Topology::default(), &TraceOptions::default());
         assert!(matches!(nothing, Err(TraceError::NoPorts)));
     }
 
@@ -152,16 +161,24 @@ mod tests {
     fn what_cannot_be_traced_is_left_out_of_all_and_an_error_by_name() {
         let mut topology = two_vms();
         remove_link(&mut topology, "tapc3d70d5c-a9");
-        let told = |note: &Note| assert_eq!(*note, Note::LeftOut(vec![NAMES[0].to_owned()]));
-        let paths = Targets::All.paths(&topology, told).unwrap();
+        let options = told(|note| assert_eq!(*note, Note::LeftOut(vec![NAMES[0].to_owned()])));
+        let paths = Targets::All.paths(&topology, &options).unwrap();
         assert_eq!(paths.iter().map(|path| path.instance.title()).collect::<Vec<_>>(), NAMES[1..]);
         let said = error(&topology, &MACS);
         assert!(said.starts_with("cannot trace: yjwang-test-1: "), "{said}");
     }
 
     #[test]
+    fn a_further_address_is_one_port_s() {
+        let options = TraceOptions { macs: vec![MACS[1].parse().unwrap()], ..TraceOptions::default() };
+        let said = Targets::All.paths(&two_vms(), &options).unwrap_err().to_string();
+        assert!(said.contains("--mac fa:16:3e:5c:90:d2") && said.contains("name one port"), "{said}");
+        assert_eq!(Targets::from(NAMES[0]).paths(&two_vms(), &options).unwrap().len(), 1);
+    }
+
+    #[test]
     fn several_are_refused_in_one_line() {
-        let paths = Targets::All.paths(&two_vms(), |_| {}).unwrap();
+        let paths = Targets::All.paths(&two_vms(), &TraceOptions::default()).unwrap();
         let said = only(paths.clone()).unwrap_err().to_string();
         assert!(said.starts_with("several ports in one trace need") && said.contains("2 ports"), "{said}");
         assert_eq!(only(paths[..1].to_vec()).unwrap(), paths[0]);

@@ -55,7 +55,7 @@ impl Tracer {
         let note = options.note;
         let first_look = FirstLook::begin();
         let topology = survey(&options.sources, note).await?;
-        let path = targets::only(targets.into().paths(&topology, note)?)?;
+        let path = targets::only(targets.into().paths(&topology, &options)?)?;
         // At once: what changes while the programs are loaded counts, too.
         let mut host = HostWatch::begin(options.sources.clone(), &path, &topology, first_look, note);
         let mut session = Box::new(Box::pin(Session::start(&path, &options)).await?);
