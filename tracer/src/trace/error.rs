@@ -19,12 +19,15 @@ pub enum TraceError {
     /// There is a path, and nothing on it can be hooked.
     #[error("cannot trace: {0}")]
     Untraceable(String),
-    /// All ports were wanted, and none can be traced.
-    #[error("no port of this host can be traced; `hoptrace list` says why")]
-    NoPorts,
-    /// A further address was given, and there are several ports that it can be of.
-    #[error("--mac {0} says what else is one port's: name one port")]
-    WhoseAddress(MacAddr),
+    /// No port is left.
+    #[error("there is no port to trace; `hoptrace list` shows the VMs and what is wrong with them")]
+    NothingToTrace,
+    /// Asked for several ports, and can be had for one only.
+    #[error("{what} of one port only: name one")]
+    OnePortOnly {
+        /// What, with its verb.
+        what: &'static str,
+    },
     /// More ports than programs can tell apart.
     #[error(
         "several ports in one trace need programs that tell ports apart, which these do not: {0} ports were named, name one"

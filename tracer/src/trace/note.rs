@@ -16,8 +16,13 @@ pub enum Note {
     Missing(String, &'static str),
     /// The path can be hooked in part only.
     Part(String),
-    /// Ports that cannot be traced are left out of all, by what they are called.
-    LeftOut(Vec<String>),
+    /// A port that was not named is left out.
+    Skipped {
+        /// Which.
+        port: String,
+        /// Why.
+        why: String,
+    },
     /// The kernel does not describe its structures.
     Undescribed(String),
     /// A probe is not available: why, and what that means.
@@ -50,25 +55,13 @@ pub enum Note {
     FiltersUnwatched(String),
 }
 
-/// Ports that are named at most.
-const MAX_NAMED: usize = 5;
-
-fn left_out(titles: &[String], f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    let ports = if titles.len() == 1 { "1 port".to_owned() } else { format!("{} ports", titles.len()) };
-    let mut named: Vec<_> = titles.iter().take(MAX_NAMED).map(|title| Printable(title).to_string()).collect();
-    if titles.len() > MAX_NAMED {
-        named.push(format!("{} more", titles.len() - MAX_NAMED));
-    }
-    write!(f, "without {ports} that cannot be traced ({}); `hoptrace list` says why", named.join(", "))
-}
-
 impl fmt::Display for Note {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Odd(name, what) => write!(f, "{}: {what}", name.as_str()),
             Self::Missing(what, consequence) => write!(f, "{what}; {consequence}"),
             Self::Part(why) => write!(f, "tracing a part of the path only: {why}"),
-            Self::LeftOut(titles) => left_out(titles, f),
+            Self::Skipped { port, why } => write!(f, "{} is not traced: {why}", Printable(port)),
             Self::Undescribed(error) => {
                 write!(f, "no kernel BTF, so no wire hook, and losses will have no reason: {error}")
             }

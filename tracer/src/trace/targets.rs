@@ -1,77 +1,69 @@
-//! Which ports are traced.
+//! Which ports are to be traced, and their paths.
 
-use super::{Note, NoteTo, TraceError, TraceOptions};
+use super::{Note, TraceError, TraceOptions};
 use crate::{
-    model::{Path, Printable, Topology, Traceability},
-    path::{PathError, find, path_of, ports},
+    model::{InstanceState, Path, Printable, Topology, Traceability},
+    path,
 };
 
-/// Which ports are traced.
+/// Which ports.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Targets {
-    /// The ports that these mean: a VM's name, UUID, MAC, IP, port or interface. One that is named twice is one port.
+    /// Those that these handles mean (a VM's name, UUID, MAC, IP, port or interface). A port that is named twice is one port.
     Named(Vec<String>),
-    /// Every port of the host that can be traced.
+    /// Every port of the host whose VM is not shut off, and that can be traced.
     All,
 }
 
 impl Targets {
-    /// Their paths: those of names in the order of the names, all of the host's in the order of the VMs' names. Ports that cannot be
-    /// traced are left out of all, with a note.
+    /// The paths of the ports, each once, in the order in which they were named. A port that was not named and cannot be traced is noted and
+    /// left out.
     ///
     /// # Errors
-    /// When a name means no port, or several; when one of several named ports cannot be traced; when the host has no port that can;
-    /// when options are about one port, and there are several.
+    /// When a handle means no port, or several; when one of several named ports cannot be traced; when there is none to trace; when
+    /// options are about one port, and there are several.
     pub(super) fn paths(&self, topology: &Topology, options: &TraceOptions) -> Result<Vec<Path>, TraceError> {
         let paths = match self {
-            Self::Named(names) => named(topology, names),
-            Self::All => all(topology, options.note),
-        }?;
-        match options.macs.first() {
-            Some(mac) if paths.len() > 1 => Err(TraceError::WhoseAddress(*mac)),
-            _ => Ok(paths),
+            Self::Named(handles) => named(topology, handles)?,
+            Self::All => all(topology, options),
+        };
+        match paths.len() {
+            0 => Err(TraceError::NothingToTrace),
+            1 => Ok(paths),
+            _ if options.macs.is_empty() => Ok(paths),
+            _ => Err(TraceError::OnePortOnly { what: "further addresses (--mac) can be given" }),
         }
     }
 }
 
-fn named(topology: &Topology, names: &[String]) -> Result<Vec<Path>, TraceError> {
+fn named(topology: &Topology, handles: &[String]) -> Result<Vec<Path>, TraceError> {
     let mut paths: Vec<Path> = Vec::new();
-    for name in names {
-        let path = find(topology, name)?;
-        if !paths.contains(&path) {
+    for handle in handles {
+        let path = path::find(topology, handle)?;
+        if !paths.iter().any(|known| known.instance == path.instance) {
             paths.push(path);
         }
     }
-    if paths.is_empty() {
-        return Err(PathError::Empty.into());
-    }
-    // Of one port it is said where it is attached to.
+    // Of one port it is said when it is attached to.
     let untraceable = paths.iter().filter(|_| paths.len() > 1).find_map(|path| match &path.traceability {
         Traceability::No { why } => Some(format!("{}: {why}", Printable(&path.instance.title()))),
         Traceability::Fully | Traceability::Partly { .. } => None,
     });
-    match untraceable {
-        Some(why) => Err(TraceError::Untraceable(why)),
-        None => Ok(paths),
-    }
+    untraceable.map_or(Ok(paths), |why| Err(TraceError::Untraceable(why)))
 }
 
-fn all(topology: &Topology, note: NoteTo) -> Result<Vec<Path>, TraceError> {
-    let (mut paths, mut left_out) = (Vec::new(), Vec::new());
-    for port in ports(topology) {
-        match path_of(topology, &port) {
-            Ok(path) if !matches!(path.traceability, Traceability::No { .. }) => paths.push(path),
-            Ok(_) | Err(_) => left_out.push(port.id.title()),
-        }
-    }
-    if paths.is_empty() {
-        return Err(TraceError::NoPorts);
-    }
-    if !left_out.is_empty() {
-        note(&Note::LeftOut(left_out));
-    }
-    paths.sort_by_cached_key(|path| (path.instance.title(), path.instance.mac));
-    Ok(paths)
+fn all(topology: &Topology, options: &TraceOptions) -> Vec<Path> {
+    let running = path::ports(topology).into_iter().filter(|port| port.state != Some(InstanceState::ShutOff));
+    let path = |port| {
+        let why = match path::path_of(topology, &port) {
+            Ok(Path { traceability: Traceability::No { why }, .. }) => why,
+            Ok(path) => return Some(path),
+            Err(error) => error.to_string(),
+        };
+        (options.note)(&Note::Skipped { port: port.id.title(), why });
+        None
+    };
+    running.filter_map(path).collect()
 }
 
 /// The only one of them. Programs do not tell ports apart yet.
@@ -88,39 +80,48 @@ pub(super) fn only(paths: Vec<Path>) -> Result<Path, TraceError> {
 }
 
 impl From<&str> for Targets {
-    fn from(name: &str) -> Self {
-        Self::Named(vec![name.to_owned()])
+    fn from(handle: &str) -> Self {
+        Self::Named(vec![handle.to_owned()])
     }
 }
 
 impl From<&String> for Targets {
-    fn from(name: &String) -> Self {
-        Self::from(name.as_str())
+    fn from(handle: &String) -> Self {
+        Self::from(handle.as_str())
     }
 }
 
 impl From<String> for Targets {
-    fn from(name: String) -> Self {
-        Self::Named(vec![name])
+    fn from(handle: String) -> Self {
+        Self::Named(vec![handle])
     }
 }
 
 impl From<Vec<String>> for Targets {
-    fn from(names: Vec<String>) -> Self {
-        Self::Named(names)
+    fn from(handles: Vec<String>) -> Self {
+        Self::Named(handles)
     }
 }
 
-impl From<&[&str]> for Targets {
-    fn from(names: &[&str]) -> Self {
-        Self::Named(names.iter().map(|name| (*name).to_owned()).collect())
+impl From<&[String]> for Targets {
+    fn from(handles: &[String]) -> Self {
+        Self::Named(handles.to_vec())
+    }
+}
+
+impl<const COUNT: usize> From<[&str; COUNT]> for Targets {
+    fn from(handles: [&str; COUNT]) -> Self {
+        Self::Named(handles.map(str::to_owned).to_vec())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::path::testing::{remove_link, two_vms};
+    use crate::{
+        path::testing::{remove_link, two_vms},
+        trace::NoteTo,
+    };
 
     const MACS: [&str; 2] = ["fa:16:3e:21:1b:4b", "fa:16:3e:5c:90:d2"];
     const NAMES: [&str; 2] = ["yjwang-test-1", "yjwang-test-2"];
@@ -129,50 +130,62 @@ mod tests {
         TraceOptions { note, ..TraceOptions::default() }
     }
 
-    fn titles(targets: impl Into<Targets>) -> Vec<String> {
-        let paths = targets.into().paths(&two_vms(), &told(|note| panic!("{note}"))).unwrap();
+    fn titles(paths: &[Path]) -> Vec<String> {
         paths.iter().map(|path| path.instance.title()).collect()
     }
 
-    fn error(topology: &Topology, targets: &[&str]) -> String {
-        Targets::from(targets).paths(topology, &TraceOptions::default()).unwrap_err().to_string()
+    fn found(targets: impl Into<Targets>) -> Vec<String> {
+        titles(&targets.into().paths(&two_vms(), &told(|note| panic!("{note}"))).unwrap())
+    }
+
+    fn error(topology: &Topology, targets: impl Into<Targets>) -> String {
+        targets.into().paths(topology, &TraceOptions::default()).unwrap_err().to_string()
     }
 
     #[test]
     fn a_port_that_is_named_twice_is_one() {
-        assert_eq!(titles(&[MACS[0], "tapc3d70d5c-a9", NAMES[0]][..]), NAMES[..1]);
+        assert_eq!(found([MACS[0], "tapc3d70d5c-a9", NAMES[0]]), NAMES[..1]);
     }
 
     #[test]
     fn several_are_in_the_order_they_were_named_in() {
-        assert_eq!(titles(&[MACS[1], MACS[0]][..]), [NAMES[1], NAMES[0]]);
-        assert_eq!(titles(Targets::All), NAMES);
+        assert_eq!(found([MACS[1], MACS[0]]), [NAMES[1], NAMES[0]]);
+        assert_eq!(found(Targets::All), NAMES);
     }
 
     #[test]
     fn a_name_that_means_nothing_is_an_error_and_so_is_none() {
-        assert!(error(&two_vms(), &[MACS[0], "nobody"]).starts_with("no VM or port is called nobody"));
-        assert!(error(&two_vms(), &[]).contains("is empty"));
-        let nothing = Targets::All.paths(&Topology::default(), &TraceOptions::default());
-        assert!(matches!(nothing, Err(TraceError::NoPorts)));
+        assert!(error(&two_vms(), [MACS[0], "nobody"]).starts_with("no VM or port is called nobody"));
+        for (topology, targets) in [(two_vms(), Targets::from([])), (Topology::default(), Targets::All)] {
+            let said = error(&topology, targets);
+            assert!(said.contains("no port to trace") && said.contains("hoptrace list"), "{said}");
+        }
     }
 
     #[test]
     fn what_cannot_be_traced_is_left_out_of_all_and_an_error_by_name() {
         let mut topology = two_vms();
         remove_link(&mut topology, "tapc3d70d5c-a9");
-        let options = told(|note| assert_eq!(*note, Note::LeftOut(vec![NAMES[0].to_owned()])));
+        let options = told(|note| assert!(note.to_string().starts_with("yjwang-test-1 is not traced: ")));
         let paths = Targets::All.paths(&topology, &options).unwrap();
-        assert_eq!(paths.iter().map(|path| path.instance.title()).collect::<Vec<_>>(), NAMES[1..]);
-        let said = error(&topology, &MACS);
+        assert_eq!(titles(&paths), NAMES[1..]);
+        let said = error(&topology, MACS);
         assert!(said.starts_with("cannot trace: yjwang-test-1: "), "{said}");
+    }
+
+    #[test]
+    fn a_vm_that_is_shut_off_is_left_out_of_all_without_a_word() {
+        let mut topology = two_vms();
+        topology.instances[0].state = InstanceState::ShutOff;
+        let paths = Targets::All.paths(&topology, &told(|note| panic!("{note}"))).unwrap();
+        assert_eq!(titles(&paths), NAMES[1..]);
     }
 
     #[test]
     fn a_further_address_is_one_port_s() {
         let options = TraceOptions { macs: vec![MACS[1].parse().unwrap()], ..TraceOptions::default() };
         let said = Targets::All.paths(&two_vms(), &options).unwrap_err().to_string();
-        assert!(said.contains("--mac fa:16:3e:5c:90:d2") && said.contains("name one port"), "{said}");
+        assert!(said.contains("--mac") && said.ends_with("of one port only: name one"), "{said}");
         assert_eq!(Targets::from(NAMES[0]).paths(&two_vms(), &options).unwrap().len(), 1);
     }
 

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     cli::{CliError, CommonArgs, note, output},
-    model::{MacAddr, Mechanism, Path, Printable, XdpMode},
+    model::{MacAddr, Mechanism, Path, Plan, Printable, XdpMode},
     trace::{RecordOptions, TraceOptions, Tracer},
 };
 
@@ -139,25 +139,30 @@ impl LiveArgs {
 
 /// What a user wants to know once packets are admitted.
 fn greeting(tracer: &Tracer) -> String {
-    let (plan, filter) = (tracer.plan(), tracer.filter());
+    let filter = tracer.filter();
     let what = if filter.is_empty() { "all packets".to_owned() } else { Printable(filter).to_string() };
+    let paths: Vec<&Path> = tracer.paths().iter().collect();
+    let of_whom = match &paths[..] {
+        [path] => alone(path, tracer.plan()),
+        paths => several(paths),
+    };
+    format!("tracing {what} of {of_whom}, ready after {} ms; Ctrl-C ends it", tracer.ready().as_millis())
+}
+
+/// One port, and where its hooks are.
+fn alone(path: &Path, plan: &Plan) -> String {
+    let ifnames: Vec<_> = path.hops().map(|hop| Printable(&hop.ifname).to_string()).collect();
     let neighbours = match plan.neighbours.len() {
         0 => String::new(),
         1 => " and at 1 port beside the path".to_owned(),
         count => format!(" and at {count} ports beside the path"),
     };
-    let (whose, places) = match tracer.paths() {
-        [path] => {
-            let ifnames: Vec<_> = path.hops().map(|hop| Printable(&hop.ifname).to_string()).collect();
-            let whose = format!("{} ({})", Printable(&path.instance.title()), path.instance.mac);
-            (whose, format!(" at {}", ifnames.join(", ")))
-        }
-        paths => (several(paths), String::new()),
-    };
     format!(
-        "tracing {what} of {whose} with {} hooks{places}{neighbours}, ready after {} ms; Ctrl-C ends it",
+        "{} ({}) with {} hooks at {}{neighbours}",
+        Printable(&path.instance.title()),
+        path.instance.mac,
         plan.hooks.len(),
-        tracer.ready().as_millis()
+        ifnames.join(", ")
     )
 }
 
@@ -165,8 +170,8 @@ fn greeting(tracer: &Tracer) -> String {
 const MAX_NAMED: usize = 5;
 
 /// `3 ports (web-1, web-2, db-1)`.
-fn several(paths: &[Path]) -> String {
-    let title = |path: &Path| Printable(&path.instance.title()).to_string();
+fn several(paths: &[&Path]) -> String {
+    let title = |path: &&Path| Printable(&path.instance.title()).to_string();
     let mut named: Vec<String> = paths.iter().take(MAX_NAMED).map(title).collect();
     if paths.len() > MAX_NAMED {
         named.push(format!("{} more", paths.len() - MAX_NAMED));
@@ -181,7 +186,8 @@ mod tests {
 
     #[test]
     fn a_few_of_several_ports_are_named() {
-        let paths: Vec<_> = (1..=7).map(|_| path()).collect();
+        let path = path();
+        let paths = [&path; 7];
         let name = "vm\\u{1b}[2J-1";
         assert_eq!(several(&paths[..2]), format!("2 ports ({name}, {name})"));
         assert!(several(&paths).starts_with("7 ports (") && several(&paths).ends_with(", 2 more)"));

@@ -102,7 +102,7 @@ mod tests {
     }
 
     fn named(names: &[&str], filter: &str) -> (Targets, String) {
-        (Targets::from(names), filter.to_owned())
+        (Targets::Named(names.iter().map(|name| (*name).to_owned()).collect()), filter.to_owned())
     }
 
     #[test]

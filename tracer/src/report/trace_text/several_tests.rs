@@ -113,3 +113,12 @@ fn what_died_is_told_of_the_ports_where_something_did() {
     assert!(none.starts_with("✔ nothing died at any of 2 ports: 20 packets to the VMs"), "{none}");
     assert!(none.ends_with("\n2 ports: nothing died\n"), "{none}");
 }
+
+#[test]
+fn a_report_of_several_ports_reads_the_same_from_a_file() {
+    let report = diagnosed(ports(&forty()));
+    let read: Report = serde_json::from_str(&crate::report::trace_json(&report)).unwrap();
+    let canvas = Canvas { width: Some(120), colour: true };
+    assert_eq!(trace_text(&read, canvas), trace_text(&report, canvas));
+    assert_eq!(drops_text(&read, canvas), drops_text(&report, canvas));
+}
