@@ -1,13 +1,13 @@
 //! `hoptrace top`
 
-use std::time::Duration;
+use std::{future::pending, time::Duration};
 
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use super::{
     CliError, CommonArgs, Exit,
     conclude::conclude,
-    live::{LiveArgs, PortsArgs, Screen, Unnamed, parse_interval},
+    live::{Endings, LiveArgs, Pages, PortsArgs, Screen, Unnamed, parse_interval},
     output,
 };
 use crate::{
@@ -68,48 +68,71 @@ impl From<Sort> for TopSort {
     }
 }
 
-/// Where the ports are told.
+/// What tells the ports.
 struct Teller {
-    screen: Option<Screen>,
+    place: Place,
     sort: TopSort,
     json: bool,
     /// Whether there is a table already that an empty line parts the next one from.
     has_told: bool,
 }
 
+/// Where they are told.
+enum Place {
+    /// Over what was told before.
+    Screen(Screen),
+    /// Behind it.
+    Pages(Pages),
+}
+
 impl Teller {
     fn new(args: &Args) -> Self {
-        let screen = (!args.json && output::can_be_drawn_over()).then(Screen::new);
-        Self { screen, sort: args.sort.into(), json: args.json, has_told: false }
+        let drawn = !args.json && output::can_be_drawn_over();
+        let place = if drawn { Place::Screen(Screen::new()) } else { Place::Pages(Pages::start()) };
+        Self { place, sort: args.sort.into(), json: args.json, has_told: false }
     }
 
     fn text(&self, top: &Top<'_>) -> String {
-        if self.json { top_json(top) + "\n" } else { top_text(top, output::canvas()) }
-    }
-
-    /// The time between two reports.
-    fn tell(&mut self, before: &Report, now: &Report) -> Result<(), CliError> {
-        let text = self.text(&Top::between(before, now, self.sort));
-        match &mut self.screen {
-            Some(screen) => screen.draw(&text)?,
-            None => self.print(&text)?,
+        match (self.json, self.has_told) {
+            (true, _) => top_json(top) + "\n",
+            (false, true) => format!("\n{}", top_text(top, output::canvas())),
+            (false, false) => top_text(top, output::canvas()),
         }
-        Ok(())
     }
 
-    fn print(&mut self, text: &str) -> Result<(), CliError> {
-        let parted = if self.has_told && !self.json { "\n" } else { "" };
-        self.has_told = true;
-        Ok(output::result(&format!("{parted}{text}"))?)
+    /// The time between two reports. `false`: the one told before has not been read yet, and this time is part of the next.
+    fn tell(&mut self, before: &Report, now: &Report) -> Result<bool, CliError> {
+        let text = self.text(&Top::between(before, now, self.sort));
+        match &mut self.place {
+            Place::Screen(screen) => screen.draw(&text).map(|()| true).map_err(CliError::from),
+            Place::Pages(pages) => {
+                let is_told = pages.print(text);
+                self.has_told |= is_told;
+                Ok(is_told)
+            }
+        }
+    }
+
+    /// Waits until nobody can be told any more.
+    async fn failed(&mut self) -> CliError {
+        match &mut self.place {
+            Place::Screen(_) => pending().await,
+            Place::Pages(pages) => pages.failed().await.into(),
+        }
     }
 
     /// The whole trace.
-    fn end(mut self, report: &Report) -> Result<(), CliError> {
-        if let Some(screen) = &mut self.screen {
-            screen.clear()?;
-        }
+    async fn end(self, report: &Report, endings: &mut Endings) -> Result<(), CliError> {
         let text = self.text(&Top::whole(report, self.sort));
-        self.print(&text)
+        let is_read = match self.place {
+            Place::Screen(mut screen) => screen.clear().map(|()| true)?,
+            Place::Pages(pages) => pages.finish(endings).await?,
+        };
+        // Nobody waits for the last one who did not wait for those before.
+        if is_read {
+            output::result(&text)?;
+        }
+        Ok(())
     }
 }
 
@@ -134,12 +157,14 @@ pub(super) async fn run(common: &CommonArgs, args: &Args) -> Result<Exit, CliErr
             () = endings.next() => break Ending::Wanted,
             _ = intervals.tick() => {
                 let now = tracer.snapshot();
-                teller.tell(&before, &now)?;
-                before = now;
+                if teller.tell(&before, &now)? {
+                    before = now;
+                }
             }
+            error = teller.failed() => return Err(error),
         }
     };
     let report = Box::pin(tracer.finish(&ending, async || endings.signal().await)).await;
-    teller.end(&report)?;
+    teller.end(&report, &mut endings).await?;
     conclude(&ending, &report)
 }

@@ -2,6 +2,7 @@
 
 mod ending;
 mod options;
+mod pages;
 mod ports;
 mod printer;
 mod screen;
@@ -9,6 +10,7 @@ mod units;
 
 pub(super) use ending::Endings;
 pub(super) use options::LiveArgs;
+pub(super) use pages::Pages;
 pub(super) use ports::{PortArgs, PortsArgs, Unnamed};
 pub(super) use printer::{Format, Printer};
 pub(super) use screen::Screen;
