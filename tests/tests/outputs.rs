@@ -13,11 +13,12 @@ use jsonschema::Validator;
 use serde_json::Value;
 
 /// The schemas, by what an output's member `schema` says.
-const SCHEMAS: [(&str, &str); 6] = [
+const SCHEMAS: [(&str, &str); 7] = [
     ("hoptrace.list/1", include_str!("../../tracer/schema/hoptrace.list-1.schema.json")),
     ("hoptrace.path/2", include_str!("../../tracer/schema/hoptrace.path-2.schema.json")),
     ("hoptrace.trace/2", include_str!("../../tracer/schema/hoptrace.trace-2.schema.json")),
     ("hoptrace.drops/2", include_str!("../../tracer/schema/hoptrace.drops-2.schema.json")),
+    ("hoptrace.top/1", include_str!("../../tracer/schema/hoptrace.top-1.schema.json")),
     ("hoptrace.packet/1", include_str!("../../tracer/schema/hoptrace.packet-1.schema.json")),
     ("hoptrace.clean/1", include_str!("../../tracer/schema/hoptrace.clean-1.schema.json")),
 ];
@@ -86,6 +87,14 @@ fn all_json_keeps_to_its_schema() -> Result<()> {
         ensure!(ingress["drops"][0]["explain"]["rules"].is_array(), "{ingress}");
         ensure!(report["findings"][0]["severity"] == "critical", "{}", report["findings"]);
     }
+    let tracer = Tracer::start(&["top", &guest.port_id, "icmp", "--interval", "100ms", "--json"])?;
+    ping(&lab, guest)?;
+    tracer.signal(Signal::INT)?;
+    let tables = checked(&tracer.wait()?.stdout, "hoptrace.top/1")?;
+    let (last, live) = tables.split_last().context("no line")?;
+    ensure!(!live.is_empty() && live.iter().all(|table| table["live"] == true), "{live:?}");
+    ensure!(last["live"] == false && last["ports"][0]["egress"]["packets"] == PINGS, "{last}");
+    ensure!(last["ports"][0]["instance"]["port_id"] == guest.port_id.as_str(), "{last}");
     let tracer = Tracer::start(&["packets", &guest.port_id, "icmp", "--jsonl"])?;
     ping(&lab, guest)?;
     tracer.signal(Signal::INT)?;

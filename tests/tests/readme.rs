@@ -50,6 +50,9 @@ fn every_command_of_the_readme_works() -> Result<()> {
         ensure!(ended.status.success(), "{words:?}: {}: {}", ended.status, ended.stderr);
         if command == "packets" {
             ensure!(text.lines().count() == 20 && text.lines().all(|line| line.contains(":443 ")), "{text}");
+        } else if command == "top" {
+            let mut rows = text.lines().filter(|line| line.starts_with(&guest.display_name));
+            ensure!(rows.next_back().is_some_and(|line| line.ends_with(" -")), "{words:?}: {text}");
         } else {
             ensure!(text.starts_with("✔ nothing died: "), "{words:?}: {text}");
         }

@@ -12,6 +12,9 @@ pub struct Finding {
     pub severity: String,
     /// What kind of thing it is.
     pub code: String,
+    /// The port that it is about, by its MAC address.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub port: Option<String>,
     /// What it is about.
     #[serde(rename = "where", deserialize_with = "Option::deserialize")]
     pub place: Option<String>,

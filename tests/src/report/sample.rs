@@ -63,7 +63,7 @@ fn sample(is_trace: bool) -> Value {
     });
     let mut report = json!({
         "schema": "hoptrace.drops/2",
-        "findings": [{"severity": "ok", "code": "c", "where": "tap", "text": "t", "next": "n"}],
+        "findings": [{"severity": "ok", "code": "c", "port": null, "where": "tap", "text": "t", "next": "n"}],
         "evidence": [{
             "source": "tap", "at": "tap0", "counter": "c", "count": 1, "of": 2, "about": "UDP", "shared": false,
             "meaning": "m",

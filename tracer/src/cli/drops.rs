@@ -2,30 +2,41 @@
 
 use super::{
     CliError, CommonArgs, Exit,
-    live::LiveArgs,
-    trace::{Formats, Wanted, watch},
+    format::{Format, FormatArgs},
+    live::{LiveArgs, PortsArgs, Unnamed},
+    output,
+    watch::{Watch, watch},
 };
-use crate::{report, trace::RecordOptions};
+use crate::{model::Report, report, trace::RecordOptions};
 
 /// Options of `drops`.
 #[derive(Debug, Clone, clap::Args)]
+#[command(override_usage = "hoptrace drops [OPTIONS] [VM]... [FILTER]")]
 pub struct Args {
     #[command(flatten)]
+    ports: PortsArgs,
+    #[command(flatten)]
     live: LiveArgs,
-    /// Print one JSON object at the end
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    format: FormatArgs,
     /// Ask Open vSwitch at the end what its rules do with a packet of each kind that died there, and with one that went through
     #[arg(long)]
     explain: bool,
 }
 
-/// Traces one port until something ends it, and tells what died.
+/// Traces ports until something ends it, all of the host where none is named, and tells what died.
 ///
 /// # Errors
 /// As `trace`.
 pub(super) async fn run(common: &CommonArgs, args: &Args) -> Result<Exit, CliError> {
-    let formats = Formats { text: report::drops_text, json: report::drops_json };
-    let wanted = Wanted { json: args.json, explain: args.explain };
-    watch(common, &args.live, RecordOptions::default(), wanted, formats).await
+    let (explain, records) = (args.explain, RecordOptions::default());
+    let begun = Box::pin(args.live.begin(common, args.ports.asked(Unnamed::All)?, records, explain)).await?;
+    watch(begun, Watch { format: args.format.wanted(), render }).await
+}
+
+fn render(report: &Report, format: Format) -> String {
+    match format {
+        Format::Text => report::drops_text(report, output::canvas()),
+        Format::Json => report::drops_json(report) + "\n",
+    }
 }

@@ -66,7 +66,8 @@ impl CliError {
     pub fn exit(&self) -> Exit {
         match self {
             Self::Output(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Exit::Ok,
-            Self::Trace(TraceError::Path(PathError::Empty)) | Self::Filter(_) => Exit::Usage,
+            Self::Trace(TraceError::Path(PathError::Empty) | TraceError::OnePortOnly { .. })
+            | Self::Filter(_) => Exit::Usage,
             Self::Other { exit, .. } => *exit,
             Self::Trace(_) | Self::Output(_) => Exit::Error,
         }

@@ -5,8 +5,10 @@
 mod clean;
 mod command;
 mod common;
+mod conclude;
 mod drops;
 mod error;
+mod format;
 mod list;
 mod live;
 mod logging;
@@ -15,7 +17,9 @@ mod packets;
 mod path;
 mod run;
 mod schema;
+mod top;
 mod trace;
+mod watch;
 
 pub use command::{Cli, Command};
 pub use common::CommonArgs;

@@ -2,9 +2,9 @@
 
 use super::{
     CliError, CommonArgs, Exit,
-    live::{Format, LiveArgs, Printer, parse_sample, parse_share_ppm, parse_threshold_ns},
+    conclude::conclude,
+    live::{Format, LiveArgs, PortArgs, Printer, parse_sample, parse_share_ppm, parse_threshold_ns},
     output,
-    trace::conclude,
 };
 use crate::{
     model::Tail,
@@ -18,6 +18,8 @@ const RING_BYTES: u32 = 16 << 20;
 /// Options of `packets`.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
+    #[command(flatten)]
+    port: PortArgs,
     #[command(flatten)]
     live: LiveArgs,
     /// Print one JSON object per line and packet
@@ -58,7 +60,8 @@ impl Args {
 /// # Errors
 /// As `trace`.
 pub(super) async fn run(common: &CommonArgs, args: &Args) -> Result<Exit, CliError> {
-    let (mut tracer, mut endings) = Box::pin(args.live.begin(common, args.records(), false)).await?;
+    let (mut tracer, mut endings) =
+        Box::pin(args.live.begin(common, args.port.asked()?, args.records(), false)).await?;
     let format: Format = if args.jsonl { packet_json } else { packet_text };
     let records = tracer.take_records().ok_or_else(|| CliError::new("the records are taken already"))?;
     let mut printer = Printer::start(records, tracer.plan().clone(), format);

@@ -21,8 +21,8 @@ use super::{
     top::Top,
 };
 use crate::model::{
-    Application, Direction, DirectionReport, Directions, GuestTimes, HookPlan, HookReport, Latencies, MacAddr,
-    Neighbour, Plan, Segment, SegmentPlan, Snapshot, SwitchPaths, Tail, TracerCost,
+    Application, Direction, DirectionReport, Directions, GuestTimes, HookPlan, HookReport, Latencies,
+    MacAddr, Neighbour, Plan, Segment, SegmentPlan, Snapshot, SwitchPaths, Tail, TracerCost,
 };
 
 /// Reads what the programs count of one port.

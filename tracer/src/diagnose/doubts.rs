@@ -1,15 +1,20 @@
 //! What makes some of the figures doubtful.
 
 use super::words::{came, course, packets};
-use crate::model::{Direction, Finding, Ledger, PortTrace, Severity};
+use crate::model::{Direction, Finding, Ledger, PortTrace, Report, Severity};
 
 /// More than this share of the packets, in percent, is worth a word where only latencies are missing.
 const MUCH_PCT: u128 = 1;
 
 pub(super) fn findings(report: &PortTrace<'_>) -> Vec<Finding> {
-    let mut found: Vec<_> = Direction::ALL.into_iter().flat_map(|way| of(report, way)).collect();
+    Direction::ALL.into_iter().flat_map(|way| of(report, way)).collect()
+}
+
+/// Those about all ports together.
+pub(super) fn of_trace(report: &Report) -> Vec<Finding> {
     let warning = |code, text: String| Finding::new(Severity::Warning, code, text);
-    let unnamed = report.trace.drops_without_site;
+    let mut found = Vec::new();
+    let unnamed = report.drops_without_site;
     if unnamed > 0 {
         found.push(warning(
             "drops-without-reason",
@@ -18,23 +23,28 @@ pub(super) fn findings(report: &PortTrace<'_>) -> Vec<Finding> {
             ),
         ));
     }
-    let missed = report.trace.tracer.missed_runs;
+    let missed = report.tracer.missed_runs;
     if missed > 0 {
         let text = format!(
             "the kernel left out {missed} runs of hooks at tracepoints: as many packets may count as lost before them"
         );
         found.push(warning("hook-runs-missed", text));
     }
-    let unseen = report.port.directions.egress.ledger.unseen;
-    if unseen > 0 {
-        let text = format!(
-            "egress: {} left the NIC's hook and did not show at the wire hook, though nothing counted a drop in between: the \
-             kernel did not run the hook's program, or the packet left the host another way",
-            packets(unseen)
-        );
-        found.push(warning("wire-unseen", text).at("wire"));
-    }
     found
+}
+
+/// Those about the hook at the NIC's driver.
+pub(super) fn at_wire(report: &PortTrace<'_>) -> Vec<Finding> {
+    let unseen = report.port.directions.egress.ledger.unseen;
+    if unseen == 0 {
+        return Vec::new();
+    }
+    let text = format!(
+        "egress: {} left the NIC's hook and did not show at the wire hook, though nothing counted a drop in between: the \
+         kernel did not run the hook's program, or the packet left the host another way",
+        packets(unseen)
+    );
+    vec![Finding::new(Severity::Warning, "wire-unseen", text).at("wire")]
 }
 
 /// Any packet that was not followed may have died; of latencies only much is worth a word.

@@ -1,24 +1,31 @@
 //! Counters of the host, and questions without an answer, that are worth a word of their own. The others stand below the
 //! drops ("also seen").
 
-use super::{meaning::meaning, words::counted};
-use crate::model::{Evidence, EvidenceSource, Finding, PortTrace, Printable, Severity};
+use super::{meaning_of, words::counted};
+use crate::model::{Direction, Evidence, EvidenceSource, Finding, PortReport, Printable, Report, Severity};
 
-pub(super) fn findings(report: &PortTrace<'_>) -> Vec<Finding> {
-    let died = [&report.port.directions.egress, &report.port.directions.ingress]
-        .iter()
-        .any(|figures| !figures.drops.is_empty());
+pub(super) fn findings(report: &Report) -> Vec<Finding> {
     let finding = |evidence: &Evidence| {
+        let owner = report.port_of(evidence);
+        let died = match owner {
+            Some(port) => has_deaths(port.port),
+            None => report.ports.iter().any(has_deaths),
+        };
         let code = code(evidence, died)?;
         let of = match evidence.of {
             Some(of) => format!("{} of {of}", evidence.count),
             None => counted(evidence.count, "packet"),
         };
         let counter = Printable(&evidence.counter);
-        let text = format!("{of}, {counter}: {}", meaning(report.path(), evidence));
-        Some(Finding::new(Severity::Warning, code, text).at(evidence.at.clone()))
+        let text = format!("{of}, {counter}: {}", meaning_of(report, evidence));
+        let port = owner.map(|port| port.path().instance.mac);
+        Some(Finding { port, ..Finding::new(Severity::Warning, code, text).at(evidence.at.clone()) })
     };
-    report.trace.evidence.iter().filter_map(finding).collect()
+    report.evidence.iter().filter_map(finding).collect()
+}
+
+fn has_deaths(port: &PortReport) -> bool {
+    Direction::ALL.iter().any(|way| !port.directions.get(*way).drops.is_empty())
 }
 
 /// `None`: it has no finding of its own. What others share says little, and where packets died, the counters stand beside the

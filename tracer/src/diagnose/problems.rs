@@ -1,21 +1,21 @@
 //! What is wrong on the path by what `hoptrace path` knows, too.
 
 use super::troubles::{Trouble, troubles};
-use crate::model::{Finding, PortTrace, ProblemKind, Severity};
+use crate::model::{Finding, PortTrace, ProblemKind, Report, Severity};
 
 pub(super) fn findings(report: &PortTrace<'_>) -> Vec<Finding> {
-    let known = troubles(report);
-    known.iter().map(|trouble| finding(report, trouble)).chain(not_looked_again(report)).collect()
+    troubles(report).iter().map(|trouble| finding(report, trouble)).collect()
 }
 
-/// It is not known what has become of the path since the start.
-fn not_looked_again(report: &PortTrace<'_>) -> Option<Finding> {
-    let silent: Vec<_> = report.trace.silent_at_end.iter().map(|name| name.as_str()).collect();
+/// It is not known what has become of the paths since the start.
+pub(super) fn not_looked_again(report: &Report) -> Vec<Finding> {
+    let silent: Vec<_> = report.silent_at_end.iter().map(|name| name.as_str()).collect();
     let text = format!(
         "no answer at the end of the trace from {}: whether the path has changed meanwhile is not known",
         silent.join(", ")
     );
-    (!silent.is_empty()).then(|| Finding::new(Severity::Warning, "not-looked-again", text))
+    let finding = (!silent.is_empty()).then(|| Finding::new(Severity::Warning, "not-looked-again", text));
+    finding.into_iter().collect()
 }
 
 fn finding(report: &PortTrace<'_>, trouble: &Trouble) -> Finding {

@@ -1,18 +1,59 @@
 //! Nothing died; or there was nothing at all.
 
+mod several;
+
 use super::{
     verdict::seen,
     words::{came, course, packets},
 };
-use crate::model::{Direction, Evidence, Finding, Ledger, PortTrace, Printable, Severity};
+use crate::model::{
+    Direction, Evidence, Finding, Ledger, PortReport, PortTrace, Printable, Report, Severity,
+};
 
-pub(super) fn findings(report: &PortTrace<'_>) -> Vec<Finding> {
-    let directions = &report.port.directions;
-    if Direction::ALL.iter().all(|way| seen(directions.get(*way)) == 0) {
-        return vec![nothing_came(report)];
+pub(super) fn findings(report: &Report) -> Vec<Finding> {
+    let found = |port: PortTrace<'_>, finding: Option<Finding>| {
+        finding.map(|it| Finding { port: Some(port.path().instance.mac), ..it })
+    };
+    if let [port] = &report.ports[..] {
+        let port = PortTrace { trace: report, port };
+        return found(port, of_one(&port)).into_iter().collect();
     }
+    several::findings(report)
+}
+
+/// Of the only port.
+fn of_one(report: &PortTrace<'_>) -> Option<Finding> {
+    if had_nothing(report.port) {
+        return Some(nothing_came(report));
+    }
+    is_clean(report).then(|| {
+        let directions = &report.port.directions;
+        let ways = [Direction::Ingress, Direction::Egress].map(|way| {
+            let count = came(&directions.get(way).ledger);
+            if count == 0 {
+                format!("no packet {} was seen", course(way))
+            } else {
+                format!("{} {}", packets(count), course(way))
+            }
+        });
+        let in_flight =
+            directions.egress.ledger.in_flight.saturating_add(directions.ingress.ledger.in_flight);
+        let on_their_way =
+            if in_flight > 0 { format!(", {in_flight} of them on their way") } else { String::new() };
+        let text = format!("nothing died: {}{on_their_way}", ways.join(", "));
+        Finding::new(Severity::Ok, "nothing-died", text)
+    })
+}
+
+/// Whether not one packet of it was seen, not even one that died.
+fn had_nothing(port: &PortReport) -> bool {
+    Direction::ALL.iter().all(|way| seen(port.directions.get(*way)) == 0)
+}
+
+/// Whether nothing died of it, as far as is known.
+fn is_clean(report: &PortTrace<'_>) -> bool {
     let is_clean = |way: &Direction| {
-        let figures = directions.get(*way);
+        let figures = report.port.directions.get(*way);
         let Ledger { dropped, lost, misdelivered, .. } = figures.ledger;
         let died = dropped.saturating_add(lost).saturating_add(misdelivered);
         died == 0
@@ -21,28 +62,14 @@ pub(super) fn findings(report: &PortTrace<'_>) -> Vec<Finding> {
             && (report.trace.live || (figures.ledger.imbalance() == 0 && figures.ledger.in_flight == 0))
             && !(came(&figures.ledger) == 0 && figures.ledger.unparsed > 0)
     };
-    if !Direction::ALL.iter().all(is_clean) {
-        return Vec::new();
-    }
-    let ways = [Direction::Ingress, Direction::Egress].map(|way| {
-        let count = came(&directions.get(way).ledger);
-        if count == 0 {
-            format!("no packet {} was seen", course(way))
-        } else {
-            format!("{} {}", packets(count), course(way))
-        }
-    });
-    let in_flight = directions.egress.ledger.in_flight.saturating_add(directions.ingress.ledger.in_flight);
-    let on_their_way =
-        if in_flight > 0 { format!(", {in_flight} of them on their way") } else { String::new() };
-    let text = format!("nothing died: {}{on_their_way}", ways.join(", "));
-    vec![Finding::new(Severity::Ok, "nothing-died", text)]
+    Direction::ALL.iter().all(is_clean)
 }
 
 fn nothing_came(report: &PortTrace<'_>) -> Finding {
     let time = report.trace.duration.as_secs_f64();
     let what = if report.trace.settings.filter.is_empty() {
-        "no packet of the VM".to_owned()
+        let whose = if report.trace.ports.len() > 1 { "any VM" } else { "the VM" };
+        format!("no packet of {whose}")
     } else {
         format!("no packet that matches `{}`", Printable(&report.trace.settings.filter))
     };

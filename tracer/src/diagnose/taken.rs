@@ -1,8 +1,8 @@
 //! Hooks were taken away: the figures end there.
 
-use crate::model::{Finding, PortTrace, Severity};
+use crate::model::{Finding, Report, Severity};
 
-pub(super) fn findings(report: &PortTrace<'_>) -> Vec<Finding> {
+pub(super) fn findings(report: &Report) -> Vec<Finding> {
     let of = |taken: &crate::model::Taken| {
         let text = format!(
             "somebody removed the hooks at {} at {}: the trace ended there, and what was on its way then counts as in flight",
@@ -13,5 +13,5 @@ pub(super) fn findings(report: &PortTrace<'_>) -> Vec<Finding> {
              nobody can take away",
         )
     };
-    report.trace.taken.iter().map(of).collect()
+    report.taken.iter().map(of).collect()
 }

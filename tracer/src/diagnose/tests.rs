@@ -8,7 +8,7 @@ use crate::{
     },
     path::testing::hop,
     report::trace_samples::{
-        direction, explanation, path, report, snapshot, watched, with_drops, with_evidence,
+        direction, explanation, path, ports, report, snapshot, watched, with_drops, with_evidence,
     },
 };
 
@@ -447,4 +447,86 @@ fn packets_that_look_alike_are_counted_and_no_doubt() {
     let fine = (Severity::Ok, "nothing-died".to_owned());
     assert_eq!(alike(10), (Verdict::Told, vec![fine.clone()]));
     assert_eq!(alike(1_000), (Verdict::Told, vec![fine, (Severity::Info, "look-alike".to_owned())]));
+}
+
+/// Findings of several ports as `(code, whose)`.
+fn whose(report: Report) -> Vec<(String, Option<String>)> {
+    let report = diagnosed(report);
+    let findings = report.findings.iter();
+    findings.map(|finding| (finding.code.to_string(), report.whose(finding))).collect()
+}
+
+fn one(code: &str, whose: Option<&str>) -> (String, Option<String>) {
+    (code.to_owned(), whose.map(str::to_owned))
+}
+
+#[test]
+fn what_is_so_of_two_ports_alike_is_said_of_each() {
+    let report = ports(&[lost_behind_nic(), lost_behind_nic(), snapshot(5)]);
+    assert_eq!(
+        whose(report),
+        [one("packets-died", Some("vm-1")), one("packets-died", Some("vm-2")), one("nothing-died", None),]
+    );
+}
+
+#[test]
+fn what_is_wrong_at_a_place_that_ports_share_is_the_trace_s() {
+    let mut report = ports(&[snapshot(5), snapshot(5)]);
+    for port in &mut report.ports {
+        port.path.problems = vec![problem(ProblemKind::NoCarrier, "ens3")];
+    }
+    report.ports[1].path.problems.push(problem(ProblemKind::Down, "qvo002"));
+    let found = whose(report.clone());
+    assert_eq!(found, [one("no-carrier", None), one("link-down", Some("vm-2")), one("nothing-died", None)]);
+    // Of one port alone all of it is the port's, as what else is about it; what is the trace's is nobody's.
+    report.ports.truncate(1);
+    report.tracer.missed_runs = 1;
+    let report = diagnosed(report);
+    let ports: Vec<_> = report.findings.iter().map(|it| (&*it.code, it.port.is_some())).collect();
+    assert_eq!(ports, [("no-carrier", true), ("hook-runs-missed", false), ("nothing-died", true)]);
+    assert!(report.findings.iter().all(|finding| report.whose(finding).is_none()));
+}
+
+#[test]
+fn a_counter_at_a_port_s_own_interface_is_about_that_port() {
+    let unanswered = |at: &str, counter: &str| Evidence {
+        source: EvidenceSource::Tap,
+        at: at.to_owned(),
+        counter: counter.to_owned(),
+        count: 7,
+        of: None,
+        about: None,
+        shared: false,
+        meaning: String::new(),
+    };
+    let mut report = ports(&[snapshot(5), snapshot(5)]);
+    report.evidence = vec![
+        unanswered("tap002", "echo_unanswered"),
+        Evidence { source: EvidenceSource::Driver, ..unanswered("ens3", "rx_errors") },
+    ];
+    assert_eq!(
+        whose(report.clone()),
+        [one("unanswered", Some("vm-2")), one("interface-drops", None), one("nothing-died", None),]
+    );
+    let concerned =
+        |port: PortTrace<'_>| report.evidence.iter().map(|it| port.concerns(it)).collect::<Vec<_>>();
+    let of: Vec<_> = report.each_port().map(concerned).collect();
+    assert_eq!(of, [vec![false, true], vec![true, true]]);
+}
+
+#[test]
+fn ports_without_traffic_are_named_and_no_trouble_unless_none_had_any() {
+    let found = diagnosed(ports(&[snapshot(3), snapshot(0), snapshot(0)]));
+    let told: Vec<_> = found.findings.iter().map(|it| (it.severity, it.text.as_str())).collect();
+    assert_eq!(
+        told,
+        [
+            (Severity::Ok, "nothing died at 1 of 3 ports: 3 packets to the VMs, 3 packets from the VMs"),
+            (Severity::Info, "no packet was seen at 2 ports of 3: vm-2, vm-3"),
+        ]
+    );
+    assert_eq!(verdict(&found), Verdict::Told);
+    let none = diagnosed(ports(&[snapshot(0), snapshot(0)]));
+    assert_eq!((none.findings.len(), &*none.findings[0].code), (1, "no-traffic"));
+    assert_eq!((none.findings[0].port, verdict(&none)), (None, Verdict::NoTraffic));
 }

@@ -1,13 +1,13 @@
 //! A whole trace, as one owned object: what every format renders, live and at the end, and what is read back from a file.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{
-    Directions, Evidence, Finding, Firewall, GuestTimes, HostReport, Latencies, LinkChange, MacAddr,
-    Mechanism, Neighbour, Path, Problem, Snapshot, SourceName, Taken, TracerCost, Upcalls, XdpMode,
+    Directions, Evidence, Finding, Firewall, GuestTimes, Hop, HostReport, InstanceId, Latencies, LinkChange,
+    MacAddr, Mechanism, Neighbour, Path, Problem, Snapshot, SourceName, Taken, TracerCost, Upcalls, XdpMode,
 };
 
 /// Which version of the report it is. Another number means that something was renamed, moved or removed; members may be added
@@ -238,9 +238,49 @@ impl From<PortFigures> for PortReport {
 /// From when on packets of any port were admitted, and for how long.
 fn span<'s>(ports: impl Iterator<Item = &'s Snapshot> + Clone) -> (u64, Duration) {
     let opened = ports.filter(|snapshot| snapshot.began_ns > 0);
-    let Some(began_ns) = opened.clone().map(|snapshot| snapshot.began_ns).min() else { return Default::default() };
+    let Some(began_ns) = opened.clone().map(|snapshot| snapshot.began_ns).min() else {
+        return Default::default();
+    };
     let after = |snapshot: &Snapshot| Duration::from_nanos(snapshot.began_ns - began_ns) + snapshot.duration;
     (began_ns, opened.map(after).max().unwrap_or_default())
+}
+
+impl Report {
+    /// What each port is called in this trace, in their order: as its VM, and with its address where another one is called the same.
+    /// From outside, not yet escaped.
+    #[must_use]
+    pub fn port_names(&self) -> Vec<String> {
+        let titles: Vec<String> = self.ports.iter().map(|port| port.path.instance.title()).collect();
+        let mut counts: HashMap<&str, usize> = HashMap::new();
+        for title in &titles {
+            *counts.entry(title).or_default() += 1;
+        }
+        let is_alone = |title: &str| counts.get(title).is_none_or(|count| *count < 2);
+        let name = |(title, port): (&String, &PortReport)| {
+            let InstanceId { mac, ips, .. } = &port.path.instance;
+            match ips.first() {
+                _ if is_alone(title) => title.clone(),
+                Some(ip) => format!("{title} ({ip})"),
+                None => format!("{title} ({mac})"),
+            }
+        };
+        titles.iter().zip(&self.ports).map(name).collect()
+    }
+
+    /// The name of the port that a finding is about; `None` where it is about the trace, or there is one port only.
+    #[must_use]
+    pub fn whose(&self, finding: &Finding) -> Option<String> {
+        let mac = finding.port.filter(|_| self.ports.len() > 1)?;
+        let place = self.ports.iter().position(|port| port.path.instance.mac == mac)?;
+        self.port_names().into_iter().nth(place)
+    }
+
+    /// The port at whose own interface a counter rose; `None`: at one that several share, or at none.
+    #[must_use]
+    pub fn port_of(&self, evidence: &Evidence) -> Option<PortTrace<'_>> {
+        let is_own = |hop: &Hop| !hop.facts.shared;
+        self.each_port().find(|port| port.path().hop_at(&evidence.at).is_some_and(is_own))
+    }
 }
 
 fn seconds<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
@@ -257,5 +297,18 @@ impl<'a> PortTrace<'a> {
     #[must_use]
     pub const fn path(&self) -> &'a Path {
         &self.port.path
+    }
+
+    /// Whether a counter of the host can be about this port: the others' own interfaces are not.
+    #[must_use]
+    pub fn concerns(&self, evidence: &Evidence) -> bool {
+        self.trace.ports.len() < 2
+            || self.trace.port_of(evidence).is_none_or(|of| std::ptr::eq(of.port, self.port))
+    }
+
+    /// Whether frames for other addresses than the port's own passed to its guest.
+    #[must_use]
+    pub fn had_other_addresses(&self) -> bool {
+        self.trace.evidence.iter().any(|evidence| evidence.is_of_other_address() && self.concerns(evidence))
     }
 }

@@ -147,6 +147,38 @@ pub(super) fn lab() -> Topology {
     topology
 }
 
+/// The same, and a second VM, `yjwang-test-2`.
+pub(crate) fn two_vms() -> Topology {
+    let (mac, port_id, uuid) =
+        ("fa:16:3e:5c:90:d2", "7be41f06-3134-4000-8000-0123456789ab", "1d2e3f40-83d9-4518-9055-4df2899e23af");
+    let mut topology = lab();
+    topology.instances.push(Instance {
+        name: "instance-00000026".to_owned(),
+        uuid: uuid.to_owned(),
+        display_name: Some("yjwang-test-2".to_owned()),
+        state: InstanceState::Running,
+        interfaces: vec![interface(mac, port_id, "10.99.99.112")],
+    });
+    let integration = topology.bridges.iter_mut().find(|bridge| bridge.name == "br-int").unwrap();
+    integration.ports.push(qvo("qvo7be41f06-31", port_id, uuid, mac));
+    let on_bridge = |link: Link| Link {
+        master: Some(IfIndex(20)),
+        bridge_port_state: Some(BridgePortState::Forwarding),
+        ..link
+    };
+    let veth = |link: Link, peer| Link { peer: Some(VethPeer::Here(IfIndex(peer))), ..link };
+    add_links(
+        &mut topology,
+        vec![
+            link(20, "qbr7be41f06-31", LinkKind::Bridge),
+            on_bridge(veth(link(21, "qvb7be41f06-31", LinkKind::Veth), 22)),
+            veth(link(22, "qvo7be41f06-31", LinkKind::Veth), 21),
+            on_bridge(link(23, "tap7be41f06-31", LinkKind::Tun)),
+        ],
+    );
+    topology
+}
+
 pub(super) fn answered(name: SourceName) -> SourceStatus {
     SourceStatus { name, asked: "here".to_owned(), missing: None, notes: Vec::new(), took: Duration::ZERO }
 }
@@ -158,7 +190,7 @@ pub(super) fn change_link(topology: &mut Topology, name: &str, change: impl FnOn
     topology.set_links(links);
 }
 
-pub(super) fn remove_link(topology: &mut Topology, name: &str) {
+pub(crate) fn remove_link(topology: &mut Topology, name: &str) {
     topology.set_links(topology.links().iter().filter(|link| link.name != name).cloned().collect());
 }
 

@@ -1,6 +1,6 @@
 //! Padding and wrapping by the columns a terminal needs, not by bytes or characters.
 
-use unicode_width::UnicodeWidthStr;
+use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 /// Columns of a text without colour codes.
 pub(super) fn columns(text: &str) -> usize {
@@ -10,6 +10,20 @@ pub(super) fn columns(text: &str) -> usize {
 /// The text, filled with spaces to that many columns.
 pub(super) fn pad(text: &str, width: usize) -> String {
     format!("{text}{}", " ".repeat(width.saturating_sub(columns(text))))
+}
+
+/// The text up to that many columns; one that is longer ends with `…`.
+pub(super) fn cut(text: &str, width: usize) -> String {
+    if columns(text) <= width {
+        return text.to_owned();
+    }
+    let Some(room) = width.checked_sub(1) else { return String::new() };
+    let mut used = 0;
+    let kept = text.chars().take_while(|letter| {
+        used += letter.width().unwrap_or(0);
+        used <= room
+    });
+    format!("{}…", kept.collect::<String>())
 }
 
 /// The text in lines of at most that many columns, broken at spaces where there are any.
@@ -57,6 +71,15 @@ mod tests {
         assert_eq!(
             table(&[row(["日本", "x"]), row(["abcde", "y"]), row(["", ""])]),
             ["日本   x", "abcde  y", ""]
+        );
+    }
+
+    #[test]
+    fn what_is_cut_says_so() {
+        assert_eq!(["abc", "abcd"].map(|text| cut(text, 3)), ["abc", "ab…"]);
+        assert_eq!(
+            (cut("日本語", 5), cut("日本語", 4), cut("ab", 1), cut("a", 0)),
+            ("日本…".into(), "日…".into(), "…".into(), String::new())
         );
     }
 

@@ -13,11 +13,13 @@ mod path_json;
 mod path_mermaid;
 mod path_text;
 mod schema;
+mod top;
 mod trace_json;
 #[cfg(test)]
 pub(crate) mod trace_samples;
 mod trace_text;
 mod troubles;
+mod units;
 
 pub use clean::{clean_json, clean_text};
 pub use list_json::list_json;
@@ -30,5 +32,6 @@ pub use path_json::path_json;
 pub use path_mermaid::path_mermaid;
 pub use path_text::path_text;
 pub use schema::{OutputSchema, schemas};
+pub use top::{Top, TopSort, top_json, top_text};
 pub use trace_json::{drops_json, trace_json};
 pub use trace_text::{drops_text, findings_text, trace_text};

@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{
-    clean::CleanReport, list_json::Listing, packet::PacketLine, path_json::PathReport,
+    clean::CleanReport, list_json::Listing, packet::PacketLine, path_json::PathReport, top::TopReport,
     trace_json::DropsReport,
 };
 use crate::model::Report;
@@ -29,6 +29,7 @@ pub fn schemas() -> Vec<OutputSchema> {
         of::<PathReport<'_>>("path", "hoptrace.path/2"),
         of::<Report>("trace", "hoptrace.trace/2"),
         of::<DropsReport<'_>>("drops", "hoptrace.drops/2"),
+        of::<TopReport<'_>>("top", "hoptrace.top/1"),
         of::<PacketLine<'_>>("packets", "hoptrace.packet/1"),
         of::<CleanReport<'_>>("clean", "hoptrace.clean/1"),
     ]

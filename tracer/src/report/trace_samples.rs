@@ -7,8 +7,8 @@ use crate::{
     model::{
         Application, BridgeKind, Direction, DirectionReport, Directions, Drop, DropExample, EarlyDrop,
         Evidence, EvidenceSource, Explanation, Flow, GuestTimes, HookReport, HostFacts, HostReport,
-        InstanceId, Latencies, LatencyNs, Ledger, Mechanism, OnCpu, OpenFlowRule, PacketWay, Path, Report,
-        Segment, Settings, Snapshot, SwitchPaths, TracerCost, WayPoint,
+        InstanceId, Latencies, LatencyNs, Ledger, MacAddr, Mechanism, OnCpu, OpenFlowRule, PacketWay, Path,
+        Report, Segment, Settings, Snapshot, SwitchPaths, TracerCost, WayPoint,
     },
     path::testing::hybrid_path,
 };
@@ -233,6 +233,31 @@ pub(crate) fn report(path: &Path, snapshot: &Snapshot) -> Report {
 /// The same of a host whose sources said something meanwhile.
 pub(crate) fn watched(path: &Path, snapshot: &Snapshot, host: &HostReport) -> Report {
     diagnosed(Report::new(path.clone(), snapshot.clone(), host.clone(), facts(), settings()))
+}
+
+/// A report of several ports, `vm-1` and so on, without findings; each port has interfaces of its own up to `ens3`.
+pub(crate) fn ports(of_each: &[Snapshot]) -> Report {
+    let ports = of_each.iter().zip(1_u8..).map(|(snapshot, number)| {
+        let interfaces = INTERFACES.map(|(name, index)| match name {
+            "ens3" => (name.to_owned(), index),
+            name => (format!("{}{number:03}", &name[..3]), index + u32::from(number) * 100),
+        });
+        let names = interfaces.each_ref().map(|(name, index)| (name.as_str(), *index));
+        let ovs = BridgeKind::Ovs { datapath: "system".to_owned(), fail_mode: None };
+        let path = hybrid_path(names, &format!("qbr{number:03}"), &ovs);
+        let instance = InstanceId {
+            display_name: Some(format!("vm-{number}")),
+            mac: MacAddr([0xfa, 0x16, 0x3e, 0, 0, number]),
+            ips: vec![IpAddr::from([10, 0, 0, number])],
+            ..path.instance
+        };
+        let path = Path { instance, ..path };
+        Report::new(path, snapshot.clone(), HostReport::default(), facts(), settings())
+    });
+    let mut ports = ports;
+    let mut all = ports.next().unwrap();
+    all.ports.extend(ports.flat_map(|report| report.ports));
+    all
 }
 
 fn facts() -> HostFacts {

@@ -14,12 +14,11 @@ mod neighbours;
 mod page;
 mod places;
 mod port;
+mod several;
 mod table;
-mod units;
 mod upcalls;
 
 use page::Page;
-use port::PortPage;
 
 use super::Canvas;
 use crate::model::Report;
@@ -29,26 +28,39 @@ const DEFAULT_COLUMNS: usize = 100;
 /// Fewer columns than this are not aimed at; lines then get longer than the terminal.
 const MIN_COLUMNS: usize = 60;
 
-/// The report, ending with a newline. Made for 80 columns and more; narrower ones get fewer quantiles, wider canvases get fewer, longer lines.
-#[must_use]
-pub fn trace_text(report: &Report, canvas: Canvas) -> String {
-    let page = Page::new(report, canvas);
-    page.text(PortPage::figures, page.foot())
+/// What of each port is told.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Part {
+    /// Everything.
+    All,
+    /// What died.
+    Deaths,
 }
 
-/// Only what died, where and why: the same report without latencies.
+/// The report, ending with a newline. Made for 80 columns and more; narrower ones get fewer quantiles, wider canvases get fewer, longer lines.
+/// Of more than a few ports only those with findings are told in full, below a line for each port.
+#[must_use]
+pub fn trace_text(report: &Report, canvas: Canvas) -> String {
+    Page::new(report, &report.port_names(), canvas).text(Part::All)
+}
+
+/// Only what died, where and why: the same report without latencies. Of several ports only those of which something died are told.
 #[must_use]
 pub fn drops_text(report: &Report, canvas: Canvas) -> String {
-    Page::new(report, canvas).text(PortPage::all_deaths, Vec::new())
+    Page::new(report, &report.port_names(), canvas).text(Part::Deaths)
 }
 
 /// Only what a report begins with, its findings, for a terminal that something else is printed to.
 #[must_use]
 pub fn findings_text(report: &Report) -> Vec<String> {
-    let page = Page { report, canvas: Canvas::PLAIN, columns: DEFAULT_COLUMNS };
+    let names = report.port_names();
+    let page = Page { report, names: &names, canvas: Canvas::PLAIN, columns: DEFAULT_COLUMNS };
     page.findings().into_iter().filter(|line| !line.is_empty()).collect()
 }
 
+#[cfg(test)]
+#[path = "trace_text/several_tests.rs"]
+mod several_tests;
 #[cfg(test)]
 #[path = "trace_text_tests.rs"]
 mod tests;

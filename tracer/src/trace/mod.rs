@@ -1,4 +1,4 @@
-//! The engine: one trace, from the name of a VM to its report. It wires the stages together, and knows neither a terminal nor a command
+//! The engine: one trace, from the names of VMs to their report. It wires the stages together, and knows neither a terminal nor a command
 //! line: every frontend sees [`Tracer`], [`Event`] and [`Report`](crate::model::Report) only.
 
 mod beside;

@@ -67,7 +67,7 @@ impl Tracer {
         let note = options.note;
         let first_look = FirstLook::begin();
         let topology = survey(&options.sources, note).await?;
-        let paths = targets.paths(&topology, note)?;
+        let paths = targets.paths(&topology, &options)?;
         // At once: what changes while the programs are loaded counts, too.
         let mut host = HostWatch::begin(options.sources.clone(), &paths, &topology, first_look, note);
         drop(topology);

@@ -10,7 +10,9 @@ use aya::programs::{TestRun as _, TestRunOptions};
 use hoptrace::{
     attach::{self, Attached, LoadOptions, PlanOptions, Plans, PortPlan},
     collect::{CollectOptions, Collector, Maps, Share},
-    model::{Direction, IfIndex, Ledger, MacAddr, Mechanism, OtherPort, PortId, Role, Room, Tail, TracerCost},
+    model::{
+        Direction, IfIndex, Ledger, MacAddr, Mechanism, OtherPort, PortId, Role, Room, Tail, TracerCost,
+    },
     path::hybrid_hop,
     probes::{Host, Probes, Trace},
 };
@@ -125,7 +127,8 @@ impl Several {
 
     /// Out and in.
     fn ledgers(&self, port: PortId) -> Result<[Ledger; 2]> {
-        let snapshot = self.collector.snapshot(port, TracerCost::default()).context("the port is not read")?;
+        let snapshot =
+            self.collector.snapshot(port, TracerCost::default()).context("the port is not read")?;
         Ok(Direction::ALL.map(|way| snapshot.directions.get(way).ledger))
     }
 }

@@ -4,22 +4,18 @@ use std::time::Duration;
 
 use super::{
     Endings,
+    ports::Asked,
     units::{parse_mac, parse_time, parse_timeout},
 };
 use crate::{
     cli::{CliError, CommonArgs, note, output},
-    model::{MacAddr, Mechanism, PacketFilter, Printable, XdpMode},
+    model::{MacAddr, Mechanism, Path, Plan, Printable, XdpMode},
     trace::{RecordOptions, TraceOptions, Tracer},
 };
 
-/// Which packets of which VM, and for how long.
+/// For how long, and how.
 #[derive(Debug, Clone, clap::Args)]
 pub(in crate::cli) struct LiveArgs {
-    /// Instance name, display name, UUID, MAC, fixed IP, Neutron port id or interface name
-    pub(in crate::cli) vm: String,
-    /// Which packets: icmp, icmp6, tcp, udp or arp; host ADDRESS; port NUMBER; joined with `and`
-    #[arg(value_name = "FILTER")]
-    filter: Vec<String>,
     /// End after so many seconds; `500ms`, `2m` and `1h` work too
     #[arg(short, long, value_name = "TIME", value_parser = parse_time, allow_negative_numbers = true)]
     duration: Option<Duration>,
@@ -102,20 +98,21 @@ impl From<Xdp> for XdpMode {
 }
 
 impl LiveArgs {
-    /// Finds the path, attaches, and admits packets. `records` says which packets are told one by one, `explain` whether the switch is
-    /// asked about some.
+    /// Finds the paths of what is asked for, attaches, and admits packets. `records` says which packets are told one by one, `explain`
+    /// whether the switch is asked about some.
     ///
     /// # Errors
-    /// When the filter makes no sense, the path cannot be traced, or the kernel refuses.
+    /// When a path cannot be traced, or the kernel refuses.
     pub(in crate::cli) async fn begin(
         &self,
         common: &CommonArgs,
+        asked: Asked,
         records: RecordOptions,
         explain: bool,
     ) -> Result<(Tracer, Endings), CliError> {
         let options = TraceOptions {
             sources: common.sources(),
-            filter: PacketFilter::from_words(&self.filter)?,
+            filter: asked.filter,
             duration: self.duration,
             count: self.count,
             timeout: self.timeout,
@@ -132,7 +129,7 @@ impl LiveArgs {
             note,
         };
         let mut endings = Endings::new()?;
-        let tracer = Tracer::start(&self.vm, options).await?;
+        let tracer = Tracer::start(asked.targets, options).await?;
         if let Some(command) = &self.cmd {
             endings.run(command)?;
         }
@@ -143,8 +140,18 @@ impl LiveArgs {
 
 /// What a user wants to know once packets are admitted.
 fn greeting(tracer: &Tracer) -> String {
-    let (path, plan, filter) = (tracer.path(), tracer.plan(), tracer.filter());
+    let filter = tracer.filter();
     let what = if filter.is_empty() { "all packets".to_owned() } else { Printable(filter).to_string() };
+    let paths: Vec<&Path> = tracer.ports().map(|(_, path)| path).collect();
+    let of_whom = match &paths[..] {
+        [path] => alone(path, tracer.plan()),
+        paths => several(paths),
+    };
+    format!("tracing {what} of {of_whom}, ready after {} ms; Ctrl-C ends it", tracer.ready().as_millis())
+}
+
+/// One port, and where its hooks are.
+fn alone(path: &Path, plan: &Plan) -> String {
     let ifnames: Vec<_> = path.hops().map(|hop| Printable(&hop.ifname).to_string()).collect();
     let neighbours = match plan.neighbours.len() {
         0 => String::new(),
@@ -152,11 +159,38 @@ fn greeting(tracer: &Tracer) -> String {
         count => format!(" and at {count} ports beside the path"),
     };
     format!(
-        "tracing {what} of {} ({}) with {} hooks at {}{neighbours}, ready after {} ms; Ctrl-C ends it",
+        "{} ({}) with {} hooks at {}{neighbours}",
         Printable(&path.instance.title()),
         path.instance.mac,
         plan.hooks.len(),
-        ifnames.join(", "),
-        tracer.ready().as_millis()
+        ifnames.join(", ")
     )
+}
+
+/// Ports that are named at most.
+const MAX_NAMED: usize = 5;
+
+/// `3 ports (web-1, web-2, db-1)`.
+fn several(paths: &[&Path]) -> String {
+    let title = |path: &&Path| Printable(&path.instance.title()).to_string();
+    let mut named: Vec<String> = paths.iter().take(MAX_NAMED).map(title).collect();
+    if paths.len() > MAX_NAMED {
+        named.push(format!("{} more", paths.len() - MAX_NAMED));
+    }
+    format!("{} ports ({})", paths.len(), named.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::trace_samples::path;
+
+    #[test]
+    fn a_few_of_several_ports_are_named() {
+        let path = path();
+        let paths = [&path; 7];
+        let name = "vm\\u{1b}[2J-1";
+        assert_eq!(several(&paths[..2]), format!("2 ports ({name}, {name})"));
+        assert!(several(&paths).starts_with("7 ports (") && several(&paths).ends_with(", 2 more)"));
+    }
 }

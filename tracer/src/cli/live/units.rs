@@ -19,6 +19,13 @@ pub(in crate::cli) fn parse_timeout(text: &str) -> Result<Duration, String> {
     if allowed.contains(&time) { Ok(time) } else { Err("must be between 10ms and 4s".to_owned()) }
 }
 
+/// How often something is told: often enough to be live, seldom enough to be read.
+pub(in crate::cli) fn parse_interval(text: &str) -> Result<Duration, String> {
+    let time = parse_time(text)?;
+    let allowed = Duration::from_millis(100)..=Duration::from_hours(1);
+    if allowed.contains(&time) { Ok(time) } else { Err("must be between 100ms and 1h".to_owned()) }
+}
+
 /// A time that others are compared with, in nanoseconds; 0 is one.
 pub(in crate::cli) fn parse_threshold_ns(text: &str) -> Result<u64, String> {
     u64::try_from(parse_duration(text)?.as_nanos()).map_err(|_| "too long".to_owned())
@@ -95,6 +102,8 @@ mod tests {
             assert!(parse_time(bad).is_err(), "{bad}");
         }
         assert!(parse_timeout("5s").is_err() && parse_timeout("1ms").is_err() && parse_timeout("4s").is_ok());
+        assert!(parse_interval("0.1").is_ok() && parse_interval("1h").is_ok());
+        assert!(parse_interval("99ms").is_err() && parse_interval("1e9h").is_err());
     }
 
     #[test]

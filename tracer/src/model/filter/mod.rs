@@ -77,6 +77,18 @@ impl PacketFilter {
         parse::parse(&words)
     }
 
+    /// Whether a filter can begin with this word, or with the first of a quoted text: `tcp`, `host`.
+    #[must_use]
+    pub fn can_begin_with(text: &str) -> bool {
+        text.split_whitespace().next().is_some_and(parse::begins)
+    }
+
+    /// Whether it belongs to tcpdump's language, be it understood here or not: `not`.
+    #[must_use]
+    pub fn has_word(text: &str) -> bool {
+        text.split_whitespace().next().is_some_and(parse::is_word)
+    }
+
     /// What the programs in the kernel compare packets with.
     #[must_use]
     pub fn to_kernel(&self) -> Filter {

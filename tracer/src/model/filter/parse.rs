@@ -157,6 +157,17 @@ fn not_yet(word: &str) -> Option<FilterError> {
     Some(FilterError::NotYet { word: shown(word), instead })
 }
 
+/// Whether a condition begins with the word.
+pub(super) fn begins(word: &str) -> bool {
+    matches!(word, "host" | "port") || FilterProtocol::from_word(word).is_some()
+}
+
+/// Whether tcpdump knows the word.
+pub(super) fn is_word(word: &str) -> bool {
+    let is_known = NOT_YET.iter().any(|(words, _)| words.contains(&word));
+    begins(word) || matches!(word, "and" | "&&") || word.starts_with(['(', '!']) || is_known
+}
+
 fn shown(word: &str) -> String {
     Printable(word).to_string()
 }

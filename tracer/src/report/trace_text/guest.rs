@@ -5,11 +5,10 @@ use super::{
     places,
     port::PortPage,
     table::{Block, Layout, Row},
-    units,
 };
 use crate::{
     model::{GuestTimes, Latencies},
-    report::Ink,
+    report::{Ink, units},
 };
 
 const APPLICATION: &str = "application";

@@ -1,7 +1,10 @@
 //! Whose trace it is, of what, and how long.
 
-use super::{flow::Piece, page::Page, port::PortPage, units};
-use crate::{model::Printable, report::Ink};
+use super::{flow::Piece, page::Page, port::PortPage};
+use crate::{
+    model::Printable,
+    report::{Ink, units},
+};
 
 impl Page<'_> {
     /// Filter and duration.

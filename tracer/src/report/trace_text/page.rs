@@ -1,52 +1,52 @@
 //! The parts of a report that are about the trace as a whole.
 
 use super::{
-    DEFAULT_COLUMNS, MIN_COLUMNS,
+    DEFAULT_COLUMNS, MIN_COLUMNS, Part,
     flow::{Piece, flow},
     port::PortPage,
-    units,
 };
 use crate::{
     model::{Latencies, Report},
-    report::{Canvas, Ink},
+    report::{Canvas, Ink, units},
 };
 
 /// A report and what it is written on.
 #[derive(Clone, Copy)]
 pub(super) struct Page<'a> {
     pub(super) report: &'a Report,
+    /// What its ports are called, in their order.
+    pub(super) names: &'a [String],
     pub(super) canvas: Canvas,
     pub(super) columns: usize,
 }
 
 impl<'a> Page<'a> {
-    pub(super) fn new(report: &'a Report, canvas: Canvas) -> Self {
+    pub(super) fn new(report: &'a Report, names: &'a [String], canvas: Canvas) -> Self {
         let columns = canvas.width.unwrap_or(DEFAULT_COLUMNS).max(MIN_COLUMNS);
-        Self { report, canvas, columns }
+        Self { report, names, canvas, columns }
     }
 
-    /// All of it, ending with a newline: what is to know first, then `of_port` of each port, what else was seen, and `foot`.
-    pub(super) fn text(self, of_port: fn(&PortPage<'a>) -> Vec<String>, foot: Vec<String>) -> String {
-        let ports: Vec<_> = self.report.ports.iter().map(|port| PortPage { page: self, port }).collect();
+    pub(super) fn ports(self) -> impl Iterator<Item = PortPage<'a>> {
+        let names = self.names.iter().map(String::as_str);
+        self.report.ports.iter().zip(names).map(move |(port, name)| PortPage { page: self, port, name })
+    }
+
+    /// All of it, ending with a newline: what is to know first, then that part of each port, what else was seen, and what tracing cost.
+    pub(super) fn text(self, part: Part) -> String {
         let mut lines = self.findings();
-        if let [only] = &ports[..] {
+        if let [only] = &self.ports().collect::<Vec<_>>()[..] {
             lines.extend(only.names());
             lines.extend(self.facts());
             lines.extend(only.partly());
             lines.extend(self.notes());
-            lines.extend(of_port(only));
+            lines.extend(only.part(part));
         } else {
             lines.extend(self.facts());
             lines.extend(self.notes());
-            for port in &ports {
-                lines.push(String::new());
-                lines.extend(port.names());
-                lines.extend(port.partly());
-                lines.extend(of_port(port));
-            }
+            lines.extend(self.several(part));
         }
         lines.extend(self.evidence());
-        lines.extend(foot);
+        lines.extend(if part == Part::All { self.foot() } else { Vec::new() });
         lines.push(String::new());
         lines.join("\n")
     }

@@ -1,6 +1,7 @@
 //! The parts of a report that are about one port.
 
 use super::{
+    Part,
     flow::Piece,
     guest,
     page::Page,
@@ -9,7 +10,7 @@ use super::{
     upcalls,
 };
 use crate::{
-    model::{BridgeKind, Direction, DirectionReport, Evidence, Ledger, PortReport, Printable},
+    model::{BridgeKind, Direction, DirectionReport, Ledger, PortReport, PortTrace, Printable},
     report::{Ink, packet_text},
 };
 
@@ -18,11 +19,21 @@ use crate::{
 pub(super) struct PortPage<'a> {
     pub(super) page: Page<'a>,
     pub(super) port: &'a PortReport,
+    /// What it is called in this trace.
+    pub(super) name: &'a str,
 }
 
 impl PortPage<'_> {
+    /// What is told of it.
+    pub(super) fn part(&self, part: Part) -> Vec<String> {
+        match part {
+            Part::All => self.figures(),
+            Part::Deaths => self.all_deaths(),
+        }
+    }
+
     /// Its latencies, what died, its ledgers, the guest's times, and the ports beside the path.
-    pub(super) fn figures(&self) -> Vec<String> {
+    fn figures(&self) -> Vec<String> {
         let directions = Direction::ALL.map(|direction| (direction, self.rows(direction)));
         let guest = guest::block(&self.port.guest);
         let blocks: Vec<&Block> =
@@ -44,7 +55,7 @@ impl PortPage<'_> {
     }
 
     /// Only what died.
-    pub(super) fn all_deaths(&self) -> Vec<String> {
+    fn all_deaths(&self) -> Vec<String> {
         let of = |direction| [vec![String::new()], self.deaths(direction)].concat();
         Direction::ALL.into_iter().flat_map(of).collect()
     }
@@ -109,7 +120,7 @@ impl PortPage<'_> {
 
     /// Said of a direction without packets.
     pub(super) fn nothing_seen(&self, direction: Direction) -> &'static str {
-        let others = self.page.report.evidence.iter().any(Evidence::is_of_other_address);
+        let others = PortTrace { trace: self.page.report, port: self.port }.had_other_addresses();
         if others && direction == Direction::Ingress {
             "  no packet for the port's own address was seen; those for others are told below (also seen)"
         } else {

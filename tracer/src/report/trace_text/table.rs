@@ -1,14 +1,12 @@
 //! Rows of figures in columns that all tables of a report share.
 
-use super::{
-    places::Ends,
-    units::{nanoseconds, short_count},
-};
+use super::places::Ends;
 use crate::{
     model::Latencies,
     report::{
         Canvas, Ink,
         layout::{columns, pad},
+        units::{nanoseconds, short_count},
     },
 };
 
