@@ -19,6 +19,8 @@ fn guests(lab: &Lab) -> Result<[&Guest; 2]> {
 /// Sends datagrams from each guest to the other one and to the wire, and from there to both. Some to the wire die.
 fn talk(lab: &Lab, guests: [&Guest; 2]) -> Result<()> {
     let [one, two] = guests;
+    // Without these, who sends there is told that nothing listens.
+    let _sinks = [lab.wire_udp_sink(SINK_PORT)?, lab.wire_udp_sink(DOOMED_PORT)?];
     for (from, to) in [(one, two), (two, one)] {
         let others = [
             (to.ipv4, SINK_PORT, PACKETS),
