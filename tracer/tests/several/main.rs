@@ -3,6 +3,8 @@
 #![cfg(test)]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a panic is a failed test")]
 
+mod veths;
+
 use std::{rc::Rc, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
@@ -10,7 +12,11 @@ use aya::programs::{TestRun as _, TestRunOptions};
 use hoptrace::{
     attach::{self, Attached, LoadOptions, PlanOptions, Plans, PortPlan},
     collect::{CollectOptions, Collector, Maps, Share},
-    model::{Direction, IfIndex, Ledger, MacAddr, Mechanism, OtherPort, PortId, Role, Room, Tail, TracerCost},
+    model::{
+        Direction, IfIndex, Ledger, MacAddr, Mechanism, OtherPort, PortId, Role, Room, Tail,
+        TracerCost, XdpMode,
+    },
+    kernel::{KERNEL_BTF, kernel_btf, skb_layout},
     path::hybrid_hop,
     probes::{Host, Probes, Trace},
 };
@@ -56,6 +62,18 @@ fn trace(planned: &PortPlan, share: Share) -> Trace<'_> {
     Trace { plan: &planned.plan, path: None, share, mechanism: Mechanism::Tcx, timeout: TIMEOUT }
 }
 
+/// Sizes and settings; hooks at interfaces.
+fn options() -> Result<LoadOptions> {
+    Ok(LoadOptions {
+        inflight_slots: 4_096,
+        ring_bytes: 0,
+        trace: TraceConfig { timeout_ns: u64::try_from(TIMEOUT.as_nanos())?, ..TraceConfig::default() },
+        skb: SkbLayout::default(),
+        mechanism: Mechanism::Tcx,
+        log_level: 0,
+    })
+}
+
 impl Several {
     fn start(ports: &[u8], room: u32) -> Result<Self> {
         let ports: Vec<PortPlan> = ports.iter().map(|port| planned(*port)).collect();
@@ -64,15 +82,7 @@ impl Several {
         for (port, planned) in (0..).map(PortId).zip(&ports) {
             probes.planned(&trace(planned, Share { room, port }));
         }
-        let options = LoadOptions {
-            inflight_slots: 4_096,
-            ring_bytes: 0,
-            trace: TraceConfig { timeout_ns: u64::try_from(TIMEOUT.as_nanos())?, ..TraceConfig::default() },
-            skb: SkbLayout::default(),
-            mechanism: Mechanism::Tcx,
-            log_level: 0,
-        };
-        let mut attached = Attached::load(&plans, &options, &mut probes.attachable())?;
+        let mut attached = Attached::load(&plans, &options()?, &mut probes.attachable())?;
         let settings = CollectOptions { room, timeout: TIMEOUT, seed: 1 };
         let (collector, _) = Collector::new(attached.ebpf_mut(), &maps, settings)?;
         let mut several = Self { attached, probes, maps, collector, room };
@@ -138,6 +148,30 @@ fn datagram(from: u8, to: u8, number: u64) -> Vec<u8> {
     frame.extend([0x30, 0x39, 0x11, 0x5c, 0, 40, 0, 0]);
     frame.extend([number.to_be_bytes(); 4].concat());
     frame
+}
+
+/// The verifier gives up at a million for one program.
+const INSTRUCTIONS: u32 = 1_000_000;
+
+#[test]
+fn the_verifier_follows_all_programs_in_a_moment() -> Result<()> {
+    let btf = kernel_btf(KERNEL_BTF)?;
+    for mechanism in [Mechanism::Tcx, Mechanism::Tracepoints] {
+        let mut probes =
+            Probes::of(&Host { btf: Some(&btf), wire: true, xdp: Some(XdpMode::Native), ..Host::default() });
+        let hops = [hybrid_hop(Role::Tap, "tap", IfIndex(100)), hybrid_hop(Role::Nic, "nic", NIC)];
+        let beside = OtherPort { ifname: "beside".to_owned(), ifindex: IfIndex(90), ..OtherPort::default() };
+        let neighbours = [beside];
+        let wishes = probes.wishes(PlanOptions { neighbours: &neighbours, ..PlanOptions::default() });
+        let port = PortPlan { plan: attach::plan(&hops.each_ref(), wishes)?, ..planned(1) };
+        let plans = Plans::several(vec![port.clone()], Vec::new(), None);
+        probes.planned(&trace(&port, Share { room: plans.room(), port: PortId::FIRST }));
+        let options = LoadOptions { skb: skb_layout(&btf)?, mechanism, ..options()? };
+        let followed =
+            Attached::load(&plans, &options, &mut probes.attachable())?.verified_instructions();
+        ensure!(followed < INSTRUCTIONS, "{followed} instructions in all programs together");
+    }
+    Ok(())
 }
 
 #[test]
