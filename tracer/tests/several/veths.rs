@@ -22,14 +22,14 @@ use rustix::thread::UnshareFlags;
 
 use super::{mac, options, planned, trace};
 
-fn ip(words: &str) -> Result<()> {
+pub(super) fn ip(words: &str) -> Result<()> {
     let outcome = Command::new("ip").args(words.split(' ')).output().context("run ip")?;
     ensure!(outcome.status.success(), "ip {words}: {}", String::from_utf8_lossy(&outcome.stderr));
     Ok(())
 }
 
 /// In a network namespace of its own; whoever runs the tests keeps his.
-fn in_namespace(test: impl FnOnce() -> Result<()> + Send + 'static) -> Result<()> {
+pub(super) fn in_namespace(test: impl FnOnce() -> Result<()> + Send + 'static) -> Result<()> {
     let there = move || {
         // SAFETY: only this thread's network namespace and mounts become others.
         unsafe { rustix::thread::unshare_unsafe(UnshareFlags::NEWNET | UnshareFlags::NEWNS) }?;
