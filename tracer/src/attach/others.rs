@@ -31,9 +31,7 @@ fn links(places: &[(&Interface, Side)]) -> usize {
     let attached = places.iter().filter(|(interface, side)| {
         let Some(side) = TcSide::of(*side) else { return false };
         SchedClassifier::query_tcx(&interface.ifname, side.attach_type()).is_ok_and(|(_, programs)| {
-            programs
-                .iter()
-                .any(|program| program.name_as_str().is_some_and(is_program))
+            programs.iter().any(|program| program.name_as_str().is_some_and(is_program))
         })
     });
     attached.count()

@@ -21,8 +21,8 @@ use super::{
     top::Top,
 };
 use crate::model::{
-    Application, Direction, DirectionReport, Directions, GuestTimes, HookPlan, HookReport, Latencies, MacAddr,
-    Neighbour, Plan, Segment, SegmentPlan, Snapshot, SwitchPaths, Tail, TracerCost,
+    Application, Direction, DirectionReport, Directions, GuestTimes, HookPlan, HookReport, Latencies,
+    MacAddr, Neighbour, Plan, Segment, SegmentPlan, Snapshot, SwitchPaths, Tail, TracerCost,
 };
 
 /// Reads what the programs count of one port.
@@ -85,6 +85,11 @@ impl PortCollector {
     /// What the programs and this share.
     pub(super) const fn gate(&self) -> &Gate {
         &self.gate
+    }
+
+    /// Whether the programs have stopped admitting its packets because the budget is used up.
+    pub(super) fn has_used_up(&self) -> bool {
+        self.opened.is_some() && self.gate.used_up()
     }
 
     /// Packets on their way, as of the last sweep.

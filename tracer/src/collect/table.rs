@@ -3,9 +3,7 @@
 use std::{collections::BTreeSet, rc::Rc, sync::atomic::Ordering};
 
 use aya::Ebpf;
-use hoptrace_common::inflight::{
-    Control, Mark, Slot, SlotCell, Table, home_of, settle,
-};
+use hoptrace_common::inflight::{Control, Mark, Slot, SlotCell, Table, home_of, settle};
 
 use super::{
     CollectError, Maps,

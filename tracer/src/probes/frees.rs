@@ -28,9 +28,7 @@ use super::{
     devices::{Around, Devices, devices},
 };
 use crate::{
-    attach::{
-        AttachError, Attachable, Further, Sizes, all_below, attach_at, carriers, lower, missed_runs,
-    },
+    attach::{AttachError, Attachable, Further, Sizes, all_below, attach_at, carriers, lower, missed_runs},
     collect::{CollectError, Maps, Reading},
     kernel::{CodePlaces, MemoryBases, drop_config, interface_index, places_and_memory},
     model::{Direction, Mechanism, Plan, PortId, Snapshot},

@@ -120,7 +120,9 @@ impl KeptHeads {
     fn any(&self, hook: u8) -> Option<Head> {
         let heads = (0..self.heads.len()).filter_map(|place| self.heads.read(place));
         let is_own = |head: &Head| self.share.room.port_of_key(head.key) == self.share.port;
-        heads.filter(|head| head.key != 0 && head.hook == hook && is_own(head)).find(|head| packet(head).is_some())
+        heads
+            .filter(|head| head.key != 0 && head.hook == hook && is_own(head))
+            .find(|head| packet(head).is_some())
     }
 }
 

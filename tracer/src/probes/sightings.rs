@@ -52,8 +52,7 @@ struct AtTap {
 impl Reading for AtTap {
     fn tell(&self, _plan: &Plan, snapshot: &mut Snapshot) {
         let first = self.port.0 * PLACES;
-        let sightings: Vec<_> =
-            (first..first + PLACES).filter_map(|at| self.sightings.read(at)).collect();
+        let sightings: Vec<_> = (first..first + PLACES).filter_map(|at| self.sightings.read(at)).collect();
         snapshot.evidence.extend(evidence(&sightings, &self.tap));
     }
 }

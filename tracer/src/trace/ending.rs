@@ -84,11 +84,7 @@ impl Endings {
     }
 }
 
-fn waiting(
-    plans: Vec<Plan>,
-    filters: Option<Filters>,
-    note: NoteTo,
-) -> (Waiting<Vanished>, Waiting<Taken>) {
+fn waiting(plans: Vec<Plan>, filters: Option<Filters>, note: NoteTo) -> (Waiting<Vanished>, Waiting<Taken>) {
     let places = plans.iter().flat_map(Plan::path_places);
     let interfaces: BTreeMap<IfIndex, Interface> =
         places.map(|(interface, _)| (interface.ifindex, interface.clone())).collect();

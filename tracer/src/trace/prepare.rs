@@ -66,11 +66,7 @@ pub(super) fn note_others_addresses(path: &Path, macs: &[MacAddr], note: NoteTo)
 }
 
 /// Removes what a killed hoptrace has left on the plans' interfaces and at ports beside their paths, and says so.
-pub(super) fn remove_leftovers(
-    plans: &[Plan],
-    beside: &[OtherPort],
-    note: NoteTo,
-) -> Result<(), TraceError> {
+pub(super) fn remove_leftovers(plans: &[Plan], beside: &[OtherPort], note: NoteTo) -> Result<(), TraceError> {
     let mut interfaces = BTreeMap::new();
     for hook in plans.iter().flat_map(|plan| &plan.hooks) {
         interfaces.extend(hook.interfaces.iter().map(|interface| (interface.ifindex, interface.clone())));

@@ -207,8 +207,7 @@ impl Session {
 
     /// The ports whose paths have this interface.
     pub(super) fn ports_at(&self, ifindex: IfIndex) -> BTreeSet<PortId> {
-        let is_there =
-            |plan: &Plan| plan.path_places().any(|(interface, _)| interface.ifindex == ifindex);
+        let is_there = |plan: &Plan| plan.path_places().any(|(interface, _)| interface.ifindex == ifindex);
         let there = self.ports.iter().filter(|(_, port)| is_there(&port.plan));
         there.map(|(port, _)| *port).collect()
     }
@@ -259,6 +258,9 @@ impl Session {
             return Err(error);
         }
         self.watch_members();
+        if let (Some(witness), Some(traced)) = (&mut self.witness, self.ports.get(&port)) {
+            witness.add(&traced.path).await;
+        }
         self.collector.open_port(port, self.options.count);
         Ok(port)
     }
@@ -329,7 +331,8 @@ impl Session {
 
     /// Those of the host and of the tracer, whatever port they are about.
     pub(super) fn figures(&self) -> TraceFigures {
-        let notes = self.probes.changes().chain(self.attached.notes()).chain(self.found.unasked.iter().cloned());
+        let notes =
+            self.probes.changes().chain(self.attached.notes()).chain(self.found.unasked.iter().cloned());
         TraceFigures {
             notes: notes.collect(),
             evidence: self.found.evidence.clone(),
@@ -455,12 +458,7 @@ fn plan_all(
 }
 
 /// For probes.
-const fn trace_of(
-    traced: &TracedPort,
-    share: Share,
-    mechanism: Mechanism,
-    timeout: Duration,
-) -> Trace<'_> {
+const fn trace_of(traced: &TracedPort, share: Share, mechanism: Mechanism, timeout: Duration) -> Trace<'_> {
     Trace { plan: &traced.plan, path: Some(&traced.path), share, mechanism, timeout }
 }
 

@@ -24,10 +24,16 @@ impl Targets {
             Self::Named(handles) => {
                 for handle in handles {
                     let path = path::find(topology, handle)?;
-                    if !paths.iter().any(|known: &Path| known.instance == path.instance) {
-                        check(&path, &paths)?;
-                        paths.push(path);
+                    if paths.iter().any(|known: &Path| known.instance == path.instance) {
+                        continue;
                     }
+                    match check(&path, &paths) {
+                        Err(why @ TraceError::Untraceable(_)) if handles.len() > 1 => {
+                            return Err(TraceError::OfPort { port: handle.clone(), why: Box::new(why) });
+                        }
+                        checked => checked?,
+                    }
+                    paths.push(path);
                 }
             }
             Self::All => {
@@ -119,7 +125,8 @@ mod tests {
 
     #[test]
     fn two_ports_with_one_mac_address_cannot_be_told_apart() {
-        let [one, other, twin] = [(1, "one"), (2, "other"), (1, "twin")].map(|(mac, name)| path_with(mac, name));
+        let [one, other, twin] =
+            [(1, "one"), (2, "other"), (1, "twin")].map(|(mac, name)| path_with(mac, name));
         assert!(check(&other, [&one]).is_ok());
         let error = check(&twin, [&other, &one]).unwrap_err().to_string();
         assert!(error.contains("twin has the MAC address of one"), "{error}");

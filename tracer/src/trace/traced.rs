@@ -22,11 +22,7 @@ impl TracedPort {
     /// For the loader.
     pub(super) fn planned(&self) -> PortPlan {
         let instance = &self.path.instance;
-        PortPlan {
-            plan: self.plan.clone(),
-            mac: instance.mac.as_number(),
-            ipv4: ipv4_numbers(&instance.ips),
-        }
+        PortPlan { plan: self.plan.clone(), mac: instance.mac.as_number(), ipv4: ipv4_numbers(&instance.ips) }
     }
 }
 

@@ -9,8 +9,8 @@ use hoptrace::{
     collect::{CollectOptions, Collector, Share},
     kernel::{KERNEL_BTF, kernel_btf, skb_layout},
     model::{
-        Direction, Evidence, IfIndex, Ledger, MacAddr, Mechanism, OtherPort, Plan, PortId, Role, Snapshot, Tail,
-        TracerCost, XdpMode,
+        Direction, Evidence, IfIndex, Ledger, MacAddr, Mechanism, OtherPort, Plan, PortId, Role, Snapshot,
+        Tail, TracerCost, XdpMode,
     },
     path::hybrid_hop,
     probes::{Host, Probes, Trace},

@@ -2,6 +2,7 @@
 
 #![cfg(test)]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a panic is a failed test")]
+#![allow(clippy::print_stdout, reason = "a measurement's figures")]
 
 mod host;
 mod veths;
@@ -13,11 +14,11 @@ use aya::programs::{TestRun as _, TestRunOptions};
 use hoptrace::{
     attach::{self, Attached, LoadOptions, PlanOptions, Plans, PortPlan},
     collect::{CollectOptions, Collector, Maps, Share},
-    model::{
-        Direction, IfIndex, Ledger, MacAddr, Mechanism, OtherPort, PortId, Role, Room, Tail,
-        TracerCost, XdpMode,
-    },
     kernel::{KERNEL_BTF, kernel_btf, skb_layout},
+    model::{
+        Direction, IfIndex, Ledger, MacAddr, Mechanism, OtherPort, PortId, Role, Room, Tail, TracerCost,
+        XdpMode,
+    },
     path::hybrid_hop,
     probes::{Host, Probes, Trace},
 };
@@ -136,7 +137,8 @@ impl Several {
 
     /// Out and in.
     fn ledgers(&self, port: PortId) -> Result<[Ledger; 2]> {
-        let snapshot = self.collector.snapshot(port, TracerCost::default()).context("the port is not read")?;
+        let snapshot =
+            self.collector.snapshot(port, TracerCost::default()).context("the port is not read")?;
         Ok(Direction::ALL.map(|way| snapshot.directions.get(way).ledger))
     }
 }
@@ -155,6 +157,7 @@ fn datagram(from: u8, to: u8, number: u64) -> Vec<u8> {
 const INSTRUCTIONS: u32 = 1_000_000;
 
 #[test]
+#[ignore = "needs root: cargo xtask test"]
 fn the_verifier_follows_all_programs_in_a_moment() -> Result<()> {
     let btf = kernel_btf(KERNEL_BTF)?;
     for mechanism in [Mechanism::Tcx, Mechanism::Tracepoints] {
@@ -168,14 +171,14 @@ fn the_verifier_follows_all_programs_in_a_moment() -> Result<()> {
         let plans = Plans::several(vec![port.clone()], Vec::new(), None);
         probes.planned(&trace(&port, Share { room: plans.room(), port: PortId::FIRST }));
         let options = LoadOptions { skb: skb_layout(&btf)?, mechanism, ..options()? };
-        let followed =
-            Attached::load(&plans, &options, &mut probes.attachable())?.verified_instructions();
+        let followed = Attached::load(&plans, &options, &mut probes.attachable())?.verified_instructions();
         ensure!(followed < INSTRUCTIONS, "{followed} instructions in all programs together");
     }
     Ok(())
 }
 
 #[test]
+#[ignore = "needs root: cargo xtask test"]
 fn each_port_has_its_own_packets_at_the_nic_that_they_share() -> Result<()> {
     let mut several = Several::start(&[1, 2], 2)?;
     several.pass(WIRE_OUT, 1, 9)?;
@@ -195,6 +198,7 @@ fn each_port_has_its_own_packets_at_the_nic_that_they_share() -> Result<()> {
 }
 
 #[test]
+#[ignore = "needs root: cargo xtask test"]
 fn a_packet_from_one_traced_vm_to_another_has_a_way_of_each() -> Result<()> {
     let mut several = Several::start(&[1, 2], 2)?;
     // Through another host: out of the NIC, and in by it again.
@@ -208,6 +212,7 @@ fn a_packet_from_one_traced_vm_to_another_has_a_way_of_each() -> Result<()> {
 }
 
 #[test]
+#[ignore = "needs root: cargo xtask test"]
 fn ports_come_and_go_while_others_are_traced() -> Result<()> {
     let mut several = Several::start(&[1], 3)?;
     several.pass(WIRE_OUT, 2, 9)?;

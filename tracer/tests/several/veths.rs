@@ -75,6 +75,7 @@ const BESIDE: [&[&str]; 2] = [&["several_in_besi"], &["several_out_bes"]];
 const NOTHING: [&[&str]; 2] = [&[], &[]];
 
 #[test]
+#[ignore = "needs root: cargo xtask test"]
 fn programs_are_where_a_traced_port_needs_them_and_once() -> Result<()> {
     in_namespace(|| {
         for ifname in ["tap1", "tap2", "nic0", "other0"] {
@@ -100,7 +101,8 @@ fn programs_are_where_a_traced_port_needs_them_and_once() -> Result<()> {
         let port = PortId(1);
         probes.planned(&trace(&other, Share { room, port }));
         attached.add(port, &other, &mut probes.attachable())?;
-        for (ifname, expected) in [("tap1", ON_PATH), ("nic0", ON_PATH), ("other0", BESIDE), ("tap2", ON_PATH)]
+        for (ifname, expected) in
+            [("tap1", ON_PATH), ("nic0", ON_PATH), ("other0", BESIDE), ("tap2", ON_PATH)]
         {
             ensure_is(ifname, expected)?;
         }
@@ -147,10 +149,12 @@ fn one_of_many(number: u32, nic: IfIndex) -> Result<PortPlan> {
 }
 
 #[test]
+#[ignore = "needs root: cargo xtask test"]
 fn many_ports_are_attached_in_a_moment_and_need_bounded_memory() -> Result<()> {
     in_namespace(|| {
         let own = (0..MANY).flat_map(|number| {
-            [("tap", "vm"), ("qvb", "qvo")].map(|(one, other)| (format!("{one}{number}"), format!("{other}{number}")))
+            [("tap", "vm"), ("qvb", "qvo")]
+                .map(|(one, other)| (format!("{one}{number}"), format!("{other}{number}")))
         });
         let pairs = own.chain([("nic0".to_owned(), "wire0".to_owned())]);
         let commands = pairs.map(|(one, other)| format!("link add {one} type veth peer name {other}\n"));

@@ -111,6 +111,7 @@ impl Deaths {
 
     /// Takes what a sweep at `now_ns` found.
     fn take(&mut self, sweep: &Sweep, now_ns: u64) {
+        self.sites.look(now_ns);
         for packet in &sweep.ended {
             self.ended(packet, None, self.heads.take(packet.key));
         }
