@@ -32,7 +32,7 @@ impl Maps {
 }
 
 impl Maps {
-    /// What readers of the array `name` of several ports have in common, made once.
+    /// What the readers of several ports have in common, made once, by its name.
     pub(crate) fn common<T: Default + 'static>(&self, name: &'static str) -> Rc<T> {
         let mut common = self.common.borrow_mut();
         let known = common.entry(name).or_insert_with(|| Rc::new(T::default()));

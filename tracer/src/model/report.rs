@@ -97,7 +97,7 @@ pub struct Settings {
 /// What was found about one port.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PortReport {
-    /// The path, and whose it is, as it was at the start.
+    /// The path, and whose it is, as it was at the start; where there may be several ports, without the ports beside it.
     pub path: Path,
     /// Changes of its interfaces while packets were admitted, in their order.
     pub changes: Vec<LinkChange>,

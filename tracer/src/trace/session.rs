@@ -319,9 +319,9 @@ impl Session {
         self.records.take()
     }
 
-    /// The figures of one port so far.
+    /// The figures of one port so far; what tracing costs is not a port's.
     pub(super) fn snapshot(&self, port: PortId) -> Option<Snapshot> {
-        let mut snapshot = self.collector.snapshot(port, self.tracer_cost())?;
+        let mut snapshot = self.collector.snapshot(port, TracerCost::default())?;
         for port in &mut snapshot.neighbours {
             port.hooked = self.attached.is_hooked(&port.place);
         }

@@ -18,7 +18,7 @@ use hoptrace::{
 };
 use tempfile::TempDir;
 
-use super::veths::{in_namespace, ip};
+use super::veths::{in_namespace, ip, ip_batch};
 
 const SCHEMA: &str = "/usr/share/openvswitch/vswitch.ovsschema";
 const LIMIT: Duration = Duration::from_secs(10);
@@ -75,69 +75,69 @@ impl Drop for Ovsdb {
     }
 }
 
-/// The VM with this number: its port's id begins with what interfaces are called by.
-fn id(number: u8) -> String {
-    format!("{number}0000000-00{number}0-4000-8000-000000000000")
+/// The port of the VM with this number.
+fn id(number: u16) -> String {
+    format!("{number:08x}-0000-4000-8000-000000000000")
 }
 
-fn short(number: u8) -> String {
+/// The beginning of its id, by which interfaces are called.
+fn short(number: u16) -> String {
     id(number).chars().take(11).collect()
 }
 
-/// Plugs a VM as Neutron does: tap, Linux bridge, veth pair, integration bridge.
-fn plug(ovsdb: &Ovsdb, number: u8) -> Result<()> {
-    let short = short(number);
-    let mac = format!("fa:16:3e:00:00:0{number}");
-    for words in [
-        format!("link add vm{number} address {mac} type veth peer name tap{short}"),
-        format!("link add qvb{short} type veth peer name qvo{short}"),
-        format!("link add qbr{short} type bridge"),
-        format!("link set tap{short} master qbr{short}"),
-        format!("link set qvb{short} master qbr{short}"),
-        format!("address add 10.0.{number}.1/24 dev vm{number}"),
-    ] {
-        ip(&words)?;
+/// The network of a VM, a VM's own.
+fn network(number: u16) -> String {
+    let [high, low] = number.to_be_bytes();
+    format!("10.{high}.{low}")
+}
+
+/// What `ip` has to do to plug a VM as Neutron does: tap, Linux bridge, veth pair.
+fn links(number: u16) -> String {
+    let (short, network, [high, low]) = (short(number), network(number), number.to_be_bytes());
+    let mut commands = format!(
+        "link add vm{number} address fa:16:3e:00:{high:02x}:{low:02x} type veth peer name tap{short}\n\
+         link add qvb{short} type veth peer name qvo{short}\n\
+         link add qbr{short} type bridge\n\
+         link set tap{short} master qbr{short}\n\
+         link set qvb{short} master qbr{short}\n\
+         address add {network}.1/24 dev vm{number}\n"
+    );
+    for ifname in ["tap", "qvb", "qvo", "qbr"].map(|kind| format!("{kind}{short}")) {
+        commands.push_str(&format!("link set {ifname} up\n"));
     }
-    for ifname in ["tap", "qvb", "qvo", "qbr"] {
-        ip(&format!("link set {ifname}{short} up"))?;
-    }
-    ip(&format!("link set vm{number} up"))?;
-    ovsdb.vsctl(&format!(
-        "add-port br-int qvo{short} -- set interface qvo{short} external_ids:iface-id={} external_ids:vm-uuid=vm{number} \
-         external_ids:attached-mac=\"{mac}\"",
+    commands + &format!("link set vm{number} up\n")
+}
+
+/// What OVSDB is told of it: a port of the integration bridge.
+fn port(number: u16) -> String {
+    let (short, [high, low]) = (short(number), number.to_be_bytes());
+    format!(
+        " -- add-port br-int qvo{short} -- set interface qvo{short} external_ids:iface-id={} external_ids:vm-uuid=vm{number} \
+         external_ids:attached-mac=\"fa:16:3e:00:{high:02x}:{low:02x}\"",
         id(number)
-    ))
+    )
 }
 
 /// A host with so many VMs.
-fn host(vms: u8) -> Result<Ovsdb> {
+fn host(vms: u16) -> Result<Ovsdb> {
     let ovsdb = Ovsdb::start()?;
-    ip("link set lo up")?;
-    ip("link add nic0 type veth peer name wire0")?;
-    ip("link set nic0 up")?;
-    ip("link set wire0 up")?;
-    for words in [
-        "add-br br-int",
-        "add-br br-ex",
-        "add-port br-ex nic0",
-        "add-port br-int int-br-ex -- set interface int-br-ex type=patch options:peer=phy-br-ex",
-        "add-port br-ex phy-br-ex -- set interface phy-br-ex type=patch options:peer=int-br-ex",
-    ] {
-        ovsdb.vsctl(words)?;
-    }
-    (1..=vms).try_for_each(|number| plug(&ovsdb, number))?;
+    let uplink = "link set lo up\nlink add nic0 type veth peer name wire0\nlink set nic0 up\nlink set wire0 up\n";
+    ip_batch(&(1..=vms).fold(uplink.to_owned(), |commands, number| commands + &links(number)))?;
+    let bridges = "add-br br-int -- add-br br-ex -- add-port br-ex nic0 \
+                   -- add-port br-int int-br-ex -- set interface int-br-ex type=patch options:peer=phy-br-ex \
+                   -- add-port br-ex phy-br-ex -- set interface phy-br-ex type=patch options:peer=int-br-ex";
+    ovsdb.vsctl(&(1..=vms).fold(bridges.to_owned(), |words, number| words + &port(number)))?;
     Ok(ovsdb)
 }
 
 /// A VM sends datagrams to all of its network.
-fn send(number: u8) -> Result<()> {
-    let socket = UdpSocket::bind(format!("10.0.{number}.1:{UDP_PORT}"))?;
+fn send(number: u16) -> Result<()> {
+    let network = network(number);
+    let socket = UdpSocket::bind(format!("{network}.1:{UDP_PORT}"))?;
     socket.set_broadcast(true)?;
     for datagram in 0..DATAGRAMS {
-        socket.send_to(
-            format!("datagram {datagram} of {number}").as_bytes(),
-            format!("10.0.{number}.255:{UDP_PORT}"),
-        )?;
+        let words = format!("datagram {datagram} of {number}");
+        socket.send_to(words.as_bytes(), format!("{network}.255:{UDP_PORT}"))?;
     }
     Ok(())
 }
@@ -165,13 +165,13 @@ async fn trace(tracer: &mut Tracer) -> Option<Ending> {
     tokio::time::timeout(Duration::from_millis(600), sweeping).await.ok()
 }
 
-fn sent(report: &Report, number: u8) -> Result<&PortReport> {
+fn sent(report: &Report, number: u16) -> Result<&PortReport> {
     let is_it = |port: &&PortReport| port.path.instance.port_id.as_deref() == Some(id(number).as_str());
     report.ports.iter().find(is_it).with_context(|| format!("VM {number} is not in the report"))
 }
 
 /// Whether every one of so many datagrams of a VM is in its ledger.
-fn ensure_sent(report: &Report, number: u8, times: u64) -> Result<()> {
+fn ensure_sent(report: &Report, number: u16, times: u64) -> Result<()> {
     let port = sent(report, number)?;
     let ledger = &port.directions.egress.ledger;
     let is_right = ledger.balanced && ledger.entered == times * DATAGRAMS;
@@ -237,6 +237,54 @@ fn a_port_whose_interface_vanishes_goes_and_the_others_are_traced_on() -> Result
             let report = tracer.finish(&ending, pending).await;
             ensure_sent(&report, 1, 2)?;
             ensure_sent(&report, 2, 1)
+        })
+    })
+}
+
+/// The ports of a large host.
+const MANY: u16 = 500;
+/// How long it may take from the first question to the first packet admitted, and all memory, the kernel's for maps among it.
+const READY_WITHIN: Duration = Duration::from_secs(5);
+const MOST_BYTES: u64 = 300 << 20;
+
+/// Memory of this process that is there.
+fn resident_bytes() -> Result<u64> {
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
+    let kib: u64 = line.trim().trim_end_matches(" kB").parse()?;
+    Ok(kib * 1024)
+}
+
+#[test]
+#[ignore = "needs root: cargo xtask test"]
+fn all_ports_of_a_large_host_are_ready_in_a_moment_and_exact() -> Result<()> {
+    in_namespace(|| {
+        let ovsdb = host(MANY)?;
+        run(async {
+            let mut tracer = Tracer::start(Targets::All, TraceOptions { room: None, ..options(&ovsdb)? }).await?;
+            let ready = tracer.ready();
+            let with_traffic = (1..=MANY).step_by(usize::from(MANY / 10));
+            with_traffic.clone().try_for_each(send)?;
+            ensure!(trace(&mut tracer).await.is_none(), "it ended");
+            let began = Instant::now();
+            let maps = tracer.snapshot().tracer.map_bytes;
+            let (figures, resident) = (began.elapsed(), resident_bytes()?);
+            let began = Instant::now();
+            let report = tracer.finish(&Ending::Wanted, pending).await;
+            println!(
+                "{MANY} ports: ready after {} ms, figures in {} ms, ended after {} ms, {} MiB of maps, {} MiB resident, {:.1} % CPU",
+                ready.as_millis(),
+                figures.as_millis(),
+                began.elapsed().as_millis(),
+                maps >> 20,
+                resident >> 20,
+                report.tracer.cpu_pct
+            );
+            ensure!(report.ports.len() == usize::from(MANY), "{} ports", report.ports.len());
+            with_traffic.clone().try_for_each(|number| ensure_sent(&report, number, 1))?;
+            ensure_sent(&report, 2, 0)?;
+            ensure!(ready <= READY_WITHIN && maps + resident <= MOST_BYTES, "{ready:?}, {maps} and {resident} bytes");
+            Ok(())
         })
     })
 }

@@ -126,7 +126,7 @@ const ATTACHED_WITHIN: Duration = Duration::from_secs(5);
 const MOST_BYTES: u64 = 300 << 20;
 
 /// All commands at once.
-fn ip_batch(commands: &str) -> Result<()> {
+pub(super) fn ip_batch(commands: &str) -> Result<()> {
     let mut ip = Command::new("ip").args(["-batch", "-"]).stdin(Stdio::piped()).spawn()?;
     ip.stdin.take().context("no input")?.write_all(commands.as_bytes())?;
     ensure!(ip.wait()?.success(), "ip -batch failed");
