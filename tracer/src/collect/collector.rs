@@ -180,7 +180,7 @@ impl Collector {
         }
         Progress {
             in_flight: self.ports.values().map(PortCollector::in_flight).sum(),
-            used_up: !self.ports.is_empty() && self.ports.values().all(|reader| reader.gate().used_up()),
+            used_up: !self.ports.is_empty() && self.ports.values().all(PortCollector::has_used_up),
         }
     }
 

@@ -87,6 +87,11 @@ impl PortCollector {
         &self.gate
     }
 
+    /// Whether the programs have stopped admitting its packets because the budget is used up.
+    pub(super) fn has_used_up(&self) -> bool {
+        self.opened.is_some() && self.gate.used_up()
+    }
+
     /// Packets on their way, as of the last sweep.
     pub(super) fn in_flight(&self) -> u64 {
         self.in_flight.iter().sum()

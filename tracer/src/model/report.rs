@@ -97,7 +97,7 @@ pub struct Settings {
 /// What was found about one port.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PortReport {
-    /// The path, and whose it is, as it was at the start.
+    /// The path, and whose it is, as it was at the start; where there may be several ports, without the ports beside it.
     pub path: Path,
     /// Changes of its interfaces while packets were admitted, in their order.
     pub changes: Vec<LinkChange>,
@@ -310,5 +310,39 @@ impl<'a> PortTrace<'a> {
     #[must_use]
     pub fn had_other_addresses(&self) -> bool {
         self.trace.evidence.iter().any(|evidence| evidence.is_of_other_address() && self.concerns(evidence))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::trace_samples::{path, snapshot};
+
+    fn of(began_ns: u64, seconds: u64, misses: u64) -> PortFigures {
+        let upcalls = Upcalls { misses, traced: [1, 2], ..Upcalls::default() };
+        let notes = vec!["alike".to_owned(), format!("at {began_ns}")];
+        let snapshot = Snapshot {
+            began_ns,
+            duration: Duration::from_secs(seconds),
+            upcalls: Some(upcalls),
+            notes,
+            drops_without_site: 2,
+            ..snapshot(1)
+        };
+        PortFigures { path: path(), snapshot, watched: HostReport::default() }
+    }
+
+    #[test]
+    fn a_trace_of_several_ports_is_as_long_as_they_are_together_and_says_everything_once() {
+        let ports = vec![of(5_000_000_000, 2, 70), of(4_000_000_000, 1, 40)];
+        let trace = TraceFigures { notes: vec!["first".to_owned()], ..TraceFigures::default() };
+        let report = Report::of_ports(ports, trace, HostFacts::default(), Settings::default());
+        assert_eq!((report.began_ns, report.duration), (4_000_000_000, Duration::from_secs(3)));
+        let [one, other] = &report.ports[..] else { panic!("{:?}", report.ports) };
+        assert_eq!((one.duration, other.began_ns), (Duration::from_secs(2), 4_000_000_000));
+        let upcalls = report.upcalls.unwrap();
+        assert_eq!((upcalls.misses, upcalls.traced), (70, [2, 4]), "the switch's own are those of all ports");
+        assert_eq!(report.notes, ["first", "alike", "at 5000000000", "at 4000000000"]);
+        assert_eq!(report.drops_without_site, 4);
     }
 }

@@ -103,9 +103,9 @@ impl Probe for Frees {
     }
 
     fn doubt(&self, object: &Ebpf, snapshot: &Snapshot) -> Option<String> {
-        let unseen = missed_runs(object, PROGRAM);
         let lost = Direction::ALL.iter().any(|way| snapshot.directions.get(*way).ledger.lost > 0);
-        (unseen > 0 && lost).then(|| {
+        let unseen = if lost { missed_runs(object, PROGRAM) } else { 0 };
+        (unseen > 0).then(|| {
             format!(
                 "{unseen} frees of packets, the VM's or others', were not looked at, because they interrupted the look at \
                  another one: so many of the lost packets may have had a reason"

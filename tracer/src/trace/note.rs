@@ -52,6 +52,11 @@ pub enum Note {
         /// Whether they were asked for all the same.
         wanted: bool,
     },
+    /// There are too many hooks to be attached one by one.
+    ManyHooks {
+        /// At so many sides of interfaces.
+        hooks: usize,
+    },
     /// Hooks are filters at clsact, on a kernel where that costs.
     Clsact,
     /// Interfaces that go down go unnoticed.
@@ -105,6 +110,11 @@ impl fmt::Display for Note {
                 f,
                 "{} merges datagrams ({feature}), which hooks at tracepoints could not take apart",
                 Printable(ifname)
+            ),
+            Self::ManyHooks { hooks } => write!(
+                f,
+                "{hooks} hooks are more than can be attached in a moment: they are at the kernel's tracepoints instead (--attach tcx \
+                 puts them at the interfaces)"
             ),
             Self::Clsact => f.write_str(
                 "so the hooks are filters at clsact: on this kernel attaching and removing them costs packets, and others can \

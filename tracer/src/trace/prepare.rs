@@ -16,6 +16,10 @@ use crate::{
     model::{Interface, MacAddr, Mechanism, OtherPort, Path, Plan},
 };
 
+/// Attaching to one side of an interface takes the kernel some ten milliseconds (it waits until no CPU looks at what was there before), and
+/// taking the program off as long: with more hooks than these they are at tracepoints, where that does not matter.
+const MOST_AT_INTERFACES: usize = 128;
+
 /// Where the hooks are to be, given what was asked for and whether the kernel describes its structures.
 pub(super) fn mechanism(
     wanted: Option<Mechanism>,
@@ -25,12 +29,19 @@ pub(super) fn mechanism(
 ) -> Result<Mechanism, TraceError> {
     let preflight = |mechanism| attach::preflight(Wanted { mechanism, described });
     let mut found = preflight(wanted)?;
+    let hooks: usize = paths.iter().map(|path| 2 * path.hops().count()).sum();
+    if wanted.is_none() && found == Mechanism::Tcx && described && hooks > MOST_AT_INTERFACES {
+        found = preflight(Some(Mechanism::Tracepoints))?;
+        note(&Note::ManyHooks { hooks });
+    }
     if found == Mechanism::Tracepoints
         && let Some((ifname, feature)) = paths.iter().find_map(attach::merges_datagrams)
     {
         note(&Note::Merges { ifname: ifname.to_owned(), feature, wanted: wanted.is_some() });
         if wanted.is_none() {
-            found = preflight(Some(Mechanism::Clsact))?;
+            let usual = preflight(None)?;
+            let at_interfaces = if usual == Mechanism::Tracepoints { Mechanism::Clsact } else { usual };
+            found = preflight(Some(at_interfaces))?;
         }
     }
     if wanted.is_none() && found == Mechanism::Clsact {

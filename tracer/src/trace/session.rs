@@ -258,6 +258,9 @@ impl Session {
             return Err(error);
         }
         self.watch_members();
+        if let (Some(witness), Some(traced)) = (&mut self.witness, self.ports.get(&port)) {
+            witness.add(&traced.path).await;
+        }
         self.collector.open_port(port, self.options.count);
         Ok(port)
     }
@@ -316,9 +319,9 @@ impl Session {
         self.records.take()
     }
 
-    /// The figures of one port so far.
+    /// The figures of one port so far; what tracing costs is not a port's.
     pub(super) fn snapshot(&self, port: PortId) -> Option<Snapshot> {
-        let mut snapshot = self.collector.snapshot(port, self.tracer_cost())?;
+        let mut snapshot = self.collector.snapshot(port, TracerCost::default())?;
         for port in &mut snapshot.neighbours {
             port.hooked = self.attached.is_hooked(&port.place);
         }

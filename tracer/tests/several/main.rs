@@ -2,6 +2,10 @@
 
 #![cfg(test)]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a panic is a failed test")]
+#![allow(clippy::print_stdout, reason = "a measurement's figures")]
+
+mod host;
+mod veths;
 
 use std::{rc::Rc, time::Duration};
 
@@ -10,8 +14,10 @@ use aya::programs::{TestRun as _, TestRunOptions};
 use hoptrace::{
     attach::{self, Attached, LoadOptions, PlanOptions, Plans, PortPlan},
     collect::{CollectOptions, Collector, Maps, Share},
+    kernel::{KERNEL_BTF, kernel_btf, skb_layout},
     model::{
         Direction, IfIndex, Ledger, MacAddr, Mechanism, OtherPort, PortId, Role, Room, Tail, TracerCost,
+        XdpMode,
     },
     path::hybrid_hop,
     probes::{Host, Probes, Trace},
@@ -58,6 +64,18 @@ fn trace(planned: &PortPlan, share: Share) -> Trace<'_> {
     Trace { plan: &planned.plan, path: None, share, mechanism: Mechanism::Tcx, timeout: TIMEOUT }
 }
 
+/// Sizes and settings; hooks at interfaces.
+fn options() -> Result<LoadOptions> {
+    Ok(LoadOptions {
+        inflight_slots: 4_096,
+        ring_bytes: 0,
+        trace: TraceConfig { timeout_ns: u64::try_from(TIMEOUT.as_nanos())?, ..TraceConfig::default() },
+        skb: SkbLayout::default(),
+        mechanism: Mechanism::Tcx,
+        log_level: 0,
+    })
+}
+
 impl Several {
     fn start(ports: &[u8], room: u32) -> Result<Self> {
         let ports: Vec<PortPlan> = ports.iter().map(|port| planned(*port)).collect();
@@ -66,15 +84,7 @@ impl Several {
         for (port, planned) in (0..).map(PortId).zip(&ports) {
             probes.planned(&trace(planned, Share { room, port }));
         }
-        let options = LoadOptions {
-            inflight_slots: 4_096,
-            ring_bytes: 0,
-            trace: TraceConfig { timeout_ns: u64::try_from(TIMEOUT.as_nanos())?, ..TraceConfig::default() },
-            skb: SkbLayout::default(),
-            mechanism: Mechanism::Tcx,
-            log_level: 0,
-        };
-        let mut attached = Attached::load(&plans, &options, &mut probes.attachable())?;
+        let mut attached = Attached::load(&plans, &options()?, &mut probes.attachable())?;
         let settings = CollectOptions { room, timeout: TIMEOUT, seed: 1 };
         let (collector, _) = Collector::new(attached.ebpf_mut(), &maps, settings)?;
         let mut several = Self { attached, probes, maps, collector, room };
@@ -143,7 +153,32 @@ fn datagram(from: u8, to: u8, number: u64) -> Vec<u8> {
     frame
 }
 
+/// The verifier gives up at a million for one program.
+const INSTRUCTIONS: u32 = 1_000_000;
+
 #[test]
+#[ignore = "needs root: cargo xtask test"]
+fn the_verifier_follows_all_programs_in_a_moment() -> Result<()> {
+    let btf = kernel_btf(KERNEL_BTF)?;
+    for mechanism in [Mechanism::Tcx, Mechanism::Tracepoints] {
+        let mut probes =
+            Probes::of(&Host { btf: Some(&btf), wire: true, xdp: Some(XdpMode::Native), ..Host::default() });
+        let hops = [hybrid_hop(Role::Tap, "tap", IfIndex(100)), hybrid_hop(Role::Nic, "nic", NIC)];
+        let beside = OtherPort { ifname: "beside".to_owned(), ifindex: IfIndex(90), ..OtherPort::default() };
+        let neighbours = [beside];
+        let wishes = probes.wishes(PlanOptions { neighbours: &neighbours, ..PlanOptions::default() });
+        let port = PortPlan { plan: attach::plan(&hops.each_ref(), wishes)?, ..planned(1) };
+        let plans = Plans::several(vec![port.clone()], Vec::new(), None);
+        probes.planned(&trace(&port, Share { room: plans.room(), port: PortId::FIRST }));
+        let options = LoadOptions { skb: skb_layout(&btf)?, mechanism, ..options()? };
+        let followed = Attached::load(&plans, &options, &mut probes.attachable())?.verified_instructions();
+        ensure!(followed < INSTRUCTIONS, "{followed} instructions in all programs together");
+    }
+    Ok(())
+}
+
+#[test]
+#[ignore = "needs root: cargo xtask test"]
 fn each_port_has_its_own_packets_at_the_nic_that_they_share() -> Result<()> {
     let mut several = Several::start(&[1, 2], 2)?;
     several.pass(WIRE_OUT, 1, 9)?;
@@ -163,6 +198,7 @@ fn each_port_has_its_own_packets_at_the_nic_that_they_share() -> Result<()> {
 }
 
 #[test]
+#[ignore = "needs root: cargo xtask test"]
 fn a_packet_from_one_traced_vm_to_another_has_a_way_of_each() -> Result<()> {
     let mut several = Several::start(&[1, 2], 2)?;
     // Through another host: out of the NIC, and in by it again.
@@ -176,6 +212,7 @@ fn a_packet_from_one_traced_vm_to_another_has_a_way_of_each() -> Result<()> {
 }
 
 #[test]
+#[ignore = "needs root: cargo xtask test"]
 fn ports_come_and_go_while_others_are_traced() -> Result<()> {
     let mut several = Several::start(&[1], 3)?;
     several.pass(WIRE_OUT, 2, 9)?;

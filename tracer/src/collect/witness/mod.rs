@@ -86,6 +86,19 @@ impl Witness {
         witness
     }
 
+    /// Looks at the interfaces of another path from now on, too.
+    pub async fn add(&mut self, path: &Path) {
+        let new: Vec<_> = path.hops().filter(|hop| !self.shared.contains_key(&hop.ifname)).collect();
+        let named = || new.iter().map(|hop| (hop.ifindex, hop.ifname.clone()));
+        self.interfaces.add(named());
+        self.names.extend(named());
+        self.shared.extend(new.iter().map(|hop| (hop.ifname.clone(), hop.facts.shared)));
+        let found = self.look(FIRST_LOOK_LIMIT).await;
+        let is_new =
+            |(source, at, _): &Counter| source.is_at_interface() && new.iter().any(|hop| hop.ifname == *at);
+        self.before.counters.extend(found.counters.into_iter().filter(|(counter, _)| is_new(counter)));
+    }
+
     /// Looks again.
     pub async fn end(&self) -> Found {
         let now = self.look(crate::ovs::CALL_TIME_LIMIT).await;

@@ -1,6 +1,6 @@
 //! Packets that died: counted by direction, by the hook that saw them last, and by cause.
 
-use std::{cell::RefCell, collections::BTreeMap};
+use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
 
 use aya::Ebpf;
 use hoptrace_common::{
@@ -52,7 +52,8 @@ pub(super) struct Deaths {
     pub(super) sites: Sites,
     /// Those that packets were kept of, where they are.
     heads: KeptHeads,
-    pub(super) names: RefCell<Names>,
+    /// What causes are called, which all ports learn together: looking that up takes a while.
+    pub(super) names: Rc<RefCell<Names>>,
     pub(super) clock: WallClock,
     timeout_ns: u64,
     /// Those with a cause are counted where drop sites are.
@@ -101,7 +102,7 @@ impl Deaths {
         Ok(Self {
             sites: Sites::of(object, maps, share)?,
             heads: KeptHeads::of(object, maps, share)?,
-            names: RefCell::default(),
+            names: maps.common("names of causes"),
             clock: WallClock::new(),
             timeout_ns,
             rows: BTreeMap::new(),
@@ -111,6 +112,7 @@ impl Deaths {
 
     /// Takes what a sweep at `now_ns` found.
     fn take(&mut self, sweep: &Sweep, now_ns: u64) {
+        self.sites.look(now_ns);
         for packet in &sweep.ended {
             self.ended(packet, None, self.heads.take(packet.key));
         }

@@ -1,6 +1,11 @@
 //! The drop sites' memory.
 
-use std::{collections::BTreeMap, rc::Rc, sync::atomic::Ordering};
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeMap,
+    rc::Rc,
+    sync::atomic::Ordering,
+};
 
 use aya::Ebpf;
 use hoptrace_common::{
@@ -41,11 +46,20 @@ pub(super) struct Counted {
     pub(super) last_ns: u64,
 }
 
+/// Sites that are in use, by their ports, as of the last look.
+#[derive(Debug, Default)]
+struct Index {
+    as_of_ns: Cell<u64>,
+    of_port: RefCell<BTreeMap<PortId, Vec<u32>>>,
+}
+
 /// The sites of one port, and the counters beside them.
 #[derive(Debug)]
 pub(super) struct Sites {
     /// Of all ports.
     all: Rc<Mapped<DropSite>>,
+    /// Which of them are whose.
+    index: Rc<Index>,
     port: PortId,
     frees: PerCpu<FreeCounters>,
 }
@@ -53,7 +67,19 @@ pub(super) struct Sites {
 impl Sites {
     pub(super) fn of(object: &Ebpf, maps: &Maps, share: Share) -> Result<Self, CollectError> {
         let frees = PerCpu::of(object, maps, COUNTS, share)?;
-        Ok(Self { all: maps.array(object, SITES)?, port: share.port, frees })
+        Ok(Self { all: maps.array(object, SITES)?, index: maps.common(SITES), port: share.port, frees })
+    }
+
+    /// Looks for new sites: once for all ports that are swept at `now_ns`. What a site stands for stays.
+    pub(super) fn look(&self, now_ns: u64) {
+        if self.index.as_of_ns.replace(now_ns) == now_ns {
+            return;
+        }
+        let mut of_port = self.index.of_port.borrow_mut();
+        of_port.clear();
+        for (place, site) in (0..self.all.len()).filter_map(|place| Some((place, self.ready(place)?))) {
+            of_port.entry(PortId(site.before >> BEFORE_BITS)).or_default().push(place);
+        }
     }
 
     /// The sites of packets that hooks have seen: index, and a copy.
@@ -62,9 +88,8 @@ impl Sites {
     }
 
     fn all(&self) -> impl Iterator<Item = (u32, DropSite)> {
-        (0..self.all.len())
-            .filter_map(|index| Some((index, self.ready(index)?)))
-            .filter(|(_, site)| site.before >> BEFORE_BITS == self.port.0)
+        let own = self.index.of_port.borrow().get(&self.port).cloned().unwrap_or_default();
+        own.into_iter().filter_map(|place| Some((place, self.ready(place)?)))
     }
 
     /// What died before the first hook of a direction. Several sites are one cause's: one for each CPU.
