@@ -121,7 +121,8 @@ fn port(number: u16) -> String {
 /// A host with so many VMs.
 fn host(vms: u16) -> Result<Ovsdb> {
     let ovsdb = Ovsdb::start()?;
-    let uplink = "link set lo up\nlink add nic0 type veth peer name wire0\nlink set nic0 up\nlink set wire0 up\n";
+    let uplink =
+        "link set lo up\nlink add nic0 type veth peer name wire0\nlink set nic0 up\nlink set wire0 up\n";
     ip_batch(&(1..=vms).fold(uplink.to_owned(), |commands, number| commands + &links(number)))?;
     let bridges = "add-br br-int -- add-br br-ex -- add-port br-ex nic0 \
                    -- add-port br-int int-br-ex -- set interface int-br-ex type=patch options:peer=phy-br-ex \
@@ -145,7 +146,10 @@ fn send(number: u16) -> Result<()> {
 fn options(ovsdb: &Ovsdb) -> Result<TraceOptions> {
     let words = ["udp", "and", "port", &UDP_PORT.to_string()].map(str::to_owned);
     Ok(TraceOptions {
-        sources: Sources { libvirt_uri: "qemu+unix:///system?socket=/nowhere".to_owned(), ovsdb: vec![ovsdb.remote()] },
+        sources: Sources {
+            libvirt_uri: "qemu+unix:///system?socket=/nowhere".to_owned(),
+            ovsdb: vec![ovsdb.remote()],
+        },
         filter: PacketFilter::from_words(&words)?,
         timeout: Duration::from_millis(300),
         room: Some(3),
@@ -261,7 +265,8 @@ fn all_ports_of_a_large_host_are_ready_in_a_moment_and_exact() -> Result<()> {
     in_namespace(|| {
         let ovsdb = host(MANY)?;
         run(async {
-            let mut tracer = Tracer::start(Targets::All, TraceOptions { room: None, ..options(&ovsdb)? }).await?;
+            let mut tracer =
+                Tracer::start(Targets::All, TraceOptions { room: None, ..options(&ovsdb)? }).await?;
             let ready = tracer.ready();
             let with_traffic = (1..=MANY).step_by(usize::from(MANY / 10));
             with_traffic.clone().try_for_each(send)?;
@@ -283,7 +288,10 @@ fn all_ports_of_a_large_host_are_ready_in_a_moment_and_exact() -> Result<()> {
             ensure!(report.ports.len() == usize::from(MANY), "{} ports", report.ports.len());
             with_traffic.clone().try_for_each(|number| ensure_sent(&report, number, 1))?;
             ensure_sent(&report, 2, 0)?;
-            ensure!(ready <= READY_WITHIN && maps + resident <= MOST_BYTES, "{ready:?}, {maps} and {resident} bytes");
+            ensure!(
+                ready <= READY_WITHIN && maps + resident <= MOST_BYTES,
+                "{ready:?}, {maps} and {resident} bytes"
+            );
             Ok(())
         })
     })
