@@ -1,6 +1,6 @@
 //! What a trace of several ports knows of each: user space changes it while programs run.
 
-use core::cell::UnsafeCell;
+use core::{cell::UnsafeCell, hint::black_box};
 
 use aya_ebpf::{macros::map, maps::HashMap};
 use hoptrace_common::{
@@ -52,19 +52,20 @@ static MACS: HashMap<u64, u32> = HashMap::with_max_entries(1, 0);
 #[map]
 static TARGETS: HashMap<u32, u32> = HashMap::with_max_entries(1, 0);
 
-/// The facts of hook `number`.
+/// The facts of hook `number`. It is bounded in a way that every kernel's verifier sees, whatever the compiler knows of it: 6.1 forgets bounds
+/// where 32-bit numbers are put together.
 #[inline(always)]
 pub(crate) fn hook(number: u32) -> *const HookConfig {
     let hooks: *const HookConfig = PORT_HOOKS.0.get().cast_const().cast();
     // SAFETY: there are so many of them.
-    unsafe { hooks.add((number & NUMBER_MASK) as usize) }
+    unsafe { hooks.add((black_box(number) & NUMBER_MASK) as usize) }
 }
 
 #[inline(always)]
 fn at(port: u32) -> *const PortConfig {
     let ports: *const PortConfig = PORTS.0.get().cast_const().cast();
     // SAFETY: there are so many of them.
-    unsafe { ports.add(port as usize & (MAX_PORTS - 1)) }
+    unsafe { ports.add(black_box(port) as usize & (MAX_PORTS - 1)) }
 }
 
 macro_rules! fields {
