@@ -68,7 +68,7 @@ impl Constants {
                 beside: placed::beside(plan),
                 guest_segment: plan.guest.into(),
                 entries: plan.entries,
-                neighbour_entries: plan.neighbour_entries,
+                neighbour_entries: plan.neighbour_entries.bits(),
                 ..trace
             },
             placed: placed::placed(&found_at, &hooks, spread),

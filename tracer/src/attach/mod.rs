@@ -23,6 +23,7 @@ mod placed;
 mod plan;
 mod plans;
 mod preflight;
+mod programs;
 mod side;
 #[cfg(test)]
 mod stack;

@@ -204,7 +204,7 @@ fn configured(planned: &PortPlan, told: PortConfig) -> PortConfig {
         mac: planned.mac,
         ipv4: planned.ipv4,
         guest_segment: plan.guest.into(),
-        neighbour_entries: plan.neighbour_entries,
+        neighbour_entries: plan.neighbour_entries.bits(),
         entries: plan.entries,
         beside: TcSide::ALL.map(|side| placed::beside_at(plan, side).unwrap_or(PortConfig::NO_HOOK)),
         ..told

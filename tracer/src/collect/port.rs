@@ -22,7 +22,7 @@ use super::{
 };
 use crate::model::{
     Application, Direction, DirectionReport, Directions, GuestTimes, HookPlan, HookReport, Latencies,
-    MacAddr, Neighbour, Plan, Segment, SegmentPlan, Snapshot, SwitchPaths, Tail, TracerCost,
+    MacAddr, Neighbour, PerDirection, Plan, Segment, SegmentPlan, Snapshot, SwitchPaths, Tail, TracerCost,
 };
 
 /// Reads what the programs count of one port.
@@ -36,9 +36,9 @@ pub(super) struct PortCollector {
     top: Top,
     /// What probes have counted.
     readings: Vec<Box<dyn Reading>>,
-    in_flight: [u64; 2],
-    elsewhere: [u64; 2],
-    astray: [u64; 2],
+    in_flight: PerDirection<u64>,
+    elsewhere: PerDirection<u64>,
+    astray: PerDirection<u64>,
     /// The switch knew where the VM is when the trace began: see [`PortCollector::is_known_to_switch`].
     switch_knows_vm: bool,
     /// `None` where there are several ports: what went to neighbours is not counted for each of them.
@@ -69,9 +69,9 @@ impl PortCollector {
             counters: Counters::new(object, maps, share)?,
             latencies: LatencyMaps::new(object, maps, share)?,
             readings,
-            in_flight: [0; 2],
-            elsewhere: [0; 2],
-            astray: [0; 2],
+            in_flight: PerDirection::default(),
+            elsewhere: PerDirection::default(),
+            astray: PerDirection::default(),
             switch_knows_vm: false,
             neighbours,
             began_ns: 0,
@@ -94,7 +94,7 @@ impl PortCollector {
 
     /// Packets on their way, as of the last sweep.
     pub(super) fn in_flight(&self) -> u64 {
-        self.in_flight.iter().sum()
+        self.in_flight.sum()
     }
 
     /// The switch has the VM in its table of addresses.
@@ -141,12 +141,8 @@ impl PortCollector {
         for reading in &mut self.readings {
             reading.follow(&sight);
         }
-        for (sum, more) in self.elsewhere.iter_mut().zip(sweep.elsewhere) {
-            *sum += more;
-        }
-        for (sum, more) in self.astray.iter_mut().zip(sweep.astray) {
-            *sum += more;
-        }
+        self.elsewhere += sweep.elsewhere;
+        self.astray += sweep.astray;
         self.in_flight = sweep.in_flight;
         self.thresholds.follow(&self.gate, &self.latencies, self.plan.totals);
     }
@@ -229,7 +225,7 @@ impl PortCollector {
 
     /// Whether packets were seen at wrong ports only, as far as is known.
     pub(super) fn has_gone_astray(&self) -> bool {
-        self.astray.iter().any(|count| *count > 0)
+        self.astray.sum() > 0
     }
 
     /// It turned out that an address is behind the port beside the path with this place in the plan.
@@ -240,14 +236,13 @@ impl PortCollector {
     }
 
     /// Packets that were seen at ports beside the path and nowhere else: at one that may be the right one, and at wrong ones only.
-    fn beside(&self, direction: usize) -> (u64, u64) {
-        let of = |counts: &[u64; 2]| counts.get(direction).copied().unwrap_or(0);
-        let astray = of(&self.astray);
+    fn beside(&self, direction: Direction) -> (u64, u64) {
+        let astray = *self.astray.of(direction);
         // Who turns up behind a port later is one to whom the VM sends.
-        let sends = direction == usize::from(Direction::Egress.index());
+        let sends = direction == Direction::Egress;
         let later = self.neighbours.as_ref().filter(|_| astray > 0 && sends);
         let right = later.map_or(0, |known| known.found_later().min(astray));
-        (of(&self.elsewhere) + right, astray - right)
+        (self.elsewhere.of(direction) + right, astray - right)
     }
 
     fn direction(&self, direction: Direction, hooks: &[(&HookPlan, HookCounters)]) -> DirectionReport {
@@ -269,8 +264,8 @@ impl PortCollector {
             .filter(|segment| !segment.off_path || segment.latencies.count > 0)
             .collect();
         let index = usize::from(direction.index());
-        let (elsewhere, misdelivered) = self.beside(index);
-        let in_flight = self.in_flight.get(index).copied().unwrap_or(0);
+        let (elsewhere, misdelivered) = self.beside(direction);
+        let in_flight = *self.in_flight.of(direction);
         let mut account = Account { elsewhere, misdelivered, in_flight, ..Account::default() };
         for reading in &self.readings {
             reading.account(direction, &mut account);

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use hoptrace_common::inflight::{Control, End, Ended, EndedGroup, Settled};
 
-use crate::model::{PortId, Room};
+use crate::model::{Direction, PerDirection, PortId, Room};
 
 /// What a sweep found of one port's packets.
 #[derive(Debug, Default)]
@@ -16,11 +16,11 @@ pub(crate) struct Sweep {
     /// Groups of packets that were not seen again in time.
     pub(crate) groups: Vec<EndedGroup>,
     /// Packets of which only copies beside the path were seen again, by the direction they entered in.
-    pub(crate) elsewhere: [u64; 2],
+    pub(crate) elsewhere: PerDirection<u64>,
     /// Packets that were sent to a wrong port, and seen nowhere else, by the direction they entered in.
-    pub(crate) astray: [u64; 2],
+    pub(crate) astray: PerDirection<u64>,
     /// Packets on their way, by the direction they entered in.
-    pub(crate) in_flight: [u64; 2],
+    pub(crate) in_flight: PerDirection<u64>,
 }
 
 /// What a sweep found, by the port whose packets they are: an identity in the table tells.
@@ -79,10 +79,8 @@ impl Sweeps {
     }
 }
 
-fn count(counts: &mut [u64; 2], control: Control, packets: u64) {
-    if let Some(count) = counts.get_mut(usize::from(control.direction())) {
-        *count += packets;
-    }
+fn count(counts: &mut PerDirection<u64>, control: Control, packets: u64) {
+    *counts.of_mut(Direction::of_index(control.direction())) += packets;
 }
 
 #[cfg(test)]
@@ -116,8 +114,14 @@ mod tests {
             Settled::Idle,
             Settled::Freed,
         ]);
-        assert_eq!((first.ended.len(), first.dropped.len(), first.in_flight), (1, 0, [0, 1]));
-        assert_eq!((second.ended.len(), second.dropped.len(), second.in_flight), (0, 1, [0, 3]));
+        assert_eq!(
+            (first.ended.len(), first.dropped.len(), first.in_flight),
+            (1, 0, PerDirection { egress: 0, ingress: 1 })
+        );
+        assert_eq!(
+            (second.ended.len(), second.dropped.len(), second.in_flight),
+            (0, 1, PerDirection { egress: 0, ingress: 3 })
+        );
     }
 
     #[test]

@@ -8,17 +8,19 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use hoptrace_common::{config::HookConfig, drops::Device};
 
-use crate::attach::Further;
-use crate::model::{BridgeKind, HookPlan, Hop, IfIndex, Interface, Path, Plan, Side};
+use crate::{
+    attach::Further,
+    model::{BridgeKind, HookPlan, HookSet, Hop, IfIndex, Interface, Path, Plan, Side},
+};
 
 /// The interfaces, and what holds for a packet that is at none.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Devices {
     /// By their index.
     pub(super) by_index: BTreeMap<IfIndex, Device>,
-    /// Hooks behind which a packet without an interface can have died, a bit each: the kernel's Open vSwitch gives packets
+    /// Hooks behind which a packet without an interface can have died: the kernel's Open vSwitch gives packets
     /// that were in user space back without one.
-    pub(super) nowhere_after: u16,
+    pub(super) nowhere_after: HookSet,
     /// Those of them that others' packets come by, too.
     pub(super) shared: BTreeSet<IfIndex>,
 }
@@ -54,7 +56,7 @@ pub(super) fn devices(plan: &Plan, path: &Path, around: &Around<'_>) -> Devices 
             devices.at(own).live_after |= after;
         }
         if received && is_ovs_port(path, hop) && !userspace {
-            devices.nowhere_after |= after;
+            devices.nowhere_after = devices.nowhere_after.with(number);
         }
         if hook.config.flags & HookConfig::TERMINAL != 0 && !is_copy {
             let device = devices.at(own);
@@ -93,14 +95,14 @@ pub(super) fn devices(plan: &Plan, path: &Path, around: &Around<'_>) -> Devices 
     devices
 }
 
-/// The hooks of the path behind which packets come to Open vSwitch, a bit each, whatever its datapath.
-pub(super) fn before_switch(plan: &Plan, path: &Path) -> u16 {
+/// The hooks of the path behind which packets come to Open vSwitch, whatever its datapath.
+pub(super) fn before_switch(plan: &Plan, path: &Path) -> HookSet {
     let comes_there = |hook: &HookPlan| {
         let port = place(hook, path).filter(|_| hook.side == Side::Ingress && !hook.is_neighbour());
         port.is_some_and(|(_, hop)| is_ovs_port(path, hop))
     };
     let hooks = plan.hooks.iter().enumerate().filter(|(_, hook)| comes_there(hook));
-    hooks.fold(0, |bits, (number, _)| bits | 1 << number)
+    hooks.map(|(number, _)| number).collect()
 }
 
 /// The interfaces of the path that are ports of a kernel datapath of Open vSwitch.
@@ -230,7 +232,7 @@ mod tests {
         assert_eq!(live(QVB), ["egress tap", "egress qvb", "ingress qvo", "ingress qvb"]);
         assert_eq!(live(QVO), ["egress qvb", "egress qvo", "ingress nic", "ingress qvo"]);
         assert_eq!(live(NIC), ["egress qvo", "egress nic", "ingress nic"]);
-        assert_eq!(names(&plan, devices.nowhere_after), ["egress qvo", "ingress nic"]);
+        assert_eq!(names(&plan, devices.nowhere_after.bits()), ["egress qvo", "ingress nic"]);
     }
 
     #[test]
@@ -253,7 +255,7 @@ mod tests {
         // Sent to, but not received from.
         assert_eq!(live(QVO), ["egress qvb", "ingress nic", "ingress qvo"]);
         assert_eq!(live(NIC), ["egress qvo", "egress nic"]);
-        assert_eq!(devices.nowhere_after, 0);
+        assert!(devices.nowhere_after.is_empty());
     }
 
     #[test]
@@ -274,7 +276,10 @@ mod tests {
     fn packets_come_to_the_switch_behind_qvo_and_the_nic() {
         for datapath in ["system", "netdev"] {
             let (plan, _) = found(datapath);
-            assert_eq!(names(&plan, before_switch(&plan, &path(datapath))), ["egress qvo", "ingress nic"]);
+            assert_eq!(
+                names(&plan, before_switch(&plan, &path(datapath)).bits()),
+                ["egress qvo", "ingress nic"]
+            );
         }
         assert_eq!(kernel_switch_ports(&path("system")), [QVO, NIC]);
         assert!(kernel_switch_ports(&path("netdev")).is_empty());

@@ -88,7 +88,7 @@ impl Probe for Frees {
                 at_tracepoints: trace.mechanism == Mechanism::Tracepoints,
             };
             let found = devices(trace.plan, path, &around);
-            self.config.nowhere_after |= u32::from(found.nowhere_after);
+            self.config.nowhere_after |= u32::from(found.nowhere_after.bits());
             self.found.insert(trace.share.port, found);
         }
     }
@@ -116,7 +116,7 @@ impl Probe for Frees {
 
 impl Attachable for Frees {
     fn tell_port(&self, port: PortId, _hooks: &mut [HookConfig; MAX_HOOKS], told: &mut PortConfig) {
-        told.nowhere_after = self.found.get(&port).map_or(0, |found| found.nowhere_after).into();
+        told.nowhere_after = self.found.get(&port).map_or(0, |found| found.nowhere_after.bits()).into();
     }
 
     fn configure<'s>(&'s self, object: &mut EbpfLoader<'s>, sizes: Sizes) {

@@ -15,7 +15,7 @@ use super::{Host, Probe, Trace, devices::before_switch};
 use crate::{
     attach::{Attachable, Sizes},
     collect::{ACQUIRE, CollectError, FlowFields, Mapped, Maps, Reading, Share, atomic_u64},
-    model::{Direction, Flow, PacketHead, Plan, PortId, Snapshot},
+    model::{Direction, Flow, HookSet, PacketHead, Plan, PortId, Snapshot},
 };
 
 const MAP: &str = "HEADS";
@@ -24,8 +24,8 @@ const MAP: &str = "HEADS";
 #[derive(Debug)]
 pub(super) struct Heads {
     wanted: bool,
-    /// Hooks that keep heads, a bit each, of each port.
-    kept_at: BTreeMap<PortId, u16>,
+    /// Hooks that keep heads, of each port.
+    kept_at: BTreeMap<PortId, HookSet>,
 }
 
 impl Heads {
@@ -37,7 +37,7 @@ impl Heads {
 impl Probe for Heads {
     fn planned(&mut self, trace: &Trace<'_>) {
         let path = trace.path.filter(|_| self.wanted);
-        let kept_at = path.map_or(0, |path| before_switch(trace.plan, path));
+        let kept_at = path.map_or_else(HookSet::default, |path| before_switch(trace.plan, path));
         self.kept_at.insert(trace.share.port, kept_at);
     }
 
@@ -59,7 +59,7 @@ impl Attachable for Heads {
     fn tell_port(&self, port: PortId, hooks: &mut [HookConfig; MAX_HOOKS], _told: &mut PortConfig) {
         let kept_at = self.kept_at.get(&port).copied().unwrap_or_default();
         for (number, hook) in hooks.iter_mut().enumerate() {
-            hook.flags |= if kept_at & 1 << number != 0 { HookConfig::KEEPS_HEADS } else { 0 };
+            hook.flags |= if kept_at.has(number) { HookConfig::KEEPS_HEADS } else { 0 };
         }
     }
 
@@ -70,7 +70,7 @@ impl Attachable for Heads {
 
 impl Heads {
     fn keeps_any(&self) -> bool {
-        self.kept_at.values().any(|hooks| *hooks != 0)
+        self.kept_at.values().any(|hooks| !hooks.is_empty())
     }
 }
 

@@ -16,7 +16,7 @@ use crate::{
     attach::{AttachError, Attachable, PlanOptions, Sizes, attach_at},
     collect::{CollectError, Maps, PerCpu, Reading},
     kernel::{BtfError, upcall_config},
-    model::{self, IfIndex, Path, Plan, PortId, Snapshot},
+    model::{self, HookSet, IfIndex, Path, Plan, PortId, Snapshot},
 };
 
 /// The program, and the tracepoint it runs at.
@@ -30,8 +30,8 @@ pub(super) struct Upcalls {
     config: UpcallConfig,
     /// The paths' interfaces that are ports of a kernel datapath; none where that can not be seen.
     ports: Vec<IfIndex>,
-    /// Hooks behind which packets come to it, of each port, a bit each.
-    after: BTreeMap<PortId, u16>,
+    /// Hooks behind which packets come to it, of each port.
+    after: BTreeMap<PortId, HookSet>,
     attached: bool,
     why_not: Option<String>,
 }
@@ -72,7 +72,7 @@ impl Probe for Upcalls {
 
     fn planned(&mut self, trace: &Trace<'_>) {
         if !self.ports.is_empty() {
-            self.config.after |= u32::from(trace.plan.upcalled_after);
+            self.config.after |= u32::from(trace.plan.upcalled_after.bits());
             self.after.insert(trace.share.port, trace.plan.upcalled_after);
         }
     }
@@ -89,7 +89,7 @@ impl Probe for Upcalls {
 
 impl Attachable for Upcalls {
     fn tell_port(&self, port: PortId, _hooks: &mut [HookConfig; MAX_HOOKS], told: &mut PortConfig) {
-        told.upcalled_after = self.after.get(&port).copied().unwrap_or_default().into();
+        told.upcalled_after = self.after.get(&port).copied().unwrap_or_default().bits().into();
     }
 
     fn configure<'s>(&'s self, object: &mut EbpfLoader<'s>, sizes: Sizes) {
@@ -117,8 +117,8 @@ struct Counts(PerCpu<UpcallCounters>);
 impl Reading for Counts {
     /// All upcalls so far, in the time that packets were admitted.
     fn tell(&self, plan: &Plan, snapshot: &mut Snapshot) {
-        snapshot.upcalls =
-            (plan.upcalled_after != 0).then(|| sum(self.0.of_host(), self.0.iter(), snapshot.duration));
+        snapshot.upcalls = (!plan.upcalled_after.is_empty())
+            .then(|| sum(self.0.of_host(), self.0.iter(), snapshot.duration));
     }
 }
 

@@ -1,14 +1,15 @@
 //! One port of a trace, from its path to what is loaded for it.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, time::Duration};
 
 use hoptrace_common::{config::TraceConfig, skb::SkbLayout};
 
-use super::{Note, NoteTo, TraceError, TraceOptions};
+use super::{Note, NoteTo, TraceError, TraceOptions, beside::Beside};
 use crate::{
     attach::{self, LoadOptions, PlanOptions, PortPlan},
+    collect::Share,
     model::{Mechanism, OtherPort, Path, Plan, Printable, Tail, Traceability},
-    probes::Probes,
+    probes::{Probes, Trace},
 };
 
 /// A port, and where its hooks are.
@@ -56,6 +57,42 @@ pub(super) fn plan(
         plan.hooks.iter_mut().filter(|hook| hook.is_neighbour()).for_each(|hook| hook.interfaces.clear());
     }
     Ok(plan)
+}
+
+/// Plans all ports, in the order of their paths.
+pub(super) fn plan_all(
+    paths: Vec<Path>,
+    beside: &Beside,
+    (mechanism, several): (Mechanism, bool),
+    probes: &Probes,
+    leaves_out: bool,
+    options: &TraceOptions,
+) -> Result<Vec<TracedPort>, TraceError> {
+    let mut ports = Vec::new();
+    for (place, path) in paths.into_iter().enumerate() {
+        match plan(&path, &beside.of_path(place), (mechanism, several), probes, options.note) {
+            Ok(plan) => ports.push(TracedPort { path, plan }),
+            Err(why) if leaves_out => {
+                let (port, why) = (path.instance.title(), why.to_string());
+                (options.note)(&Note::Skipped { port, why });
+            }
+            Err(why) if several => {
+                return Err(TraceError::OfPort { port: path.instance.title(), why: Box::new(why) });
+            }
+            Err(why) => return Err(why),
+        }
+    }
+    if ports.is_empty() { Err(TraceError::NothingToTrace) } else { Ok(ports) }
+}
+
+/// For probes.
+pub(super) const fn trace_of(
+    traced: &TracedPort,
+    share: Share,
+    mechanism: Mechanism,
+    timeout: Duration,
+) -> Trace<'_> {
+    Trace { plan: &traced.plan, path: Some(&traced.path), share, mechanism, timeout }
 }
 
 /// What the programs are loaded with.

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     collect::{Account, CollectError, FlowFields, Maps, Reading, Share, Sight, Sweep, WallClock},
-    model::{Direction, Drop, DropExample, Plan, Snapshot},
+    model::{Direction, Drop, DropExample, HookSet, Plan, Snapshot},
 };
 
 /// Which packets: direction, the hook that saw them last, and why they died; no cause: lost.
@@ -68,7 +68,7 @@ impl Reading for Deaths {
         self.given_up(sight.given_up(), sight.now_ns());
     }
 
-    fn limit_losses(&mut self, hooks: u16, most: u64) {
+    fn limit_losses(&mut self, hooks: HookSet, most: u64) {
         self.unseen += limited(&mut self.rows, hooks, most);
     }
 
@@ -241,9 +241,9 @@ impl Deaths {
 }
 
 /// Takes out of `rows` what was not lost, and gives its number; see [`Reading::limit_losses`].
-fn limited(rows: &mut BTreeMap<Kind, Row>, hooks: u16, most: u64) -> u64 {
+fn limited(rows: &mut BTreeMap<Kind, Row>, hooks: HookSet, most: u64) -> u64 {
     let lost = rows.iter_mut().filter(|((direction, hook, cause), _)| {
-        *direction == Direction::Egress.index() && hooks & (1 << (hook & 0xf)) != 0 && cause.is_none()
+        *direction == Direction::Egress.index() && hooks.has(usize::from(*hook)) && cause.is_none()
     });
     let (mut left, mut unseen) = (most, 0);
     for (_, row) in lost {
@@ -266,7 +266,7 @@ mod tests {
         let kinds = [(0, 2, None), (0, 3, None), (0, 3, cause), (1, 3, None), (0, 5, None)];
         let after = |most| {
             let mut rows: BTreeMap<Kind, Row> = kinds.into_iter().map(|kind| (kind, row(7))).collect();
-            let unseen = limited(&mut rows, 1 << 3 | 1 << 5, most);
+            let unseen = limited(&mut rows, HookSet::from_iter([3, 5]), most);
             (unseen, kinds.map(|kind| rows.get(&kind).map_or(0, |row| row.count)))
         };
         assert_eq!(after(0), (14, [7, 0, 7, 7, 0]));
