@@ -14,6 +14,8 @@ pub const MAX_PORTS: usize = 1 << PORT_BITS;
 const PORT_BITS: u32 = 10;
 /// Where the port begins in a hook's number.
 pub const PORT_SHIFT: u32 = MAX_HOOKS.trailing_zeros();
+/// Bits of a hook's number that are its place.
+const PLACE_MASK: u32 = (1 << PORT_SHIFT) - 1;
 /// Bits of a hook's number.
 pub const NUMBER_MASK: u32 = (1 << (PORT_SHIFT + PORT_BITS)) - 1;
 /// Bits of an identity that are the port.
@@ -23,7 +25,7 @@ const PORT_MASK: u64 = (1 << PORT_BITS) - 1;
 #[inline(always)]
 #[must_use]
 pub const fn number_of(port: u32, place: u32) -> u32 {
-    port << PORT_SHIFT | place & (MAX_HOOKS as u32 - 1)
+    port << PORT_SHIFT | place & PLACE_MASK
 }
 
 /// The port that the hook with this number is one of.
@@ -37,7 +39,7 @@ pub const fn port_of(number: u32) -> u32 {
 #[inline(always)]
 #[must_use]
 pub const fn place_of(number: u32) -> u32 {
-    number & (MAX_HOOKS as u32 - 1)
+    number & PLACE_MASK
 }
 
 /// An identity as one of a packet on the path of `port`.

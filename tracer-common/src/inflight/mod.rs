@@ -39,7 +39,7 @@ pub use outcome::{Kind, Outcome};
 pub use place::Search;
 pub use quick::{Pass, arrive, quickly};
 pub use rules::{ATTEMPTS, attempt_once, thoroughly, visit};
-pub use settle::{End, Ended, EndedGroup, Settled, settle};
+pub use settle::{End, Ended, EndedGroup, InFlightGroup, Settled, settle};
 pub use slot::{DELTAS, Slot, SlotCell, WAYS, home_of, set_of};
 pub use table::{SETTLED_NS, Table};
 pub use upcall::{Upcalled, upcalled};

@@ -13,8 +13,8 @@ pub enum Settled {
     Idle,
     /// A packet on its way; nothing to do yet. It may have changed while it was read.
     InFlight(Ended),
-    /// So many packets of one group on their way, likewise.
-    InFlightGroup(Control, u32),
+    /// Packets of one group on their way, likewise.
+    InFlightGroup(InFlightGroup),
     /// A packet that the kernel freed; its slot is free for the next one.
     Dropped(Ended, u32),
     /// A packet that was not seen again in time.
@@ -23,6 +23,17 @@ pub enum Settled {
     EndedGroup(EndedGroup),
     /// Reused later: a packet that ended well, or whose end was told before.
     Freed,
+}
+
+/// A group on its way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InFlightGroup {
+    /// The slot's control word: direction.
+    pub control: Control,
+    /// The packets' identity.
+    pub key: u64,
+    /// How many there are.
+    pub packets: u32,
 }
 
 /// What is left of a group.
@@ -123,7 +134,7 @@ fn of_group<T: Table>(table: T, slot: T::Slot, index: u32, control: Control, now
         *count = group::behind(slot, hook);
     }
     if !is_over(age_ns, table.timeout_ns()) || !slot.exchange(control, control.free()) {
-        return Settled::InFlightGroup(control, behind.iter().sum());
+        return Settled::InFlightGroup(InFlightGroup { control, key, packets: behind.iter().sum() });
     }
     left(table, key, index);
     Settled::EndedGroup(EndedGroup { control, key, seen_ns, behind })

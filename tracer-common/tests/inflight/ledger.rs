@@ -97,7 +97,7 @@ impl Ledger {
             Settled::Dropped(..) => self.dropped += 1,
             Settled::EndedGroup(group) => self.lost += i64::from(group.behind.iter().sum::<u32>()),
             Settled::InFlight(_) => self.in_flight += 1,
-            Settled::InFlightGroup(_, packets) => self.in_flight += i64::from(packets),
+            Settled::InFlightGroup(group) => self.in_flight += i64::from(group.packets),
             Settled::Idle | Settled::Freed => {}
         }
     }
