@@ -7,7 +7,7 @@ use aya::programs::ProgramFd;
 use hoptrace::{
     attach::Attached,
     collect::Collector,
-    model::{Direction, TracerCost},
+    model::{Direction, PortId, TracerCost},
 };
 use hoptrace_common::filter::Filter;
 
@@ -64,7 +64,8 @@ impl Tracer {
     /// many there were.
     pub(crate) fn check(&mut self) -> Result<u64> {
         self.sweep();
-        let ledger = self.collector.snapshot(TracerCost::default()).directions.get(Direction::Egress).ledger;
+        let snapshot = self.collector.snapshot(PortId::FIRST, TracerCost::default()).context("no figures")?;
+        let ledger = snapshot.directions.get(Direction::Egress).ledger;
         ensure!(ledger.balanced, "the ledger does not balance: {ledger:?}");
         let packets = self.packets;
         let as_expected = ledger.entered == packets && ledger.completed == packets && ledger.ambiguous == 0;

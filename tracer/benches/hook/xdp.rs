@@ -12,7 +12,7 @@ use aya::{
 use hoptrace::{
     attach::Attached,
     collect::Collector,
-    model::{Direction, TracerCost},
+    model::{Direction, PortId, TracerCost},
 };
 use hoptrace_common::filter::Filter;
 
@@ -62,7 +62,7 @@ impl Tracer {
     /// Whether each packet that went by is in the ledger, as one that never came further.
     fn check(&mut self) -> Result<()> {
         empty_table(&mut self.collector);
-        let snapshot = self.collector.snapshot(TracerCost::default());
+        let snapshot = self.collector.snapshot(PortId::FIRST, TracerCost::default()).context("no figures")?;
         let ledger = &snapshot.directions.get(Direction::Ingress).ledger;
         let packets = self.packets;
         let ended = ledger.lost;

@@ -1,11 +1,11 @@
 //! The hooks of a course.
 
-use std::time::Duration;
+use std::{rc::Rc, time::Duration};
 
 use anyhow::Result;
 use hoptrace::{
-    attach::{self, Attached, LoadOptions, PlanOptions},
-    collect::Collector,
+    attach::{self, Attached, LoadOptions, PlanOptions, Plans, PortPlan},
+    collect::{CollectOptions, Collector, Share},
     model::{Direction, HookPlan, IfIndex, Mechanism, Plan, Role, Side, Tail, XdpMode},
     path::hybrid_hop,
     probes::{Host, Probes, Trace},
@@ -72,12 +72,16 @@ pub(crate) fn load_options(filter: Filter, sample_below: u64) -> LoadOptions {
 
 /// Loads the programs on no interface, with those probes that need nothing of the host.
 pub(crate) fn load(plan: &Plan, options: &LoadOptions, timeout: Duration) -> Result<(Attached, Collector)> {
-    let mut probes = Probes::of(&Host::default());
-    let trace = Trace { plan, path: None, mechanism: options.mechanism, timeout };
+    let (mut probes, maps) = (Probes::of(&Host::default()), Rc::default());
+    let share = Share::whole(plan.segment_count);
+    let trace = Trace { plan, path: None, share, mechanism: options.mechanism, timeout };
     probes.planned(&trace);
-    let mut attached = Attached::load(plan, options, &mut probes.attachable())?;
-    let readings = probes.readings(attached.ebpf(), &trace)?;
-    let (collector, _) = Collector::new(plan.clone(), attached.ebpf_mut(), readings, timeout, Tail::None, 1)?;
+    let port = PortPlan { plan: plan.clone(), mac: options.trace.mac, ipv4: options.trace.ipv4 };
+    let mut attached = Attached::load(&Plans::one(port), options, &mut probes.attachable())?;
+    let readings = probes.readings(attached.ebpf(), &maps, &trace)?;
+    let settings = CollectOptions { room: share.room, timeout, seed: 1 };
+    let (mut collector, _) = Collector::new(attached.ebpf_mut(), &maps, settings)?;
+    collector.add(share.port, plan.clone(), attached.ebpf_mut(), readings, Tail::None)?;
     Ok((attached, collector))
 }
 

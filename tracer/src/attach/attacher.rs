@@ -1,6 +1,9 @@
 //! Puts a TC program on one side of an interface, in the way the kernel offers.
 
-use aya::programs::{LinkOrder, SchedClassifier, tc::TcAttachOptions};
+use aya::programs::{
+    LinkOrder, SchedClassifier,
+    tc::{SchedClassifierLinkId, TcAttachOptions},
+};
 
 use super::{AttachError, clsact::Clsact, error::attach_error, side::TcSide};
 use crate::model::{Interface, Mechanism};
@@ -25,17 +28,18 @@ impl Attacher {
         }
     }
 
-    /// First on the way in and last on the way out, so that what others do to the packet is inside what we measure.
+    /// First on the way in and last on the way out, so that what others do to the packet is inside what we measure. Gives what takes it off
+    /// again; `None`: it is not there.
     pub(super) fn attach(
         &mut self,
         program: &mut SchedClassifier,
         interface: &Interface,
         side: TcSide,
-    ) -> Result<(), AttachError> {
+    ) -> Result<Option<SchedClassifierLinkId>, AttachError> {
         match self {
-            Self::Tcx => attach_link(program, interface, side),
-            Self::Clsact(clsact) => clsact.attach(program, interface, side),
-            Self::Nowhere => Ok(()),
+            Self::Tcx => attach_link(program, interface, side).map(Some),
+            Self::Clsact(clsact) => clsact.attach(program, interface, side).map(Some),
+            Self::Nowhere => Ok(None),
         }
     }
 }
@@ -45,12 +49,12 @@ pub(super) fn attach_link(
     program: &mut SchedClassifier,
     interface: &Interface,
     side: TcSide,
-) -> Result<(), AttachError> {
+) -> Result<SchedClassifierLinkId, AttachError> {
     let order = match side {
         TcSide::Ingress => LinkOrder::first(),
         TcSide::Egress => LinkOrder::last(),
     };
     let options = TcAttachOptions::TcxOrder(order);
     let attached = program.attach_with_options(&interface.ifname, side.attach_type(), options);
-    attached.map(drop).map_err(|source| attach_error(&interface.ifname, side.side(), source))
+    attached.map_err(|source| attach_error(&interface.ifname, side.side(), source))
 }

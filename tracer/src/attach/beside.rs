@@ -1,6 +1,7 @@
 //! The programs at ports beside the path, in whatever network namespace those are.
 
 use std::{
+    collections::{BTreeMap, BTreeSet},
     fs::File,
     io,
     os::{fd::AsFd as _, unix::fs::MetadataExt as _},
@@ -12,7 +13,7 @@ use aya::{
     maps::{HashMap, MapError, PerCpuHashMap, PerCpuValues},
     programs::SchedClassifier,
 };
-use hoptrace_common::neighbour::{BEHIND, Neighbour, behind_key, port_key};
+use hoptrace_common::neighbour::{BEHIND, MAX_NEIGHBOURS, Neighbour, behind_key, port_key};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use super::{AttachError, attacher::Attacher, side::TcSide};
@@ -40,22 +41,103 @@ impl std::fmt::Display for Unhooked {
 }
 
 /// Whether the programs have to tell network namespaces apart.
-pub(super) fn namespaces(ports: &[OtherPort]) -> u32 {
-    u32::from(ports.iter().any(|port| port.namespace.is_some()))
+pub(super) fn namespaces<'p>(mut ports: impl Iterator<Item = &'p OtherPort>) -> u32 {
+    u32::from(ports.any(|port| port.namespace.is_some()))
 }
 
-/// Tells the programs which ports there are. `here` is the number of this network namespace.
-pub(super) fn introduce(
-    ebpf: &mut Ebpf,
-    ports: &[OtherPort],
+/// The ports beside the paths of all traced ports. They stay when a traced one goes.
+#[derive(Debug)]
+pub(super) struct Beside {
+    /// Possible CPUs.
     cpus: u32,
+    /// The number of this network namespace; 0 where the programs need not tell namespaces apart.
     here: u32,
+    /// Where the programs find them, and the direction of those that are there.
+    known: BTreeMap<u64, BTreeSet<Direction>>,
+    unhooked: Vec<Unhooked>,
+}
+
+impl Beside {
+    pub(super) const fn of(cpus: u32, here: u32) -> Self {
+        Self { cpus, here, known: BTreeMap::new(), unhooked: Vec::new() }
+    }
+
+    /// Those that have no hook.
+    pub(super) fn unhooked(&self) -> impl Iterator<Item = &Unhooked> {
+        self.unhooked.iter()
+    }
+
+    /// Tells the programs of those ports that they do not know. Where they do not tell namespaces apart, one of another namespace stays
+    /// unknown.
+    pub(super) fn introduce(&mut self, ebpf: &mut Ebpf, ports: &[OtherPort]) -> Result<(), AttachError> {
+        let is_new = |port: &&OtherPort| {
+            (self.here != 0 || port.namespace.is_none()) && !self.known.contains_key(&key(port, self.here))
+        };
+        let room = (MAX_NEIGHBOURS as usize).saturating_sub(self.known.len());
+        let new: Vec<&OtherPort> = ports.iter().filter(is_new).take(room).collect();
+        let first = u32::try_from(self.known.len()).unwrap_or(u32::MAX).saturating_add(1);
+        let numbered = || (first..).zip(new.iter().copied());
+        introduce_ports(ebpf, numbered(), self.cpus, self.here)?;
+        introduce_behind(ebpf, numbered())?;
+        self.known.extend(new.iter().map(|port| (key(port, self.here), BTreeSet::new())));
+        Ok(())
+    }
+
+    /// Attaches the program of one direction at those known ports where it is not. What is gone meanwhile is left out; where the kernel
+    /// refuses at one of the host's own ports, that is noted.
+    pub(super) fn attach(
+        &mut self,
+        program: &mut SchedClassifier,
+        ports: &[OtherPort],
+        direction: Direction,
+        attacher: &mut Attacher,
+    ) -> Result<(), AttachError> {
+        for port in ports {
+            let known = self.known.get_mut(&key(port, self.here));
+            if !known.is_some_and(|directions| directions.insert(direction)) {
+                continue;
+            }
+            match attach_to(program, port, direction, attacher) {
+                Ok(()) => {}
+                Err(AttachError::Gone { ifname }) => {
+                    log::info!("{} is gone: not attached to it", Printable(&ifname));
+                }
+                Err(error) if port.kind.is_inward() => {
+                    let place = port.place();
+                    // Each direction would say so.
+                    if self.unhooked.iter().all(|known| known.place != place) {
+                        self.unhooked.push(Unhooked { place, why: error.to_string() });
+                    }
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}
+
+fn attach_to(
+    program: &mut SchedClassifier,
+    port: &OtherPort,
+    direction: Direction,
+    attacher: &mut Attacher,
 ) -> Result<(), AttachError> {
-    introduce_ports(ebpf, ports, cpus, here)?;
+    let interface = Interface { ifname: port.ifname.clone(), ifindex: port.ifindex };
+    match &port.namespace {
+        None => attacher.attach(program, &interface, side(port, direction)).map(drop),
+        Some(namespace) => attach_away(program, &interface, side(port, direction), attacher, namespace),
+    }
+}
+
+/// Tells the programs who else is behind the ports, each of which has a number.
+fn introduce_behind<'p>(
+    ebpf: &mut Ebpf,
+    ports: impl Iterator<Item = (u32, &'p OtherPort)>,
+) -> Result<(), AttachError> {
     let failed = |source| AttachError::Map { map: MACS_BEHIND, source: Box::new(source) };
     let map = ebpf.map_mut(MACS_BEHIND).ok_or_else(|| AttachError::Missing(format!("map {MACS_BEHIND}")))?;
     let mut behind: HashMap<_, u64, u64> = map.try_into().map_err(failed)?;
-    for (number, port) in (1..).zip(ports) {
+    for (number, port) in ports {
         for mac in port.macs.iter().skip(1) {
             match behind.insert(behind_key(mac.as_number(), number), BEHIND, 0) {
                 // Who is not known from the start is learned.
@@ -67,12 +149,17 @@ pub(super) fn introduce(
     Ok(())
 }
 
-fn introduce_ports(ebpf: &mut Ebpf, ports: &[OtherPort], cpus: u32, here: u32) -> Result<(), AttachError> {
+/// `here` is the number of this network namespace, as in [`key`].
+fn introduce_ports<'p>(
+    ebpf: &mut Ebpf,
+    ports: impl Iterator<Item = (u32, &'p OtherPort)>,
+    cpus: u32,
+    here: u32,
+) -> Result<(), AttachError> {
     let failed = |source| AttachError::Map { map: NEIGHBOURS, source: Box::new(source) };
     let map = ebpf.map_mut(NEIGHBOURS).ok_or_else(|| AttachError::Missing(format!("map {NEIGHBOURS}")))?;
     let mut known: PerCpuHashMap<_, u64, [u64; 7]> = map.try_into().map_err(failed)?;
-    let here = if namespaces(ports) == 0 { 0 } else { here };
-    for (number, port) in (1..).zip(ports) {
+    for (number, port) in ports {
         let facts = Neighbour {
             mac: port.macs.first().copied().map_or(0, MacAddr::as_number),
             number,
@@ -105,39 +192,6 @@ fn flags(port: &OtherPort) -> u32 {
     .fold(0, |flags, (on, flag)| if on { flags | flag } else { flags })
 }
 
-/// Attaches the program of one direction at all ports. What is gone meanwhile is left out; where the kernel refuses at one of
-/// the host's own ports, that is noted.
-pub(super) fn attach(
-    program: &mut SchedClassifier,
-    ports: &[OtherPort],
-    direction: Direction,
-    attacher: &mut Attacher,
-    unhooked: &mut Vec<Unhooked>,
-) -> Result<(), AttachError> {
-    for port in ports {
-        let interface = Interface { ifname: port.ifname.clone(), ifindex: port.ifindex };
-        let outcome = match &port.namespace {
-            None => attacher.attach(program, &interface, side(port, direction)),
-            Some(namespace) => attach_away(program, &interface, side(port, direction), attacher, namespace),
-        };
-        match outcome {
-            Ok(()) => {}
-            Err(AttachError::Gone { ifname }) => {
-                log::info!("{} is gone: not attached to it", Printable(&ifname));
-            }
-            Err(error) if port.kind.is_inward() => {
-                let place = port.place();
-                // Each direction would say so.
-                if unhooked.iter().all(|known| known.place != place) {
-                    unhooked.push(Unhooked { place, why: error.to_string() });
-                }
-            }
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
-}
-
 /// At a VM's port the kernel sends what is for the VM; of what the switch sends to the host the kernel receives it.
 const fn side(port: &OtherPort, direction: Direction) -> TcSide {
     match (direction, port.kind.is_inward()) {
@@ -164,7 +218,7 @@ fn attach_away(
     thread::scope(|scope| {
         let thread = scope.spawn(|| {
             enter(namespace).map_err(failed)?;
-            super::attacher::attach_link(program, interface, side)
+            super::attacher::attach_link(program, interface, side).map(drop)
         });
         thread.join().unwrap_or_else(|_| Err(failed(io::Error::other("the thread there has ended"))))
     })

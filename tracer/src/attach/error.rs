@@ -45,6 +45,15 @@ pub enum AttachError {
     /// The interfaces' indices do not spread over the table that programs find their hooks in.
     #[error("the interfaces' indices cannot be told apart by the programs; please report this path")]
     NoPlaces,
+    /// More interfaces than there is room for are shared by the traced ports.
+    #[error(
+        "the paths of these ports share more interfaces than can be told apart ({ifname} is one too many): trace fewer of \
+         them at a time"
+    )]
+    TooManyShared {
+        /// The one that there is no room for.
+        ifname: String,
+    },
     /// The object does not hold what this program was built with.
     #[error("the eBPF object has no {0}; it was built from other sources")]
     Missing(String),

@@ -18,11 +18,14 @@ use super::{
     side::TcSide,
     tracepoint::attach_at,
 };
-use crate::model::{Interface, Mechanism, Plan, Printable, Side};
+use crate::model::{Interface, Mechanism, Plan, Printable, Room, Side};
 
 /// The programs, by the side they serve.
 pub(super) const RECEIVED: &str = "hop_received";
 pub(super) const QUEUED: &str = "hop_queued";
+/// Of several ports, those for what is beside their paths, by the side they serve.
+const RECEIVED_BESIDE: &str = "hop_received_beside";
+const QUEUED_BESIDE: &str = "hop_queued_beside";
 /// What both go on in, in the order of their places in the map where they are found.
 pub(super) const SHARED: [&str; 3] = ["hop_parts", "hop_sums", "hop_switch"];
 const SHARED_MAP: &str = "SEEN";
@@ -76,10 +79,22 @@ pub(super) fn connect(ebpf: &mut Ebpf) -> Result<ProgramArray<MapData>, AttachEr
     Ok(shared)
 }
 
-/// Attaches both programs.
-pub(super) fn attach(ebpf: &mut Ebpf) -> Result<(), AttachError> {
-    attach_at(ebpf, RECEIVED, "netif_receive_skb")?;
-    attach_at(ebpf, QUEUED, "net_dev_queue")
+/// All programs that are attached so; none, unless that is where the hooks are.
+pub(super) const fn programs(mechanism: Mechanism, room: Room) -> &'static [&'static str] {
+    match mechanism {
+        Mechanism::Tcx | Mechanism::Clsact => &[],
+        Mechanism::Tracepoints if room.is_for_one() => &[RECEIVED, QUEUED],
+        Mechanism::Tracepoints => &[RECEIVED, QUEUED, RECEIVED_BESIDE, QUEUED_BESIDE],
+    }
+}
+
+/// Attaches them.
+pub(super) fn attach(ebpf: &mut Ebpf, room: Room) -> Result<(), AttachError> {
+    for program in programs(Mechanism::Tracepoints, room) {
+        let receives = [RECEIVED, RECEIVED_BESIDE].contains(program);
+        attach_at(ebpf, program, if receives { "netif_receive_skb" } else { "net_dev_queue" })?;
+    }
+    Ok(())
 }
 
 /// Other tracers whose programs are attached so: one that has ended keeps its programs for a moment, but no link.
@@ -93,7 +108,12 @@ pub(super) fn others() -> usize {
 }
 
 /// What is different from hooks at the interfaces, and worth a line.
-pub(super) fn notes(plan: &Plan) -> Vec<String> {
+pub(super) fn notes<'p>(plans: impl Iterator<Item = &'p Plan>) -> Vec<String> {
+    let all: BTreeSet<String> = plans.flat_map(of_plan).collect();
+    all.into_iter().collect()
+}
+
+fn of_plan(plan: &Plan) -> Vec<String> {
     let placed = with_lower(plan, Mechanism::Tracepoints, lower);
     let below = placed.hooks.iter().zip(&plan.hooks).filter_map(|(placed, hook)| {
         let own = hook.interfaces.first()?;

@@ -8,34 +8,30 @@ use aya::{
     programs::{SchedClassifier, Xdp},
 };
 use hoptrace_common::{
-    config::{HookConfig, MAX_HOOKS, TraceConfig},
-    filter::Filter,
-    histogram::BUCKETS,
-    inflight::WAYS,
-    skb::SkbLayout,
+    config::TraceConfig, histogram::BUCKETS, inflight::WAYS, ports::PortConfig, skb::SkbLayout,
 };
 use zerocopy::IntoBytes as _;
 
 use super::{
-    AttachError, Attachable, Filters,
+    AttachError, Attachable, Filters, Plans, PortPlan, Sizes,
     attacher::Attacher,
     below,
-    beside::{self, Unhooked},
+    beside::{self, Beside},
+    constants::{Constants, own_hooks},
+    held::{Held, Place},
     host_wide,
     locked::locked_bytes,
-    nic, placed,
+    programs::{classifier, connect_rare_programs, hook_programs, host_wide_programs, shared_programs},
     side::TcSide,
     strangers,
+    told::{self, Told},
     verify::load_programs,
+    whose::Ports,
 };
-use crate::model::{HookPlan, MacAddr, Mechanism, Plan, Side};
+use crate::model::{MacAddr, Mechanism, OtherPort, Plan, PortId};
 
 /// The eBPF object, aligned as its ELF header wants.
 pub(super) static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/hoptrace"));
-
-/// The programs that all hooks share, in the order of their places in the map where hooks find them.
-const RARE_PROGRAMS: [&str; 5] = ["hop_rarely", "hop_merged", "hop_checksum", "hop_answers", "hop_others"];
-const RARE_MAP: &str = "RARE";
 
 /// Sizes and settings of a trace. What the plan decides is filled in by [`Attached::new`].
 #[derive(Debug, Clone)]
@@ -44,8 +40,7 @@ pub struct LoadOptions {
     pub inflight_slots: u32,
     /// Bytes of the record ring; rounded up to a power of two of whole pages. 0: as small as can be.
     pub ring_bytes: u32,
-    /// The rest; `slot_shift`, `segments`, `guest_segment`, `entries`, `neighbour_entries`, `spread`, `beside`, `filtering` and
-    /// what probes tell are overwritten.
+    /// The rest; what plans decide, `slot_shift`, `filtering` and what probes tell are overwritten.
     pub trace: TraceConfig,
     /// Where programs at tracepoints find what they read; needed where the plan has such hooks.
     pub skb: SkbLayout,
@@ -55,19 +50,25 @@ pub struct LoadOptions {
     pub log_level: u8,
 }
 
-/// The programs on the path. Dropping it takes them off.
+/// The programs on the paths. Dropping it takes them off.
 pub struct Attached {
     pub(super) ebpf: Ebpf,
-    /// The name of each hook's program; hooks share them.
+    /// The name of the program of each hook of the first port; hooks share them.
     pub(super) programs: Vec<&'static str>,
+    /// Those of all hooks, each once.
+    pub(super) of_hooks: BTreeSet<&'static str>,
     /// Those that are at no hook.
     pub(super) others: Vec<&'static str>,
     /// Those of hooks that run for packets of the whole host.
     pub(super) host_wide: Vec<&'static str>,
-    /// Ports beside the path that have no hook, in words.
-    unhooked: Vec<Unhooked>,
+    /// Where programs are.
+    pub(super) held: Held,
+    /// Ports beside the paths.
+    pub(super) beside: Beside,
     /// What else is to be told about where the hooks are.
     told: Vec<String>,
+    /// What the programs know of several ports; `None`: they were loaded for one.
+    several: Option<Several>,
     /// Empties itself when it is closed.
     _rare: ProgramArray<MapData>,
     locked_bytes: u64,
@@ -76,21 +77,32 @@ pub struct Attached {
     attacher: Option<Attacher>,
 }
 
+/// What the programs know of several ports.
+#[derive(Debug, Default)]
+struct Several {
+    ports: Ports,
+    told: Told,
+}
+
 impl Attached {
-    /// Loads the programs of the hooks of `plan` and of the `probes`, and attaches them, the gate still closed.
+    /// Loads the programs of the hooks of `plans` and of the `probes`, and attaches them, the gates still closed.
     ///
     /// # Errors
     /// When the kernel refuses; nothing stays attached then.
     pub fn new(
-        plan: &Plan,
+        plans: &Plans,
         options: &LoadOptions,
         probes: &mut [&mut dyn Attachable],
     ) -> Result<Self, AttachError> {
         let attacher = Attacher::start(options.mechanism)?;
-        let mut loaded = Self::load(plan, options, probes)?;
-        loaded.attach(plan, attacher)?;
-        for probe in probes {
-            probe.attach(&mut loaded.ebpf, plan)?;
+        let mut loaded = Self::load(plans, options, probes)?;
+        loaded.attacher = Some(attacher);
+        if loaded.mechanism == Mechanism::Tracepoints {
+            loaded.told = host_wide::notes(plans.plans());
+            host_wide::attach(&mut loaded.ebpf, plans.room())?;
+        }
+        for (port, plan) in plans.iter() {
+            loaded.attach(port, plan, &plans.beside, probes)?;
         }
         Ok(loaded)
     }
@@ -101,103 +113,174 @@ impl Attached {
     /// # Errors
     /// When the kernel refuses.
     pub fn load(
-        plan: &Plan,
+        plans: &Plans,
         options: &LoadOptions,
         probes: &mut [&mut dyn Attachable],
     ) -> Result<Self, AttachError> {
-        let cpus = cpus()?;
+        let sizes = Sizes { cpus: cpus()?, room: plans.room() };
         let slots = options.inflight_slots.next_power_of_two().clamp(WAYS * 8, 1 << 24);
-        let mechanism = options.mechanism;
-        let found_at = host_wide::with_lower(plan, mechanism, below::lower);
-        let spread = placed::spread(&found_at).ok_or(AttachError::NoPlaces)?;
-        let mut trace = TraceConfig {
-            spread,
-            beside: placed::beside(plan),
-            slot_shift: 64 - slots.trailing_zeros(),
-            seed: options.trace.seed | 1,
-            segments: plan.segment_count,
-            guest_segment: u16::from(plan.guest),
-            entries: plan.entries,
-            neighbour_entries: plan.neighbour_entries,
-            filtering: u16::from(options.trace.filter != Filter::default()),
-            ..options.trace
-        };
-        let mut hooks = [HookConfig::default(); MAX_HOOKS];
-        for (place, hook) in hooks.iter_mut().zip(&plan.hooks) {
-            *place = hook.config;
-            // What the first hook sees was merged before the path began.
-            if hook.side == Side::Ingress && hook.config.flags & HookConfig::ENTRY == 0 {
-                place.flags |= if nic::merges(hook, plan) { HookConfig::MERGES } else { 0 };
-            }
-        }
-        for probe in &*probes {
-            probe.tell_hooks(&mut trace, &mut hooks);
-        }
-        let placed = placed::placed(&found_at, &hooks, spread);
-        let near = host_wide::near(&found_at);
-        let namespaces = beside::namespaces(&plan.neighbours);
+        let mut constants = Constants::of(plans, options, probes)?;
+        constants.trace.slot_shift = 64 - slots.trailing_zeros();
+        let namespaces = beside::namespaces(plans.beside.iter());
         let mut object = EbpfLoader::new();
         object
-            .override_global("TRACE", trace.as_bytes(), true)
-            .override_global("HOOKS", hooks.as_bytes(), true)
-            .override_global("PLACED", placed.as_bytes(), true)
-            .override_global("NEAR", near.as_bytes(), true)
+            .override_global("TRACE", constants.trace.as_bytes(), true)
+            .override_global("HOOKS", constants.hooks.as_bytes(), true)
+            .override_global("PLACED", constants.placed.as_bytes(), true)
+            .override_global("NEAR", constants.near.as_bytes(), true)
             .override_global("SKB", options.skb.as_bytes(), true)
             .override_global("NAMESPACES", &namespaces, true)
             .override_global(aya_log::LEVEL, &options.log_level, true)
             .map_max_entries("SLOTS", slots)
             .map_max_entries("SPILLED", slots / WAYS)
-            .map_max_entries("COUNTERS", cpus * u32::try_from(MAX_HOOKS).unwrap_or(u32::MAX))
-            .map_max_entries("SEGMENTS", cpus * plan.segment_count)
-            .map_max_entries("LATENCIES", cpus * plan.segment_count * BUCKETS)
             .map_max_entries("RECORDS", options.ring_bytes.next_power_of_two().max(4096));
+        for (name, entries) in figures(sizes).into_iter().chain(told::entries(sizes.room)) {
+            object.map_max_entries(name, entries);
+        }
         for probe in &*probes {
-            probe.configure(&mut object, cpus);
+            probe.configure(&mut object, sizes);
         }
         let mut ebpf = object.load(OBJECT).map_err(|source| AttachError::Object(Box::new(source)))?;
-        let programs = hook_programs(plan, mechanism, probes)?;
+        let mechanism = options.mechanism;
+        let several = !sizes.room.is_for_one();
+        let of_ports = plans.plans().map(|plan| hook_programs(plan, (mechanism, several), probes));
+        let of_ports: Vec<Vec<&'static str>> = of_ports.collect::<Result<_, _>>()?;
+        let host_wide = plans.plans().zip(&of_ports);
+        let mut host_wide: BTreeSet<_> =
+            host_wide.flat_map(|(plan, programs)| host_wide_programs(plan, mechanism, programs)).collect();
+        let mut of_hooks: BTreeSet<_> = of_ports.iter().flatten().copied().collect();
+        for program in host_wide::programs(mechanism, sizes.room) {
+            host_wide.insert(program);
+            of_hooks.insert(program);
+        }
         let others: Vec<_> = shared_programs(mechanism)
             .iter()
             .chain(probes.iter().flat_map(|probe| probe.programs()))
             .copied()
             .collect();
-        load_programs(&mut ebpf, programs.iter().chain(&others).copied())?;
-        for probe in probes {
+        load_programs(&mut ebpf, of_hooks.iter().chain(&others).copied())?;
+        for probe in probes.iter_mut() {
             probe.teach(&mut ebpf)?;
         }
         let rare = match mechanism {
             Mechanism::Tcx | Mechanism::Clsact => connect_rare_programs(&mut ebpf)?,
             Mechanism::Tracepoints => host_wide::connect(&mut ebpf)?,
         };
-        beside::introduce(&mut ebpf, &plan.neighbours, cpus, options.skb.here_inum)?;
-        Ok(Self {
+        let here = if namespaces == 0 { 0 } else { options.skb.here_inum };
+        let mut loaded = Self {
             ebpf,
-            host_wide: host_wide_programs(plan, mechanism, &programs),
-            programs,
+            programs: of_ports.into_iter().next().unwrap_or_default(),
+            of_hooks,
             others,
-            unhooked: Vec::new(),
+            host_wide: host_wide.into_iter().collect(),
+            held: Held::default(),
+            beside: Beside::of(sizes.cpus, here),
             told: Vec::new(),
+            several: several.then(Several::default),
             _rare: rare,
             locked_bytes: locked_bytes(),
             attacher: None,
             mechanism,
-        })
+        };
+        for (port, planned) in &plans.ports {
+            loaded.admit(*port, planned, probes)?;
+        }
+        loaded.beside.introduce(&mut loaded.ebpf, &plans.beside)?;
+        loaded.tell()?;
+        Ok(loaded)
     }
 
-    fn attach(&mut self, plan: &Plan, attacher: Attacher) -> Result<(), AttachError> {
-        let attacher = self.attacher.insert(attacher);
-        if self.mechanism == Mechanism::Tracepoints {
-            self.told = host_wide::notes(plan);
-            host_wide::attach(&mut self.ebpf)?;
+    /// Traces a port, too, while the programs run: they know all of it before they are at its interfaces. Its gate is still closed.
+    ///
+    /// # Errors
+    /// When they were loaded for one port only, or the kernel refuses: then it is as if it had not been tried.
+    pub fn add(
+        &mut self,
+        port: PortId,
+        planned: &PortPlan,
+        probes: &mut [&mut dyn Attachable],
+    ) -> Result<(), AttachError> {
+        if self.several.is_none() {
+            return Err(AttachError::Missing("room for another port".to_owned()));
         }
+        let beside = &planned.plan.neighbours;
+        let added = self.admit(port, planned, probes);
+        let introduced = added.and_then(|()| self.beside.introduce(&mut self.ebpf, beside));
+        let told = introduced.and_then(|()| self.tell());
+        let attached = told.and_then(|()| self.attach(port, &planned.plan, beside, probes));
+        attached.inspect_err(|_| self.remove(port, probes))
+    }
+
+    /// Traces a port no more. Nothing of it should be on its way. Programs stay where other ports need them, and at ports beside the path.
+    pub fn remove(&mut self, port: PortId, probes: &mut [&mut dyn Attachable]) {
+        if let Some(several) = &mut self.several {
+            several.ports.remove(port);
+            if let Err(error) = self.tell() {
+                log::warn!("a port is no longer traced, and not forgotten: {error}");
+            }
+            let forgotten = Told::forget_learned(&mut self.ebpf, port);
+            forgotten.unwrap_or_else(|error| log::warn!("further addresses of a port: {error}"));
+        }
+        for probe in probes {
+            probe.forget(&mut self.ebpf, port);
+        }
+        self.held.release(&mut self.ebpf, port);
+    }
+
+    /// Makes known what is only a port's.
+    fn admit(
+        &mut self,
+        port: PortId,
+        planned: &PortPlan,
+        probes: &mut [&mut dyn Attachable],
+    ) -> Result<(), AttachError> {
+        if let Some(several) = &mut self.several {
+            let mut told = (own_hooks(&planned.plan), PortConfig::default());
+            for probe in &*probes {
+                probe.tell_port(port, &mut told.0, &mut told.1);
+            }
+            let further: Vec<_> = probes.iter().flat_map(|probe| probe.further_interfaces(port)).collect();
+            let found_at = host_wide::with_lower(&planned.plan, self.mechanism, below::lower);
+            several.ports.add(port, planned, &found_at, &further, told)?;
+        }
+        for probe in probes {
+            probe.introduce(&mut self.ebpf, port)?;
+        }
+        Ok(())
+    }
+
+    /// Tells the programs what there is to know of several ports.
+    fn tell(&mut self) -> Result<(), AttachError> {
+        let Some(several) = &mut self.several else { return Ok(()) };
+        Told::facts(&mut self.ebpf, &several.ports)?;
+        several.told.owners(&mut self.ebpf, &several.ports)
+    }
+
+    /// Puts the programs at the interfaces of a port's hooks and at those `beside` its path, where they are not yet.
+    fn attach(
+        &mut self,
+        port: PortId,
+        plan: &Plan,
+        beside: &[OtherPort],
+        probes: &mut [&mut dyn Attachable],
+    ) -> Result<(), AttachError> {
+        let programs = hook_programs(plan, (self.mechanism, self.several.is_some()), probes)?;
         let at_interfaces = self.mechanism != Mechanism::Tracepoints;
-        for (name, hook) in self.programs.iter().zip(&plan.hooks).filter(|_| at_interfaces) {
+        let Some(attacher) = &mut self.attacher else { return Ok(()) };
+        for (name, hook) in programs.iter().zip(&plan.hooks).filter(|_| at_interfaces) {
             if hook.is_neighbour() {
                 let program = classifier(&mut self.ebpf, name)?;
-                beside::attach(program, &plan.neighbours, hook.direction, attacher, &mut self.unhooked)?;
+                self.beside.attach(program, beside, hook.direction, attacher)?;
             } else if let Some(side) = TcSide::of(hook.side) {
-                attach(classifier(&mut self.ebpf, name)?, hook, side, attacher)?;
+                for interface in &hook.interfaces {
+                    let at = Place { ifindex: interface.ifindex, side, program: name };
+                    let program = classifier(&mut self.ebpf, name)?;
+                    self.held.hold(at, port, || attacher.attach(program, interface, side))?;
+                }
             }
+        }
+        for probe in probes {
+            probe.attach(&mut self.ebpf, plan)?;
         }
         Ok(())
     }
@@ -212,13 +295,20 @@ impl Attached {
 
     /// What is to know about where the hooks are; a line each.
     pub fn notes(&self) -> impl Iterator<Item = String> {
-        self.unhooked.iter().map(ToString::to_string).chain(self.told.iter().cloned())
+        let common = self.several.iter().flat_map(|several| several.ports.common_addresses());
+        let common = common.map(|address| {
+            format!(
+                "{address} is the address of several of the ports: what asks for it is not followed where they share \
+                 interfaces"
+            )
+        });
+        self.beside.unhooked().map(ToString::to_string).chain(self.told.iter().cloned()).chain(common)
     }
 
     /// Whether there are hooks at the port that is at `place`.
     #[must_use]
     pub fn is_hooked(&self, place: &str) -> bool {
-        self.unhooked.iter().all(|port| port.place != place)
+        self.beside.unhooked().all(|port| port.place != place)
     }
 
     /// The filters that another program may take away; `None`: there are none.
@@ -230,13 +320,13 @@ impl Attached {
         }
     }
 
-    /// The program of the hook at `place` in the plan, if it is one for TC.
+    /// The program of the hook at `place` in the first port's plan, if it is one for TC.
     #[must_use]
     pub fn program(&self, place: usize) -> Option<&SchedClassifier> {
         self.ebpf.program(self.programs.get(place)?)?.try_into().ok()
     }
 
-    /// The program of the hook at `place` in the plan, if it is one for XDP.
+    /// The program of the hook at `place` in the first port's plan, if it is one for XDP.
     #[must_use]
     pub fn xdp_program(&self, place: usize) -> Option<&Xdp> {
         self.ebpf.program(self.programs.get(place)?)?.try_into().ok()
@@ -260,78 +350,17 @@ impl Attached {
     }
 }
 
-fn classifier<'e>(ebpf: &'e mut Ebpf, name: &str) -> Result<&'e mut SchedClassifier, AttachError> {
-    ebpf.program_mut(name)
-        .and_then(|program| program.try_into().ok())
-        .ok_or_else(|| AttachError::Missing(format!("program {name}")))
-}
-
-/// Puts the programs that all hooks share where their tail calls look for them.
-fn connect_rare_programs(ebpf: &mut Ebpf) -> Result<ProgramArray<MapData>, AttachError> {
-    let map = ebpf.take_map(RARE_MAP).ok_or_else(|| AttachError::Missing(format!("map {RARE_MAP}")))?;
-    let failed = |source| AttachError::Map { map: RARE_MAP, source: Box::new(source) };
-    let mut rare = ProgramArray::try_from(map).map_err(failed)?;
-    for (place, name) in (0..).zip(RARE_PROGRAMS) {
-        let program = classifier(ebpf, name)?.fd();
-        let program = program
-            .map_err(|source| AttachError::Load { program: name.to_owned(), source: Box::new(source) })?;
-        rare.set(place, program, 0).map_err(failed)?;
-    }
-    Ok(rare)
-}
-
-/// The programs that those of hooks go on in.
-pub(super) const fn shared_programs(mechanism: Mechanism) -> &'static [&'static str] {
-    match mechanism {
-        Mechanism::Tcx | Mechanism::Clsact => &RARE_PROGRAMS,
-        Mechanism::Tracepoints => &host_wide::SHARED,
-    }
-}
-
-/// The program of each hook.
-fn hook_programs(
-    plan: &Plan,
-    mechanism: Mechanism,
-    probes: &[&mut dyn Attachable],
-) -> Result<Vec<&'static str>, AttachError> {
-    let at_tracepoints = matches!(mechanism, Mechanism::Tracepoints);
-    let of = |hook: &HookPlan| match (hook.side, hook.is_neighbour()) {
-        (Side::Ingress, _) if at_tracepoints => Ok(host_wide::RECEIVED),
-        (Side::Egress, _) if at_tracepoints => Ok(host_wide::QUEUED),
-        (Side::Ingress, false) => Ok("hop_in"),
-        (Side::Egress, false) => Ok("hop_out"),
-        (Side::Ingress, true) => Ok("hop_in_beside"),
-        (Side::Egress, true) => Ok("hop_out_beside"),
-        (side, _) => probes
-            .iter()
-            .find_map(|probe| probe.hook_program(side))
-            .ok_or_else(|| AttachError::Missing(format!("program for {}", side.name()))),
-    };
-    plan.hooks.iter().map(of).collect()
-}
-
-/// Those of them that run for packets of the whole host.
-fn host_wide_programs(plan: &Plan, mechanism: Mechanism, programs: &[&'static str]) -> Vec<&'static str> {
-    let is_one = |hook: &HookPlan| match hook.side {
-        Side::Wire => true,
-        Side::Ingress | Side::Egress => mechanism == Mechanism::Tracepoints,
-        Side::Xdp(_) => false,
-    };
-    let hooks = plan.hooks.iter().zip(programs).filter(|(hook, _)| is_one(hook));
-    hooks.map(|(_, program)| *program).collect::<BTreeSet<_>>().into_iter().collect()
-}
-
-/// Attaches a program at all its interfaces.
-fn attach(
-    program: &mut SchedClassifier,
-    hook: &HookPlan,
-    side: TcSide,
-    attacher: &mut Attacher,
-) -> Result<(), AttachError> {
-    for interface in &hook.interfaces {
-        attacher.attach(program, interface, side)?;
-    }
-    Ok(())
+/// Sizes of the maps that hooks count in.
+fn figures(sizes: Sizes) -> [(&'static str, u32); 4] {
+    let (cpus, room) = (sizes.cpus, sizes.room);
+    // Of several ports all CPUs share one histogram.
+    let histograms = if room.is_for_one() { cpus * room.segments() } else { room.segments() };
+    [
+        ("COUNTERS", cpus * room.hooks()),
+        ("SEGMENTS", cpus * room.segments()),
+        ("LATENCIES", histograms * BUCKETS),
+        ("CONTROL", room.ports()),
+    ]
 }
 
 /// Possible CPUs: the per-CPU blocks in our arrays.

@@ -4,35 +4,34 @@ use aya::programs::SchedClassifier;
 
 use super::{
     AttachError,
-    clsact::{self, PROGRAM_PREFIX},
+    clsact::{self, is_program},
     host_wide,
     side::TcSide,
 };
-use crate::model::{Interface, Leftover, Mechanism, Plan};
+use crate::model::{Interface, Leftover, Mechanism, Plan, Side};
 
 /// How many of other tracers' programs, or with clsact how many other tracers, are on the path; with tracepoints also those
 /// that trace another one, because their programs see each packet, too.
 #[must_use]
-pub fn other_tracers(plan: &Plan, mechanism: Mechanism) -> usize {
+pub fn other_tracers(plans: &[Plan], mechanism: Mechanism) -> usize {
+    let places: Vec<_> = plans.iter().flat_map(Plan::path_places).collect();
     match mechanism {
-        Mechanism::Tcx => links(plan),
-        Mechanism::Clsact => filters(plan),
-        Mechanism::Tracepoints => host_wide::others() + filters(plan),
+        Mechanism::Tcx => links(&places),
+        Mechanism::Clsact => filters(&places),
+        Mechanism::Tracepoints => host_wide::others() + filters(&places),
     }
 }
 
-fn filters(plan: &Plan) -> usize {
-    let places: Vec<_> = plan.path_places().map(|(interface, _)| interface.clone()).collect();
+fn filters(places: &[(&Interface, Side)]) -> usize {
+    let places: Vec<_> = places.iter().map(|(interface, _)| (*interface).clone()).collect();
     clsact::living_owners(&places).unwrap_or_default()
 }
 
-fn links(plan: &Plan) -> usize {
-    let attached = plan.path_places().filter(|(interface, side)| {
+fn links(places: &[(&Interface, Side)]) -> usize {
+    let attached = places.iter().filter(|(interface, side)| {
         let Some(side) = TcSide::of(*side) else { return false };
         SchedClassifier::query_tcx(&interface.ifname, side.attach_type()).is_ok_and(|(_, programs)| {
-            programs
-                .iter()
-                .any(|program| program.name_as_str().is_some_and(|name| name.starts_with(PROGRAM_PREFIX)))
+            programs.iter().any(|program| program.name_as_str().is_some_and(is_program))
         })
     });
     attached.count()

@@ -40,10 +40,13 @@ pub(super) fn placed(plan: &Plan, hooks: &[HookConfig; MAX_HOOKS], spread: u32) 
 
 /// The number of the hook at neighbours' ports, for each side; 0 where there is none, and no program that asks.
 pub(super) fn beside(plan: &Plan) -> [u8; 2] {
-    TcSide::ALL.map(|side| {
-        let is_it = |hook: &HookPlan| hook.is_neighbour() && TcSide::of(hook.side) == Some(side);
-        plan.hooks.iter().position(is_it).and_then(|number| u8::try_from(number).ok()).unwrap_or(0)
-    })
+    TcSide::ALL.map(|side| beside_at(plan, side).unwrap_or(0))
+}
+
+/// The number of the hook on this side of neighbours' ports.
+pub(super) fn beside_at(plan: &Plan, side: TcSide) -> Option<u8> {
+    let is_it = |hook: &HookPlan| hook.is_neighbour() && TcSide::of(hook.side) == Some(side);
+    plan.hooks.iter().position(is_it).and_then(|number| u8::try_from(number).ok())
 }
 
 /// The path's hooks on one side of their interfaces: the number of each, and the interface's index.

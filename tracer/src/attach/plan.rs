@@ -8,7 +8,8 @@ use hoptrace_common::{
 };
 
 use crate::model::{
-    Direction, HookPlan, Hop, IfIndex, Interface, OtherPort, Plan, PortKind, SegmentPlan, Side, XdpMode,
+    Direction, HookPlan, HookSet, Hop, IfIndex, Interface, OtherPort, Plan, PortKind, SegmentPlan, Side,
+    XdpMode,
 };
 
 /// How many segments the guest's own times take: what its kernel answers, what it acknowledges, what its programs say.
@@ -157,7 +158,7 @@ struct Builder<'a> {
     hooks: Vec<HookPlan>,
     segments: Vec<SegmentPlan>,
     next_segment: u8,
-    neighbour_entries: u16,
+    neighbour_entries: HookSet,
     slow_at: &'a [IfIndex],
 }
 
@@ -167,7 +168,7 @@ impl Default for Builder<'_> {
             hooks: Vec::new(),
             segments: Vec::new(),
             next_segment: OFF_PATH_SEGMENT + 1,
-            neighbour_entries: 0,
+            neighbour_entries: HookSet::default(),
             slow_at: &[],
         }
     }
@@ -240,15 +241,18 @@ impl Builder<'_> {
     /// Whether packets come to the switch with a slow path from `hook`. Neighbours are ports of the same switch.
     fn comes_to_switch(&self, hook: &HookPlan) -> bool {
         let is_port = |interface: &Interface| self.slow_at.contains(&interface.ifindex);
-        let is_there =
-            if hook.is_neighbour() { !self.slow_at.is_empty() } else { hook.interfaces.iter().any(is_port) };
+        let is_there = if hook.is_neighbour() {
+            self.hooks.iter().flat_map(|hook| &hook.interfaces).any(is_port)
+        } else {
+            hook.interfaces.iter().any(is_port)
+        };
         hook.side == Side::Ingress && is_there
     }
 
-    /// The hooks behind which they do, a bit each.
-    fn upcalled_after(&self) -> u16 {
+    /// The hooks behind which they do.
+    fn upcalled_after(&self) -> HookSet {
         let hooks = self.hooks.iter().enumerate().filter(|(_, hook)| self.comes_to_switch(hook));
-        hooks.fold(0, |bits, (place, _)| bits | 1 << place)
+        hooks.map(|(place, _)| place).collect()
     }
 
     /// A segment that is not between two hooks.

@@ -5,7 +5,7 @@ use aya::programs::TcAttachType;
 use crate::model::Side;
 
 /// One of them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum TcSide {
     /// Frames the host receives from the interface.
     Ingress,

@@ -1,7 +1,5 @@
 //! What the kernel says of the programs that are attached.
 
-use std::collections::BTreeSet;
-
 use aya::maps::PerCpuArray;
 
 use super::{Attached, missed::missed_runs};
@@ -15,12 +13,7 @@ impl Attached {
     #[must_use]
     pub fn verified_instructions(&self) -> u32 {
         let of = |name: &str| self.ebpf.program(name)?.info().ok()?.verified_instruction_count();
-        self.program_names().into_iter().chain(self.others.iter().copied()).filter_map(of).sum()
-    }
-
-    /// The hooks' programs, each once.
-    fn program_names(&self) -> BTreeSet<&str> {
-        self.programs.iter().copied().collect()
+        self.of_hooks.iter().chain(&self.others).copied().filter_map(of).sum()
     }
 
     /// Runs and time of the hooks' programs since statistics were switched on: (runs, nanoseconds). Without those that
@@ -50,7 +43,7 @@ impl Attached {
     }
 
     fn statistics(&self, which: impl Fn(&str) -> bool) -> (u64, u64) {
-        let names = self.program_names().into_iter().filter(|name| which(name));
+        let names = self.of_hooks.iter().copied().filter(|name| which(name));
         names
             .map(|name| self.statistics_of(name))
             .fold((0, 0), |(runs, time_ns), (more_runs, more_ns)| (runs + more_runs, time_ns + more_ns))

@@ -27,10 +27,11 @@ impl Filters {
     ///
     /// # Errors
     /// When the kernel can not be asked.
-    pub async fn taken(self, plan: &Plan) -> io::Result<Taken> {
+    pub async fn taken(self, plans: &[Plan]) -> io::Result<Taken> {
         let (connection, _handle, mut messages) = new_multicast_connection(&[MulticastGroup::Tc])?;
         let driver = tokio::spawn(connection);
-        let ours: BTreeSet<u32> = plan.path_places().map(|(interface, _)| interface.ifindex.0).collect();
+        let places = plans.iter().flat_map(Plan::path_places);
+        let ours: BTreeSet<u32> = places.map(|(interface, _)| interface.ifindex.0).collect();
         let outcome = loop {
             tokio::select! {
                 message = messages.next() => match message {
@@ -40,7 +41,7 @@ impl Filters {
                 },
                 () = tokio::time::sleep(ASK_EVERY) => {}
             }
-            match self.missing(plan) {
+            match self.missing(plans) {
                 Ok(None) => {}
                 Ok(Some(hooks)) => break Ok(Taken { hooks, at: local_time() }),
                 Err(error) => break Err(error),
@@ -50,21 +51,22 @@ impl Filters {
         outcome
     }
 
-    /// The hooks of the path whose filters are not there.
-    fn missing(self, plan: &Plan) -> io::Result<Option<String>> {
+    /// The hooks of the paths whose filters are not there.
+    fn missing(self, plans: &[Plan]) -> io::Result<Option<String>> {
         let control = TrafficControl::open()?;
-        let mut missing = Vec::new();
-        for hook in plan.hooks.iter().filter(|hook| !hook.is_neighbour()) {
+        let mut missing = BTreeSet::new();
+        let hooks = plans.iter().flat_map(|plan| &plan.hooks);
+        for hook in hooks.filter(|hook| !hook.is_neighbour()) {
             let Some((side, interface)) = TcSide::of(hook.side).zip(hook.interfaces.first()) else {
                 continue;
             };
             let filters = control.filters(interface.ifindex, side)?;
             let is_ours = |filter| tag_of(filter).is_some_and(|tag| tag.owner == self.owner);
             if !filters.iter().any(is_ours) && is_there(interface.ifindex) {
-                missing.push(name(hook, &interface.ifname));
+                missing.insert(name(hook, &interface.ifname));
             }
         }
-        Ok((!missing.is_empty()).then(|| missing.join(", ")))
+        Ok((!missing.is_empty()).then(|| Vec::from_iter(missing).join(", ")))
     }
 }
 

@@ -25,7 +25,7 @@ fn load(program: &mut Program) -> Result<(), ProgramError> {
 }
 
 /// The programs that take the verifier longest, the longest first.
-const LONGEST: [&str; 4] = ["hop_freed", "hop_in", "hop_out", "hop_rarely"];
+const LONGEST: [&str; 6] = ["hop_freed", "several_in", "several_out", "hop_in", "hop_out", "hop_rarely"];
 
 /// Hands the programs to the verifier, on all CPUs at a time: it is most of what starting takes.
 pub(super) fn load_programs<'n>(

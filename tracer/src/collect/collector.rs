@@ -1,53 +1,38 @@
-//! One trace's figures, from opening the gate to the last packet.
+//! One trace's figures: the in-flight table, which all ports share, and what is counted of each port.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
+    time::Duration,
+};
 
 use aya::Ebpf;
-use hoptrace_common::{
-    config::{HookConfig, OFF_PATH_SEGMENT},
-    counters::HookCounters,
-};
 
 use super::{
-    CollectError, Reading, Records, Sight,
-    clock::{WallClock, monotonic_ns},
-    counters::Counters,
-    gate::Gate,
-    latency::LatencyMaps,
-    ledger::{Account, ledger},
-    members::Members,
-    neighbours::Neighbours,
+    CollectError, Maps, Reading, Records, Share, clock::monotonic_ns, members::Members, port::PortCollector,
     table::SharedTable,
-    thresholds::Thresholds,
-    top::Top,
 };
-use crate::model::{
-    Application, Direction, DirectionReport, Directions, GuestTimes, HookPlan, HookReport, Interface,
-    Latencies, MacAddr, Plan, Segment, SegmentPlan, Snapshot, SwitchPaths, Tail, TracerCost,
-};
+use crate::model::{Interface, MacAddr, Plan, PortId, Room, Snapshot, Tail, TracerCost};
 
 /// Reads the maps of one trace.
 #[derive(Debug)]
 pub struct Collector {
-    plan: Plan,
-    gate: Gate,
-    members: Members,
+    room: Room,
+    maps: Rc<Maps>,
     table: SharedTable,
-    counters: Counters,
-    latencies: LatencyMaps,
-    thresholds: Thresholds,
-    top: Top,
-    /// What probes have counted.
-    readings: Vec<Box<dyn Reading>>,
-    in_flight: [u64; 2],
-    elsewhere: [u64; 2],
-    astray: [u64; 2],
-    /// The switch knew where the VM is when the trace began: see [`Collector::is_known_to_switch`].
-    switch_knows_vm: bool,
-    neighbours: Neighbours,
-    began_ns: u64,
-    opened: Option<Instant>,
-    admitted: Duration,
+    members: Members,
+    ports: BTreeMap<PortId, PortCollector>,
+}
+
+/// What holds for all ports.
+#[derive(Debug, Clone, Copy)]
+pub struct CollectOptions {
+    /// How many ports there is room for.
+    pub room: Room,
+    /// How long a packet may stay away.
+    pub timeout: Duration,
+    /// What decides where in the table packets have their home.
+    pub seed: u64,
 }
 
 /// How far a trace is.
@@ -60,86 +45,120 @@ pub struct Progress {
 }
 
 impl Collector {
-    /// Maps the maps of `object` into memory; the records go elsewhere. `readings` are those of its probes. `timeout` is how long a packet
-    /// may stay away, `tail` which packets are to be sent because they are slow (if the programs were loaded for that), `seed` what
-    /// decides where in the table packets have their home.
+    /// Maps the maps of `object` into memory; the records go elsewhere. `maps` are those that probes have mapped, too. No port is read yet.
     ///
     /// # Errors
     /// When a map can not be mapped.
     pub fn new(
+        object: &mut Ebpf,
+        maps: &Rc<Maps>,
+        options: CollectOptions,
+    ) -> Result<(Self, Records), CollectError> {
+        let timeout_ns = u64::try_from(options.timeout.as_nanos()).unwrap_or(u64::MAX);
+        let collector = Self {
+            room: options.room,
+            maps: Rc::clone(maps),
+            table: SharedTable::new(object, maps, options.room, timeout_ns, options.seed | 1)?,
+            members: Members::default(),
+            ports: BTreeMap::new(),
+        };
+        Ok((collector, Records::new(object)?))
+    }
+
+    /// Reads what is counted of a port, too. `readings` are those of the probes, `tail` which packets are to be sent because they are slow (if
+    /// the programs were loaded for that).
+    ///
+    /// # Errors
+    /// When a map can not be mapped.
+    pub fn add(
+        &mut self,
+        port: PortId,
         plan: Plan,
         object: &mut Ebpf,
         readings: Vec<Box<dyn Reading>>,
-        timeout: Duration,
         tail: Tail,
-        seed: u64,
-    ) -> Result<(Self, Records), CollectError> {
-        let timeout_ns = u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX);
-        let gate = Gate::of(object)?;
-        let collector = Self {
-            thresholds: Thresholds::new(tail, &gate),
-            top: Top::new(if let Tail::Top(size) = tail { size } else { 0 }),
-            table: SharedTable::new(object, timeout_ns, seed | 1)?,
-            counters: Counters::new(object)?,
-            latencies: LatencyMaps::new(object, plan.segment_count)?,
-            readings,
-            in_flight: [0; 2],
-            elsewhere: [0; 2],
-            astray: [0; 2],
-            switch_knows_vm: false,
-            neighbours: Neighbours::new(&plan.neighbours, object)?,
-            began_ns: 0,
-            opened: None,
-            admitted: Duration::ZERO,
-            members: Members::default(),
-            gate,
-            plan,
-        };
-        Ok((collector, Records::new(object)?))
+    ) -> Result<(), CollectError> {
+        let share = Share { room: self.room, port };
+        let reader = PortCollector::new(plan, (object, &self.maps), share, readings, tail)?;
+        reader.gate().set_inactive(self.members.inactive());
+        self.ports.insert(port, reader);
+        Ok(())
+    }
+
+    /// Forgets a port. What comes of its packets from now on is nobody's.
+    pub fn remove(&mut self, port: PortId) {
+        self.ports.remove(&port);
     }
 
     /// Looks from now on which of these members of bonds are inactive: nothing is seen there.
     pub fn watch_members(&mut self, members: Vec<Interface>) {
         self.members = Members(members);
-        self.gate.set_inactive(self.members.inactive());
+        self.tell_members();
     }
 
-    /// The switch has the VM in its table of addresses.
-    pub const fn switch_knows_vm(&mut self) {
-        self.switch_knows_vm = true;
+    /// Every port has it in its page.
+    fn tell_members(&self) {
+        let inactive = self.members.inactive();
+        for reader in self.ports.values() {
+            reader.gate().set_inactive(inactive);
+        }
     }
 
-    /// Whether the switch knows where the VM is: then it floods nothing that is for it.
-    fn is_known_to_switch(&self) -> bool {
-        let is_before_switch = |hook: &HookPlan| hook.config.traits & HookConfig::LEARNS != 0;
-        let sent = self.plan.hooks.iter().position(is_before_switch);
-        self.switch_knows_vm || sent.is_some_and(|number| self.counters.of(number).seen() > 0)
+    /// The switch has the port's VM in its table of addresses.
+    pub fn switch_knows_vm(&mut self, port: PortId) {
+        if let Some(reader) = self.ports.get_mut(&port) {
+            reader.switch_knows_vm();
+        }
     }
 
-    /// Lets packets in: `budget` of them at most, if it is given.
+    /// Lets packets of all ports in: `budget` of each at most, if it is given.
     pub fn open(&mut self, budget: Option<u64>) {
-        self.opened = Some(Instant::now());
-        self.began_ns = WallClock::new().at(monotonic_ns());
-        self.gate.open(budget);
+        for reader in self.ports.values_mut() {
+            reader.open(budget);
+        }
+    }
+
+    /// The same of one port.
+    pub fn open_port(&mut self, port: PortId, budget: Option<u64>) {
+        if let Some(reader) = self.ports.get_mut(&port) {
+            reader.open(budget);
+        }
     }
 
     /// Makes `mac` one of the port's addresses. `false`: there is no room for it.
     #[must_use]
-    pub fn give_address(&self, mac: MacAddr) -> bool {
-        self.gate.give_address(mac)
+    pub fn give_address(&self, port: PortId, mac: MacAddr) -> bool {
+        self.ports.get(&port).is_some_and(|reader| reader.give_address(mac))
     }
 
     /// Lets nothing new in. Call [`Collector::sweep`] until nothing is on its way any more.
     pub fn drain(&mut self) {
-        self.gate.drain();
-        if let Some(opened) = self.opened.take() {
-            self.admitted = opened.elapsed();
+        self.ports.values_mut().for_each(PortCollector::drain);
+    }
+
+    /// The same of one port: then [`Collector::in_flight_of`] says what is on its way.
+    pub fn drain_port(&mut self, port: PortId) {
+        if let Some(reader) = self.ports.get_mut(&port) {
+            reader.drain();
         }
+    }
+
+    /// Packets of a port on their way, as of the last sweep.
+    #[must_use]
+    pub fn in_flight_of(&self, port: PortId) -> u64 {
+        self.ports.get(&port).map_or(0, PortCollector::in_flight)
     }
 
     /// Lets everything by unseen.
     pub fn close(&self) {
-        self.gate.close();
+        self.ports.values().for_each(PortCollector::close);
+    }
+
+    /// The same of one port.
+    pub fn close_port(&self, port: PortId) {
+        if let Some(reader) = self.ports.get(&port) {
+            reader.close();
+        }
     }
 
     /// Lets everything by unseen because hooks are missing: what does not come any more is not lost, but in flight.
@@ -152,174 +171,52 @@ impl Collector {
     /// Settles packets that were not seen again in time. Call it several times per time-out.
     pub fn sweep(&mut self) -> Progress {
         let now_ns = monotonic_ns();
-        self.gate.age_addresses(now_ns);
-        self.gate.set_inactive(self.members.inactive());
-        let sweep = self.table.sweep(now_ns, self.is_known_to_switch());
-        let sight = Sight { plan: &self.plan, counters: &self.counters, sweep: &sweep, now_ns };
-        for reading in &mut self.readings {
-            reading.follow(&sight);
+        self.tell_members();
+        let known = self.ports.iter().filter(|(_, reader)| reader.is_known_to_switch());
+        let known: BTreeSet<PortId> = known.map(|(port, _)| *port).collect();
+        let mut sweeps = self.table.sweep(now_ns, &known);
+        for (port, reader) in &mut self.ports {
+            reader.take(&sweeps.of_port(*port), now_ns);
         }
-        for (sum, more) in self.elsewhere.iter_mut().zip(sweep.elsewhere) {
-            *sum += more;
+        Progress {
+            in_flight: self.ports.values().map(PortCollector::in_flight).sum(),
+            used_up: !self.ports.is_empty() && self.ports.values().all(PortCollector::has_used_up),
         }
-        for (sum, more) in self.astray.iter_mut().zip(sweep.astray) {
-            *sum += more;
-        }
-        self.in_flight = sweep.in_flight;
-        self.thresholds.follow(&self.gate, &self.latencies, self.plan.totals);
-        Progress { in_flight: self.in_flight.iter().sum(), used_up: self.gate.used_up() }
     }
 
-    /// Tells packets that were lost behind the NIC's hook from those that the wire hook was not shown, once the last sweep is
+    /// Tells packets that were lost behind a NIC's hook from those that the wire hook was not shown, once the last sweep is
     /// over: `nic_drops` is how many packets of all VMs died there at most. Kernels have been met that do not run a program at a
     /// tracepoint for every packet, without counting that.
     pub fn limit_losses_at_nics(&mut self, nic_drops: u64) {
-        let at_wire = self.plan.wire_hooks().map(|(number, _)| self.counters.of(number));
-        // A packet that waited for longer than the time-out came to the wire hook as a new one.
-        let late: u64 = at_wire.map(|counted| counted.joined.saturating_sub(counted.split)).sum();
-        for reading in &mut self.readings {
-            reading.limit_losses(self.plan.before_wire(), nic_drops.saturating_add(late));
+        for reader in self.ports.values_mut() {
+            reader.limit_losses_at_nics(nic_drops);
         }
     }
 
-    /// Keeps the slowest of the packets that were sent, and asks for slower ones only from now on.
+    /// Keeps the slowest of the packets that were sent, and asks for slower ones only from now on. Packets are told of a trace of one port
+    /// only.
     pub fn keep_slowest(&mut self, records: &mut Records) {
-        while let Some(way) = records.next(&self.plan) {
-            self.top.offer(way);
-        }
-        for direction in Direction::ALL {
-            self.gate.set_slower_than(direction, self.top.threshold_ns(direction));
+        if let Some(reader) = self.ports.get_mut(&PortId::FIRST) {
+            reader.keep_slowest(records);
         }
     }
 
-    /// The figures as of the last sweep. `tracer` is what tracing cost.
+    /// A port's figures as of the last sweep. `tracer` is what tracing cost.
     #[must_use]
-    pub fn snapshot(&self, tracer: TracerCost) -> Snapshot {
-        let hooks: Vec<(&HookPlan, HookCounters)> = self
-            .plan
-            .hooks
-            .iter()
-            .enumerate()
-            .map(|(number, hook)| (hook, self.counters.of(number)))
-            .collect();
-        let report = |direction| self.direction(direction, &hooks);
-        let duration = self.opened.map_or(self.admitted, |opened| opened.elapsed());
-        let mut snapshot = Snapshot {
-            began_ns: self.began_ns,
-            duration,
-            directions: Directions { egress: report(Direction::Egress), ingress: report(Direction::Ingress) },
-            off_path: self.latencies.of(OFF_PATH_SEGMENT),
-            guest: self.guest(),
-            neighbours: self.plan.neighbours.iter().map(|port| self.neighbours.of(port)).collect(),
-            upcalls: None,
-            notes: Vec::new(),
-            evidence: Vec::new(),
-            drops_without_site: 0,
-            taken: None,
-            tracer: TracerCost { hooks: self.plan.hooks.len(), ..tracer },
-        };
-        for reading in &self.readings {
-            reading.tell(&self.plan, &mut snapshot);
-        }
-        snapshot
+    pub fn snapshot(&self, port: PortId, tracer: TracerCost) -> Option<Snapshot> {
+        self.ports.get(&port).map(|reader| reader.snapshot(tracer))
     }
 
-    /// The guest's own times: their segments stand one behind the other.
-    fn guest(&self) -> GuestTimes {
-        let of = |place: u8| self.latencies.of(self.plan.guest.saturating_add(place));
-        GuestTimes {
-            kernel: of(0),
-            acknowledgements: of(1),
-            application: Application { answers: of(2), unclear: 0 },
-        }
-    }
-
-    /// The packets of a segment through a switch by the path they took in it.
-    fn paths(&self, segment: &SegmentPlan) -> SwitchPaths {
-        let Some(slow) = segment.slow else { return SwitchPaths::default() };
-        let of = |segment| Some(self.latencies.of(segment));
-        SwitchPaths { fast_path: of(segment.index), slow_path: of(slow) }
-    }
-
-    /// Whether packets were seen at wrong ports only, as far as is known.
+    /// Whether packets of a port were seen at wrong ports only, as far as is known.
     #[must_use]
-    pub fn has_gone_astray(&self) -> bool {
-        self.astray.iter().any(|count| *count > 0)
+    pub fn has_gone_astray(&self, port: PortId) -> bool {
+        self.ports.get(&port).is_some_and(PortCollector::has_gone_astray)
     }
 
-    /// It turned out that an address is behind the port beside the path with this place in the plan.
-    pub fn found_behind(&mut self, place: usize, mac: MacAddr) {
-        self.neighbours.found_behind(place, mac);
-    }
-
-    /// Packets that were seen at ports beside the path and nowhere else: at one that may be the right one, and at wrong ones only.
-    fn beside(&self, direction: usize) -> (u64, u64) {
-        let of = |counts: &[u64; 2]| counts.get(direction).copied().unwrap_or(0);
-        let astray = of(&self.astray);
-        // Who turns up behind a port later is one to whom the VM sends.
-        let sends = direction == usize::from(Direction::Egress.index());
-        let right = if astray == 0 || !sends { 0 } else { self.neighbours.found_later().min(astray) };
-        (of(&self.elsewhere) + right, astray - right)
-    }
-
-    fn direction(&self, direction: Direction, hooks: &[(&HookPlan, HookCounters)]) -> DirectionReport {
-        let label =
-            |place: usize| self.plan.hooks.get(place).map_or_else(String::new, |hook| hook.label.clone());
-        let segments = self
-            .plan
-            .segments
-            .iter()
-            .filter(|segment| segment.direction == direction)
-            .map(|segment| Segment {
-                from: label(segment.from),
-                to: label(segment.to),
-                off_path: segment.off_path,
-                latencies: self.latencies.of_all(&segments_of(segment)),
-                paths: self.paths(segment),
-            })
-            // Beside the path only what was observed is a segment.
-            .filter(|segment| !segment.off_path || segment.latencies.count > 0)
-            .collect();
-        let index = usize::from(direction.index());
-        let (elsewhere, misdelivered) = self.beside(index);
-        let in_flight = self.in_flight.get(index).copied().unwrap_or(0);
-        let mut account = Account { elsewhere, misdelivered, in_flight, ..Account::default() };
-        for reading in &self.readings {
-            reading.account(direction, &mut account);
-        }
-        let total = |totals: [u8; 2]| match totals.get(index) {
-            Some(segment) if *segment != OFF_PATH_SEGMENT => self.latencies.of(*segment),
-            _ => Latencies { count: 0, latency_ns: None },
-        };
-
-        DirectionReport {
-            segments,
-            total: total(self.plan.totals),
-            neighbour_total: total(self.plan.neighbour_totals),
-            drops: Vec::new(),
-            early_drops: Vec::new(),
-            hooks: hooks
-                .iter()
-                .filter(|(hook, _)| hook.direction == direction)
-                .map(|(hook, counted)| HookReport {
-                    hook: hook.label.clone(),
-                    seen: counted.seen(),
-                    ambiguous: counted.grouped,
-                    evicted: 0,
-                    untracked: counted.untracked,
-                    emitted: counted.emitted,
-                    ring_lost: counted.ring_lost,
-                })
-                .collect(),
-            slowest: self.top.of(direction).to_vec(),
-            carried: None,
-            explain: None,
-            ledger: ledger(direction, hooks, account),
+    /// It turned out that an address is behind the port beside the path of `port` with this place in its plan.
+    pub fn found_behind(&mut self, port: PortId, place: usize, mac: MacAddr) {
+        if let Some(reader) = self.ports.get_mut(&port) {
+            reader.found_behind(place, mac);
         }
     }
-}
-
-/// Where the figures of a segment's packets are.
-fn segments_of(segment: &SegmentPlan) -> Vec<u8> {
-    [segment.index].into_iter().chain(segment.slow).collect()
 }

@@ -1,27 +1,28 @@
 //! The programs' counters, added up over all CPUs.
 
+use std::rc::Rc;
+
 use aya::Ebpf;
-use hoptrace_common::{config::MAX_HOOKS, counters::HookCounters};
+use hoptrace_common::counters::HookCounters;
 
-use super::{CollectError, mapped::Mapped};
+use super::{CollectError, Mapped, Maps, Share};
 
-/// Counters of all hooks.
+/// Counters of all hooks of one port.
 #[derive(Debug)]
-pub(super) struct Counters(Mapped<HookCounters>);
+pub(super) struct Counters {
+    all: Rc<Mapped<HookCounters>>,
+    share: Share,
+}
 
 impl Counters {
-    pub(super) fn new(object: &Ebpf) -> Result<Self, CollectError> {
-        Mapped::of(object, "COUNTERS").map(Self)
+    pub(super) fn new(object: &Ebpf, maps: &Maps, share: Share) -> Result<Self, CollectError> {
+        Ok(Self { all: maps.array(object, "COUNTERS")?, share })
     }
 
-    /// The counters of hook number `hook`.
-    pub(super) fn of(&self, hook: usize) -> HookCounters {
-        let stride = u32::try_from(MAX_HOOKS).unwrap_or(u32::MAX);
-        let hook = u32::try_from(hook).unwrap_or(u32::MAX);
-        let cpus = self.0.len() / stride;
-        (0..cpus)
-            .filter_map(|cpu| self.0.read(cpu * stride + hook))
-            .fold(HookCounters::default(), |sum, more| add(&sum, &more))
+    /// The counters of the hook at `place` in the plan.
+    pub(super) fn of(&self, place: usize) -> HookCounters {
+        let of_cpus = self.share.hook(place, self.all.len()).filter_map(|at| self.all.read(at));
+        of_cpus.fold(HookCounters::default(), |sum, more| add(&sum, &more))
     }
 }
 

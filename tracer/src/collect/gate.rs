@@ -1,6 +1,9 @@
 //! Opens and closes the gate of the programs, and tells them which packets are slow.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::{
+    rc::Rc,
+    sync::atomic::{AtomicU64, Ordering},
+};
 
 use aya::Ebpf;
 use hoptrace_common::{
@@ -9,23 +12,30 @@ use hoptrace_common::{
 };
 
 use super::{
-    CollectError, addresses,
+    CollectError, Maps, addresses,
     mapped::{ACQUIRE, Mapped, atomic_u32, atomic_u64},
 };
-use crate::model::{Direction, MacAddr};
+use crate::model::{Direction, MacAddr, PortId};
 
-/// The page that user space and the programs share.
+/// The page of one port that user space and the programs share.
 #[derive(Debug)]
-pub(crate) struct Gate(Mapped<Control>);
+pub(crate) struct Gate {
+    pages: Rc<Mapped<Control>>,
+    port: PortId,
+}
 
 impl Gate {
-    pub(crate) fn of(object: &Ebpf) -> Result<Self, CollectError> {
-        Mapped::of(object, "CONTROL").map(Self)
+    pub(crate) fn of(object: &Ebpf, maps: &Maps, port: PortId) -> Result<Self, CollectError> {
+        Ok(Self { pages: maps.array(object, "CONTROL")?, port })
+    }
+
+    fn page(&self) -> Option<*mut Control> {
+        self.pages.at(self.port.0)
     }
 
     /// Lets packets in: `budget` of them at most, if it is given.
     pub(super) fn open(&self, budget: Option<u64>) {
-        if let Some(control) = self.0.at(0) {
+        if let Some(control) = self.page() {
             // SAFETY: inside the mapping, the field aligned to eight bytes.
             unsafe { atomic_u64(&raw mut (*control).budget) }.store(budget.unwrap_or(0), Ordering::SeqCst);
         }
@@ -44,7 +54,7 @@ impl Gate {
 
     /// Whether the programs stopped letting packets in because the budget is used up.
     pub(super) fn used_up(&self) -> bool {
-        self.0.at(0).is_some_and(|control| {
+        self.page().is_some_and(|control| {
             // SAFETY: inside the mapping, the field aligned to four bytes.
             unsafe { atomic_u32(&raw mut (*control).gate) }.load(ACQUIRE) == Control::DRAINING
         })
@@ -52,7 +62,7 @@ impl Gate {
 
     /// From now on packets of `direction` whose way took longer than so many nanoseconds are sent.
     pub(super) fn set_slower_than(&self, direction: Direction, threshold_ns: u64) {
-        if let Some(control) = self.0.at(0) {
+        if let Some(control) = self.page() {
             // SAFETY: inside the mapping: there are two thresholds, and two directions.
             let threshold = unsafe {
                 let first: *mut u64 = (&raw mut (*control).slower_than_ns).cast();
@@ -65,7 +75,7 @@ impl Gate {
 
     /// From now on packets to the guest whose identity is below `below` have their checksum looked at.
     pub(crate) fn set_checksum_below(&self, below: u64) {
-        if let Some(control) = self.0.at(0) {
+        if let Some(control) = self.page() {
             // SAFETY: inside the mapping, the field aligned to eight bytes.
             unsafe { atomic_u64(&raw mut (*control).checksum_below) }.store(below, Ordering::SeqCst);
         }
@@ -73,7 +83,7 @@ impl Gate {
 
     /// From now on nothing is seen at interfaces with these indices.
     pub(super) fn set_inactive(&self, indices: [u32; INACTIVE]) {
-        let Some(control) = self.0.at(0) else { return };
+        let Some(control) = self.page() else { return };
         // SAFETY: inside the mapping.
         let first: *mut u32 = unsafe { (&raw mut (*control).inactive).cast() };
         for (place, index) in indices.into_iter().enumerate() {
@@ -85,7 +95,7 @@ impl Gate {
     /// Makes `mac` one of the port's addresses for good. `false`: there is no room for it.
     #[must_use]
     pub(super) fn give_address(&self, mac: MacAddr) -> bool {
-        if let Some(control) = self.0.at(0) {
+        if let Some(control) = self.page() {
             // SAFETY: inside the mapping, the field aligned to four bytes.
             unsafe { atomic_u32(&raw mut (*control).has_addresses) }.store(1, Ordering::SeqCst);
         }
@@ -100,7 +110,7 @@ impl Gate {
     }
 
     fn addresses(&self) -> Option<[&AtomicU64; ADDRESSES]> {
-        let control = self.0.at(0)?;
+        let control = self.page()?;
         // SAFETY: inside the mapping.
         let first: *mut u64 = unsafe { (&raw mut (*control).addresses).cast() };
         // SAFETY: there are so many places, aligned to eight bytes, in a mapping that lives as long as this.
@@ -108,7 +118,7 @@ impl Gate {
     }
 
     fn set(&self, state: u32) {
-        if let Some(control) = self.0.at(0) {
+        if let Some(control) = self.page() {
             // SAFETY: inside the mapping, the field aligned to four bytes.
             unsafe { atomic_u32(&raw mut (*control).gate) }.store(state, Ordering::SeqCst);
         }

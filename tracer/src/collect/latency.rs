@@ -1,5 +1,7 @@
 //! Latency figures of the segments, added up over all CPUs and fed into an HDR histogram.
 
+use std::rc::Rc;
+
 use aya::Ebpf;
 use hdrhistogram::Histogram;
 use hoptrace_common::{
@@ -7,36 +9,43 @@ use hoptrace_common::{
     histogram::{BUCKETS, MAX_NS, middle_ns},
 };
 
-use super::{CollectError, mapped::Mapped};
+use super::{CollectError, Mapped, Maps, Share};
 use crate::model::{Latencies, LatencyNs};
 
-/// Figures of all segments.
+/// Figures of all segments of one port.
 #[derive(Debug)]
 pub(super) struct LatencyMaps {
-    stats: Mapped<SegmentStats>,
-    buckets: Mapped<u64>,
-    segments: u32,
+    stats: Rc<Mapped<SegmentStats>>,
+    buckets: Rc<Mapped<u64>>,
+    share: Share,
 }
 
 impl LatencyMaps {
-    pub(super) fn new(object: &Ebpf, segments: u32) -> Result<Self, CollectError> {
-        Ok(Self {
-            stats: Mapped::of(object, "SEGMENTS")?,
-            buckets: Mapped::of(object, "LATENCIES")?,
-            segments: segments.max(1),
-        })
+    pub(super) fn new(object: &Ebpf, maps: &Maps, share: Share) -> Result<Self, CollectError> {
+        let stats = maps.array(object, "SEGMENTS")?;
+        Ok(Self { stats, buckets: maps.array(object, "LATENCIES")?, share })
     }
 
     /// Where the figures of a segment are, one place per CPU.
     fn blocks(&self, segment: u8) -> impl Iterator<Item = u32> {
-        let segments = self.segments;
-        (0..self.stats.len() / segments).map(move |cpu| cpu * segments + u32::from(segment))
+        self.share.segments(segment, self.stats.len())
+    }
+
+    /// Where the histograms of a segment are: one per CPU, but of several ports all CPUs share one.
+    fn histograms(&self, segment: u8) -> Vec<u32> {
+        if self.share.room.is_for_one() {
+            self.blocks(segment).collect()
+        } else {
+            vec![self.share.segment(segment)]
+        }
     }
 
     /// How many packets are in each bucket of a segment's histogram.
     pub(super) fn buckets(&self, segment: u8) -> impl Iterator<Item = u64> {
+        let blocks = self.histograms(segment);
         (0..BUCKETS).map(move |bucket| {
-            self.blocks(segment)
+            blocks
+                .iter()
                 .filter_map(|block| self.buckets.read(block * BUCKETS + bucket))
                 .fold(0, u64::wrapping_add)
         })

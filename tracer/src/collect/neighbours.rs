@@ -77,7 +77,10 @@ impl Neighbours {
 
 /// The number of the network namespace that this process is in.
 fn here() -> u32 {
-    fs::metadata("/proc/self/ns/net").ok().and_then(|file| u32::try_from(file.ino()).ok()).unwrap_or_default()
+    fs::metadata("/proc/thread-self/ns/net")
+        .ok()
+        .and_then(|file| u32::try_from(file.ino()).ok())
+        .unwrap_or_default()
 }
 
 impl std::fmt::Debug for Neighbours {

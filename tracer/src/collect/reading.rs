@@ -4,8 +4,8 @@ use std::fmt;
 
 use hoptrace_common::config::HookConfig;
 
-use super::{counters::Counters, ledger::Account, table::Sweep};
-use crate::model::{Direction, HookPlan, Plan, Snapshot};
+use super::{counters::Counters, ledger::Account, sweep::Sweep};
+use crate::model::{Direction, HookPlan, HookSet, Plan, Snapshot};
 
 /// What one source has counted, and what that says. The collector walks a list of these and knows none of them by name; what
 /// one has no use for, it leaves out.
@@ -13,8 +13,8 @@ pub trait Reading: fmt::Debug {
     /// The table was swept.
     fn follow(&mut self, _sight: &Sight<'_>) {}
 
-    /// Of the packets on their way out that are lost behind `hooks` (a bit each) no more than `most` can have died.
-    fn limit_losses(&mut self, _hooks: u16, _most: u64) {}
+    /// Of the packets on their way out that are lost behind `hooks` no more than `most` can have died.
+    fn limit_losses(&mut self, _hooks: HookSet, _most: u64) {}
 
     /// Adds what the ledger of `direction` has to know.
     fn account(&self, _direction: Direction, _account: &mut Account) {}

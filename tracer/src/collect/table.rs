@@ -1,48 +1,39 @@
 //! The in-flight table from user space: sweeps it in place.
 
-use std::sync::atomic::Ordering;
+use std::{collections::BTreeSet, rc::Rc, sync::atomic::Ordering};
 
 use aya::Ebpf;
-use hoptrace_common::inflight::{
-    Control, End, Ended, EndedGroup, Mark, Settled, Slot, SlotCell, Table, home_of, settle,
-};
+use hoptrace_common::inflight::{Control, Mark, Slot, SlotCell, Table, home_of, settle};
 
 use super::{
-    CollectError,
+    CollectError, Maps,
     mapped::{ACQUIRE, Mapped, atomic_u32, atomic_u64},
+    sweep::Sweeps,
 };
+use crate::model::{PortId, Room};
 
 /// The table's memory.
 #[derive(Debug)]
 pub(super) struct SharedTable {
-    slots: Mapped<Slot>,
-    spilled: Mapped<u32>,
+    slots: Rc<Mapped<Slot>>,
+    spilled: Rc<Mapped<u32>>,
+    room: Room,
     timeout_ns: u64,
     seed: u64,
 }
 
-/// What a sweep found.
-#[derive(Debug, Default)]
-pub(crate) struct Sweep {
-    /// Packets that were not seen again in time, and did not go elsewhere.
-    pub(crate) ended: Vec<Ended>,
-    /// Packets that the kernel freed at a drop site, and that no hook has seen since.
-    pub(crate) dropped: Vec<(Ended, u32)>,
-    /// Groups of packets that were not seen again in time.
-    pub(crate) groups: Vec<EndedGroup>,
-    /// Packets of which only copies beside the path were seen again, by the direction they entered in.
-    pub(crate) elsewhere: [u64; 2],
-    /// Packets that were sent to a wrong port, and seen nowhere else, by the direction they entered in.
-    pub(crate) astray: [u64; 2],
-    /// Packets on their way, by the direction they entered in.
-    pub(crate) in_flight: [u64; 2],
-}
-
 impl SharedTable {
-    pub(super) fn new(object: &Ebpf, timeout_ns: u64, seed: u64) -> Result<Self, CollectError> {
+    pub(super) fn new(
+        object: &Ebpf,
+        maps: &Maps,
+        room: Room,
+        timeout_ns: u64,
+        seed: u64,
+    ) -> Result<Self, CollectError> {
         Ok(Self {
-            slots: Mapped::of(object, "SLOTS")?,
-            spilled: Mapped::of(object, "SPILLED")?,
+            slots: maps.array(object, "SLOTS")?,
+            spilled: maps.array(object, "SPILLED")?,
+            room,
             timeout_ns,
             seed,
         })
@@ -53,36 +44,13 @@ impl SharedTable {
         self.timeout_ns = u64::MAX >> 1;
     }
 
-    /// Settles every slot: see [`settle`]. `knows_vm`: what is for the VM and comes to another port is no copy that the switch floods.
-    pub(super) fn sweep(&self, now_ns: u64, knows_vm: bool) -> Sweep {
-        let mut sweep = Sweep::default();
+    /// Settles every slot: see [`settle`]. `known_to_switch`: the ports of which the switch knows where they are.
+    pub(super) fn sweep(&self, now_ns: u64, known_to_switch: &BTreeSet<PortId>) -> Sweeps {
+        let mut sweeps = Sweeps::of(self.room);
         for index in 0..self.slots.len() {
-            match settle(self, index, now_ns) {
-                Settled::Ended(packet) if packet.end() == End::Elsewhere => {
-                    count(&mut sweep.elsewhere, packet.control, 1);
-                }
-                Settled::Ended(packet)
-                    if packet.end() == End::Astray && (knows_vm || packet.control.direction() == 0) =>
-                {
-                    count(&mut sweep.astray, packet.control, 1);
-                }
-                Settled::Ended(packet) => sweep.ended.push(packet),
-                Settled::Dropped(packet, site) => sweep.dropped.push((packet, site)),
-                Settled::EndedGroup(group) => sweep.groups.push(group),
-                Settled::InFlight(packet) => count(&mut sweep.in_flight, packet.control, 1),
-                Settled::InFlightGroup(control, packets) => {
-                    count(&mut sweep.in_flight, control, packets.into());
-                }
-                Settled::Idle | Settled::Freed => {}
-            }
+            sweeps.take(settle(self, index, now_ns), known_to_switch);
         }
-        sweep
-    }
-}
-
-fn count(counts: &mut [u64; 2], control: Control, packets: u64) {
-    if let Some(count) = counts.get_mut(usize::from(control.direction())) {
-        *count += packets;
+        sweeps
     }
 }
 

@@ -45,7 +45,7 @@ pub(super) fn links_away(topology: &Topology) -> Vec<LinkAway> {
     if wanted.is_empty() {
         return found;
     }
-    let here = fs::metadata("/proc/self/ns/net").map(|here| here.ino()).ok();
+    let here = fs::metadata("/proc/thread-self/ns/net").map(|here| here.ino()).ok();
     let mut seen: HashSet<u64> = here.into_iter().collect();
     for (name, file) in named().chain(of_processes()) {
         if wanted.is_empty() || seen.len() > MAX_NAMESPACES {

@@ -15,7 +15,7 @@ pub const KERNEL_BTF: &str = "/sys/kernel/btf/vmlinux";
 /// Where the modules' descriptions are, beside the kernel's own.
 pub(super) const MODULE_BTF: &str = "/sys/kernel/btf";
 /// The network namespace of this process.
-const OWN_NETNS: &str = "/proc/self/ns/net";
+const OWN_NETNS: &str = "/proc/thread-self/ns/net";
 /// Anonymous members inside of each other at most.
 const MAX_DEPTH: u32 = 8;
 /// The block is read in whole words, and its fields are aligned in it.

@@ -26,6 +26,12 @@ impl Direction {
         }
     }
 
+    /// The direction that the kernel side knows by this number.
+    #[must_use]
+    pub const fn of_index(index: u8) -> Self {
+        if index == 0 { Self::Egress } else { Self::Ingress }
+    }
+
     /// As it is written.
     #[must_use]
     pub const fn name(self) -> &'static str {

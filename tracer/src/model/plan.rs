@@ -4,7 +4,7 @@ use hoptrace_common::config::HookConfig;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Direction, IfIndex, OtherPort};
+use super::{Direction, HookSet, IfIndex, OtherPort};
 
 /// Where an XDP program runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -107,10 +107,10 @@ pub struct Plan {
     /// The segment of the whole way to and from neighbours, per direction; [`OFF_PATH_SEGMENT`](hoptrace_common::config::OFF_PATH_SEGMENT) without
     /// neighbours.
     pub neighbour_totals: [u8; 2],
-    /// Hooks that packets from neighbours enter by, a bit each.
-    pub neighbour_entries: u16,
-    /// Hooks behind which packets come to a switch that may give them to user space, a bit each.
-    pub upcalled_after: u16,
+    /// Hooks that packets from neighbours enter by.
+    pub neighbour_entries: HookSet,
+    /// Hooks behind which packets come to a switch that may give them to user space.
+    pub upcalled_after: HookSet,
     /// The other VMs' ports that hooks are at.
     pub neighbours: Vec<OtherPort>,
     /// The number of the first hook, per direction.
@@ -145,12 +145,12 @@ impl Plan {
         hooks.filter_map(|(number, hook)| Some((number, hook.interfaces.first()?)))
     }
 
-    /// The hooks that packets pass last before a wire hook, a bit each.
+    /// The hooks that packets pass last before a wire hook.
     #[must_use]
-    pub fn before_wire(&self) -> u16 {
+    pub fn before_wire(&self) -> HookSet {
         let is_wire = |place: usize| self.hooks.get(place).is_some_and(|hook| hook.side == Side::Wire);
         let before = self.segments.iter().filter(|segment| !segment.off_path && is_wire(segment.to));
-        before.fold(0, |hooks, segment| hooks | 1 << (segment.from & 0xf))
+        before.map(|segment| segment.from).collect()
     }
 
     /// The hooks of the way out behind which packets still come to the switch, a bit each; in the upper half the first ones of the

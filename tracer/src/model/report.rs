@@ -97,19 +97,25 @@ pub struct Settings {
 /// What was found about one port.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PortReport {
-    /// The path, and whose it is, as it was at the start.
+    /// The path, and whose it is, as it was at the start; where there may be several ports, without the ports beside it.
     pub path: Path,
     /// Changes of its interfaces while packets were admitted, in their order.
     pub changes: Vec<LinkChange>,
     /// What was wrong with it at the end; `None`: it has not ended, or was not looked at again.
     pub problems_at_end: Option<Vec<Problem>>,
+    /// When its packets were admitted first, in nanoseconds since 1970.
+    pub began_ns: u64,
+    /// How long they were, in seconds.
+    #[serde(rename = "duration_s", serialize_with = "seconds", deserialize_with = "from_seconds")]
+    #[schemars(with = "f64", range(min = 0))]
+    pub duration: Duration,
     /// Both directions.
     pub directions: Directions,
     /// Hops between hooks that are no neighbours on the path.
     pub off_path: Latencies,
     /// The guest's own times.
     pub guest: GuestTimes,
-    /// Ports beside the path.
+    /// Ports beside the path; none where several ports are traced, because what went there is not counted for each of them.
     pub neighbours: Vec<Neighbour>,
 }
 
@@ -122,6 +128,34 @@ pub struct PortTrace<'a> {
     pub port: &'a PortReport,
 }
 
+/// What was collected of one port.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PortFigures {
+    /// Its path as it was at the start.
+    pub path: Path,
+    /// What was counted.
+    pub snapshot: Snapshot,
+    /// What the host's sources said of the path meanwhile.
+    pub watched: HostReport,
+}
+
+/// What was collected of the host, whatever port it is about.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct TraceFigures {
+    /// What else is to know; a line each.
+    pub notes: Vec<String>,
+    /// What else went wrong.
+    pub evidence: Vec<Evidence>,
+    /// The host's packet filters, where packets died in one.
+    pub firewall: Option<Firewall>,
+    /// Who had answered at the start, and did not at the end.
+    pub silent_at_end: Vec<SourceName>,
+    /// Hooks that another program took away, which ended the trace.
+    pub taken: Option<Taken>,
+    /// What tracing cost.
+    pub tracer: TracerCost,
+}
+
 impl Report {
     /// What was collected of one port, without any findings yet.
     #[must_use]
@@ -132,31 +166,50 @@ impl Report {
         host: HostFacts,
         settings: Settings,
     ) -> Self {
+        let trace = TraceFigures {
+            firewall: watched.firewall.clone(),
+            silent_at_end: watched.silent_at_end.clone(),
+            taken: snapshot.taken.clone(),
+            tracer: snapshot.tracer,
+            ..TraceFigures::default()
+        };
+        Self::of_ports(vec![PortFigures { path, snapshot, watched }], trace, host, settings)
+    }
+
+    /// What was collected of all ports of a trace, without any findings yet. What `trace` and the ports have of the same goes together.
+    #[must_use]
+    pub fn of_ports(
+        ports: Vec<PortFigures>,
+        trace: TraceFigures,
+        host: HostFacts,
+        settings: Settings,
+    ) -> Self {
+        let snapshots = || ports.iter().map(|port| &port.snapshot);
+        let (began_ns, duration) = span(snapshots());
+        let evidence = snapshots().flat_map(|snapshot| snapshot.evidence.clone());
+        let mut notes = trace.notes;
+        for note in snapshots().flat_map(|snapshot| &snapshot.notes) {
+            if !notes.contains(note) {
+                notes.push(note.clone());
+            }
+        }
         Self {
             schema: TraceSchema::V2,
             findings: Vec::new(),
             host,
             settings,
             live: false,
-            began_ns: snapshot.began_ns,
-            duration: snapshot.duration,
-            ports: vec![PortReport {
-                path,
-                changes: watched.changes,
-                problems_at_end: watched.problems_at_end,
-                directions: snapshot.directions,
-                off_path: snapshot.off_path,
-                guest: snapshot.guest,
-                neighbours: snapshot.neighbours,
-            }],
-            upcalls: snapshot.upcalls,
-            evidence: snapshot.evidence,
-            firewall: watched.firewall,
-            silent_at_end: watched.silent_at_end,
-            notes: snapshot.notes,
-            drops_without_site: snapshot.drops_without_site,
-            taken: snapshot.taken,
-            tracer: snapshot.tracer,
+            began_ns,
+            duration,
+            upcalls: snapshots().filter_map(|snapshot| snapshot.upcalls).reduce(Upcalls::with),
+            evidence: evidence.chain(trace.evidence).collect(),
+            firewall: trace.firewall,
+            silent_at_end: trace.silent_at_end,
+            notes,
+            drops_without_site: snapshots().map(|snapshot| snapshot.drops_without_site).sum(),
+            taken: trace.taken,
+            tracer: trace.tracer,
+            ports: ports.into_iter().map(PortReport::from).collect(),
         }
     }
 
@@ -164,6 +217,32 @@ impl Report {
     pub fn each_port(&self) -> impl Iterator<Item = PortTrace<'_>> {
         self.ports.iter().map(|port| PortTrace { trace: self, port })
     }
+}
+
+impl From<PortFigures> for PortReport {
+    fn from(PortFigures { path, snapshot, watched }: PortFigures) -> Self {
+        Self {
+            path,
+            changes: watched.changes,
+            problems_at_end: watched.problems_at_end,
+            began_ns: snapshot.began_ns,
+            duration: snapshot.duration,
+            directions: snapshot.directions,
+            off_path: snapshot.off_path,
+            guest: snapshot.guest,
+            neighbours: snapshot.neighbours,
+        }
+    }
+}
+
+/// From when on packets of any port were admitted, and for how long.
+fn span<'s>(ports: impl Iterator<Item = &'s Snapshot> + Clone) -> (u64, Duration) {
+    let opened = ports.filter(|snapshot| snapshot.began_ns > 0);
+    let Some(began_ns) = opened.clone().map(|snapshot| snapshot.began_ns).min() else {
+        return Default::default();
+    };
+    let after = |snapshot: &Snapshot| Duration::from_nanos(snapshot.began_ns - began_ns) + snapshot.duration;
+    (began_ns, opened.map(after).max().unwrap_or_default())
 }
 
 fn seconds<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
@@ -180,5 +259,39 @@ impl<'a> PortTrace<'a> {
     #[must_use]
     pub const fn path(&self) -> &'a Path {
         &self.port.path
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::trace_samples::{path, snapshot};
+
+    fn of(began_ns: u64, seconds: u64, misses: u64) -> PortFigures {
+        let upcalls = Upcalls { misses, traced: [1, 2], ..Upcalls::default() };
+        let notes = vec!["alike".to_owned(), format!("at {began_ns}")];
+        let snapshot = Snapshot {
+            began_ns,
+            duration: Duration::from_secs(seconds),
+            upcalls: Some(upcalls),
+            notes,
+            drops_without_site: 2,
+            ..snapshot(1)
+        };
+        PortFigures { path: path(), snapshot, watched: HostReport::default() }
+    }
+
+    #[test]
+    fn a_trace_of_several_ports_is_as_long_as_they_are_together_and_says_everything_once() {
+        let ports = vec![of(5_000_000_000, 2, 70), of(4_000_000_000, 1, 40)];
+        let trace = TraceFigures { notes: vec!["first".to_owned()], ..TraceFigures::default() };
+        let report = Report::of_ports(ports, trace, HostFacts::default(), Settings::default());
+        assert_eq!((report.began_ns, report.duration), (4_000_000_000, Duration::from_secs(3)));
+        let [one, other] = &report.ports[..] else { panic!("{:?}", report.ports) };
+        assert_eq!((one.duration, other.began_ns), (Duration::from_secs(2), 4_000_000_000));
+        let upcalls = report.upcalls.unwrap();
+        assert_eq!((upcalls.misses, upcalls.traced), (70, [2, 4]), "the switch's own are those of all ports");
+        assert_eq!(report.notes, ["first", "alike", "at 5000000000", "at 4000000000"]);
+        assert_eq!(report.drops_without_site, 4);
     }
 }

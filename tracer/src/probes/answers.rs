@@ -1,13 +1,19 @@
 //! Questions of the guest that the switch answers by itself (ARP, neighbour discovery, DHCP).
 
+use std::collections::BTreeMap;
+
 use aya::{Ebpf, EbpfLoader};
-use hoptrace_common::answer::AnswerCounters;
+use hoptrace_common::{
+    answer::AnswerCounters,
+    config::{HookConfig, MAX_HOOKS},
+    ports::PortConfig,
+};
 
 use super::{Probe, Trace};
 use crate::{
-    attach::Attachable,
-    collect::{Account, CollectError, Mapped, Reading},
-    model::Direction,
+    attach::{Attachable, Sizes},
+    collect::{Account, CollectError, Maps, PerCpu, Reading},
+    model::{Direction, PortId},
 };
 
 const COUNTS: &str = "ANSWER_COUNTS";
@@ -15,33 +21,45 @@ const COUNTS: &str = "ANSWER_COUNTS";
 /// The programs of hooks find them; it needs nothing but to know where the switch is.
 #[derive(Debug, Default)]
 pub(super) struct Answers {
+    /// Of all ports together.
     at_switch: u32,
+    of_port: BTreeMap<PortId, u32>,
 }
 
 impl Probe for Answers {
     fn planned(&mut self, trace: &Trace<'_>) {
-        self.at_switch = trace.plan.at_switch();
+        let at_switch = trace.plan.at_switch();
+        self.at_switch |= at_switch;
+        self.of_port.insert(trace.share.port, at_switch);
     }
 
-    fn read(&self, object: &Ebpf, _trace: &Trace<'_>) -> Result<Option<Box<dyn Reading>>, CollectError> {
-        Ok(Some(Box::new(Counts(Mapped::of(object, COUNTS)?))))
+    fn read(
+        &self,
+        object: &Ebpf,
+        maps: &Maps,
+        trace: &Trace<'_>,
+    ) -> Result<Option<Box<dyn Reading>>, CollectError> {
+        Ok(Some(Box::new(Counts(PerCpu::of(object, maps, COUNTS, trace.share)?))))
     }
 }
 
 impl Attachable for Answers {
-    fn configure<'s>(&'s self, object: &mut EbpfLoader<'s>, cpus: u32) {
-        object.override_global("AT_SWITCH", &self.at_switch, true).map_max_entries(COUNTS, cpus);
+    fn tell_port(&self, port: PortId, _hooks: &mut [HookConfig; MAX_HOOKS], told: &mut PortConfig) {
+        told.at_switch = self.of_port.get(&port).copied().unwrap_or_default();
+    }
+
+    fn configure<'s>(&'s self, object: &mut EbpfLoader<'s>, sizes: Sizes) {
+        object.override_global("AT_SWITCH", &self.at_switch, true).map_max_entries(COUNTS, sizes.per_cpu());
     }
 }
 
 /// Counters of all CPUs.
 #[derive(Debug)]
-struct Counts(Mapped<AnswerCounters>);
+struct Counts(PerCpu<AnswerCounters>);
 
 impl Reading for Counts {
     /// As many answers.
     fn account(&self, _direction: Direction, account: &mut Account) {
-        let all = (0..self.0.len()).filter_map(|cpu| self.0.read(cpu));
-        account.by_switch = all.map(|counted| counted.by_switch).sum();
+        account.by_switch = self.0.iter().map(|counted| counted.by_switch).sum();
     }
 }

@@ -7,8 +7,8 @@ use hoptrace_common::checksum::{ChecksumCounters, PROTOCOLS};
 
 use super::{Probe, Trace};
 use crate::{
-    attach::Attachable,
-    collect::{CollectError, Gate, Mapped, Reading, Sight},
+    attach::{Attachable, Sizes},
+    collect::{CollectError, Gate, Maps, PerCpu, Reading, Sight},
     model::{Evidence, EvidenceSource, Plan, Snapshot},
 };
 
@@ -24,11 +24,16 @@ const SHORTEST_LOOK: Duration = Duration::from_millis(50);
 pub(super) struct Checksums;
 
 impl Probe for Checksums {
-    fn read(&self, object: &Ebpf, trace: &Trace<'_>) -> Result<Option<Box<dyn Reading>>, CollectError> {
-        let gate = Gate::of(object)?;
+    fn read(
+        &self,
+        object: &Ebpf,
+        maps: &Maps,
+        trace: &Trace<'_>,
+    ) -> Result<Option<Box<dyn Reading>>, CollectError> {
+        let gate = Gate::of(object, maps, trace.share.port)?;
         gate.set_checksum_below(u64::MAX);
         Ok(Some(Box::new(Sample {
-            counters: Mapped::of(object, COUNTS)?,
+            counters: PerCpu::of(object, maps, COUNTS, trace.share)?,
             gate,
             tap: trace.tap(),
             last: (Instant::now(), 0),
@@ -37,15 +42,15 @@ impl Probe for Checksums {
 }
 
 impl Attachable for Checksums {
-    fn configure<'s>(&'s self, object: &mut EbpfLoader<'s>, cpus: u32) {
-        object.map_max_entries(COUNTS, cpus);
+    fn configure<'s>(&'s self, object: &mut EbpfLoader<'s>, sizes: Sizes) {
+        object.map_max_entries(COUNTS, sizes.per_cpu());
     }
 }
 
 /// The counters, and how the sample follows the traffic.
 #[derive(Debug)]
 struct Sample {
-    counters: Mapped<ChecksumCounters>,
+    counters: PerCpu<ChecksumCounters>,
     gate: Gate,
     /// The interface they pass.
     tap: String,
@@ -68,7 +73,7 @@ impl Reading for Sample {
 
     /// That some were wrong, if they were.
     fn tell(&self, _plan: &Plan, snapshot: &mut Snapshot) {
-        let counters: Vec<_> = (0..self.counters.len()).filter_map(|cpu| self.counters.read(cpu)).collect();
+        let counters: Vec<_> = self.counters.iter().collect();
         snapshot.evidence.extend(evidence(&counters, &self.tap));
     }
 }

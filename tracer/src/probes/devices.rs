@@ -4,20 +4,25 @@
 //! datapath the host drops its own copy of every frame. Which it is, the interface tells that the packet is at: behind a hook
 //! it can be at the interface of that hook, at that of the next one, or in the bridge between them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use hoptrace_common::{config::HookConfig, drops::Device};
 
-use crate::model::{BridgeKind, HookPlan, Hop, IfIndex, Interface, Path, Plan, Side};
+use crate::{
+    attach::Further,
+    model::{BridgeKind, HookPlan, HookSet, Hop, IfIndex, Interface, Path, Plan, Side},
+};
 
 /// The interfaces, and what holds for a packet that is at none.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Devices {
     /// By their index.
     pub(super) by_index: BTreeMap<IfIndex, Device>,
-    /// Hooks behind which a packet without an interface can have died, a bit each: the kernel's Open vSwitch gives packets
+    /// Hooks behind which a packet without an interface can have died: the kernel's Open vSwitch gives packets
     /// that were in user space back without one.
-    pub(super) nowhere_after: u16,
+    pub(super) nowhere_after: HookSet,
+    /// Those of them that others' packets come by, too.
+    pub(super) shared: BTreeSet<IfIndex>,
 }
 
 /// What is around the path's own interfaces.
@@ -38,6 +43,10 @@ pub(super) fn devices(plan: &Plan, path: &Path, around: &Around<'_>) -> Devices 
     let mut devices = Devices::default();
     for (number, hook) in plan.hooks.iter().enumerate().filter(|(_, hook)| !hook.is_neighbour()) {
         let Some((own, hop)) = place(hook, path) else { continue };
+        if hop.facts.shared {
+            let below = (around.below)(&hop.ifname).into_iter().map(|below| below.ifindex);
+            devices.shared.extend(below.chain([own]));
+        }
         let after = 1_u16 << number;
         let received = matches!(hook.side, Side::Ingress | Side::Xdp(_));
         let userspace = is_userspace_port(path, hop);
@@ -47,7 +56,7 @@ pub(super) fn devices(plan: &Plan, path: &Path, around: &Around<'_>) -> Devices 
             devices.at(own).live_after |= after;
         }
         if received && is_ovs_port(path, hop) && !userspace {
-            devices.nowhere_after |= after;
+            devices.nowhere_after = devices.nowhere_after.with(number);
         }
         if hook.config.flags & HookConfig::TERMINAL != 0 && !is_copy {
             let device = devices.at(own);
@@ -86,14 +95,14 @@ pub(super) fn devices(plan: &Plan, path: &Path, around: &Around<'_>) -> Devices 
     devices
 }
 
-/// The hooks of the path behind which packets come to Open vSwitch, a bit each, whatever its datapath.
-pub(super) fn before_switch(plan: &Plan, path: &Path) -> u16 {
+/// The hooks of the path behind which packets come to Open vSwitch, whatever its datapath.
+pub(super) fn before_switch(plan: &Plan, path: &Path) -> HookSet {
     let comes_there = |hook: &HookPlan| {
         let port = place(hook, path).filter(|_| hook.side == Side::Ingress && !hook.is_neighbour());
         port.is_some_and(|(_, hop)| is_ovs_port(path, hop))
     };
     let hooks = plan.hooks.iter().enumerate().filter(|(_, hook)| comes_there(hook));
-    hooks.fold(0, |bits, (number, _)| bits | 1 << number)
+    hooks.map(|(number, _)| number).collect()
 }
 
 /// The interfaces of the path that are ports of a kernel datapath of Open vSwitch.
@@ -103,6 +112,12 @@ pub(super) fn kernel_switch_ports(path: &Path) -> Vec<IfIndex> {
 }
 
 impl Devices {
+    /// All of them, for whom it matters who else comes by.
+    pub(super) fn further(&self) -> Vec<Further> {
+        let all = self.by_index.keys();
+        all.map(|ifindex| Further { ifindex: *ifindex, shared: self.shared.contains(ifindex) }).collect()
+    }
+
     fn at(&mut self, index: IfIndex) -> &mut Device {
         self.by_index.entry(index).or_default()
     }
@@ -217,7 +232,7 @@ mod tests {
         assert_eq!(live(QVB), ["egress tap", "egress qvb", "ingress qvo", "ingress qvb"]);
         assert_eq!(live(QVO), ["egress qvb", "egress qvo", "ingress nic", "ingress qvo"]);
         assert_eq!(live(NIC), ["egress qvo", "egress nic", "ingress nic"]);
-        assert_eq!(names(&plan, devices.nowhere_after), ["egress qvo", "ingress nic"]);
+        assert_eq!(names(&plan, devices.nowhere_after.bits()), ["egress qvo", "ingress nic"]);
     }
 
     #[test]
@@ -240,7 +255,7 @@ mod tests {
         // Sent to, but not received from.
         assert_eq!(live(QVO), ["egress qvb", "ingress nic", "ingress qvo"]);
         assert_eq!(live(NIC), ["egress qvo", "egress nic"]);
-        assert_eq!(devices.nowhere_after, 0);
+        assert!(devices.nowhere_after.is_empty());
     }
 
     #[test]
@@ -261,7 +276,10 @@ mod tests {
     fn packets_come_to_the_switch_behind_qvo_and_the_nic() {
         for datapath in ["system", "netdev"] {
             let (plan, _) = found(datapath);
-            assert_eq!(names(&plan, before_switch(&plan, &path(datapath))), ["egress qvo", "ingress nic"]);
+            assert_eq!(
+                names(&plan, before_switch(&plan, &path(datapath)).bits()),
+                ["egress qvo", "ingress nic"]
+            );
         }
         assert_eq!(kernel_switch_ports(&path("system")), [QVO, NIC]);
         assert!(kernel_switch_ports(&path("netdev")).is_empty());

@@ -6,18 +6,20 @@ mod names;
 mod sites;
 
 use std::{
+    collections::BTreeMap,
     io,
     thread::{self, JoinHandle},
 };
 
 use aya::{
     Ebpf, EbpfLoader,
-    maps::{Array, HashMap, LpmTrie, lpm_trie::Key},
+    maps::{Array, HashMap, LpmTrie, MapData, MapError, lpm_trie::Key},
 };
 use deaths::Deaths;
 use hoptrace_common::{
+    config::{HookConfig, MAX_HOOKS},
     drops::{DropConfig, MAX_DEVICES},
-    ports::device_key,
+    ports::{PortConfig, device_key},
 };
 use zerocopy::IntoBytes as _;
 
@@ -26,10 +28,10 @@ use super::{
     devices::{Around, Devices, devices},
 };
 use crate::{
-    attach::{AttachError, Attachable, all_below, attach_at, carriers, lower, missed_runs},
-    collect::{CollectError, Reading},
+    attach::{AttachError, Attachable, Further, Sizes, all_below, attach_at, carriers, lower, missed_runs},
+    collect::{CollectError, Maps, Reading},
     kernel::{CodePlaces, MemoryBases, drop_config, interface_index, places_and_memory},
-    model::{Direction, Mechanism, Plan, Snapshot},
+    model::{Direction, Mechanism, Plan, PortId, Snapshot},
 };
 
 /// The program, the tracepoint it runs at, and its maps.
@@ -40,6 +42,8 @@ const CODE: &str = "CODE";
 const MEMORY: &str = "MEMORY";
 const SITES: &str = "SITES";
 const COUNTS: &str = "FREES";
+/// Interfaces of each port that there is room for, where there are several: its own, and what they stand on.
+const PORT_DEVICES: u32 = 16;
 
 /// Needs a kernel that describes its structures. Without it packets that died are lost: no reason is known.
 #[derive(Debug, Default)]
@@ -47,7 +51,8 @@ pub(super) struct Frees {
     available: bool,
     why_not: Option<String>,
     config: DropConfig,
-    found: Devices,
+    found: BTreeMap<PortId, Devices>,
+    attached: bool,
     reading: Option<CodeReading>,
 }
 
@@ -72,7 +77,9 @@ impl Probe for Frees {
         if !self.available {
             return;
         }
-        self.reading = Some(CodeReading::start());
+        if !self.attached && self.reading.is_none() {
+            self.reading = Some(CodeReading::start());
+        }
         if let Some(path) = trace.path {
             let around = Around {
                 index_of: &interface_index,
@@ -80,19 +87,25 @@ impl Probe for Frees {
                 carriers: &|top| all_below(top, &carriers),
                 at_tracepoints: trace.mechanism == Mechanism::Tracepoints,
             };
-            self.found = devices(trace.plan, path, &around);
-            self.config.nowhere_after = self.found.nowhere_after.into();
+            let found = devices(trace.plan, path, &around);
+            self.config.nowhere_after |= u32::from(found.nowhere_after.bits());
+            self.found.insert(trace.share.port, found);
         }
     }
 
-    fn read(&self, object: &Ebpf, trace: &Trace<'_>) -> Result<Option<Box<dyn Reading>>, CollectError> {
-        Ok(Some(Box::new(Deaths::of(object, trace.timeout_ns())?)))
+    fn read(
+        &self,
+        object: &Ebpf,
+        maps: &Maps,
+        trace: &Trace<'_>,
+    ) -> Result<Option<Box<dyn Reading>>, CollectError> {
+        Ok(Some(Box::new(Deaths::of(object, maps, trace.share, trace.timeout_ns())?)))
     }
 
     fn doubt(&self, object: &Ebpf, snapshot: &Snapshot) -> Option<String> {
-        let unseen = missed_runs(object, PROGRAM);
         let lost = Direction::ALL.iter().any(|way| snapshot.directions.get(*way).ledger.lost > 0);
-        (unseen > 0 && lost).then(|| {
+        let unseen = if lost { missed_runs(object, PROGRAM) } else { 0 };
+        (unseen > 0).then(|| {
             format!(
                 "{unseen} frees of packets, the VM's or others', were not looked at, because they interrupted the look at \
                  another one: so many of the lost packets may have had a reason"
@@ -102,21 +115,44 @@ impl Probe for Frees {
 }
 
 impl Attachable for Frees {
-    fn configure<'s>(&'s self, object: &mut EbpfLoader<'s>, cpus: u32) {
-        object.override_global("DROPS", self.config.as_bytes(), true).map_max_entries(COUNTS, cpus);
+    fn tell_port(&self, port: PortId, _hooks: &mut [HookConfig; MAX_HOOKS], told: &mut PortConfig) {
+        told.nowhere_after = self.found.get(&port).map_or(0, |found| found.nowhere_after.bits()).into();
+    }
+
+    fn configure<'s>(&'s self, object: &mut EbpfLoader<'s>, sizes: Sizes) {
+        object
+            .override_global("DROPS", self.config.as_bytes(), true)
+            .map_max_entries(COUNTS, sizes.per_cpu())
+            .map_max_entries(DEVICES, MAX_DEVICES.max(sizes.room.ports() * PORT_DEVICES));
     }
 
     fn programs(&self) -> &'static [&'static str] {
         if self.available { &[PROGRAM] } else { &[] }
     }
 
+    fn further_interfaces(&self, port: PortId) -> Vec<Further> {
+        self.found.get(&port).map_or_else(Vec::new, Devices::further)
+    }
+
+    fn introduce(&mut self, object: &mut Ebpf, port: PortId) -> Result<(), AttachError> {
+        self.found.get(&port).map_or(Ok(()), |found| introduce(object, port, found))
+    }
+
+    fn forget(&mut self, object: &mut Ebpf, port: PortId) {
+        if let Some(found) = self.found.remove(&port) {
+            forget(object, port, &found);
+        }
+    }
+
     fn teach(&mut self, object: &mut Ebpf) -> Result<(), AttachError> {
-        introduce(object, &self.found)?;
         self.reading.take().map_or(Ok(()), |reading| teach(object, reading))
     }
 
     fn attach(&mut self, object: &mut Ebpf, _plan: &Plan) -> Result<(), AttachError> {
-        if self.available { attach_at(object, PROGRAM, TRACEPOINT) } else { Ok(()) }
+        if !self.available || std::mem::replace(&mut self.attached, true) {
+            return Ok(());
+        }
+        attach_at(object, PROGRAM, TRACEPOINT)
     }
 }
 
@@ -130,16 +166,35 @@ impl CodeReading {
     }
 }
 
-/// Tells the program the interfaces.
-fn introduce(ebpf: &mut Ebpf, found: &Devices) -> Result<(), AttachError> {
+type Known<'o> = HashMap<&'o mut MapData, u64, [u32; 2]>;
+
+/// The interfaces as the program knows them.
+fn known(ebpf: &mut Ebpf) -> Result<Known<'_>, AttachError> {
     let map = ebpf.map_mut(DEVICES).ok_or_else(|| AttachError::Missing(format!("map {DEVICES}")))?;
-    let failed = |source| AttachError::Map { map: DEVICES, source: Box::new(source) };
-    let mut known: HashMap<_, u64, [u32; 2]> = map.try_into().map_err(failed)?;
+    map.try_into().map_err(refused)
+}
+
+fn refused(source: MapError) -> AttachError {
+    AttachError::Map { map: DEVICES, source: Box::new(source) }
+}
+
+/// Tells the program the interfaces that a port's packets can die at.
+fn introduce(ebpf: &mut Ebpf, port: PortId, found: &Devices) -> Result<(), AttachError> {
+    let mut known = known(ebpf)?;
     for (index, device) in found.by_index.iter().take(MAX_DEVICES as usize) {
         let value: [u32; 2] = zerocopy::transmute!(*device);
-        known.insert(device_key(index.0, 0), value, 0).map_err(failed)?;
+        known.insert(device_key(index.0, port.0), value, 0).map_err(refused)?;
     }
     Ok(())
+}
+
+/// Takes them away again.
+fn forget(ebpf: &mut Ebpf, port: PortId, found: &Devices) {
+    let Ok(mut known) = known(ebpf) else { return };
+    for index in found.by_index.keys() {
+        // What there was no room for is not there.
+        let _absent = known.remove(&device_key(index.0, port.0));
+    }
 }
 
 /// Tells the program what places in the kernel mean, and where packets' pages are. Without that, a packet that was sent and is freed without a reason has

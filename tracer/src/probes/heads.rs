@@ -1,18 +1,21 @@
 //! Heads of packets that the programs keep before a switch, to be explained.
 
+use std::{collections::BTreeMap, rc::Rc};
+
 use aya::{Ebpf, EbpfLoader};
 use hoptrace_common::{
     config::{HookConfig, MAX_HOOKS, TraceConfig},
     filter::addresses,
     heads::{HEADS, Head},
     packet::{ETHERTYPE_ARP, Frame, Packet, Reader as _, SliceReader, Window as _, parse},
+    ports::{PortConfig, key_at},
 };
 
 use super::{Host, Probe, Trace, devices::before_switch};
 use crate::{
-    attach::Attachable,
-    collect::{ACQUIRE, CollectError, FlowFields, Mapped, Reading, atomic_u64},
-    model::{Direction, Flow, PacketHead, Plan, Snapshot},
+    attach::{Attachable, Sizes},
+    collect::{ACQUIRE, CollectError, FlowFields, Mapped, Maps, Reading, Share, atomic_u64},
+    model::{Direction, Flow, HookSet, PacketHead, Plan, PortId, Snapshot},
 };
 
 const MAP: &str = "HEADS";
@@ -21,43 +24,62 @@ const MAP: &str = "HEADS";
 #[derive(Debug)]
 pub(super) struct Heads {
     wanted: bool,
-    /// Hooks that keep heads, a bit each.
-    kept_at: u16,
+    /// Hooks that keep heads, of each port.
+    kept_at: BTreeMap<PortId, HookSet>,
 }
 
 impl Heads {
     pub(super) const fn of(host: &Host<'_>) -> Self {
-        Self { wanted: host.explain, kept_at: 0 }
+        Self { wanted: host.explain, kept_at: BTreeMap::new() }
     }
 }
 
 impl Probe for Heads {
     fn planned(&mut self, trace: &Trace<'_>) {
         let path = trace.path.filter(|_| self.wanted);
-        self.kept_at = path.map_or(0, |path| before_switch(trace.plan, path));
+        let kept_at = path.map_or_else(HookSet::default, |path| before_switch(trace.plan, path));
+        self.kept_at.insert(trace.share.port, kept_at);
     }
 
-    fn read(&self, object: &Ebpf, _trace: &Trace<'_>) -> Result<Option<Box<dyn Reading>>, CollectError> {
-        Ok(Some(Box::new(KeptHeads::of(object)?)))
+    fn read(
+        &self,
+        object: &Ebpf,
+        maps: &Maps,
+        trace: &Trace<'_>,
+    ) -> Result<Option<Box<dyn Reading>>, CollectError> {
+        Ok(Some(Box::new(KeptHeads::of(object, maps, trace.share)?)))
     }
 }
 
 impl Attachable for Heads {
-    fn tell_hooks(&self, trace: &mut TraceConfig, hooks: &mut [HookConfig; MAX_HOOKS]) {
-        trace.keeping_heads = u16::from(self.kept_at != 0);
+    fn tell(&self, trace: &mut TraceConfig) {
+        trace.keeping_heads = u16::from(self.keeps_any());
+    }
+
+    fn tell_port(&self, port: PortId, hooks: &mut [HookConfig; MAX_HOOKS], _told: &mut PortConfig) {
+        let kept_at = self.kept_at.get(&port).copied().unwrap_or_default();
         for (number, hook) in hooks.iter_mut().enumerate() {
-            hook.flags |= if self.kept_at & 1 << number != 0 { HookConfig::KEEPS_HEADS } else { 0 };
+            hook.flags |= if kept_at.has(number) { HookConfig::KEEPS_HEADS } else { 0 };
         }
     }
 
-    fn configure<'s>(&'s self, object: &mut EbpfLoader<'s>, _cpus: u32) {
-        object.map_max_entries(MAP, if self.kept_at == 0 { 1 } else { HEADS });
+    fn configure<'s>(&'s self, object: &mut EbpfLoader<'s>, _sizes: Sizes) {
+        object.map_max_entries(MAP, if self.keeps_any() { HEADS } else { 1 });
     }
 }
 
-/// All heads that are kept at the moment; none, unless they were asked for.
+impl Heads {
+    fn keeps_any(&self) -> bool {
+        self.kept_at.values().any(|hooks| !hooks.is_empty())
+    }
+}
+
+/// All heads that are kept at the moment, of which the port's are read; none, unless they were asked for.
 #[derive(Debug)]
-pub(super) struct KeptHeads(Mapped<Head>);
+pub(super) struct KeptHeads {
+    heads: Rc<Mapped<Head>>,
+    share: Share,
+}
 
 impl Reading for KeptHeads {
     /// A packet that went through the switch.
@@ -72,8 +94,8 @@ impl Reading for KeptHeads {
 }
 
 impl KeptHeads {
-    pub(super) fn of(object: &Ebpf) -> Result<Self, CollectError> {
-        Mapped::of(object, MAP).map(Self)
+    pub(super) fn of(object: &Ebpf, maps: &Maps, share: Share) -> Result<Self, CollectError> {
+        Ok(Self { heads: maps.array(object, MAP)?, share })
     }
 
     /// `None` where no heads are kept.
@@ -85,8 +107,8 @@ impl KeptHeads {
     /// The head of packet `key`, which is not kept any longer: what stays are heads of packets that went on.
     pub(super) fn take(&self, key: u64) -> Option<Head> {
         let place = Head::place_of(key);
-        let head = self.0.read(place).filter(|head| head.key == key)?;
-        let element = self.0.at(place)?;
+        let head = self.heads.read(place).filter(|head| head.key == key)?;
+        let element = self.heads.at(place)?;
         // SAFETY: inside the mapping, aligned to eight bytes.
         let own = unsafe { atomic_u64(&raw mut (*element).key) };
         // If it is another packet's by now, that one stays.
@@ -96,8 +118,11 @@ impl KeptHeads {
 
     /// The head of some packet that `hook` saw.
     fn any(&self, hook: u8) -> Option<Head> {
-        let heads = (0..self.0.len()).filter_map(|place| self.0.read(place));
-        heads.filter(|head| head.key != 0 && head.hook == hook).find(|head| packet(head).is_some())
+        let heads = (0..self.heads.len()).filter_map(|place| self.heads.read(place));
+        let is_own = |head: &Head| self.share.room.port_of_key(head.key) == self.share.port;
+        heads
+            .filter(|head| head.key != 0 && head.hook == hook && is_own(head))
+            .find(|head| packet(head).is_some())
     }
 }
 
@@ -109,7 +134,9 @@ fn kept(head: &Head) -> &[u8] {
 /// Its headers; `None`: they are not those of the packet that it is said to be of, because it was changed meanwhile.
 fn packet(head: &Head) -> Option<Packet> {
     let reader = SliceReader(kept(head));
-    parse(&reader, &Frame::read(&reader)?).ok().filter(|packet| packet.identity == head.key)
+    // Of several ports, the key has the port in its low bits.
+    let is_it = |packet: &Packet| key_at(packet.identity, 0) == key_at(head.key, 0);
+    parse(&reader, &Frame::read(&reader)?).ok().filter(is_it)
 }
 
 /// For the question to the switch; `label` is the hook's.

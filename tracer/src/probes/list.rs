@@ -10,8 +10,8 @@ use super::{
 };
 use crate::{
     attach::{AttachError, Attachable, PlanOptions},
-    collect::{CollectError, Reading},
-    model::{Plan, Snapshot},
+    collect::{CollectError, Maps, Reading},
+    model::{Path, Plan, Snapshot},
 };
 
 /// The probes of one trace, in the order in which they are attached and have their say.
@@ -48,7 +48,14 @@ impl Probes {
         options
     }
 
-    /// The trace is planned: see [`Probe::planned`].
+    /// Another port is to be traced: see [`Probe::meet`].
+    pub fn meet(&mut self, path: &Path) {
+        for probe in &mut self.0 {
+            probe.meet(path);
+        }
+    }
+
+    /// A port's trace is planned: see [`Probe::planned`].
     pub fn planned(&mut self, trace: &Trace<'_>) {
         for probe in &mut self.0 {
             probe.planned(trace);
@@ -71,12 +78,17 @@ impl Probes {
         self.0.iter_mut().map(|probe| &mut **probe as &mut dyn Attachable).collect()
     }
 
-    /// For the collector.
+    /// For the collector, of one port.
     ///
     /// # Errors
     /// When a map can not be mapped.
-    pub fn readings(&self, object: &Ebpf, trace: &Trace<'_>) -> Result<Vec<Box<dyn Reading>>, CollectError> {
-        self.0.iter().filter_map(|probe| probe.read(object, trace).transpose()).collect()
+    pub fn readings(
+        &self,
+        object: &Ebpf,
+        maps: &Maps,
+        trace: &Trace<'_>,
+    ) -> Result<Vec<Box<dyn Reading>>, CollectError> {
+        self.0.iter().filter_map(|probe| probe.read(object, maps, trace).transpose()).collect()
     }
 
     /// What attaching them has changed on the host, a line each.

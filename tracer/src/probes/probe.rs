@@ -8,7 +8,7 @@ use hoptrace_common::config::HookConfig;
 
 use crate::{
     attach::{AttachError, Attachable, PlanOptions},
-    collect::{CollectError, Reading},
+    collect::{CollectError, Maps, Reading, Share},
     model::{HookPlan, Mechanism, Path, Plan, Snapshot, XdpMode},
 };
 
@@ -17,8 +17,8 @@ use crate::{
 pub struct Host<'h> {
     /// What the kernel says of its structures; `None`: nothing, so that what reads them is not available.
     pub btf: Option<&'h Btf>,
-    /// What is around the hooks; `None`: nothing that is known, as where programs are loaded to be measured.
-    pub path: Option<&'h Path>,
+    /// What is around the hooks, for each port; none: nothing that is known, as where programs are loaded to be measured.
+    pub paths: &'h [&'h Path],
     /// Whether packets are to be followed to the NIC's driver.
     pub wire: bool,
     /// Where XDP is to be hooked, if it is.
@@ -27,13 +27,15 @@ pub struct Host<'h> {
     pub explain: bool,
 }
 
-/// The trace that is to begin.
+/// The trace of one port that is to begin.
 #[derive(Debug, Clone, Copy)]
 pub struct Trace<'t> {
     /// Its hooks and segments.
     pub plan: &'t Plan,
-    /// As in [`Host`].
+    /// What is around them; `None`: nothing that is known.
     pub path: Option<&'t Path>,
+    /// Which port it is, and of how many.
+    pub share: Share,
     /// Where the hooks are.
     pub mechanism: Mechanism,
     /// How long a packet may stay away.
@@ -66,7 +68,10 @@ pub trait Probe: Attachable {
     /// What it wants of the plan.
     fn wish<'p>(&'p self, _options: &mut PlanOptions<'p>) {}
 
-    /// The trace is planned: the next thing is to load the programs.
+    /// Another port is to be traced, whose path this is: before it is planned.
+    fn meet(&mut self, _path: &Path) {}
+
+    /// A port's trace is planned: the next thing is to load the programs, or, where they run, to tell them.
     fn planned(&mut self, _trace: &Trace<'_>) {}
 
     /// Whether it can be attached, before anything is loaded.
@@ -77,11 +82,16 @@ pub trait Probe: Attachable {
         Box::pin(async { Ok(()) })
     }
 
-    /// Reads its maps from now on; `None`: it has none.
+    /// Reads from now on what its maps have of a port; `None`: they have nothing.
     ///
     /// # Errors
     /// When a map can not be mapped.
-    fn read(&self, _object: &Ebpf, _trace: &Trace<'_>) -> Result<Option<Box<dyn Reading>>, CollectError> {
+    fn read(
+        &self,
+        _object: &Ebpf,
+        _maps: &Maps,
+        _trace: &Trace<'_>,
+    ) -> Result<Option<Box<dyn Reading>>, CollectError> {
         Ok(None)
     }
 

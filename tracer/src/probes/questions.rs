@@ -1,14 +1,14 @@
 //! Unanswered questions at the guest's tap.
 
-use std::{collections::BTreeSet, net::Ipv4Addr};
+use std::{collections::BTreeSet, net::Ipv4Addr, rc::Rc};
 
 use aya::{Ebpf, EbpfLoader};
 use hoptrace_common::exchange::{ExchangeCounters, Question, kind};
 
 use super::{Probe, Trace};
 use crate::{
-    attach::Attachable,
-    collect::{CollectError, Mapped, Reading, monotonic_ns},
+    attach::{Attachable, Sizes},
+    collect::{CollectError, Mapped, Maps, PerCpu, Reading, Share, monotonic_ns},
     model::{Evidence, EvidenceSource, Plan, Snapshot},
 };
 
@@ -31,10 +31,16 @@ const MAX_NAMED: usize = 3;
 pub(super) struct Questions;
 
 impl Probe for Questions {
-    fn read(&self, object: &Ebpf, trace: &Trace<'_>) -> Result<Option<Box<dyn Reading>>, CollectError> {
+    fn read(
+        &self,
+        object: &Ebpf,
+        maps: &Maps,
+        trace: &Trace<'_>,
+    ) -> Result<Option<Box<dyn Reading>>, CollectError> {
         Ok(Some(Box::new(Exchanges {
-            questions: Mapped::of(object, QUESTIONS)?,
-            counters: Mapped::of(object, COUNTS)?,
+            questions: maps.array(object, QUESTIONS)?,
+            share: trace.share,
+            counters: PerCpu::of(object, maps, COUNTS, trace.share)?,
             timeout_ns: trace.timeout_ns(),
             tap: trace.tap(),
         })))
@@ -42,16 +48,18 @@ impl Probe for Questions {
 }
 
 impl Attachable for Questions {
-    fn configure<'s>(&'s self, object: &mut EbpfLoader<'s>, cpus: u32) {
-        object.map_max_entries(COUNTS, cpus);
+    fn configure<'s>(&'s self, object: &mut EbpfLoader<'s>, sizes: Sizes) {
+        object.map_max_entries(COUNTS, sizes.per_cpu());
     }
 }
 
 /// The questions, and what came of earlier ones.
 #[derive(Debug)]
 struct Exchanges {
-    questions: Mapped<Question>,
-    counters: Mapped<ExchangeCounters>,
+    /// Those of all ports.
+    questions: Rc<Mapped<Question>>,
+    share: Share,
+    counters: PerCpu<ExchangeCounters>,
     timeout_ns: u64,
     /// The interface they pass.
     tap: String,
@@ -75,8 +83,9 @@ struct Account {
 impl Exchanges {
     /// The kinds of questions of which some were not answered in time.
     fn evidence(&self, now_ns: u64) -> Vec<Evidence> {
-        let questions: Vec<_> = (0..self.questions.len()).filter_map(|at| self.questions.read(at)).collect();
-        let counters: Vec<_> = (0..self.counters.len()).filter_map(|at| self.counters.read(at)).collect();
+        let questions = (0..self.questions.len()).filter_map(|at| self.questions.read(at));
+        let questions: Vec<_> = questions.filter(|question| self.is_own(question)).collect();
+        let counters: Vec<_> = self.counters.iter().collect();
         let told = TOLD.into_iter().filter_map(|(kind, counter)| {
             let account = account(kind, &questions, &counters, now_ns, self.timeout_ns);
             (account.unanswered > 0).then(|| evidence(&account, counter, &self.tap))
@@ -84,10 +93,13 @@ impl Exchanges {
         told.chain(without_room(&counters, &self.tap)).collect()
     }
 
+    fn is_own(&self, question: &Question) -> bool {
+        self.share.room.port_of_key(question.key) == self.share.port
+    }
+
     /// Answers of programs in the guest that are not measured.
     fn unclear(&self) -> u64 {
-        let counters = (0..self.counters.len()).filter_map(|at| self.counters.read(at));
-        counters.fold(0, |sum, cpu| sum.wrapping_add(place(&cpu.unclear, kind::ANSWER)))
+        self.counters.iter().fold(0, |sum, cpu| sum.wrapping_add(place(&cpu.unclear, kind::ANSWER)))
     }
 }
 

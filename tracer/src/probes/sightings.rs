@@ -1,18 +1,20 @@
 //! What passed the guest's tap for and from MAC addresses that are not the port's.
 
-use std::cmp::Reverse;
+use std::{cmp::Reverse, rc::Rc};
 
-use aya::Ebpf;
-use hoptrace_common::address::Sighted;
+use aya::{Ebpf, EbpfLoader};
+use hoptrace_common::address::{SIGHTED, Sighted};
 
 use super::{Probe, Trace};
 use crate::{
-    attach::Attachable,
-    collect::{CollectError, Mapped, Reading},
-    model::{Evidence, EvidenceSource, MacAddr, Plan, Snapshot},
+    attach::{Attachable, Sizes},
+    collect::{CollectError, Mapped, Maps, Reading},
+    model::{Evidence, EvidenceSource, MacAddr, Plan, PortId, Snapshot},
 };
 
 const SIGHTINGS: &str = "SIGHTINGS";
+/// Addresses that are kept apart of each port, and all others.
+const PLACES: u32 = SIGHTED + 1;
 /// Addresses that are told one by one, for each kind of count.
 const MAX_TOLD: usize = 4;
 
@@ -21,24 +23,36 @@ const MAX_TOLD: usize = 4;
 pub(super) struct Sightings;
 
 impl Probe for Sightings {
-    fn read(&self, object: &Ebpf, trace: &Trace<'_>) -> Result<Option<Box<dyn Reading>>, CollectError> {
-        Ok(Some(Box::new(AtTap { sightings: Mapped::of(object, SIGHTINGS)?, tap: trace.tap() })))
+    fn read(
+        &self,
+        object: &Ebpf,
+        maps: &Maps,
+        trace: &Trace<'_>,
+    ) -> Result<Option<Box<dyn Reading>>, CollectError> {
+        let sightings = maps.array(object, SIGHTINGS)?;
+        Ok(Some(Box::new(AtTap { sightings, port: trace.share.port, tap: trace.tap() })))
     }
 }
 
-impl Attachable for Sightings {}
+impl Attachable for Sightings {
+    fn configure<'s>(&'s self, object: &mut EbpfLoader<'s>, sizes: Sizes) {
+        object.map_max_entries(SIGHTINGS, sizes.room.ports() * PLACES);
+    }
+}
 
 /// What passed the tap, by address.
 #[derive(Debug)]
 struct AtTap {
-    sightings: Mapped<Sighted>,
+    sightings: Rc<Mapped<Sighted>>,
+    port: PortId,
     /// The interface.
     tap: String,
 }
 
 impl Reading for AtTap {
     fn tell(&self, _plan: &Plan, snapshot: &mut Snapshot) {
-        let sightings: Vec<_> = (0..self.sightings.len()).filter_map(|at| self.sightings.read(at)).collect();
+        let first = self.port.0 * PLACES;
+        let sightings: Vec<_> = (first..first + PLACES).filter_map(|at| self.sightings.read(at)).collect();
         snapshot.evidence.extend(evidence(&sightings, &self.tap));
     }
 }

@@ -1,18 +1,22 @@
 //! Packets that Open vSwitch's kernel datapath gives to user space: its slow path.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use aya::{Ebpf, EbpfLoader};
 use btf_rs::Btf;
-use hoptrace_common::upcalls::{UpcallConfig, UpcallCounters};
+use hoptrace_common::{
+    config::{HookConfig, MAX_HOOKS},
+    ports::PortConfig,
+    upcalls::{UpcallConfig, UpcallCounters},
+};
 use zerocopy::IntoBytes as _;
 
 use super::{Host, Probe, Trace, devices::kernel_switch_ports};
 use crate::{
-    attach::{AttachError, Attachable, PlanOptions, attach_at},
-    collect::{CollectError, Mapped, Reading},
+    attach::{AttachError, Attachable, PlanOptions, Sizes, attach_at},
+    collect::{CollectError, Maps, PerCpu, Reading},
     kernel::{BtfError, upcall_config},
-    model::{self, IfIndex, Path, Plan, Snapshot},
+    model::{self, HookSet, IfIndex, Path, Plan, PortId, Snapshot},
 };
 
 /// The program, and the tracepoint it runs at.
@@ -24,15 +28,18 @@ const COUNTS: &str = "UPCALL_COUNTS";
 #[derive(Debug, Default)]
 pub(super) struct Upcalls {
     config: UpcallConfig,
-    /// The path's interfaces that are ports of a kernel datapath; none where that can not be seen.
+    /// The paths' interfaces that are ports of a kernel datapath; none where that can not be seen.
     ports: Vec<IfIndex>,
+    /// Hooks behind which packets come to it, of each port.
+    after: BTreeMap<PortId, HookSet>,
+    attached: bool,
     why_not: Option<String>,
 }
 
 impl Upcalls {
     pub(super) fn of(host: &Host<'_>) -> Self {
-        let Some((btf, path)) = host.btf.zip(host.path) else { return Self::default() };
-        Self::at(btf, path).unwrap_or_else(|error| Self {
+        let Some(btf) = host.btf else { return Self::default() };
+        Self::at(btf, host.paths).unwrap_or_else(|error| Self {
             why_not: Some(format!(
                 "the slow path of Open vSwitch (upcalls) is not told from the fast one: {error}"
             )),
@@ -40,10 +47,10 @@ impl Upcalls {
         })
     }
 
-    fn at(btf: &Btf, path: &Path) -> Result<Self, BtfError> {
-        let ports = kernel_switch_ports(path);
+    fn at(btf: &Btf, paths: &[&Path]) -> Result<Self, BtfError> {
+        let ports: Vec<_> = paths.iter().flat_map(|path| kernel_switch_ports(path)).collect();
         let config = if ports.is_empty() { UpcallConfig::default() } else { upcall_config(btf)? };
-        Ok(Self { config, ports, why_not: None })
+        Ok(Self { config, ports, ..Self::default() })
     }
 }
 
@@ -56,20 +63,39 @@ impl Probe for Upcalls {
         options.slow_at = &self.ports;
     }
 
-    fn planned(&mut self, trace: &Trace<'_>) {
+    /// Where no path led through a kernel datapath at the start, the program is not there.
+    fn meet(&mut self, path: &Path) {
         if !self.ports.is_empty() {
-            self.config.after = trace.plan.upcalled_after.into();
+            self.ports.extend(kernel_switch_ports(path));
         }
     }
 
-    fn read(&self, object: &Ebpf, _trace: &Trace<'_>) -> Result<Option<Box<dyn Reading>>, CollectError> {
-        Ok(Some(Box::new(Counts(Mapped::of(object, COUNTS)?))))
+    fn planned(&mut self, trace: &Trace<'_>) {
+        if !self.ports.is_empty() {
+            self.config.after |= u32::from(trace.plan.upcalled_after.bits());
+            self.after.insert(trace.share.port, trace.plan.upcalled_after);
+        }
+    }
+
+    fn read(
+        &self,
+        object: &Ebpf,
+        maps: &Maps,
+        trace: &Trace<'_>,
+    ) -> Result<Option<Box<dyn Reading>>, CollectError> {
+        Ok(Some(Box::new(Counts(PerCpu::of(object, maps, COUNTS, trace.share)?))))
     }
 }
 
 impl Attachable for Upcalls {
-    fn configure<'s>(&'s self, object: &mut EbpfLoader<'s>, cpus: u32) {
-        object.override_global("UPCALLS", self.config.as_bytes(), true).map_max_entries(COUNTS, cpus);
+    fn tell_port(&self, port: PortId, _hooks: &mut [HookConfig; MAX_HOOKS], told: &mut PortConfig) {
+        told.upcalled_after = self.after.get(&port).copied().unwrap_or_default().bits().into();
+    }
+
+    fn configure<'s>(&'s self, object: &mut EbpfLoader<'s>, sizes: Sizes) {
+        object
+            .override_global("UPCALLS", self.config.as_bytes(), true)
+            .map_max_entries(COUNTS, sizes.per_cpu());
     }
 
     fn programs(&self) -> &'static [&'static str] {
@@ -77,27 +103,37 @@ impl Attachable for Upcalls {
     }
 
     fn attach(&mut self, object: &mut Ebpf, _plan: &Plan) -> Result<(), AttachError> {
-        if self.ports.is_empty() { Ok(()) } else { attach_at(object, PROGRAM, TRACEPOINT) }
+        if self.ports.is_empty() || std::mem::replace(&mut self.attached, true) {
+            return Ok(());
+        }
+        attach_at(object, PROGRAM, TRACEPOINT)
     }
 }
 
 /// Counters of all CPUs.
 #[derive(Debug)]
-struct Counts(Mapped<UpcallCounters>);
+struct Counts(PerCpu<UpcallCounters>);
 
 impl Reading for Counts {
     /// All upcalls so far, in the time that packets were admitted.
     fn tell(&self, plan: &Plan, snapshot: &mut Snapshot) {
-        let all = (0..self.0.len()).filter_map(|cpu| self.0.read(cpu));
-        snapshot.upcalls = (plan.upcalled_after != 0).then(|| sum(all, snapshot.duration));
+        snapshot.upcalls = (!plan.upcalled_after.is_empty())
+            .then(|| sum(self.0.of_host(), self.0.iter(), snapshot.duration));
     }
 }
 
-fn sum(all: impl Iterator<Item = UpcallCounters>, admitted: Duration) -> model::Upcalls {
+/// What was counted of the host's packets and of the port's, by each CPU.
+fn sum(
+    host: impl Iterator<Item = UpcallCounters>,
+    port: impl Iterator<Item = UpcallCounters>,
+    admitted: Duration,
+) -> model::Upcalls {
     let mut sum = model::Upcalls::default();
-    for more in all {
+    for more in host {
         sum.misses += more.misses;
         sum.actions += more.actions;
+    }
+    for more in port {
         for (sum, more) in sum.traced.iter_mut().zip(more.traced) {
             *sum += more;
         }
@@ -116,10 +152,11 @@ mod tests {
     #[test]
     fn all_cpus_are_added_up_and_the_rate_is_that_of_the_trace() {
         let cpu = UpcallCounters { misses: 10, actions: 1, traced: [2, 3], missed: 1, ..Default::default() };
-        let upcalls = sum([cpu, UpcallCounters::default(), cpu].into_iter(), Duration::from_millis(500));
+        let all = || [cpu, UpcallCounters::default(), cpu].into_iter();
+        let upcalls = sum(all(), all(), Duration::from_millis(500));
         assert_eq!((upcalls.misses, upcalls.actions, upcalls.traced), (20, 2, [4, 6]));
         assert_eq!(upcalls.unmarked, 2);
         assert!((upcalls.misses_per_s - 40.0).abs() < 1e-9);
-        assert!(sum([cpu].into_iter(), Duration::ZERO).misses_per_s.abs() < 1e-9);
+        assert!(sum(all(), all(), Duration::ZERO).misses_per_s.abs() < 1e-9);
     }
 }

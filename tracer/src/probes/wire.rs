@@ -6,7 +6,7 @@ use zerocopy::IntoBytes as _;
 
 use super::{Host, Probe, Trace, places::places};
 use crate::{
-    attach::{AttachError, Attachable, PlanOptions, attach_error},
+    attach::{AttachError, Attachable, PlanOptions, Sizes, attach_error},
     model::{Plan, Side},
 };
 
@@ -18,12 +18,14 @@ const TRACEPOINT: &str = "net_dev_start_xmit";
 #[derive(Debug)]
 pub(super) struct Wire {
     wanted: bool,
+    /// Of a trace of one port.
     places: [XdpPlace; MAX_XDP],
+    attached: bool,
 }
 
 impl Wire {
     pub(super) fn of(host: &Host<'_>) -> Self {
-        Self { wanted: host.wire && host.btf.is_some(), places: Default::default() }
+        Self { wanted: host.wire && host.btf.is_some(), places: Default::default(), attached: false }
     }
 }
 
@@ -33,12 +35,14 @@ impl Probe for Wire {
     }
 
     fn planned(&mut self, trace: &Trace<'_>) {
-        self.places = places(trace.plan.wire_hooks());
+        if trace.share.room.is_for_one() {
+            self.places = places(trace.plan.wire_hooks());
+        }
     }
 }
 
 impl Attachable for Wire {
-    fn configure<'s>(&'s self, object: &mut EbpfLoader<'s>, _cpus: u32) {
+    fn configure<'s>(&'s self, object: &mut EbpfLoader<'s>, _sizes: Sizes) {
         object.override_global("WIRE", self.places.as_bytes(), true);
     }
 
@@ -48,6 +52,9 @@ impl Attachable for Wire {
 
     fn attach(&mut self, object: &mut Ebpf, plan: &Plan) -> Result<(), AttachError> {
         let Some((_, nic)) = plan.wire_hooks().next() else { return Ok(()) };
+        if std::mem::replace(&mut self.attached, true) {
+            return Ok(());
+        }
         let program: &mut RawTracePoint = object
             .program_mut(PROGRAM)
             .and_then(|program| program.try_into().ok())

@@ -1,6 +1,6 @@
 //! XDP at the NICs: only where there is no other program, and only with links that end with the process.
 
-use std::fs;
+use std::{collections::BTreeSet, fs};
 
 use aya::{
     Ebpf, EbpfLoader,
@@ -14,7 +14,7 @@ use zerocopy::IntoBytes as _;
 
 use super::{Host, Probe, Trace, places::places, probe::Checked};
 use crate::{
-    attach::{AttachError, Attachable, Nic, PlanOptions, attach_error},
+    attach::{AttachError, Attachable, Nic, PlanOptions, Sizes, attach_error},
     model::{IfIndex, Interface, Plan, Side, XdpMode},
 };
 
@@ -28,14 +28,17 @@ const EEXIST: i32 = rustix::io::Errno::EXIST.raw_os_error();
 #[derive(Debug)]
 pub(super) struct XdpHooks {
     wanted: Option<XdpMode>,
+    /// Of a trace of one port.
     places: [XdpPlace; MAX_XDP],
+    /// The NICs that have it.
+    attached: BTreeSet<IfIndex>,
     /// The NICs, as they were before.
     nics: Vec<Nic>,
 }
 
 impl XdpHooks {
     pub(super) fn of(host: &Host<'_>) -> Self {
-        Self { wanted: host.xdp, places: Default::default(), nics: Vec::new() }
+        Self { wanted: host.xdp, places: Default::default(), attached: BTreeSet::new(), nics: Vec::new() }
     }
 }
 
@@ -45,7 +48,9 @@ impl Probe for XdpHooks {
     }
 
     fn planned(&mut self, trace: &Trace<'_>) {
-        self.places = places(trace.plan.xdp_hooks().map(|(number, _, interface)| (number, interface)));
+        if trace.share.room.is_for_one() {
+            self.places = places(trace.plan.xdp_hooks().map(|(number, _, interface)| (number, interface)));
+        }
     }
 
     fn check<'c>(&'c self, plan: &'c Plan) -> Checked<'c> {
@@ -58,7 +63,7 @@ impl Probe for XdpHooks {
 }
 
 impl Attachable for XdpHooks {
-    fn configure<'s>(&'s self, object: &mut EbpfLoader<'s>, _cpus: u32) {
+    fn configure<'s>(&'s self, object: &mut EbpfLoader<'s>, _sizes: Sizes) {
         object.override_global("XDP", self.places.as_bytes(), true);
     }
 
@@ -67,8 +72,12 @@ impl Attachable for XdpHooks {
     }
 
     fn attach(&mut self, object: &mut Ebpf, plan: &Plan) -> Result<(), AttachError> {
-        self.nics = plan.xdp_hooks().map(|(_, mode, interface)| Nic::look(&interface.ifname, mode)).collect();
-        attach(object, plan)
+        let new = plan.xdp_hooks().filter(|(_, _, nic)| !self.attached.contains(&nic.ifindex));
+        let new: Vec<_> = new.map(|(_, mode, nic)| (mode, nic)).collect();
+        self.nics.extend(new.iter().map(|(mode, nic)| Nic::look(&nic.ifname, *mode)));
+        attach(object, &new, self.attached.len())?;
+        self.attached.extend(new.iter().map(|(_, nic)| nic.ifindex));
+        Ok(())
     }
 }
 
@@ -130,10 +139,10 @@ const fn program(mode: XdpMode) -> &'static str {
     }
 }
 
-/// Attaches the program to the NICs of `plan`, with links that end with the process.
-fn attach(ebpf: &mut Ebpf, plan: &Plan) -> Result<(), AttachError> {
+/// Attaches the program to these NICs, with links that end with the process; it has so many already.
+fn attach(ebpf: &mut Ebpf, nics: &[(XdpMode, &Interface)], before: usize) -> Result<(), AttachError> {
     let mut links = Vec::new();
-    for (_, mode, interface) in plan.xdp_hooks() {
+    for (mode, interface) in nics.iter().copied() {
         let program: &mut Xdp = ebpf
             .program_mut(program(mode))
             .and_then(|program| program.try_into().ok())
@@ -146,7 +155,7 @@ fn attach(ebpf: &mut Ebpf, plan: &Plan) -> Result<(), AttachError> {
         links.push(program.attach_to_if_index(interface.ifindex.0, kernel_mode).map_err(refused)?);
         // Where the kernel makes no link, aya attaches by netlink, and that would survive us.
         let id = program.info().map_err(refused)?.id();
-        if links_of(id) < links.len() {
+        if links_of(id) < before + links.len() {
             for link in links {
                 program.detach(link).map_err(refused)?;
             }

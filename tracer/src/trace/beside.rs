@@ -1,6 +1,10 @@
-//! The ports beside a path that get hooks, and who is behind them.
+//! The ports beside paths that get hooks, and who is behind them.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    mem,
+    time::Duration,
+};
 
 use crate::{
     model::{MacAddr, OtherPort, Path},
@@ -10,24 +14,66 @@ use crate::{
 /// How long a trace waits for what `ovs-vswitchd` has learned.
 const PATIENCE: Duration = Duration::from_millis(200);
 
-/// The ports, and whether the switch knows where the VM is. Only what the kernel says about itself (`has_btf`) tells programs in which
-/// network namespace they run.
-pub(super) async fn ports(path: &Path, path_only: bool, has_btf: bool) -> (Vec<OtherPort>, bool) {
-    if path_only {
-        return (Vec::new(), false);
+/// The ports beside the paths of a trace. Most are beside all of them: each stands here once.
+#[derive(Debug, Default)]
+pub(super) struct Beside {
+    all: Vec<OtherPort>,
+    /// For each path, in its order.
+    of_path: Vec<Vec<usize>>,
+    /// What bridges have learned.
+    known: Vec<(String, Vec<Learned>)>,
+}
+
+impl Beside {
+    /// Those of `paths`, and what the switch knows of them. Only what the kernel says about itself (`has_btf`) tells programs in which
+    /// network namespace they run. In a trace of several ports (`several`) the paths lose theirs: so many lists of so many ports would be
+    /// in the way.
+    pub(super) async fn of(paths: &mut [Path], several: bool, path_only: bool, has_btf: bool) -> Self {
+        let mut beside = Self::default();
+        let mut places = BTreeMap::new();
+        for path in paths.iter_mut() {
+            let others = if several { mem::take(&mut path.other_ports) } else { path.other_ports.clone() };
+            let mut of_path = Vec::new();
+            let is_here = |port: &OtherPort| !path_only && (has_btf || port.namespace.is_none());
+            for port in others.into_iter().filter(is_here) {
+                let key = (port.namespace.as_ref().map(|namespace| namespace.inum), port.ifindex);
+                of_path.push(*places.entry(key).or_insert_with(|| {
+                    beside.all.push(port);
+                    beside.all.len() - 1
+                }));
+            }
+            beside.of_path.push(of_path);
+        }
+        if !path_only {
+            beside.known = learned_at(&beside.all).await;
+        }
+        // A traced VM's address behind another port is no other VM's.
+        let traced: BTreeSet<MacAddr> = paths.iter().map(|path| path.instance.mac).collect();
+        let learned = unknown(&beside.all, &beside.known);
+        for (place, mac) in learned.into_iter().filter(|(_, mac)| !traced.contains(mac)) {
+            beside.all.get_mut(place).map(|port| port.macs.push(mac)).unwrap_or_default();
+        }
+        beside
     }
-    let here = path.other_ports.iter().filter(|port| has_btf || port.namespace.is_none());
-    let mut ports: Vec<OtherPort> = here.cloned().collect();
-    let known = learned_at(&ports).await;
-    // The VM's address behind another port is no other VM's.
-    for (place, mac) in unknown(&ports, &known).into_iter().filter(|(_, mac)| *mac != path.instance.mac) {
-        ports.get_mut(place).map(|port| port.macs.push(mac)).unwrap_or_default();
+
+    /// All of them.
+    pub(super) fn all(&self) -> &[OtherPort] {
+        &self.all
     }
-    // The bridge of the port's own last interface: another one may remember the VM for longer.
-    let own = path.hops().rfind(|hop| !hop.facts.shared).and_then(|hop| hop.bridge.as_deref());
-    let of_own = known.iter().filter(|(bridge, _)| Some(bridge.as_str()) == own);
-    let has_vm = of_own.flat_map(|(_, addresses)| addresses).any(|learned| learned.mac == path.instance.mac);
-    (ports, has_vm)
+
+    /// Those beside the path with this place.
+    pub(super) fn of_path(&self, place: usize) -> Vec<OtherPort> {
+        let places = self.of_path.get(place).into_iter().flatten();
+        places.filter_map(|place| self.all.get(*place)).cloned().collect()
+    }
+
+    /// Whether the switch knows where the VM of `path` is.
+    pub(super) fn switch_knows(&self, path: &Path) -> bool {
+        // The bridge of the port's own last interface: another one may remember the VM for longer.
+        let own = path.hops().rfind(|hop| !hop.facts.shared).and_then(|hop| hop.bridge.as_deref());
+        let of_own = self.known.iter().filter(|(bridge, _)| Some(bridge.as_str()) == own);
+        of_own.flat_map(|(_, addresses)| addresses).any(|learned| learned.mac == path.instance.mac)
+    }
 }
 
 /// Addresses that the switch has found behind these ports since they were looked for, each with the port's place.

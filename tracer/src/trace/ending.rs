@@ -1,6 +1,7 @@
 //! What ends a trace by itself.
 
 use std::{
+    collections::BTreeMap,
     future::{Future, pending},
     pin::Pin,
     time::Duration,
@@ -10,8 +11,8 @@ use tokio::time::Instant;
 
 use super::note::{Note, NoteTo};
 use crate::{
-    attach::{self, Filters},
-    model::{Plan, Taken},
+    attach::{self, Filters, Vanished},
+    model::{IfIndex, Interface, Plan, Taken},
 };
 
 /// Why a trace ended.
@@ -31,39 +32,34 @@ pub enum Ending {
 
 type Waiting<T> = Pin<Box<dyn Future<Output = T>>>;
 
+/// What may end a trace by itself, or take a port of several away.
+#[derive(Debug)]
+pub(super) enum Happening {
+    /// It ends.
+    Ends(Ending),
+    /// An interface is gone.
+    Vanished(Vanished),
+}
+
 /// Everything that may end a trace by itself.
 pub(super) struct Endings {
     deadline: Option<Instant>,
-    vanished: Waiting<String>,
+    filters: Option<Filters>,
+    note: NoteTo,
+    vanished: Waiting<Vanished>,
     taken: Waiting<Taken>,
 }
 
 impl Endings {
-    /// Waits for interfaces of `plan` to go, and for the `filters` at them.
-    pub(super) fn watch(plan: &Plan, filters: Option<Filters>, note: NoteTo) -> Self {
-        let (of_filters, of_interfaces) = (plan.clone(), plan.clone());
-        let taken: Waiting<Taken> = match filters {
-            Some(filters) => Box::pin(async move {
-                match filters.taken(&of_filters).await {
-                    Ok(taken) => taken,
-                    Err(error) => {
-                        note(&Note::FiltersUnwatched(error.to_string()));
-                        pending().await
-                    }
-                }
-            }),
-            None => Box::pin(pending()),
-        };
-        let vanished = Box::pin(async move {
-            match attach::watch(&of_interfaces).await {
-                Ok(vanished) => vanished.ifname,
-                Err(error) => {
-                    note(&Note::InterfacesUnwatched(error.to_string()));
-                    pending().await
-                }
-            }
-        });
-        Self { deadline: None, vanished, taken }
+    /// Waits for interfaces of `plans` to go, and for the `filters` at them.
+    pub(super) fn watch(plans: Vec<Plan>, filters: Option<Filters>, note: NoteTo) -> Self {
+        let (vanished, taken) = waiting(plans, filters, note);
+        Self { deadline: None, filters, note, vanished, taken }
+    }
+
+    /// Waits for those of other ports from now on.
+    pub(super) fn watch_others(&mut self, plans: Vec<Plan>) {
+        (self.vanished, self.taken) = waiting(plans, self.filters, self.note);
     }
 
     /// The trace begins: the clock runs.
@@ -72,7 +68,7 @@ impl Endings {
     }
 
     /// Waits for the first of them.
-    pub(super) async fn next(&mut self) -> Ending {
+    pub(super) async fn next(&mut self) -> Happening {
         let deadline = self.deadline;
         let timer = async move {
             match deadline {
@@ -81,9 +77,38 @@ impl Endings {
             }
         };
         tokio::select! {
-            ifname = &mut self.vanished => Ending::Vanished(ifname),
-            taken = &mut self.taken => Ending::Taken(taken),
-            () = timer => Ending::Duration,
+            vanished = &mut self.vanished => Happening::Vanished(vanished),
+            taken = &mut self.taken => Happening::Ends(Ending::Taken(taken)),
+            () = timer => Happening::Ends(Ending::Duration),
         }
     }
+}
+
+fn waiting(plans: Vec<Plan>, filters: Option<Filters>, note: NoteTo) -> (Waiting<Vanished>, Waiting<Taken>) {
+    let places = plans.iter().flat_map(Plan::path_places);
+    let interfaces: BTreeMap<IfIndex, Interface> =
+        places.map(|(interface, _)| (interface.ifindex, interface.clone())).collect();
+    let interfaces: Vec<Interface> = interfaces.into_values().collect();
+    let taken: Waiting<Taken> = match filters {
+        Some(filters) => Box::pin(async move {
+            match filters.taken(&plans).await {
+                Ok(taken) => taken,
+                Err(error) => {
+                    note(&Note::FiltersUnwatched(error.to_string()));
+                    pending().await
+                }
+            }
+        }),
+        None => Box::pin(pending()),
+    };
+    let vanished = Box::pin(async move {
+        match attach::watch(&interfaces).await {
+            Ok(vanished) => vanished,
+            Err(error) => {
+                note(&Note::InterfacesUnwatched(error.to_string()));
+                pending().await
+            }
+        }
+    });
+    (vanished, taken)
 }

@@ -3,7 +3,7 @@
 use crate::{
     attach::{AttachError, PlanError},
     collect::CollectError,
-    model::{MacAddr, Printable},
+    model::{MacAddr, PortId, Printable},
     path::PathError,
 };
 
@@ -28,6 +28,43 @@ pub enum TraceError {
     /// Their maps cannot be read.
     #[error("{0}")]
     Collect(#[from] CollectError),
+    /// Two ports have the same address: whose a packet is can not be told.
+    #[error("{port} has the MAC address of {other} ({mac}): they cannot be traced together")]
+    SameMac {
+        /// The second one.
+        port: String,
+        /// Their address.
+        mac: MacAddr,
+        /// The first one.
+        other: String,
+    },
+    /// One of several ports cannot be traced.
+    #[error("{}: {why}", Printable(port))]
+    OfPort {
+        /// Which.
+        port: String,
+        /// Why not.
+        #[source]
+        why: Box<TraceError>,
+    },
+    /// No port is left.
+    #[error("there is no port to trace; `hoptrace list` shows the VMs and what is wrong with them")]
+    NothingToTrace,
+    /// More ports than a trace can have.
+    #[error("a trace has room for {room} ports, and this would be one more")]
+    Full {
+        /// How many it can have.
+        room: u32,
+    },
+    /// Asked for several ports, and can be had for one only.
+    #[error("{what} of one port only: name one")]
+    OnePortOnly {
+        /// What, with its verb.
+        what: &'static str,
+    },
+    /// The port is not traced, or not any more.
+    #[error("port {0} is not traced")]
+    NotTraced(PortId),
     /// Too many further addresses were given.
     #[error("there is no room for --mac {0} beside the others")]
     NoRoom(MacAddr),

@@ -1,6 +1,10 @@
 //! Looks at the host beside the hooks: at the path again when a trace ends, at its interfaces meanwhile, and at packet filters.
 
-use std::{fs, thread, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs, thread,
+    time::Duration,
+};
 
 use tokio::sync::oneshot;
 
@@ -11,8 +15,8 @@ use crate::{
     explain::RuleCounts,
     kernel::is_nf_queue,
     model::{
-        BridgeKind, Direction, Drop, Firewall, Hop, HostReport, Path, Printable, Problem, ProblemKind,
-        Snapshot, SourceName, Topology,
+        BridgeKind, Direction, Drop, Firewall, Hop, HostReport, LinkChange, Path, PortId, Printable, Problem,
+        ProblemKind, Snapshot, SourceName, Topology, TraceFigures, VmPort,
     },
     netfilter::{self, Course, Filters},
     path,
@@ -73,30 +77,43 @@ pub(super) struct HostWatch {
     answered: Vec<SourceName>,
     first: FirstLook,
     links: Option<LinkWatch>,
-    /// How often the switch's rules had been hit at the start, where it will be asked about them.
-    rules: Option<RuleCounts>,
-    report: HostReport,
+    /// How often the switch's rules had been hit when a port came, where it will be asked about them.
+    rules: BTreeMap<PortId, RuleCounts>,
+    /// What was wrong with each path at the end.
+    problems_at_end: BTreeMap<PortId, Vec<Problem>>,
+    silent_at_end: Vec<SourceName>,
+    firewall: Option<Firewall>,
 }
 
 impl HostWatch {
-    /// Begins to watch `path`, which was found in `topology`.
+    /// Begins to watch `paths`, which were found in `topology`.
     pub(super) fn begin(
         sources: Sources,
-        path: &Path,
+        paths: &[Path],
         topology: &Topology,
         first: FirstLook,
         note: NoteTo,
     ) -> Self {
-        let links =
-            LinkWatch::begin(path).inspect_err(|error| note(&Note::LinksUnwatched(error.to_string()))).ok();
+        let links = LinkWatch::begin(&paths.iter().collect::<Vec<_>>())
+            .inspect_err(|error| note(&Note::LinksUnwatched(error.to_string())))
+            .ok();
         let answered = topology.sources.iter().filter(|source| source.missing.is_none());
         Self {
             sources,
             answered: answered.map(|source| source.name).collect(),
             first,
             links,
-            rules: None,
-            report: HostReport::default(),
+            rules: BTreeMap::new(),
+            problems_at_end: BTreeMap::new(),
+            silent_at_end: Vec::new(),
+            firewall: None,
+        }
+    }
+
+    /// Watches another path, too.
+    pub(super) fn add(&self, path: &Path) {
+        if let Some(links) = &self.links {
+            links.add(path);
         }
     }
 
@@ -107,55 +124,71 @@ impl HostWatch {
 
     /// Reads how often the rules of the path's switch have been hit. Where it can not be asked, that is said when it is asked
     /// about examples.
-    pub(super) async fn count_rules(&mut self, path: &Path) {
-        self.rules = RuleCounts::read(path)
-            .await
-            .inspect_err(|error| log::info!("the rules' counters are not known: {error}"))
-            .ok();
+    pub(super) async fn count_rules(&mut self, port: PortId, path: &Path) {
+        match RuleCounts::read(path).await {
+            Ok(rules) => {
+                self.rules.insert(port, rules);
+            }
+            Err(error) => log::info!("the rules' counters are not known: {error}"),
+        }
     }
 
     /// What that gave.
-    pub(super) const fn rules(&self) -> Option<&RuleCounts> {
-        self.rules.as_ref()
+    pub(super) fn rules(&self, port: PortId) -> Option<&RuleCounts> {
+        self.rules.get(&port)
     }
 
-    /// What is known so far.
-    pub(super) fn so_far(&mut self) -> &HostReport {
-        if let Some(links) = &self.links {
-            self.report.changes = links.changes();
+    /// What is known of a port's path so far.
+    pub(super) fn of_port(&self, port: PortId, path: &Path) -> HostReport {
+        let changes = self.links.as_ref().map(LinkWatch::changes).unwrap_or_default();
+        let is_there = |change: &LinkChange| path.steps.iter().any(|step| step.name() == change.ifname);
+        HostReport {
+            changes: changes.into_iter().filter(is_there).collect(),
+            problems_at_end: self.problems_at_end.get(&port).cloned(),
+            ..HostReport::default()
         }
-        &self.report
     }
 
-    /// Looks at the path again, as it is when packets are no longer admitted.
-    pub(super) async fn look_again(&mut self, path: &Path) {
+    /// Adds what is known of the host.
+    pub(super) fn tell(&self, figures: &mut TraceFigures) {
+        figures.firewall.clone_from(&self.firewall);
+        figures.silent_at_end.clone_from(&self.silent_at_end);
+    }
+
+    /// Looks at the paths again, as they are when packets are no longer admitted.
+    pub(super) async fn look_again(&mut self, paths: &BTreeMap<PortId, Path>) {
         let now = discover(&self.sources).await;
-        self.so_far();
         // Where a source is missing now, that nothing is wrong by it says nothing.
         let silent = self.answered.iter().filter(|name| !now.answered(**name));
-        self.report.silent_at_end = silent.copied().collect();
-        if self.report.silent_at_end.is_empty() {
-            self.report.problems_at_end = Some(problems(path, &now));
+        self.silent_at_end = silent.copied().collect();
+        if self.silent_at_end.is_empty() {
+            let ports = path::ports(&now);
+            let found = paths.iter().map(|(port, path)| (*port, problems(path, &now, &ports)));
+            self.problems_at_end = found.collect();
         }
     }
 
-    /// Reads the packet filters where packets have died in one.
-    pub(super) async fn read_filters(&mut self, path: &Path, snapshot: &Snapshot) {
-        let drops = Direction::ALL.iter().flat_map(|way| &snapshot.directions.get(*way).drops);
+    /// Reads the packet filters where packets of one of these ports have died in one.
+    pub(super) async fn read_filters(&mut self, ports: impl Iterator<Item = (&Path, &Snapshot)>) {
         let by_filter = |drop: &Drop| {
             drop.reason.as_deref() == Some(BY_FILTER) || drop.location.as_deref().is_some_and(is_nf_queue)
         };
-        if !drops.into_iter().any(by_filter) {
+        let filtered = ports.filter(|(_, snapshot)| {
+            let drops = Direction::ALL.iter().flat_map(|way| &snapshot.directions.get(*way).drops);
+            drops.into_iter().any(by_filter)
+        });
+        let paths: Vec<&Path> = filtered.map(|(path, _)| path).collect();
+        if paths.is_empty() {
             return;
         }
         let after = netfilter::look();
         let Ok(after) = tokio::time::timeout(LAST_LOOK_LIMIT, after).await else {
             let unread = vec!["the host's packet filters did not answer in time".to_owned()];
-            self.report.firewall = Some(Firewall { rules: Vec::new(), unread });
+            self.firewall = Some(Firewall { rules: Vec::new(), unread });
             return;
         };
-        let rules = netfilter::can_drop(self.first.found(), &after, &course(path));
-        self.report.firewall = Some(Firewall { rules, unread: after.unread });
+        let rules = netfilter::can_drop(self.first.found(), &after, &course(&paths));
+        self.firewall = Some(Firewall { rules, unread: after.unread });
     }
 }
 
@@ -172,10 +205,10 @@ fn other_vlan(before: &Hop, now: &Hop) -> Option<Problem> {
     })
 }
 
-/// What is wrong with the same port's path now.
-fn problems(path: &Path, now: &Topology) -> Vec<Problem> {
+/// What is wrong with the same port's path now, given all ports there are now.
+fn problems(path: &Path, now: &Topology, ports: &[VmPort]) -> Vec<Problem> {
     let port = path.instance.port_id.clone().unwrap_or_else(|| path.instance.mac.to_string());
-    match path::find(now, &port) {
+    match path::resolve(now, ports, &port).and_then(|port| path::path_of(now, &port)) {
         Ok(found) => {
             let moved = found
                 .hops()
@@ -190,18 +223,22 @@ fn problems(path: &Path, now: &Topology) -> Vec<Problem> {
     }
 }
 
-/// Which filters the path's packets come by.
-fn course(path: &Path) -> Course {
+/// Which filters the paths' packets come by.
+fn course(paths: &[&Path]) -> Course {
     let is_set = |file: String| fs::read_to_string(file).is_ok_and(|text| text.trim() == "1");
+    let bridges = paths.iter().flat_map(|path| path.bridges());
     let bridges: Vec<_> =
-        path.bridges().filter(|(_, kind)| **kind == BridgeKind::Linux).map(|(name, _)| name).collect();
+        bridges.filter(|(_, kind)| **kind == BridgeKind::Linux).map(|(name, _)| name).collect();
     // For all bridges, or for one.
     let shown = |to: &str| {
         is_set(format!("/proc/sys/net/bridge/bridge-nf-call-{to}"))
             || bridges.iter().any(|bridge| is_set(format!("/sys/class/net/{bridge}/bridge/nf_call_{to}")))
     };
+    // One that paths share, once.
+    let interfaces: BTreeSet<String> =
+        paths.iter().flat_map(|path| path.hops()).map(|hop| hop.ifname.clone()).collect();
     Course {
-        interfaces: path.hops().map(|hop| hop.ifname.clone()).collect(),
+        interfaces: interfaces.into_iter().collect(),
         bridged_ip: shown("iptables"),
         bridged_ip6: shown("ip6tables"),
         bridged_arp: shown("arptables"),

@@ -10,6 +10,8 @@ mod options;
 mod prepare;
 mod session;
 mod survey;
+mod targets;
+mod traced;
 mod tracer;
 
 pub use ending::Ending;
@@ -17,4 +19,5 @@ pub use error::TraceError;
 pub use note::{Note, NoteTo};
 pub use options::{RecordOptions, TraceOptions};
 pub use survey::{find_path, survey};
+pub use targets::Targets;
 pub use tracer::{Event, Tracer};

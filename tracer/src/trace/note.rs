@@ -16,6 +16,20 @@ pub enum Note {
     Missing(String, &'static str),
     /// The path can be hooked in part only.
     Part(String),
+    /// A port that was not named is left out.
+    Skipped {
+        /// Which.
+        port: String,
+        /// Why.
+        why: String,
+    },
+    /// A port is no longer traced, because an interface of its path is gone.
+    Gone {
+        /// Which.
+        port: String,
+        /// The interface.
+        ifname: String,
+    },
     /// The kernel does not describe its structures.
     Undescribed(String),
     /// A probe is not available: why, and what that means.
@@ -38,6 +52,11 @@ pub enum Note {
         /// Whether they were asked for all the same.
         wanted: bool,
     },
+    /// There are too many hooks to be attached one by one.
+    ManyHooks {
+        /// At so many sides of interfaces.
+        hooks: usize,
+    },
     /// Hooks are filters at clsact, on a kernel where that costs.
     Clsact,
     /// Interfaces that go down go unnoticed.
@@ -54,6 +73,13 @@ impl fmt::Display for Note {
             Self::Odd(name, what) => write!(f, "{}: {what}", name.as_str()),
             Self::Missing(what, consequence) => write!(f, "{what}; {consequence}"),
             Self::Part(why) => write!(f, "tracing a part of the path only: {why}"),
+            Self::Skipped { port, why } => write!(f, "{} is not traced: {why}", Printable(port)),
+            Self::Gone { port, ifname } => write!(
+                f,
+                "{} is not traced any more: its interface {} is gone",
+                Printable(port),
+                Printable(ifname)
+            ),
             Self::Undescribed(error) => {
                 write!(f, "no kernel BTF, so no wire hook, and losses will have no reason: {error}")
             }
@@ -84,6 +110,11 @@ impl fmt::Display for Note {
                 f,
                 "{} merges datagrams ({feature}), which hooks at tracepoints could not take apart",
                 Printable(ifname)
+            ),
+            Self::ManyHooks { hooks } => write!(
+                f,
+                "{hooks} hooks are more than can be attached in a moment: they are at the kernel's tracepoints instead (--attach tcx \
+                 puts them at the interfaces)"
             ),
             Self::Clsact => f.write_str(
                 "so the hooks are filters at clsact: on this kernel attaching and removing them costs packets, and others can \

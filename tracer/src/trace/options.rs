@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::note::NoteTo;
+use super::{error::TraceError, note::NoteTo};
 use crate::{
     discover::Sources,
-    model::{MacAddr, Mechanism, PacketFilter, Settings, Tail, XdpMode},
+    model::{MacAddr, Mechanism, PacketFilter, Room, Settings, Tail, XdpMode},
 };
 
 /// How long a packet may stay away. Less than a second by more than the sweeper's period: requests (ARP, neighbour discovery, SYN) are sent
@@ -24,7 +24,7 @@ pub struct TraceOptions {
     pub filter: PacketFilter,
     /// End after this time.
     pub duration: Option<Duration>,
-    /// End after so many packets have entered the path, both directions together.
+    /// End after so many packets have entered the path, both directions together; of several ports, so many of each.
     pub count: Option<u64>,
     /// A packet not seen again for so long is lost.
     pub timeout: Duration,
@@ -32,7 +32,10 @@ pub struct TraceOptions {
     pub inflight: u32,
     /// Whether to leave other ports of the switch alone.
     pub path_only: bool,
-    /// Further MAC addresses of the port.
+    /// How many ports there may be in all while it runs, those that have gone among them; `None`: as many as it begins with. Only where it
+    /// begins with one and `None` is given, the programs are made for that port alone, and cost a little less.
+    pub room: Option<u32>,
+    /// Further MAC addresses of the port; of one port only.
     pub macs: Vec<MacAddr>,
     /// Whether to follow packets to the NIC's driver.
     pub wire: bool,
@@ -40,7 +43,7 @@ pub struct TraceOptions {
     pub xdp: Option<XdpMode>,
     /// Where the hooks are to be; `None`: where it is best on this kernel.
     pub mechanism: Option<Mechanism>,
-    /// Which packets are told one by one.
+    /// Which packets are told one by one; of one port only.
     pub records: RecordOptions,
     /// Whether the switch is asked at the end about packets that died there, and about some that went through.
     pub explain: bool,
@@ -51,6 +54,22 @@ pub struct TraceOptions {
 }
 
 impl TraceOptions {
+    /// Whether a trace that begins with so many ports is one of several.
+    ///
+    /// # Errors
+    /// When something else is asked for that there is of one port only, or the ports are too many.
+    pub(super) fn is_of_several(&self, ports: usize) -> Result<bool, TraceError> {
+        let several = ports > 1 || self.room.is_some();
+        let told = self.records.sample_below != 0 || self.records.tail != Tail::None;
+        let what = match (several, told, self.macs.is_empty()) {
+            (true, true, _) => "packets are told one by one",
+            (true, _, false) => "further addresses (--mac) can be given",
+            _ if ports > Room::MOST as usize => return Err(TraceError::Full { room: Room::MOST }),
+            _ => return Ok(several),
+        };
+        Err(TraceError::OnePortOnly { what })
+    }
+
     /// What of them a report says.
     pub(super) fn settings(&self) -> Settings {
         Settings {
@@ -77,6 +96,7 @@ impl Default for TraceOptions {
             timeout: TIMEOUT,
             inflight: INFLIGHT,
             path_only: false,
+            room: None,
             macs: Vec::new(),
             wire: false,
             xdp: None,

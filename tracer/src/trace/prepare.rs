@@ -1,7 +1,10 @@
 //! Before programs are loaded: where the hooks are to be, what a killed hoptrace has left there, who else traces, and what the
 //! kernel says about itself.
 
-use std::{collections::BTreeSet, time::Instant};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Instant,
+};
 
 use btf_rs::Btf;
 use hoptrace_common::skb::SkbLayout;
@@ -10,24 +13,35 @@ use super::{Note, NoteTo, TraceError};
 use crate::{
     attach::{self, Wanted},
     kernel::{KERNEL_BTF, kernel_btf, skb_layout},
-    model::{MacAddr, Mechanism, Path, Plan},
+    model::{Interface, MacAddr, Mechanism, OtherPort, Path, Plan},
 };
+
+/// Attaching to one side of an interface takes the kernel some ten milliseconds (it waits until no CPU looks at what was there before), and
+/// taking the program off as long: with more hooks than these they are at tracepoints, where that does not matter.
+const MOST_AT_INTERFACES: usize = 128;
 
 /// Where the hooks are to be, given what was asked for and whether the kernel describes its structures.
 pub(super) fn mechanism(
     wanted: Option<Mechanism>,
     described: bool,
-    path: &Path,
+    paths: &[Path],
     note: NoteTo,
 ) -> Result<Mechanism, TraceError> {
     let preflight = |mechanism| attach::preflight(Wanted { mechanism, described });
     let mut found = preflight(wanted)?;
+    let hooks: usize = paths.iter().map(|path| 2 * path.hops().count()).sum();
+    if wanted.is_none() && found == Mechanism::Tcx && described && hooks > MOST_AT_INTERFACES {
+        found = preflight(Some(Mechanism::Tracepoints))?;
+        note(&Note::ManyHooks { hooks });
+    }
     if found == Mechanism::Tracepoints
-        && let Some((ifname, feature)) = attach::merges_datagrams(path)
+        && let Some((ifname, feature)) = paths.iter().find_map(attach::merges_datagrams)
     {
         note(&Note::Merges { ifname: ifname.to_owned(), feature, wanted: wanted.is_some() });
         if wanted.is_none() {
-            found = preflight(Some(Mechanism::Clsact))?;
+            let usual = preflight(None)?;
+            let at_interfaces = if usual == Mechanism::Tracepoints { Mechanism::Clsact } else { usual };
+            found = preflight(Some(at_interfaces))?;
         }
     }
     if wanted.is_none() && found == Mechanism::Clsact {
@@ -36,8 +50,8 @@ pub(super) fn mechanism(
     Ok(found)
 }
 
-pub(super) fn note_other_tracers(plan: &Plan, mechanism: Mechanism, note: NoteTo) {
-    if attach::other_tracers(plan, mechanism) > 0 {
+pub(super) fn note_other_tracers(plans: &[Plan], mechanism: Mechanism, note: NoteTo) {
+    if attach::other_tracers(plans, mechanism) > 0 {
         note(&Note::OtherTracer { host: mechanism == Mechanism::Tracepoints });
     }
 }
@@ -51,9 +65,17 @@ pub(super) fn note_others_addresses(path: &Path, macs: &[MacAddr], note: NoteTo)
     }
 }
 
-/// Removes what a killed hoptrace has left on the plan's interfaces, and says so.
-pub(super) fn remove_leftovers(plan: &Plan, note: NoteTo) -> Result<(), TraceError> {
-    let interfaces: Vec<_> = plan.hooks.iter().flat_map(|hook| &hook.interfaces).cloned().collect();
+/// Removes what a killed hoptrace has left on the plans' interfaces and at ports beside their paths, and says so.
+pub(super) fn remove_leftovers(plans: &[Plan], beside: &[OtherPort], note: NoteTo) -> Result<(), TraceError> {
+    let mut interfaces = BTreeMap::new();
+    for hook in plans.iter().flat_map(|plan| &plan.hooks) {
+        interfaces.extend(hook.interfaces.iter().map(|interface| (interface.ifindex, interface.clone())));
+    }
+    for port in beside.iter().filter(|port| port.namespace.is_none()) {
+        let interface = Interface { ifname: port.ifname.clone(), ifindex: port.ifindex };
+        interfaces.insert(port.ifindex, interface);
+    }
+    let interfaces: Vec<Interface> = interfaces.into_values().collect();
     let removed = attach::remove_leftovers(&interfaces)?;
     let places: BTreeSet<_> = removed.iter().map(|leftover| leftover.ifname.clone()).collect();
     if !places.is_empty() {

@@ -1,39 +1,56 @@
 //! One trace, from loading the programs to taking them off.
 
+mod ports;
+
 use std::{
+    collections::{BTreeMap, BTreeSet},
     hash::{BuildHasher as _, RandomState},
-    net::IpAddr,
+    rc::Rc,
     time::{Duration, Instant},
 };
 
 use aya_log::EbpfLogger;
-use hoptrace_common::{config::TraceConfig, skb::SkbLayout};
+use hoptrace_common::skb::SkbLayout;
 use log::Log;
 
 use super::{
-    Note, TraceError, TraceOptions, beside,
+    Note, TraceError, TraceOptions,
+    beside::{self, Beside},
     ending::Ending,
     prepare::{Kernel, mechanism, note_other_tracers, note_others_addresses, remove_leftovers},
+    traced::{TracedPort, load_options, plan_all, trace_of},
 };
 use crate::{
-    attach::{self, Attached, Filters, LoadOptions, PlanOptions},
-    collect::{Collector, CostMeter, Found, Progress, Records, Witness},
-    model::{Mechanism, Path, Plan, Snapshot, Tail, Taken, Traceability, TracerCost},
-    probes::{Host, Probes, Trace},
+    attach::{self, Attached, Filters, Plans},
+    collect::{
+        CollectError, CollectOptions, Collector, CostMeter, Found, Maps, Progress, Records, Share, Witness,
+    },
+    model::{
+        IfIndex, Interface, Mechanism, Path, Plan, PortId, Room, Side, Snapshot, Tail, Taken, TraceFigures,
+        TracerCost,
+    },
+    probes::{Host, Probes},
 };
 
 /// How often the table is looked at while the last packets come in.
 const DRAIN_EVERY: Duration = Duration::from_millis(20);
 
-/// Programs on the path, and what reads their maps. Dropping it takes everything off.
+/// Programs on the paths, and what reads their maps. Dropping it takes everything off.
 pub(super) struct Session {
-    plan: Plan,
+    room: Room,
+    ports: BTreeMap<PortId, TracedPort>,
+    /// The next port's.
+    next: PortId,
+    /// Ports whose last packets are waited for, and until when at most.
+    leaving: BTreeMap<PortId, Instant>,
     attached: Attached,
     probes: Probes,
+    maps: Rc<Maps>,
     collector: Collector,
     cost: CostMeter,
-    budget: Option<u64>,
-    timeout: Duration,
+    options: TraceOptions,
+    /// Whether the kernel describes its structures.
+    described: bool,
     /// Until they are taken.
     records: Option<Records>,
     keeps_slowest: bool,
@@ -49,62 +66,56 @@ pub(super) struct Session {
 }
 
 impl Session {
-    /// Loads and attaches; no packet is admitted yet.
-    pub(super) async fn start(path: &Path, options: &TraceOptions) -> Result<Self, TraceError> {
+    /// Loads and attaches; no packet is admitted yet. `leaves_out`: a port that no hooks can be planned for is noted and left out.
+    pub(super) async fn start(
+        mut paths: Vec<Path>,
+        leaves_out: bool,
+        options: &TraceOptions,
+    ) -> Result<Self, TraceError> {
         let note = options.note;
-        match &path.traceability {
-            Traceability::Fully => {}
-            Traceability::Partly { why } => note(&Note::Part(why.clone())),
-            Traceability::No { why } => return Err(TraceError::Untraceable(why.clone())),
-        }
+        let several = options.is_of_several(paths.len())?;
         let kernel = Kernel::ask(note);
-        let mechanism = mechanism(options.mechanism, kernel.is_some(), path, note)?;
-        let (neighbours, switch_knows_vm) = beside::ports(path, options.path_only, kernel.is_some()).await;
+        let described = kernel.is_some();
+        let mechanism = mechanism(options.mechanism, described, &paths, note)?;
+        let beside = Beside::of(&mut paths, several, options.path_only, described).await;
         let mut probes = Probes::of(&Host {
             btf: kernel.as_ref().map(|kernel| &kernel.btf),
-            path: Some(path),
+            paths: &paths.iter().collect::<Vec<_>>(),
             wire: options.wire,
             xdp: options.xdp,
             explain: options.explain,
         });
         probes.why_not().for_each(|why| note(&Note::Without(why)));
-        let plan = attach::plan(
-            &path.hops().collect::<Vec<_>>(),
-            probes.wishes(PlanOptions {
-                neighbours: &neighbours,
-                at_tracepoints: mechanism == Mechanism::Tracepoints,
-                ..PlanOptions::default()
-            }),
-        )?;
-        probes.check(&plan).await?;
-        remove_leftovers(&plan, note)?;
-        note_other_tracers(&plan, mechanism, note);
-        note_others_addresses(path, &options.macs, note);
+        let ports = plan_all(paths, &beside, (mechanism, several), &probes, leaves_out, options)?;
+        for port in &ports {
+            probes.check(&port.plan).await?;
+        }
+        let hooked: Vec<Plan> = ports.iter().map(|port| port.plan.clone()).collect();
+        let neighbours = if several { beside.all() } else { &[] };
+        remove_leftovers(&hooked, neighbours, note)?;
+        note_other_tracers(&hooked, mechanism, note);
+        drop(hooked);
+        for port in &ports {
+            note_others_addresses(&port.path, &options.macs, note);
+        }
+        let planned: Vec<_> = ports.iter().map(TracedPort::planned).collect();
+        let plans = match <[_; 1]>::try_from(planned) {
+            Ok([port]) if !several => Plans::one(port),
+            Ok(port) => Plans::several(port.to_vec(), beside.all().to_vec(), options.room),
+            Err(ports) => Plans::several(ports, beside.all().to_vec(), options.room),
+        };
+        let room = plans.room();
+        let ports: BTreeMap<PortId, TracedPort> = (0..).map(PortId).zip(ports).collect();
         // Who sends packets must not know their places in the table.
         let seed = RandomState::new().hash_one(0);
-        let load = LoadOptions {
-            inflight_slots: options.inflight,
-            ring_bytes: options.records.ring_bytes,
-            trace: TraceConfig {
-                timeout_ns: u64::try_from(options.timeout.as_nanos()).unwrap_or(u64::MAX),
-                mac: path.instance.mac.as_number(),
-                sample_below: options.records.sample_below,
-                tail: u32::from(options.records.tail != Tail::None),
-                seed,
-                budgeted: u32::from(options.count.is_some()),
-                filter: options.filter.to_kernel(),
-                ipv4: ipv4_numbers(&path.instance.ips),
-                ..TraceConfig::default()
-            },
-            skb: kernel.map_or_else(SkbLayout::default, |kernel| kernel.skb),
-            mechanism,
-            log_level: if options.debug { aya_log::Level::Debug as u8 } else { 0 },
-        };
+        let skb = kernel.map_or_else(SkbLayout::default, |kernel| kernel.skb);
+        let load = load_options(options, seed, skb, mechanism);
         let cost = CostMeter::start(mechanism == Mechanism::Tracepoints);
         let loading = Instant::now();
-        let trace = Trace { plan: &plan, path: Some(path), mechanism, timeout: options.timeout };
-        probes.planned(&trace);
-        let mut attached = Attached::new(&plan, &load, &mut probes.attachable())
+        for (port, traced) in &ports {
+            probes.planned(&trace_of(traced, Share { room, port: *port }, mechanism, options.timeout));
+        }
+        let mut attached = Attached::new(&plans, &load, &mut probes.attachable())
             // The verifier's own words fill pages.
             .inspect_err(|error| log::debug!("{error}"))?;
         log::info!(
@@ -114,35 +125,23 @@ impl Session {
             attached.verified_instructions()
         );
         let diagnostics = if options.debug { diagnostics(&mut attached) } else { None };
-        let others = path.other_ports.iter().flat_map(|port| port.macs.iter().copied());
-        let others = others.filter(|mac| *mac != path.instance.mac && !options.macs.contains(mac));
-        attached.introduce_strangers(others)?;
-        let readings = probes.readings(attached.ebpf(), &trace)?;
-        let (mut collector, records) = Collector::new(
-            plan.clone(),
-            attached.ebpf_mut(),
-            readings,
-            options.timeout,
-            options.records.tail,
-            seed,
-        )?;
-        collector.watch_members(attach::members(&plan, mechanism));
-        if switch_knows_vm {
-            collector.switch_knows_vm();
-        }
-        for mac in options.macs.iter().filter(|mac| **mac != path.instance.mac) {
-            if !collector.give_address(*mac) {
-                return Err(TraceError::NoRoom(*mac));
-            }
-        }
-        Ok(Self {
-            plan,
+        introduce_strangers(&mut attached, &ports, &beside, options)?;
+        let maps = Rc::new(Maps::default());
+        let settings = CollectOptions { room, timeout: options.timeout, seed };
+        let (collector, records) = Collector::new(attached.ebpf_mut(), &maps, settings)?;
+        let next = PortId(u32::try_from(ports.len()).unwrap_or(u32::MAX));
+        let mut session = Self {
+            room,
+            next,
+            ports,
+            leaving: BTreeMap::new(),
             attached,
             probes,
+            maps,
             collector,
             cost: cost.from_now(),
-            budget: options.count,
-            timeout: options.timeout,
+            options: options.clone(),
+            described,
             records: Some(records),
             keeps_slowest: matches!(options.records.tail, Tail::Top(_)),
             diagnostics,
@@ -150,11 +149,57 @@ impl Session {
             witness: None,
             found: Found::default(),
             taken: None,
-        })
+        };
+        for port in session.ports.keys().copied().collect::<Vec<_>>() {
+            session.read(port, &beside)?;
+        }
+        session.watch_members();
+        for mac in &options.macs {
+            session.give_address(*mac)?;
+        }
+        Ok(session)
     }
 
-    pub(super) const fn plan(&self) -> &Plan {
-        &self.plan
+    /// Begins to read a port's figures.
+    fn read(&mut self, port: PortId, beside: &Beside) -> Result<(), CollectError> {
+        let Some(traced) = self.ports.get(&port) else { return Ok(()) };
+        let share = Share { room: self.room, port };
+        let trace = trace_of(traced, share, self.mechanism, self.options.timeout);
+        let readings = self.probes.readings(self.attached.ebpf(), &self.maps, &trace)?;
+        let (plan, tail) = (traced.plan.clone(), self.options.records.tail);
+        self.collector.add(port, plan, self.attached.ebpf_mut(), readings, tail)?;
+        if beside.switch_knows(&traced.path) {
+            self.collector.switch_knows_vm(port);
+        }
+        Ok(())
+    }
+
+    fn watch_members(&mut self) {
+        let mut members: BTreeMap<IfIndex, Interface> = BTreeMap::new();
+        for port in self.ports.values() {
+            let of_port = attach::members(&port.plan, self.mechanism).into_iter();
+            members.extend(of_port.map(|member| (member.ifindex, member)));
+        }
+        self.collector.watch_members(members.into_values().collect());
+    }
+
+    /// A further address is given to the only port.
+    fn give_address(&self, mac: crate::model::MacAddr) -> Result<(), TraceError> {
+        let own = self.ports.values().any(|port| port.path.instance.mac == mac);
+        if own || self.collector.give_address(PortId::FIRST, mac) {
+            return Ok(());
+        }
+        Err(TraceError::NoRoom(mac))
+    }
+
+    /// The ports that are traced.
+    pub(super) const fn ports(&self) -> &BTreeMap<PortId, TracedPort> {
+        &self.ports
+    }
+
+    /// Whether it can have several.
+    pub(super) const fn is_of_several(&self) -> bool {
+        !self.room.is_for_one()
     }
 
     /// What another program may take away meanwhile.
@@ -162,11 +207,22 @@ impl Session {
         self.attached.filters()
     }
 
+    /// The ports whose paths have this interface.
+    pub(super) fn ports_at(&self, ifindex: IfIndex) -> BTreeSet<PortId> {
+        let is_there = |plan: &Plan| plan.path_places().any(|(interface, _)| interface.ifindex == ifindex);
+        let there = self.ports.iter().filter(|(_, port)| is_there(&port.plan));
+        there.map(|(port, _)| *port).collect()
+    }
+
     /// Admits packets, after a look at the host's own counters.
-    pub(super) async fn open(&mut self, path: &Path) {
-        let nics = self.plan.wire_hooks().map(|(_, nic)| nic.clone()).collect();
-        self.witness = Some(Witness::begin(path, nics).await);
-        self.collector.open(self.budget);
+    pub(super) async fn open(&mut self) {
+        let paths: Vec<&Path> = self.ports.values().map(|port| &port.path).collect();
+        let mut nics: BTreeMap<IfIndex, Interface> = BTreeMap::new();
+        for (_, nic) in self.ports.values().flat_map(|port| port.plan.wire_hooks()) {
+            nics.insert(nic.ifindex, nic.clone());
+        }
+        self.witness = Some(Witness::begin(&paths, nics.into_values().collect()).await);
+        self.collector.open(self.options.count);
     }
 
     /// Settles lost packets; call it often.
@@ -191,13 +247,36 @@ impl Session {
         self.records.take()
     }
 
-    /// The figures so far.
-    pub(super) fn snapshot(&self) -> Snapshot {
+    /// The figures of one port so far; what tracing costs is not a port's.
+    pub(super) fn snapshot(&self, port: PortId) -> Option<Snapshot> {
+        let mut snapshot = self.collector.snapshot(port, TracerCost::default())?;
+        for port in &mut snapshot.neighbours {
+            port.hooked = self.attached.is_hooked(&port.place);
+        }
+        snapshot.notes = self.probes.doubts(self.attached.ebpf(), &snapshot).collect();
+        Some(snapshot)
+    }
+
+    /// Those of the host and of the tracer, whatever port they are about.
+    pub(super) fn figures(&self) -> TraceFigures {
+        let notes =
+            self.probes.changes().chain(self.attached.notes()).chain(self.found.unasked.iter().cloned());
+        TraceFigures {
+            notes: notes.collect(),
+            evidence: self.found.evidence.clone(),
+            taken: self.taken.clone(),
+            tracer: self.tracer_cost(),
+            ..TraceFigures::default()
+        }
+    }
+
+    fn tracer_cost(&self) -> TracerCost {
         let statistics = self.attached.run_statistics();
         let host_wide = self.attached.host_wide_statistics();
         #[allow(clippy::cast_precision_loss, reason = "a mean")]
         let mean = |(runs, time_ns): (u64, u64)| (runs > 0).then(|| time_ns as f64 / runs as f64);
-        let cost = TracerCost {
+        TracerCost {
+            hooks: self.hooks(),
             ns_per_hook: mean(statistics),
             runs_measured: statistics.0,
             ns_per_sent: mean(host_wide),
@@ -206,21 +285,26 @@ impl Session {
             cpu_pct: self.cost.cpu_pct(),
             map_bytes: self.attached.locked_bytes(),
             mechanism: self.mechanism,
-            ..TracerCost::default()
-        };
-        let mut snapshot = self.collector.snapshot(cost);
-        for port in &mut snapshot.neighbours {
-            port.hooked = self.attached.is_hooked(&port.place);
         }
-        let notes = self
-            .probes
-            .changes()
-            .chain(self.attached.notes())
-            .chain(self.found.unasked.iter().cloned())
-            .chain(self.probes.doubts(self.attached.ebpf(), &snapshot))
-            .collect();
-        let evidence = [snapshot.evidence.as_slice(), self.found.evidence.as_slice()].concat();
-        Snapshot { notes, evidence, taken: self.taken.clone(), ..snapshot }
+    }
+
+    /// Hooks of all ports; one that several share counts once.
+    fn hooks(&self) -> usize {
+        let of_port = |port: &TracedPort| -> Vec<(Option<IfIndex>, Side)> {
+            let hooks = port.plan.hooks.iter();
+            let at = hooks.map(|hook| {
+                let interface = hook.interfaces.first().filter(|_| !hook.is_neighbour());
+                (interface.map(|interface| interface.ifindex), hook.side)
+            });
+            at.collect()
+        };
+        let all: Vec<_> = self.ports.values().flat_map(of_port).collect();
+        if self.is_of_several() {
+            let each_once = all.iter().map(|(ifindex, side)| (*ifindex, side.name()));
+            each_once.collect::<BTreeSet<_>>().len()
+        } else {
+            all.len()
+        }
     }
 
     /// Admits nothing new and waits for the packets on their way: at most until each has come or timed out. Then looks at
@@ -233,11 +317,7 @@ impl Session {
         } else {
             self.drain_table(hurry).await;
         }
-        if self.collector.has_gone_astray() {
-            for (place, mac) in beside::learned_since(&self.plan.neighbours).await {
-                self.collector.found_behind(place, mac);
-            }
-        }
+        self.look_for_astray().await;
         if let Some(witness) = &self.witness {
             tokio::select! {
                 found = witness.end() => self.found = found,
@@ -246,9 +326,20 @@ impl Session {
         }
     }
 
+    /// Where packets came to wrong ports only, somebody may be behind those after all.
+    async fn look_for_astray(&mut self) {
+        for (port, traced) in &self.ports {
+            if self.collector.has_gone_astray(*port) {
+                for (place, mac) in beside::learned_since(&traced.plan.neighbours).await {
+                    self.collector.found_behind(*port, place, mac);
+                }
+            }
+        }
+    }
+
     async fn drain_table(&mut self, hurry: &mut impl AsyncFnMut()) {
         self.collector.drain();
-        let deadline = Instant::now() + self.timeout + 2 * DRAIN_EVERY;
+        let deadline = Instant::now() + self.options.timeout + 2 * DRAIN_EVERY;
         while self.collector.sweep().in_flight > 0 && Instant::now() < deadline {
             tokio::select! {
                 () = tokio::time::sleep(DRAIN_EVERY) => {}
@@ -257,29 +348,30 @@ impl Session {
         }
     }
 
-    /// Lets everything by unseen again, and gives the final figures.
-    pub(super) fn finish(&mut self) -> Snapshot {
+    /// Lets everything by unseen again: the figures are final then.
+    pub(super) fn finish(&mut self) {
         self.collector.close();
         self.collector.sweep();
         self.keep_slowest();
         if let Some(nic_drops) = self.found.nic_drops {
             self.collector.limit_losses_at_nics(nic_drops);
         }
-        self.snapshot()
     }
 }
 
-/// The first four IPv4 addresses as the programs compare them: their bytes read as little-endian numbers.
-fn ipv4_numbers(ips: &[IpAddr]) -> [u32; 4] {
-    let mut numbers = [0; 4];
-    let addresses = ips.iter().filter_map(|ip| match ip {
-        IpAddr::V4(ip) => Some(u32::from_le_bytes(ip.octets())),
-        IpAddr::V6(_) => None,
-    });
-    for (number, address) in numbers.iter_mut().zip(addresses) {
-        *number = address;
-    }
-    numbers
+/// Tells the programs which addresses are others'.
+fn introduce_strangers(
+    attached: &mut Attached,
+    ports: &BTreeMap<PortId, TracedPort>,
+    beside: &Beside,
+    options: &TraceOptions,
+) -> Result<(), TraceError> {
+    let own = ports.values().next().filter(|_| ports.len() == 1).map(|port| &port.path);
+    let of_path = own.into_iter().flat_map(|path| &path.other_ports);
+    let others = of_path.chain(beside.all()).flat_map(|port| port.macs.iter().copied());
+    let is_own = |mac: &crate::model::MacAddr| own.is_some_and(|path| path.instance.mac == *mac);
+    let others = others.filter(|mac| !is_own(mac) && !options.macs.contains(mac));
+    Ok(attached.introduce_strangers(others.collect::<BTreeSet<_>>().into_iter())?)
 }
 
 /// The reader of the programs' own diagnostics; they go to the log.

@@ -1,16 +1,16 @@
 //! A port whose programs are in the kernel and on no interface.
 
-use std::time::Duration;
+use std::{rc::Rc, time::Duration};
 
 use anyhow::{Context as _, Result};
 use aya::programs::{TestRun as _, TestRunOptions};
 use hoptrace::{
-    attach::{self, Attached, LoadOptions, PlanOptions},
-    collect::Collector,
+    attach::{self, Attached, LoadOptions, PlanOptions, Plans, PortPlan},
+    collect::{CollectOptions, Collector, Share},
     kernel::{KERNEL_BTF, kernel_btf, skb_layout},
     model::{
-        Direction, Evidence, IfIndex, Ledger, MacAddr, Mechanism, OtherPort, Plan, Role, Snapshot, Tail,
-        TracerCost, XdpMode,
+        Direction, Evidence, IfIndex, Ledger, MacAddr, Mechanism, OtherPort, Plan, PortId, Role, Snapshot,
+        Tail, TracerCost, XdpMode,
     },
     path::hybrid_hop,
     probes::{Host, Probes, Trace},
@@ -60,11 +60,17 @@ pub(crate) fn load_all() -> Result<u32> {
     let plan = attach::plan(&hops.each_ref(), wishes)?;
     let options = LoadOptions { skb: skb_layout(&btf)?, ..options()? };
     probes.planned(&trace(&plan, &options));
-    Ok(Attached::load(&plan, &options, &mut probes.attachable())?.verified_instructions())
+    let plans = Plans::one(planned(&plan, &options));
+    Ok(Attached::load(&plans, &options, &mut probes.attachable())?.verified_instructions())
 }
 
 const fn trace<'t>(plan: &'t Plan, options: &LoadOptions) -> Trace<'t> {
-    Trace { plan, path: None, mechanism: options.mechanism, timeout: TIMEOUT }
+    let share = Share::whole(plan.segment_count);
+    Trace { plan, path: None, share, mechanism: options.mechanism, timeout: TIMEOUT }
+}
+
+fn planned(plan: &Plan, options: &LoadOptions) -> PortPlan {
+    PortPlan { plan: plan.clone(), mac: options.trace.mac, ipv4: options.trace.ipv4 }
 }
 
 fn options() -> Result<LoadOptions> {
@@ -109,10 +115,12 @@ impl Port {
         let (options, mut probes) = (options()?, Probes::of(&Host::default()));
         let trace = trace(&plan, &options);
         probes.planned(&trace);
-        let mut attached = Attached::load(&plan, &options, &mut probes.attachable())?;
-        let readings = probes.readings(attached.ebpf(), &trace)?;
-        let (mut collector, _) =
-            Collector::new(plan.clone(), attached.ebpf_mut(), readings, TIMEOUT, Tail::None, 1)?;
+        let (plans, maps) = (Plans::one(planned(&plan, &options)), Rc::default());
+        let mut attached = Attached::load(&plans, &options, &mut probes.attachable())?;
+        let readings = probes.readings(attached.ebpf(), &maps, &trace)?;
+        let settings = CollectOptions { room: trace.share.room, timeout: TIMEOUT, seed: 1 };
+        let (mut collector, _) = Collector::new(attached.ebpf_mut(), &maps, settings)?;
+        collector.add(PortId::FIRST, plan.clone(), attached.ebpf_mut(), readings, Tail::None)?;
         collector.open(None);
         Ok(Self { attached, collector })
     }
@@ -173,7 +181,7 @@ impl Port {
     }
 
     fn snapshot(&self) -> Snapshot {
-        self.collector.snapshot(TracerCost::default())
+        self.collector.snapshot(PortId::FIRST, TracerCost::default()).expect("it is read")
     }
 
     fn evidence(&self, counter: &str) -> Vec<Evidence> {
@@ -208,7 +216,7 @@ impl Port {
 
     /// The port has this address, too.
     pub(crate) fn give(&self, mac: [u8; 6]) -> bool {
-        self.collector.give_address(MacAddr(mac))
+        self.collector.give_address(PortId::FIRST, MacAddr(mac))
     }
 }
 

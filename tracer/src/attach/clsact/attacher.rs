@@ -4,7 +4,7 @@ use std::io;
 
 use aya::programs::{
     ProgramError, SchedClassifier,
-    tc::{NlOptions, TcAttachOptions, TcError},
+    tc::{NlOptions, SchedClassifierLinkId, TcAttachOptions, TcError},
 };
 use rustix::io::Errno;
 
@@ -53,7 +53,7 @@ impl Clsact {
         program: &mut SchedClassifier,
         interface: &Interface,
         side: TcSide,
-    ) -> Result<(), AttachError> {
+    ) -> Result<SchedClassifierLinkId, AttachError> {
         let ifname = interface.ifname.clone();
         let failed = |source| {
             if is_gone(&ifname) {
@@ -65,14 +65,18 @@ impl Clsact {
         self.guardian.wait_until_ready().map_err(|source| AttachError::Guardian { source })?;
         let made_clsact = self.ensure_clsact(interface).map_err(failed)?;
         let handle = Tag { owner: self.owner.id, made_clsact }.handle();
-        let mut outcome = Ok(());
-        for priority in priorities(side) {
+        let mut attach = |priority| {
             let options = NlOptions { priority, handle: handle.into(), classid: None };
             let options = TcAttachOptions::Netlink(options);
-            outcome = program.attach_with_options(&interface.ifname, side.attach_type(), options).map(drop);
+            program.attach_with_options(&interface.ifname, side.attach_type(), options)
+        };
+        let mut places = priorities(side);
+        let mut outcome = attach(places.next().unwrap_or_default());
+        for priority in places {
             if !outcome.as_ref().is_err_and(is_taken) {
                 break;
             }
+            outcome = attach(priority);
         }
         outcome.map_err(|source| attach_error(&interface.ifname, side.side(), source))
     }

@@ -15,7 +15,7 @@ pub(super) use attacher::Clsact;
 pub(super) use footprint::{Footprint, Step};
 pub(super) use leftovers::{find as find_leftovers, living_owners, remove as remove_leftovers};
 pub(super) use owner::Owner;
-pub(super) use tag::PROGRAM_PREFIX;
+pub(super) use tag::is_program;
 
 pub(super) use footprint::tag_of;
 pub(super) use netlink::TrafficControl;

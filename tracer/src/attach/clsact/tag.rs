@@ -1,7 +1,13 @@
 //! How a filter of ours is told from any other: by its handle and its name.
 
 /// The names of our programs, and so of our filters, start with this.
-pub(in crate::attach) const PROGRAM_PREFIX: &str = "hop_";
+const PREFIXES: [&str; 2] = ["hop_", "several_"];
+
+/// Whether a program of this name may be a hoptrace's.
+pub(in crate::attach) fn is_program(name: &str) -> bool {
+    PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+}
+
 /// The upper half of our filters' handles. Handles that the kernel chooses by itself count up from 1.
 const MAGIC: u32 = 0x686f << 16;
 const MAGIC_MASK: u32 = 0xffff << 16;
@@ -41,7 +47,7 @@ impl Tag {
 
     /// `None` for a filter that is not ours.
     pub(in crate::attach) fn of(handle: u32, name: &str) -> Option<Self> {
-        let is_ours = handle & MAGIC_MASK == MAGIC && name.starts_with(PROGRAM_PREFIX);
+        let is_ours = handle & MAGIC_MASK == MAGIC && is_program(name);
         let number = u16::try_from(handle & !MAGIC_MASK).unwrap_or_default();
         is_ours.then(|| Self { owner: OwnerId::new(number), made_clsact: handle & MADE_CLSACT != 0 })
     }

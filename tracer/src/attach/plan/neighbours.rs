@@ -52,7 +52,7 @@ impl Builder<'_> {
             later,
             ..HookConfig::default()
         };
-        self.neighbour_entries |= 1 << place;
+        self.neighbour_entries = self.neighbour_entries.with(place);
         let inner = self.before_nic(Direction::Ingress, |ends| ends);
         self.hooks.push(hook(ports, Direction::Ingress, Side::Ingress, config));
         for to in inner.into_iter().chain(self.at_tap(ports, Direction::Ingress)) {

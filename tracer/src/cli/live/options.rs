@@ -121,6 +121,7 @@ impl LiveArgs {
             timeout: self.timeout,
             inflight: self.inflight,
             path_only: self.path_only,
+            room: None,
             macs: self.mac.clone(),
             wire: self.wire,
             xdp: self.xdp.map(XdpMode::from),

@@ -26,6 +26,11 @@ impl Interfaces {
         Self(interfaces.collect())
     }
 
+    /// Looks at these, too.
+    pub(super) fn add(&mut self, more: impl Iterator<Item = (IfIndex, String)>) {
+        self.0.extend(more);
+    }
+
     /// What they count of packets that were not taken or not sent. One that is gone is left out.
     pub(super) async fn look(&self) -> Result<Vec<(Counter, u64)>, InterfacesError> {
         let (connection, handle, _) = rtnetlink::new_connection().map_err(InterfacesError::Open)?;

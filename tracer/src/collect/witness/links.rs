@@ -43,6 +43,7 @@ struct Known {
 /// Watches until it is dropped, in a thread of its own: a change has the time at which it is read.
 #[derive(Debug)]
 pub struct LinkWatch {
+    states: Arc<Mutex<BTreeMap<u32, Known>>>,
     seen: Arc<Mutex<Vec<LinkChange>>>,
     /// `None` once they are told to end, and have.
     thread: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
@@ -53,21 +54,31 @@ impl LinkWatch {
     ///
     /// # Errors
     /// When the netlink socket can not be opened, or no thread started.
-    pub fn begin(path: &Path) -> io::Result<Self> {
+    pub fn begin(paths: &[&Path]) -> io::Result<Self> {
         let seen = Arc::new(Mutex::new(Vec::new()));
-        let states = states(path, interface_index);
-        let (noted, (end, ended)) = (Arc::clone(&seen), oneshot::channel());
+        let found = paths.iter().flat_map(|path| states(path, interface_index));
+        let states = Arc::new(Mutex::new(found.collect()));
+        let (noted, known) = (Arc::clone(&seen), Arc::clone(&states));
+        let (end, ended) = oneshot::channel();
         let (opened, is_open) = mpsc::channel();
         let watch = move || {
             let runtime = match tokio::runtime::Builder::new_current_thread().enable_io().build() {
                 Ok(runtime) => runtime,
                 Err(error) => return drop(opened.send(Err(error))),
             };
-            runtime.block_on(watch(&noted, states, &opened, ended));
+            runtime.block_on(watch(&noted, &known, &opened, ended));
         };
         let thread = thread::Builder::new().name("links".to_owned()).spawn(watch)?;
         is_open.recv().map_err(io::Error::other)??;
-        Ok(Self { seen, thread: Some((end, thread)) })
+        Ok(Self { states, seen, thread: Some((end, thread)) })
+    }
+
+    /// Those of another path from now on, too.
+    pub fn add(&self, path: &Path) {
+        let mut known = self.states.lock().unwrap_or_else(PoisonError::into_inner);
+        for (ifindex, found) in states(path, interface_index) {
+            known.entry(ifindex).or_insert(found);
+        }
     }
 
     /// What changed so far.
@@ -90,7 +101,7 @@ impl Drop for LinkWatch {
 /// Notes what changes until `ended`; says by `opened` whether it can.
 async fn watch(
     noted: &Mutex<Vec<LinkChange>>,
-    mut states: BTreeMap<u32, Known>,
+    states: &Mutex<BTreeMap<u32, Known>>,
     opened: &mpsc::Sender<io::Result<()>>,
     ended: oneshot::Receiver<()>,
 ) {
@@ -104,6 +115,7 @@ async fn watch(
             let NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewLink(link)) = message.payload else {
                 continue;
             };
+            let mut states = states.lock().unwrap_or_else(PoisonError::into_inner);
             if let Some(change) = change(&link, &mut states, now_ns()) {
                 note(&mut noted.lock().unwrap_or_else(PoisonError::into_inner), change);
             }

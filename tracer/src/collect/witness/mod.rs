@@ -54,11 +54,11 @@ pub struct Found {
 #[derive(Debug)]
 pub struct Witness {
     interfaces: Interfaces,
-    /// The interfaces on the path, each with whether others use it, too.
+    /// The interfaces on the paths, each with whether others use it, too.
     shared: BTreeMap<String, bool>,
     /// Their names.
     names: BTreeMap<IfIndex, String>,
-    /// Whether the path leads through Open vSwitch's datapath in the kernel, and through the one in `ovs-vswitchd`.
+    /// Whether a path leads through Open vSwitch's datapath in the kernel, and through the one in `ovs-vswitchd`.
     kernel_datapath: bool,
     user_datapath: bool,
     /// The NICs with a wire hook.
@@ -68,12 +68,15 @@ pub struct Witness {
 
 impl Witness {
     /// Looks for the first time. `nics` are those with a wire hook.
-    pub async fn begin(path: &Path, nics: Vec<Interface>) -> Self {
-        let switches = || path.bridges().map(|(_, kind)| kind).filter(|kind| kind.is_ovs());
+    pub async fn begin(paths: &[&Path], nics: Vec<Interface>) -> Self {
+        let bridges = || paths.iter().flat_map(|path| path.bridges());
+        let switches = || bridges().map(|(_, kind)| kind).filter(|kind| kind.is_ovs());
+        let hops = || paths.iter().flat_map(|path| path.hops());
+        let names: BTreeMap<_, _> = hops().map(|hop| (hop.ifindex, hop.ifname.clone())).collect();
         let mut witness = Self {
-            interfaces: Interfaces::new(path.hops().map(|hop| (hop.ifindex, hop.ifname.clone()))),
-            shared: path.hops().map(|hop| (hop.ifname.clone(), hop.facts.shared)).collect(),
-            names: path.hops().map(|hop| (hop.ifindex, hop.ifname.clone())).collect(),
+            interfaces: Interfaces::new(names.iter().map(|(ifindex, ifname)| (*ifindex, ifname.clone()))),
+            shared: hops().map(|hop| (hop.ifname.clone(), hop.facts.shared)).collect(),
+            names,
             kernel_datapath: switches().any(|switch| !switch.is_userspace()),
             user_datapath: switches().any(BridgeKind::is_userspace),
             nics,
@@ -81,6 +84,19 @@ impl Witness {
         };
         witness.before = witness.look(FIRST_LOOK_LIMIT).await;
         witness
+    }
+
+    /// Looks at the interfaces of another path from now on, too.
+    pub async fn add(&mut self, path: &Path) {
+        let new: Vec<_> = path.hops().filter(|hop| !self.shared.contains_key(&hop.ifname)).collect();
+        let named = || new.iter().map(|hop| (hop.ifindex, hop.ifname.clone()));
+        self.interfaces.add(named());
+        self.names.extend(named());
+        self.shared.extend(new.iter().map(|hop| (hop.ifname.clone(), hop.facts.shared)));
+        let found = self.look(FIRST_LOOK_LIMIT).await;
+        let is_new =
+            |(source, at, _): &Counter| source.is_at_interface() && new.iter().any(|hop| hop.ifname == *at);
+        self.before.counters.extend(found.counters.into_iter().filter(|(counter, _)| is_new(counter)));
     }
 
     /// Looks again.

@@ -1,6 +1,6 @@
 //! Packets that died: counted by direction, by the hook that saw them last, and by cause.
 
-use std::{cell::RefCell, collections::BTreeMap};
+use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
 
 use aya::Ebpf;
 use hoptrace_common::{
@@ -15,8 +15,8 @@ use super::{
     sites::{Cause, Sites, on_cpus},
 };
 use crate::{
-    collect::{Account, CollectError, FlowFields, Reading, Sight, Sweep, WallClock},
-    model::{Direction, Drop, DropExample, Plan, Snapshot},
+    collect::{Account, CollectError, FlowFields, Maps, Reading, Share, Sight, Sweep, WallClock},
+    model::{Direction, Drop, DropExample, HookSet, Plan, Snapshot},
 };
 
 /// Which packets: direction, the hook that saw them last, and why they died; no cause: lost.
@@ -46,13 +46,14 @@ impl Row {
     }
 }
 
-/// Everything that died so far. What is lost is known without the probe, and told beside what that has seen.
+/// Everything of one port that died so far. What is lost is known without the probe, and told beside what that has seen.
 #[derive(Debug)]
 pub(super) struct Deaths {
     pub(super) sites: Sites,
     /// Those that packets were kept of, where they are.
     heads: KeptHeads,
-    pub(super) names: RefCell<Names>,
+    /// What causes are called, which all ports learn together: looking that up takes a while.
+    pub(super) names: Rc<RefCell<Names>>,
     pub(super) clock: WallClock,
     timeout_ns: u64,
     /// Those with a cause are counted where drop sites are.
@@ -67,7 +68,7 @@ impl Reading for Deaths {
         self.given_up(sight.given_up(), sight.now_ns());
     }
 
-    fn limit_losses(&mut self, hooks: u16, most: u64) {
+    fn limit_losses(&mut self, hooks: HookSet, most: u64) {
         self.unseen += limited(&mut self.rows, hooks, most);
     }
 
@@ -92,11 +93,16 @@ impl Reading for Deaths {
 }
 
 impl Deaths {
-    pub(super) fn of(object: &Ebpf, timeout_ns: u64) -> Result<Self, CollectError> {
+    pub(super) fn of(
+        object: &Ebpf,
+        maps: &Maps,
+        share: Share,
+        timeout_ns: u64,
+    ) -> Result<Self, CollectError> {
         Ok(Self {
-            sites: Sites::of(object)?,
-            heads: KeptHeads::of(object)?,
-            names: RefCell::default(),
+            sites: Sites::of(object, maps, share)?,
+            heads: KeptHeads::of(object, maps, share)?,
+            names: maps.common("names of causes"),
             clock: WallClock::new(),
             timeout_ns,
             rows: BTreeMap::new(),
@@ -106,6 +112,7 @@ impl Deaths {
 
     /// Takes what a sweep at `now_ns` found.
     fn take(&mut self, sweep: &Sweep, now_ns: u64) {
+        self.sites.look(now_ns);
         for packet in &sweep.ended {
             self.ended(packet, None, self.heads.take(packet.key));
         }
@@ -234,9 +241,9 @@ impl Deaths {
 }
 
 /// Takes out of `rows` what was not lost, and gives its number; see [`Reading::limit_losses`].
-fn limited(rows: &mut BTreeMap<Kind, Row>, hooks: u16, most: u64) -> u64 {
+fn limited(rows: &mut BTreeMap<Kind, Row>, hooks: HookSet, most: u64) -> u64 {
     let lost = rows.iter_mut().filter(|((direction, hook, cause), _)| {
-        *direction == Direction::Egress.index() && hooks & (1 << (hook & 0xf)) != 0 && cause.is_none()
+        *direction == Direction::Egress.index() && hooks.has(usize::from(*hook)) && cause.is_none()
     });
     let (mut left, mut unseen) = (most, 0);
     for (_, row) in lost {
@@ -259,7 +266,7 @@ mod tests {
         let kinds = [(0, 2, None), (0, 3, None), (0, 3, cause), (1, 3, None), (0, 5, None)];
         let after = |most| {
             let mut rows: BTreeMap<Kind, Row> = kinds.into_iter().map(|kind| (kind, row(7))).collect();
-            let unseen = limited(&mut rows, 1 << 3 | 1 << 5, most);
+            let unseen = limited(&mut rows, HookSet::from_iter([3, 5]), most);
             (unseen, kinds.map(|kind| rows.get(&kind).map_or(0, |row| row.count)))
         };
         assert_eq!(after(0), (14, [7, 0, 7, 7, 0]));

@@ -1,6 +1,11 @@
 //! The drop sites' memory.
 
-use std::{collections::BTreeMap, sync::atomic::Ordering};
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeMap,
+    rc::Rc,
+    sync::atomic::Ordering,
+};
 
 use aya::Ebpf;
 use hoptrace_common::{
@@ -11,8 +16,8 @@ use hoptrace_common::{
 
 use super::{COUNTS, SITES, early::Early};
 use crate::{
-    collect::{ACQUIRE, CollectError, Mapped, atomic_u32, atomic_u64},
-    model::OnCpu,
+    collect::{ACQUIRE, CollectError, Mapped, Maps, PerCpu, Share, atomic_u32, atomic_u64},
+    model::{OnCpu, PortId},
 };
 
 /// Why packets died: where the kernel freed them, and its reason as a number.
@@ -41,34 +46,57 @@ pub(super) struct Counted {
     pub(super) last_ns: u64,
 }
 
-/// The sites, and the counters beside them.
+/// Sites that are in use, by their ports, as of the last look.
+#[derive(Debug, Default)]
+struct Index {
+    as_of_ns: Cell<u64>,
+    of_port: RefCell<BTreeMap<PortId, Vec<u32>>>,
+}
+
+/// The sites of one port, and the counters beside them.
 #[derive(Debug)]
 pub(super) struct Sites {
-    sites: Mapped<DropSite>,
-    frees: Mapped<FreeCounters>,
+    /// Of all ports.
+    all: Rc<Mapped<DropSite>>,
+    /// Which of them are whose.
+    index: Rc<Index>,
+    port: PortId,
+    frees: PerCpu<FreeCounters>,
 }
 
 impl Sites {
-    pub(super) fn of(object: &Ebpf) -> Result<Self, CollectError> {
-        Ok(Self { sites: Mapped::of(object, SITES)?, frees: Mapped::of(object, COUNTS)? })
+    pub(super) fn of(object: &Ebpf, maps: &Maps, share: Share) -> Result<Self, CollectError> {
+        let frees = PerCpu::of(object, maps, COUNTS, share)?;
+        Ok(Self { all: maps.array(object, SITES)?, index: maps.common(SITES), port: share.port, frees })
+    }
+
+    /// Looks for new sites: once for all ports that are swept at `now_ns`. What a site stands for stays.
+    pub(super) fn look(&self, now_ns: u64) {
+        if self.index.as_of_ns.replace(now_ns) == now_ns {
+            return;
+        }
+        let mut of_port = self.index.of_port.borrow_mut();
+        of_port.clear();
+        for (place, site) in (0..self.all.len()).filter_map(|place| Some((place, self.ready(place)?))) {
+            of_port.entry(PortId(site.before >> BEFORE_BITS)).or_default().push(place);
+        }
     }
 
     /// The sites of packets that hooks have seen: index, and a copy.
     fn used(&self) -> impl Iterator<Item = (u32, DropSite)> {
-        self.all().filter(|(_, site)| site.before == 0)
+        self.all().filter(|(_, site)| entry_of(site).is_none())
     }
 
     fn all(&self) -> impl Iterator<Item = (u32, DropSite)> {
-        (0..self.sites.len()).filter_map(|index| Some((index, self.ready(index)?)))
+        let own = self.index.of_port.borrow().get(&self.port).cloned().unwrap_or_default();
+        own.into_iter().filter_map(|place| Some((place, self.ready(place)?)))
     }
 
     /// What died before the first hook of a direction. Several sites are one cause's: one for each CPU.
     pub(super) fn early(&self, direction: u8) -> Vec<Early> {
         let mut found: Vec<Early> = Vec::new();
         for (_, site) in self.all() {
-            let Some(hook) = u8::try_from(site.before).ok().and_then(|before| before.checked_sub(1)) else {
-                continue;
-            };
+            let Some(hook) = entry_of(&site) else { continue };
             let place = usize::from(direction);
             let count: u64 = site.dropped.get(place).map_or(0, |counts| counts.iter().sum());
             let times = site.first_ns.get(place).zip(site.last_ns.get(place));
@@ -96,10 +124,10 @@ impl Sites {
 
     /// The site at `index`, if it is in use. Most are not: of those nothing else is read.
     fn ready(&self, index: u32) -> Option<DropSite> {
-        let site = self.sites.at(index)?;
+        let site = self.all.at(index)?;
         // SAFETY: inside the mapping and aligned.
         let state = unsafe { (&raw const (*site).state).read_volatile() };
-        if state == DropSite::READY { self.sites.read(index) } else { None }
+        if state == DropSite::READY { self.all.read(index) } else { None }
     }
 
     /// What the site at `index` stands for.
@@ -138,7 +166,7 @@ impl Sites {
 
     /// Counts a packet that died on its way, as the hooks' programs do.
     pub(super) fn add_settled(&self, index: u32, packet: &Ended) {
-        let Some(site) = self.sites.at(index) else { return };
+        let Some(site) = self.all.at(index) else { return };
         let direction = usize::from(packet.control.direction() & 1);
         let hook = usize::from(packet.control.last()) & (MAX_HOOKS - 1);
         // SAFETY: inside the mapping and aligned to eight bytes; the indices are below 2 and 16.
@@ -171,16 +199,12 @@ impl Sites {
 
     /// Copies of packets in the table that were freed, by direction.
     pub(super) fn copies(&self, direction: usize) -> u64 {
-        self.counters().filter_map(|counters| counters.copies.get(direction).copied()).sum()
+        self.frees.iter().filter_map(|counters| counters.copies.get(direction).copied()).sum()
     }
 
     /// Frees that found no site.
     pub(super) fn without_site(&self) -> u64 {
-        self.counters().map(|counters| counters.no_site).sum()
-    }
-
-    fn counters(&self) -> impl Iterator<Item = FreeCounters> {
-        (0..self.frees.len()).filter_map(|cpu| self.frees.read(cpu))
+        self.frees.iter().map(|counters| counters.no_site).sum()
     }
 
     /// The example of a site, if it is this packet: so the packet did die there.
@@ -212,7 +236,7 @@ impl Sites {
     }
 
     fn clear(&self, index: u32, direction: u8, state: u32) {
-        let Some(site) = self.sites.at(index) else { return };
+        let Some(site) = self.all.at(index) else { return };
         // SAFETY: inside the mapping, the field aligned to four bytes; the direction is 0 or 1.
         let field = unsafe {
             let examples: *mut Example = (&raw mut (*site).examples).cast();
@@ -221,6 +245,15 @@ impl Sites {
         // If it is another one by now, it stays.
         let _ = field.compare_exchange(state, Example::NONE, Ordering::SeqCst, ACQUIRE);
     }
+}
+
+/// Bits of [`DropSite::before`] that are the hook; above them is the port.
+const BEFORE_BITS: u32 = 8;
+
+/// The hook that would have been the first to see the packets of a site; `None`: they were seen.
+fn entry_of(site: &DropSite) -> Option<u8> {
+    let before = u8::try_from(site.before & ((1 << BEFORE_BITS) - 1)).unwrap_or_default();
+    before.checked_sub(1)
 }
 
 const fn cause_of(site: &DropSite) -> Cause {
