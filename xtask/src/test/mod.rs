@@ -65,7 +65,8 @@ fn everything(folders: &Folders) -> Result<bool> {
 /// Tests of the library that load programs into this kernel.
 fn programs(folders: &Folders, hoptrace: &Path) -> Result<bool> {
     heading("tests of the programs in the kernel");
-    let words = ["test", "--package", "hoptrace", "--test", "identity", "--test", "hostile"];
+    let words =
+        ["test", "--package", "hoptrace", "--test", "identity", "--test", "hostile", "--test", "several"];
     let built = executables::build(folders, &words, "test")?;
     let files: Vec<_> = built.into_iter().map(|(_, file)| file).collect();
     Ok(run_inside(hoptrace, &files)? == ExitCode::SUCCESS)
