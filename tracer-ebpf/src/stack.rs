@@ -151,7 +151,10 @@ fn hop(ctx: &RawTracePointContext, side: usize) -> u32 {
     let Some(port) = neighbours::key_in(ifindex, namespace) else { return 0 };
     let Some(inward) = neighbour::is_inward(port) else { return 0 };
     let side = if inward { 1 - side } else { side };
-    follow(Owner::Hooks, skb, port, u32::from(config::beside(0)[side & 1] & 0xf))
+    // Not by an index: the compiler would add it to the stack's address in a way that the verifier does not know.
+    let [ingress, egress] = config::beside(0);
+    let number = if side == INGRESS { ingress } else { egress };
+    follow(Owner::Hooks, skb, port, u32::from(number & 0xf))
 }
 
 #[inline(always)]

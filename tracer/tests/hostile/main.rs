@@ -13,6 +13,7 @@ mod frames;
 mod port;
 
 use anyhow::{Result, ensure};
+use hoptrace::model::Mechanism;
 
 use crate::{
     frames::{ACK, GUEST_V4, HOST_V4, ICMP, Ipv4, PSH, SYN, Tcp, arp, echo, payload, udp, untagged},
@@ -60,13 +61,17 @@ fn outward(number: u32, from_mac: [u8; 6]) -> Vec<u8> {
 const INSTRUCTIONS: u32 = 1_000_000;
 
 #[test]
+#[ignore = "needs root: cargo xtask test"]
 fn the_verifier_follows_all_programs_in_a_moment() -> Result<()> {
-    let followed = port::load_all()?;
-    ensure!(followed < INSTRUCTIONS, "{followed} instructions in all programs together");
+    for mechanism in [Mechanism::Tcx, Mechanism::Tracepoints] {
+        let followed = port::load_all(mechanism)?;
+        ensure!(followed < INSTRUCTIONS, "{followed} instructions in all programs together, {}", mechanism.name());
+    }
     Ok(())
 }
 
 #[test]
+#[ignore = "needs root: cargo xtask test"]
 fn connection_requests_from_spoofed_sources_leave_no_figure_unsaid() -> Result<()> {
     let port = Port::at_tap()?;
     for number in 0..FLOOD {
@@ -83,6 +88,7 @@ fn connection_requests_from_spoofed_sources_leave_no_figure_unsaid() -> Result<(
 }
 
 #[test]
+#[ignore = "needs root: cargo xtask test"]
 fn questions_that_are_never_answered_are_bounded_and_told() -> Result<()> {
     let port = Port::at_tap()?;
     for number in 0..FLOOD {
@@ -108,6 +114,7 @@ fn questions_that_are_never_answered_are_bounded_and_told() -> Result<()> {
 }
 
 #[test]
+#[ignore = "needs root: cargo xtask test"]
 fn arp_for_everybody_is_bounded_and_told() -> Result<()> {
     let port = Port::at_tap()?;
     for number in 0..FLOOD {
@@ -119,6 +126,7 @@ fn arp_for_everybody_is_bounded_and_told() -> Result<()> {
 }
 
 #[test]
+#[ignore = "needs root: cargo xtask test"]
 fn one_frame_under_another_address_makes_nobody_else_dearer() -> Result<()> {
     let mut port = Port::at_tap_and_wire()?;
     let neighbour = outward(1, mac(1, 1));
@@ -131,6 +139,7 @@ fn one_frame_under_another_address_makes_nobody_else_dearer() -> Result<()> {
 }
 
 #[test]
+#[ignore = "needs root: cargo xtask test"]
 fn addresses_out_of_a_spray_make_nobody_else_dearer_and_are_told() -> Result<()> {
     let mut port = Port::at_tap_and_wire()?;
     let neighbour = outward(1, mac(1, 1));
@@ -150,6 +159,7 @@ fn addresses_out_of_a_spray_make_nobody_else_dearer_and_are_told() -> Result<()>
 }
 
 #[test]
+#[ignore = "needs root: cargo xtask test"]
 fn frames_flooded_to_the_tap_are_counted_whatever_their_addresses() -> Result<()> {
     let port = Port::at_tap()?;
     for number in 0..FLOOD {
@@ -163,6 +173,7 @@ fn frames_flooded_to_the_tap_are_counted_whatever_their_addresses() -> Result<()
 }
 
 #[test]
+#[ignore = "needs root: cargo xtask test"]
 fn a_datagram_in_tiny_parts_takes_a_bounded_time() -> Result<()> {
     let mut port = Port::at_tap_and_wire()?;
     let own = [0xfa, 0x16, 0x3e, 1, 2, 3];
@@ -183,6 +194,7 @@ fn inward(number: u32, to_mac: [u8; 6]) -> Vec<u8> {
 }
 
 #[test]
+#[ignore = "needs root: cargo xtask test"]
 fn an_address_is_learned_from_the_guest_s_own_frames_and_from_nothing_else() -> Result<()> {
     let port = Port::at_tap()?;
     port.pass(TAP_OUT, &inward(1, VRRP))?;
@@ -199,6 +211,7 @@ fn an_address_is_learned_from_the_guest_s_own_frames_and_from_nothing_else() -> 
 }
 
 #[test]
+#[ignore = "needs root: cargo xtask test"]
 fn another_port_s_address_is_followed_out_and_never_in() -> Result<()> {
     let mut port = Port::at_tap()?;
     port.know_stranger(VRRP)?;
@@ -210,6 +223,7 @@ fn another_port_s_address_is_followed_out_and_never_in() -> Result<()> {
 }
 
 #[test]
+#[ignore = "needs root: cargo xtask test"]
 fn what_the_guest_sends_under_other_addresses_is_followed_to_the_wire() -> Result<()> {
     let port = Port::at_tap_and_wire()?;
     for number in 0..10 {
@@ -224,6 +238,7 @@ fn what_the_guest_sends_under_other_addresses_is_followed_to_the_wire() -> Resul
 }
 
 #[test]
+#[ignore = "needs root: cargo xtask test"]
 fn an_address_that_was_given_is_the_port_s_from_the_first_frame_on() -> Result<()> {
     let port = Port::at_tap()?;
     ensure!(port.give(VRRP), "no room");

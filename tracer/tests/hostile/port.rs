@@ -47,7 +47,7 @@ pub(crate) struct Port {
 }
 
 /// Hands every program there is to the verifier: gives how many instructions it followed.
-pub(crate) fn load_all() -> Result<u32> {
+pub(crate) fn load_all(mechanism: Mechanism) -> Result<u32> {
     let hops =
         [(Role::Tap, "tap", 11), (Role::Qvb, "qvb", 12), (Role::Qvo, "qvo", 13), (Role::Nic, "nic", 14)]
             .map(|(role, ifname, index)| hybrid_hop(role, ifname, IfIndex(index)));
@@ -58,7 +58,7 @@ pub(crate) fn load_all() -> Result<u32> {
     let neighbours = [neighbour];
     let wishes = probes.wishes(PlanOptions { neighbours: &neighbours, ..PlanOptions::default() });
     let plan = attach::plan(&hops.each_ref(), wishes)?;
-    let options = LoadOptions { skb: skb_layout(&btf)?, ..options()? };
+    let options = LoadOptions { skb: skb_layout(&btf)?, mechanism, ..options()? };
     probes.planned(&trace(&plan, &options));
     let plans = Plans::one(planned(&plan, &options));
     Ok(Attached::load(&plans, &options, &mut probes.attachable())?.verified_instructions())
