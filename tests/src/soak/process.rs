@@ -13,6 +13,8 @@ pub struct ProcessUse {
     pub cpu: Duration,
     /// Memory that is resident, in KiB.
     pub rss_kib: u64,
+    /// The most of it that ever was, in KiB.
+    pub peak_rss_kib: u64,
 }
 
 impl ProcessUse {
@@ -29,6 +31,7 @@ impl ProcessUse {
         Ok(Self {
             cpu: cpu(&stat).context("no times in /proc/PID/stat")?,
             rss_kib: kib(&status, "VmRSS:").context("no VmRSS in /proc/PID/status")?,
+            peak_rss_kib: kib(&status, "VmHWM:").context("no VmHWM in /proc/PID/status")?,
         })
     }
 }

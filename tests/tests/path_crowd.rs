@@ -1,0 +1,183 @@
+//! Every port of a large host in one trace: 500 of them, of which ten have traffic.
+
+use std::collections::HashMap;
+use std::net::{Ipv4Addr, UdpSocket};
+
+use aya::programs::{SchedClassifier, TcAttachType};
+use hoptrace_tests::lab::{Crowd, UdpSink};
+use hoptrace_tests::payload;
+use hoptrace_tests::prelude::*;
+use hoptrace_tests::soak::ProcessUse;
+
+/// Ports in all, those of the lab's own guests among them.
+const PORTS: usize = 500;
+const TALKERS: usize = 10;
+/// From starting the program to the first packet admitted.
+const START_LIMIT: Duration = Duration::from_secs(5);
+/// The kernel's maps and the process together.
+const MEMORY_LIMIT_BYTES: u64 = 300 << 20;
+/// In each of them every flow sends less than any queue on its way holds.
+const ROUNDS: u64 = 10;
+const ARRIVE_WITHIN: Duration = Duration::from_secs(10);
+/// Where the first flow goes to; each has a port of its own.
+const FIRST_PORT: u16 = 5100;
+const SIZE_BYTES: usize = 64;
+
+/// Who sends or receives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    Wire,
+    Talker(usize),
+}
+
+/// The lab with its crowd.
+struct Scene<'a> {
+    lab: &'a Lab,
+    crowd: &'a Crowd,
+}
+
+impl Scene<'_> {
+    fn talker(&self, number: usize) -> Result<&Guest> {
+        self.crowd.talkers.get(number).context("no such guest")
+    }
+
+    fn address(&self, end: End) -> Result<Ipv4Addr> {
+        Ok(match end {
+            End::Wire => self.lab.wire.ipv4,
+            End::Talker(number) => self.talker(number)?.ipv4,
+        })
+    }
+
+    fn sink(&self, end: End, port: u16) -> Result<UdpSink> {
+        match end {
+            End::Wire => self.lab.wire_udp_sink(port),
+            End::Talker(number) => self.talker(number)?.udp_sink(port),
+        }
+    }
+
+    fn socket(&self, end: End, to: (Ipv4Addr, u16)) -> Result<UdpSocket> {
+        let open = || {
+            let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
+            socket.connect(to)?;
+            Ok(socket)
+        };
+        match end {
+            End::Wire => self.lab.in_wire(open),
+            End::Talker(number) => self.talker(number)?.in_netns(open),
+        }
+    }
+}
+
+/// Datagrams from one end to another.
+struct Flow {
+    from: End,
+    to: End,
+    /// How many in each round.
+    each: u64,
+    socket: UdpSocket,
+    sink: UdpSink,
+    run_tag: u64,
+}
+
+impl Flow {
+    /// Each talker sends to the wire and receives from it, the first two from each other, too; no two flows send alike many.
+    fn all(scene: &Scene<'_>) -> Result<Vec<Self>> {
+        let out = (0..TALKERS).map(|number| (End::Talker(number), End::Wire));
+        let into = (0..TALKERS).map(|number| (End::Wire, End::Talker(number)));
+        let between = [(0, 1), (1, 0)].map(|(from, to)| (End::Talker(from), End::Talker(to)));
+        let ways = out.chain(into).chain(between);
+        let flow = |((from, to), port): ((End, End), u16)| {
+            let socket = scene.socket(from, (scene.address(to)?, port))?;
+            let (each, sink) = (u64::from(port - FIRST_PORT + 1), scene.sink(to, port)?);
+            Ok(Self { from, to, each, socket, sink, run_tag: payload::new_run_tag() })
+        };
+        ways.zip(FIRST_PORT..).map(flow).collect()
+    }
+
+    fn round(&self, number: u64) -> Result<()> {
+        let (sent, all) = (number * self.each, (number + 1) * self.each);
+        for sequence in sent..all {
+            self.socket.send(&payload::encode(sequence, self.run_tag, SIZE_BYTES))?;
+        }
+        let arrived = self.sink.wait(all, ARRIVE_WITHIN)?;
+        ensure!(arrived == all, "{:?} → {:?}: {arrived} of {all} arrived", self.from, self.to);
+        Ok(())
+    }
+
+    /// What it is in the ledger of a port, by direction; `None`: the port is at neither end.
+    fn counts_at(&self, port: End) -> Option<(Direction, Ledger)> {
+        let sent = ROUNDS * self.each;
+        let beside = self.from != End::Wire && self.to != End::Wire;
+        let all = Ledger { entered: sent, completed: sent, ..Ledger::default() };
+        if self.from == port {
+            return Some((Egress, Ledger { elsewhere: if beside { sent } else { 0 }, ..all }));
+        }
+        (self.to == port).then_some((Ingress, all))
+    }
+}
+
+/// What the ledger of a port must be.
+fn expected(flows: &[Flow], port: End, direction: Direction) -> Ledger {
+    let counts = flows.iter().filter_map(|flow| flow.counts_at(port));
+    counts.filter(|(way, _)| *way == direction).fold(Ledger::default(), |sum, (_, flow)| Ledger {
+        entered: sum.entered + flow.entered,
+        completed: sum.completed + flow.completed,
+        elsewhere: sum.elsewhere + flow.elsewhere,
+        ..sum
+    })
+}
+
+/// Programs at the interfaces of these guests and the NIC, whoever attached them.
+fn attached(lab: &Lab, crowd: &Crowd) -> Result<usize> {
+    let own = crowd.guests().flat_map(|guest| [&guest.tap, &guest.qvb, &guest.qvo]);
+    let mut count = 0;
+    for ifname in own.chain([&lab.nic]) {
+        for side in [TcAttachType::Ingress, TcAttachType::Egress] {
+            count += SchedClassifier::query_tcx(ifname, side)?.1.len();
+        }
+    }
+    Ok(count)
+}
+
+fn bytes_of(pid: u32) -> Result<u64> {
+    Ok(ProcessUse::of(pid)?.peak_rss_kib << 10)
+}
+
+#[test]
+#[ignore = "needs the lab: cargo xtask test"]
+fn five_hundred_ports_are_traced_at_once_and_each_has_its_own_ledger() -> Result<()> {
+    let lab = Lab::from_env()?;
+    let crowd = Crowd::join(&lab, PORTS - lab.guests.len(), TALKERS)?;
+    let flows = Flow::all(&Scene { lab: &lab, crowd: &crowd })?;
+    ensure!(attached(&lab, &crowd)? == 0, "something is attached before");
+
+    let tracer = Tracer::start(&["trace", "--all", "udp", "--json"])?;
+    let (started_in, hooks) = (tracer.started_in, attached(&lab, &crowd)?);
+    for number in 0..ROUNDS {
+        flows.iter().try_for_each(|flow| flow.round(number))?;
+    }
+    let process_bytes = bytes_of(tracer.pid())?;
+    let each = tracer.finish_each()?;
+
+    ensure!(attached(&lab, &crowd)? == 0, "{} of {hooks} programs are left", attached(&lab, &crowd)?);
+    let talkers = crowd.talkers.iter().enumerate().map(|(number, guest)| (&*guest.mac, End::Talker(number)));
+    let talkers: HashMap<_, _> = talkers.collect();
+    let mut talked = 0;
+    for (name, report) in &each {
+        let talker = talkers.get(&*report.path.instance.mac);
+        talked += usize::from(talker.is_some());
+        for (direction, found) in report.directions.both() {
+            let wanted = talker.map_or_else(Ledger::default, |port| expected(&flows, *port, direction));
+            found.ledger.expect(&wanted).with_context(|| format!("{direction} of {name}"))?;
+        }
+    }
+    ensure!((each.len(), talked) == (PORTS, TALKERS), "{talked} that talk, of {} ports", each.len());
+    let (_, report) = each.first().context("no port")?;
+    let memory_bytes = report.tracer.map_bytes + process_bytes;
+    ensure!(
+        memory_bytes <= MEMORY_LIMIT_BYTES,
+        "{memory_bytes} bytes, of them {process_bytes} the process's"
+    );
+    ensure!(started_in <= START_LIMIT, "{hooks} hooks took {started_in:?}");
+    Ok(())
+}
