@@ -9,6 +9,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::io::Write as _;
 use std::net::{Ipv4Addr, Ipv6Addr};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -24,7 +25,7 @@ const GROUP: &str = "4711";
 const FIRST_IPV4: Ipv4Addr = Ipv4Addr::new(10, 99, 99, 151);
 /// As many have an address there.
 const MOST_TALKERS: usize = 100;
-const UP_WITHIN: Duration = Duration::from_secs(60);
+const UP_WITHIN: Duration = Duration::from_mins(1);
 const INTERFACE: &str = "eth0";
 /// Where the taps of all others lead to.
 const NOBODY: &str = "nobody";
@@ -54,7 +55,20 @@ impl Crowd {
             idle: guests.collect(),
             bridge: lab.integration_bridge.clone(),
         };
-        for talker in &mut crowd.talkers {
+        if let Err(error) = crowd.settle(lab) {
+            // What was not made cannot be removed: that it fails says nothing.
+            drop(crowd.leave());
+            std::mem::forget(crowd);
+            return Err(error);
+        }
+        Ok(crowd)
+    }
+
+    fn settle(&mut self, lab: &Lab) -> Result<()> {
+        if self.is_empty() {
+            return Ok(());
+        }
+        for talker in &mut self.talkers {
             let netns = spec::guest_netns(&talker.domain);
             run("ip", &["netns", "add", &netns])?;
             quiet(&format!("/run/netns/{netns}"))?;
@@ -62,13 +76,12 @@ impl Crowd {
         }
         run("ip", &["netns", "add", NOBODY])?;
         disable_ipv6(NOBODY)?;
-        batch(command("ip"), &crowd.links()?)?;
+        batch(command("ip"), &self.links()?)?;
         run("ip", &["-n", NOBODY, "link", "set", "group", GROUP, "up"])?;
-        crowd.introduce(lab)?;
-        crowd.wait_until_up()?;
-        crowd.tell_database()?;
-        crowd.teach_switch(lab)?;
-        Ok(crowd)
+        self.introduce(lab)?;
+        self.wait_until_up()?;
+        self.tell_database()?;
+        self.teach_switch(lab)
     }
 
     /// All of them.
@@ -112,13 +125,13 @@ impl Crowd {
     }
 
     fn tell_database(&self) -> Result<()> {
-        let mut words = vec!["--no-wait".to_owned()];
+        let mut words = Vec::new();
         for guest in self.guests() {
             let port = format!("-- add-port {} {} -- set interface {}", self.bridge, guest.qvo, guest.qvo);
             words.extend(port.split(' ').map(str::to_owned));
             words.extend(external_ids(guest).split(' ').map(str::to_owned));
         }
-        vsctl(&words)
+        vsctl(words.iter().map(String::as_str))
     }
 
     /// Gives those that talk their addresses, and tells everybody those of the others.
@@ -149,13 +162,19 @@ impl Crowd {
         Ok(())
     }
 
+    fn is_empty(&self) -> bool {
+        self.guests().next().is_none()
+    }
+
     fn leave(&self) -> Result<()> {
+        if self.is_empty() {
+            return Ok(());
+        }
         let words = self.guests().flat_map(|guest| ["--", "--if-exists", "del-port", guest.qvo.as_str()]);
-        vsctl(&["--no-wait"].into_iter().chain(words).map(str::to_owned).collect::<Vec<_>>())?;
+        vsctl(words)?;
         run("ip", &["link", "delete", "group", GROUP])?;
-        let namespaces = self.talkers.iter().filter_map(|talker| talker.netns.as_ref());
-        let namespaces = namespaces.map(String::as_str).chain([NOBODY]);
-        batch(command("ip"), &namespaces.map(|netns| format!("netns delete {netns}\n")).collect::<String>())
+        let mut namespaces = self.talkers.iter().filter_map(|talker| talker.netns.as_deref()).chain([NOBODY]);
+        namespaces.try_for_each(|netns| run("ip", &["netns", "delete", netns]).map(drop))
     }
 }
 
@@ -184,7 +203,7 @@ fn guest(number: u32) -> Guest {
         qbr: interface("qbr"),
         qvb: interface("qvb"),
         qvo: interface("qvo"),
-        control_socket: Default::default(),
+        control_socket: PathBuf::new(),
         nic_pid: None,
         netns: None,
         port_id,
@@ -211,6 +230,7 @@ fn batch(mut ip: Command, lines: &str) -> Result<()> {
     Ok(())
 }
 
-fn vsctl(words: &[String]) -> Result<()> {
-    run("ovs-vsctl", &words.iter().map(String::as_str).collect::<Vec<_>>()).map(drop)
+/// Has one `ovs-vsctl` do all these commands.
+fn vsctl<'a>(commands: impl Iterator<Item = &'a str>) -> Result<()> {
+    run("ovs-vsctl", &["--no-wait"].into_iter().chain(commands).collect::<Vec<_>>()).map(drop)
 }
