@@ -7,7 +7,7 @@ use aya::programs::{SchedClassifier, TcAttachType};
 use hoptrace_tests::lab::{Crowd, UdpSink};
 use hoptrace_tests::payload;
 use hoptrace_tests::prelude::*;
-use hoptrace_tests::soak::ProcessUse;
+use hoptrace_tests::soak::own_peak_bytes;
 
 /// Ports in all, those of the lab's own guests among them.
 const PORTS: usize = 500;
@@ -139,10 +139,6 @@ fn attached(lab: &Lab, crowd: &Crowd) -> Result<usize> {
     Ok(count)
 }
 
-fn bytes_of(pid: u32) -> Result<u64> {
-    Ok(ProcessUse::of(pid)?.peak_rss_kib << 10)
-}
-
 #[test]
 #[ignore = "needs the lab: cargo xtask test"]
 fn five_hundred_ports_are_traced_at_once_and_each_has_its_own_ledger() -> Result<()> {
@@ -156,7 +152,7 @@ fn five_hundred_ports_are_traced_at_once_and_each_has_its_own_ledger() -> Result
     for number in 0..ROUNDS {
         flows.iter().try_for_each(|flow| flow.round(number))?;
     }
-    let process_bytes = bytes_of(tracer.pid())?;
+    let process_bytes = own_peak_bytes(tracer.pid())?;
     let each = tracer.finish_each()?;
 
     ensure!(attached(&lab, &crowd)? == 0, "{} programs are left", attached(&lab, &crowd)?);

@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, ensure};
 use clap::Args;
 use hoptrace_tests::lab::sandbox::exit_code;
 use hoptrace_tests::lab::{Crowd, Folders, Lab, Runner};
-use hoptrace_tests::soak::ProcessUse;
+use hoptrace_tests::soak::{ProcessUse, own_peak_bytes};
 use hoptrace_tests::{BINARY_ENV, Tracer};
 use rustix::process::Signal;
 use serde::Serialize;
@@ -59,7 +59,7 @@ struct Row {
     end_ms: f64,
     /// Memory locked for the kernel's maps.
     map_bytes: u64,
-    /// The most that the process had resident, its view of those maps among it.
+    /// The most that the process had resident while it traced, without its view of those maps.
     process_bytes: u64,
     /// CPU time of one sweep of the table.
     sweep_ms: f64,
@@ -105,7 +105,7 @@ pub(crate) fn run_inside(args: &PortsArgs) -> Result<ExitCode> {
 fn measure(ports: usize, attach: &str) -> Result<(Row, String)> {
     let words = ["--all", "udp", "--json", "--attach", attach];
     let tracer = Tracer::start(&[&["trace"], &words[..]].concat())?;
-    let (ready, idle, process) = (tracer.started_in, cpu_of(&tracer)?, ProcessUse::of(tracer.pid())?);
+    let (ready, idle, process) = (tracer.started_in, cpu_of(&tracer)?, own_peak_bytes(tracer.pid())?);
     let ended = Instant::now();
     // Nothing was seen, so the exit code is not 0.
     tracer.signal(Signal::INT)?;
@@ -129,7 +129,7 @@ fn measure(ports: usize, attach: &str) -> Result<(Row, String)> {
         ready_ms: ms(ready),
         end_ms: ms(end),
         map_bytes: number("map_bytes")?,
-        process_bytes: process.peak_rss_kib << 10,
+        process_bytes: process,
         sweep_ms: ms(idle) * ms(SWEEP_EVERY) / ms(WINDOW),
         table_ms: ms(busy.saturating_sub(idle) / tables),
     };
