@@ -44,7 +44,6 @@ struct Results {
     benchmark: &'static str,
     kernel: String,
     cpus: usize,
-    mechanism: String,
     rows: Vec<Row>,
 }
 
@@ -53,6 +52,8 @@ struct Results {
 struct Row {
     ports: usize,
     hooks: u64,
+    /// Where they are.
+    mechanism: String,
     /// From starting the program to the first packet admitted.
     ready_ms: f64,
     /// From Ctrl-C to the end of the program, with its report.
@@ -85,24 +86,23 @@ pub(super) fn run(args: &PortsArgs) -> Result<ExitCode> {
 /// Traces all ports of the lab, each time with others beside its own.
 pub(crate) fn run_inside(args: &PortsArgs) -> Result<ExitCode> {
     let lab = Lab::from_env()?;
-    result_line("ports  hooks   ready ms     end ms   maps MiB  process MiB   sweep ms   table ms");
-    let (mut rows, mut mechanism) = (Vec::new(), String::new());
+    result_line("ports  hooks   ready ms     end ms   maps MiB  process MiB   sweep ms   table ms  hooks at");
+    let mut rows = Vec::new();
     for count in &args.counts {
         let others = count.checked_sub(lab.guests.len()).context("the lab has more ports")?;
         let _crowd = Crowd::join(&lab, others, 0)?;
-        let row;
-        (row, mechanism) = measure(*count, &args.attach)?;
+        let row = measure(*count, &args.attach)?;
         show(&row);
         rows.push(row);
     }
     let kernel = rustix::system::uname().release().to_string_lossy().into_owned();
     let cpus = std::thread::available_parallelism()?.get();
-    let results = Results { benchmark: "ports", kernel, cpus, mechanism, rows };
+    let results = Results { benchmark: "ports", kernel, cpus, rows };
     args.json.as_deref().map_or(Ok(()), |path| write(path, &results))?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn measure(ports: usize, attach: &str) -> Result<(Row, String)> {
+fn measure(ports: usize, attach: &str) -> Result<Row> {
     let words = ["--all", "udp", "--json", "--attach", attach];
     let tracer = Tracer::start(&[&["trace"], &words[..]].concat())?;
     let (ready, idle, process) = (tracer.started_in, cpu_of(&tracer)?, own_peak_bytes(tracer.pid())?);
@@ -123,17 +123,17 @@ fn measure(ports: usize, attach: &str) -> Result<(Row, String)> {
     let tables = top.wait()?.stdout.split(|byte| *byte == b'\n').skip(1).count();
     // The last one comes at the end, when nobody measures any more.
     let tables = u32::try_from(tables.saturating_sub(1))?.max(1);
-    let row = Row {
+    Ok(Row {
         ports,
         hooks: number("hooks")?,
+        mechanism: cost("mechanism")?.as_str().unwrap_or_default().to_owned(),
         ready_ms: ms(ready),
         end_ms: ms(end),
         map_bytes: number("map_bytes")?,
         process_bytes: process,
         sweep_ms: ms(idle) * ms(SWEEP_EVERY) / ms(WINDOW),
         table_ms: ms(busy.saturating_sub(idle) / tables),
-    };
-    Ok((row, cost("mechanism")?.as_str().unwrap_or_default().to_owned()))
+    })
 }
 
 /// CPU time that it takes while nothing is sent.
@@ -150,10 +150,10 @@ fn ms(time: Duration) -> f64 {
 #[allow(clippy::cast_precision_loss, reason = "far below 2^52")]
 fn show(row: &Row) {
     let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
-    let Row { ports, hooks, ready_ms, end_ms, sweep_ms, table_ms, .. } = row;
+    let Row { ports, hooks, ready_ms, end_ms, sweep_ms, table_ms, mechanism, .. } = row;
     let (maps, process) = (mib(row.map_bytes), mib(row.process_bytes));
     result_line(&format!(
-        "{ports:5} {hooks:6} {ready_ms:10.0} {end_ms:10.0} {maps:10.1} {process:12.1} {sweep_ms:10.2} {table_ms:10.2}"
+        "{ports:5} {hooks:6} {ready_ms:10.0} {end_ms:10.0} {maps:10.1} {process:12.1} {sweep_ms:10.2} {table_ms:10.2}  {mechanism}"
     ));
 }
 
