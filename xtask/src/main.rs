@@ -70,6 +70,9 @@ enum Command {
     /// The part of the soak that runs in the lab.
     #[command(name = soak::INSIDE_COMMAND, hide = true)]
     SoakInside(soak::SoakArgs),
+    /// The part of the benchmark of many ports that runs in the lab.
+    #[command(name = bench::ports::INSIDE_COMMAND, hide = true)]
+    BenchPortsInside(bench::ports::PortsArgs),
     /// The part of the faults that runs in the lab or a VM.
     #[command(name = faults::INSIDE_COMMAND, hide = true)]
     FaultsInside(faults::InsideArgs),
@@ -95,6 +98,7 @@ fn main() -> ExitCode {
         Command::LabStage { args } => sandbox::run_stage(&args, &progress::step),
         Command::DemoInside { hoptrace } => demo::run_inside(&hoptrace),
         Command::SoakInside(args) => soak::run_inside(&args),
+        Command::BenchPortsInside(args) => bench::ports::run_inside(&args),
         Command::FaultsInside(args) => faults::run_inside(&args),
         Command::TestInside { hoptrace, binaries } => test::run_inside(&hoptrace, &binaries),
     };

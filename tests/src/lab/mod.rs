@@ -30,6 +30,7 @@
 pub(crate) mod bringup;
 mod control;
 mod counts;
+mod crowd;
 mod datapath;
 mod description;
 mod image;
@@ -42,6 +43,7 @@ mod trap;
 pub(crate) use bringup::{Guests, Switch};
 pub use control::{PingReport, SendReport, SinkCount};
 pub use counts::InterfaceCounts;
+pub use crowd::Crowd;
 pub use datapath::DatapathCounts;
 pub use description::{Guest, LAB_ENV, Lab, Wire};
 pub(crate) use image::AGENT;

@@ -21,16 +21,39 @@ impl ProcessUse {
     /// # Errors
     /// Where the process is gone.
     pub fn of(pid: u32) -> Result<Self> {
-        let read = |file: &str| {
-            let path = format!("/proc/{pid}/{file}");
-            fs::read_to_string(&path).with_context(|| format!("read {path}"))
-        };
-        let (stat, status) = (read("stat")?, read("status")?);
+        let (stat, status) = (read(pid, "stat")?, read(pid, "status")?);
         Ok(Self {
             cpu: cpu(&stat).context("no times in /proc/PID/stat")?,
             rss_kib: kib(&status, "VmRSS:").context("no VmRSS in /proc/PID/status")?,
         })
     }
+}
+
+/// The most memory that a process ever had resident, in bytes, without its view of BPF maps: that is the maps' own memory.
+///
+/// # Errors
+/// Where the process is gone.
+pub fn own_peak_bytes(pid: u32) -> Result<u64> {
+    let peak = kib(&read(pid, "status")?, "VmHWM:").context("no VmHWM in /proc/PID/status")?;
+    Ok(peak.saturating_sub(maps_kib(&read(pid, "smaps")?)) << 10)
+}
+
+fn read(pid: u32, file: &str) -> Result<String> {
+    let path = format!("/proc/{pid}/{file}");
+    fs::read_to_string(&path).with_context(|| format!("read {path}"))
+}
+
+/// What of BPF maps is resident. In `/proc/PID/smaps` (proc(5)) a line that ends with the file's name comes before the figures of each mapping.
+fn maps_kib(smaps: &str) -> u64 {
+    let (mut is_map, mut sum) = (false, 0);
+    for line in smaps.lines() {
+        match line.strip_prefix("Rss:") {
+            Some(_) if is_map => sum += kib(line, "Rss:").unwrap_or(0),
+            None if line.contains('-') => is_map = line.ends_with(" anon_inode:bpf-map"),
+            _ => {}
+        }
+    }
+    sum
 }
 
 /// Fields 14 and 15 of `/proc/PID/stat` (proc(5)), in ticks.
@@ -47,7 +70,7 @@ fn kib(status: &str, name: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::{cpu, kib};
+    use super::{cpu, kib, maps_kib};
 
     #[test]
     fn times_stand_behind_a_name_with_spaces() {
@@ -60,5 +83,16 @@ mod tests {
     fn a_line_of_the_status_is_found_by_its_name() {
         assert_eq!(kib("VmPeak:\t  99 kB\nVmRSS:\t    1234 kB\n", "VmRSS:"), Some(1234));
         assert_eq!(kib("", "VmRSS:"), None);
+    }
+
+    #[test]
+    fn what_is_resident_of_maps_is_not_the_process_s_own() {
+        let mapping = |name: &str| {
+            format!("7f00-7f10 rw-s 0000 00:0e 1054  {name}\nSize: 99 kB\nRss:  30 kB\nPss: 7 kB\n")
+        };
+        let smaps =
+            [mapping("anon_inode:bpf-map"), mapping("/usr/lib/a-b.so"), mapping("anon_inode:bpf-map")]
+                .concat();
+        assert_eq!(maps_kib(&smaps), 60);
     }
 }

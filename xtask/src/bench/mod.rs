@@ -2,6 +2,7 @@
 
 mod hook;
 mod path;
+pub(crate) mod ports;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -19,6 +20,8 @@ pub(crate) enum BenchCommand {
     Hook(hook::HookArgs),
     /// Packets per second over a path of the kernel's, beside no tracer, programs that do less, and tcpdump; and TCP.
     Path(path::PathArgs),
+    /// What a trace of all ports of a host takes: time to attach, memory, CPU, by the number of ports.
+    Ports(ports::PortsArgs),
 }
 
 pub(crate) fn run(command: &BenchCommand) -> Result<ExitCode> {
@@ -28,6 +31,7 @@ pub(crate) fn run(command: &BenchCommand) -> Result<ExitCode> {
     match command {
         BenchCommand::Hook(args) => hook::run(args),
         BenchCommand::Path(args) => path::run(args),
+        BenchCommand::Ports(args) => ports::run(args),
     }
 }
 

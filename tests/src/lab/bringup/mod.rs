@@ -12,6 +12,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
+pub(super) use namespaces::quiet;
+pub(super) use ovs::external_ids;
+
 use super::{GuestImage, Lab, Progress, description, spec};
 
 /// What plays the guests.

@@ -66,7 +66,7 @@ fn start(guest: &mut Guest, agent: &Path, offload: bool) -> Result<()> {
 }
 
 /// What a guest's `init` sets in a VM of its own.
-pub(super) fn quiet(netns_path: &str) -> Result<()> {
+pub(in crate::lab) fn quiet(netns_path: &str) -> Result<()> {
     let settings = [
         "net.ipv6.conf.default.accept_ra=0",
         "net.ipv6.conf.default.accept_dad=0",

@@ -87,7 +87,7 @@ pub(super) fn configure(lab: &Lab) -> Result<()> {
 }
 
 /// What Neutron notes at the port of a guest.
-pub(super) fn external_ids(guest: &Guest) -> String {
+pub(in crate::lab) fn external_ids(guest: &Guest) -> String {
     format!(
         "external_ids:iface-id={} external_ids:attached-mac=\"{}\" external_ids:vm-uuid={} external_ids:iface-status=active",
         guest.port_id, guest.mac, guest.uuid
