@@ -151,7 +151,10 @@ fn hop(ctx: &RawTracePointContext, side: usize) -> u32 {
     let Some(port) = neighbours::key_in(ifindex, namespace) else { return 0 };
     let Some(inward) = neighbour::is_inward(port) else { return 0 };
     let side = if inward { 1 - side } else { side };
-    follow(Owner::Hooks, skb, port, u32::from(config::beside(0)[side & 1] & 0xf))
+    let [ingress, egress] = config::beside(0);
+    // An index into the array would be arithmetic on an address in the stack, which the verifier does not let pass.
+    let place = if side == INGRESS { ingress } else { egress };
+    follow(Owner::Hooks, skb, port, u32::from(place & 0xf))
 }
 
 #[inline(always)]
