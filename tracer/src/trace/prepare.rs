@@ -25,11 +25,12 @@ pub(super) fn mechanism(
     wanted: Option<Mechanism>,
     described: bool,
     paths: &[Path],
+    path_only: bool,
     note: NoteTo,
 ) -> Result<Mechanism, TraceError> {
     let preflight = |mechanism| attach::preflight(Wanted { mechanism, described });
     let mut found = preflight(wanted)?;
-    let hooks: usize = paths.iter().map(|path| 2 * path.hops().count()).sum();
+    let hooks = 2 * interfaces(paths, path_only);
     if wanted.is_none() && found == Mechanism::Tcx && described && hooks > MOST_AT_INTERFACES {
         found = preflight(Some(Mechanism::Tracepoints))?;
         note(&Note::ManyHooks { hooks });
@@ -48,6 +49,18 @@ pub(super) fn mechanism(
         note(&Note::Clsact);
     }
     Ok(found)
+}
+
+/// At how many interfaces hooks are to be: those of the paths, and unless these are too many already, the ports beside them.
+fn interfaces(paths: &[Path], path_only: bool) -> usize {
+    let hops = paths.iter().flat_map(Path::hops);
+    let mut all: BTreeSet<_> = hops.map(|hop| (None, hop.ifindex)).collect();
+    if !path_only && 2 * all.len() <= MOST_AT_INTERFACES {
+        let place =
+            |port: &OtherPort| (port.namespace.as_ref().map(|namespace| namespace.inum), port.ifindex);
+        all.extend(paths.iter().flat_map(|path| &path.other_ports).map(place));
+    }
+    all.len()
 }
 
 pub(super) fn note_other_tracers(plans: &[Plan], mechanism: Mechanism, note: NoteTo) {

@@ -76,7 +76,7 @@ impl Session {
         let several = options.is_of_several(paths.len())?;
         let kernel = Kernel::ask(note);
         let described = kernel.is_some();
-        let mechanism = mechanism(options.mechanism, described, &paths, note)?;
+        let mechanism = mechanism(options.mechanism, described, &paths, options.path_only, note)?;
         let beside = Beside::of(&mut paths, several, options.path_only, described).await;
         let mut probes = Probes::of(&Host {
             btf: kernel.as_ref().map(|kernel| &kernel.btf),
