@@ -65,7 +65,11 @@ const INSTRUCTIONS: u32 = 1_000_000;
 fn the_verifier_follows_all_programs_in_a_moment() -> Result<()> {
     for mechanism in [Mechanism::Tcx, Mechanism::Tracepoints] {
         let followed = port::load_all(mechanism)?;
-        ensure!(followed < INSTRUCTIONS, "{followed} instructions in all programs together, {}", mechanism.name());
+        ensure!(
+            followed < INSTRUCTIONS,
+            "{followed} instructions in all programs together, {}",
+            mechanism.name()
+        );
     }
     Ok(())
 }
