@@ -17,8 +17,8 @@ pub(super) const TCP_SYN: u8 = 0x02;
 /// Of the second eight bytes of a TCP header, as the CPU reads them: what no hop changes of a segment with data. The
 /// acknowledgement number, and the flags but for CWR, PSH and FIN, which come and go as segments are merged and cut.
 const TCP_WITH_DATA: u64 = 0xffff_ffff | 0x76 << 40;
-/// Where ECE is in it.
-const TCP_ECE_SHIFT: u32 = 46;
+/// The same of a SYN: ECE is not in it.
+const TCP_SYN_STAYS: u64 = TCP_WITH_DATA & !(1 << 46);
 /// The same of a segment without data, which is never merged: all flags, and the window.
 const TCP_WITHOUT_DATA: u64 = 0xffff_ffff | 0xff << 40 | 0xffff << 48;
 /// Says that there is no data; among the bits that are left out.
@@ -99,11 +99,15 @@ fn sctp<R: Reader>(reader: &R, packet: &Packet, identity: &mut Identity) -> Resu
 pub(super) fn tcp_next<W: Window>(window: &W, l4: u32, words: u32, l3_end: u32) -> u64 {
     let next = window.u64(8);
     let is_empty = l4 + words * 4 >= l3_end;
-    let is_syn = window.u8(13) & TCP_SYN != 0;
-    // Firewalls take ECN out of a handshake.
-    let with_data = TCP_WITH_DATA ^ (u64::from(is_syn) << TCP_ECE_SHIFT);
-    let stays = if !is_empty | is_syn { with_data } else { TCP_WITHOUT_DATA };
-    (next & stays) | (u64::from(is_empty) * TCP_EMPTY)
+    // One short way to each: they are in every packet's path.
+    if window.u8(13) & TCP_SYN != 0 {
+        // Firewalls take ECN out of a handshake.
+        (next & TCP_SYN_STAYS) | (u64::from(is_empty) * TCP_EMPTY)
+    } else if is_empty {
+        (next & TCP_WITHOUT_DATA) | TCP_EMPTY
+    } else {
+        next & TCP_WITH_DATA
+    }
 }
 
 /// Ports, sequence and acknowledgement numbers, flags as far as they stay (see [`tcp_next`]), and the options as they stand

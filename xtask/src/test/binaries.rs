@@ -8,7 +8,7 @@ use hoptrace_tests::lab::Folders;
 use crate::executables;
 
 /// Tests that run in the lab or on the kernel path, and in VMs alike.
-const EVERYWHERE: [&str; 12] = [
+const EVERYWHERE: [&str; 13] = [
     "beside",
     "causes",
     "copies",
@@ -19,6 +19,7 @@ const EVERYWHERE: [&str; 12] = [
     "losses",
     "ordinary",
     "path_merging",
+    "ports",
     "repeats",
     "xdp",
 ];

@@ -6,6 +6,10 @@ use crate::model::{Neighbour, OtherPort, PortKind, Printable};
 impl PortPage<'_> {
     /// Whether there are hooks at all ports of the switch beside the path.
     pub(super) fn sees_ports_beside(&self) -> bool {
+        // Of several ports the report does not list them.
+        if self.page.report.ports.len() > 1 && self.page.report.settings.path_only {
+            return false;
+        }
         let neighbours = &self.port.neighbours;
         let is_seen = |port: &OtherPort| {
             port.kind == PortKind::Bridge || neighbours.iter().any(|it| it.hooked && it.place == port.place())
