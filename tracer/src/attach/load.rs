@@ -18,11 +18,11 @@ use super::{
     below,
     beside::{self, Beside},
     constants::{Constants, own_hooks},
-    held::{Held, Place},
+    held::Held,
+    hooks::{Hooks, is_of_tc},
     host_wide,
     locked::locked_bytes,
-    programs::{classifier, connect_rare_programs, hook_programs, host_wide_programs, shared_programs},
-    side::TcSide,
+    programs::{connect_rare_programs, hook_programs, host_wide_programs, shared_programs},
     strangers,
     told::{self, Told},
     verify::load_programs,
@@ -95,8 +95,7 @@ impl Attached {
         probes: &mut [&mut dyn Attachable],
     ) -> Result<Self, AttachError> {
         let attacher = Attacher::start(options.mechanism)?;
-        let mut loaded = Self::load(plans, options, probes)?;
-        loaded.attacher = Some(attacher);
+        let mut loaded = Self::load_with(plans, options, probes, Some(attacher))?;
         if loaded.mechanism == Mechanism::Tracepoints {
             loaded.told = host_wide::notes(plans.plans());
             host_wide::attach(&mut loaded.ebpf, plans.room())?;
@@ -116,6 +115,16 @@ impl Attached {
         plans: &Plans,
         options: &LoadOptions,
         probes: &mut [&mut dyn Attachable],
+    ) -> Result<Self, AttachError> {
+        Self::load_with(plans, options, probes, None)
+    }
+
+    /// As [`Attached::load`]; where there is an `attacher`, programs of hooks are at their interfaces then.
+    fn load_with(
+        plans: &Plans,
+        options: &LoadOptions,
+        probes: &mut [&mut dyn Attachable],
+        mut attacher: Option<Attacher>,
     ) -> Result<Self, AttachError> {
         let sizes = Sizes { cpus: cpus()?, room: plans.room() };
         let slots = options.inflight_slots.next_power_of_two().clamp(WAYS * 8, 1 << 24);
@@ -158,7 +167,21 @@ impl Attached {
             .chain(probes.iter().flat_map(|probe| probe.programs()))
             .copied()
             .collect();
-        load_programs(&mut ebpf, of_hooks.iter().chain(&others).copied())?;
+        let here = if namespaces == 0 { 0 } else { options.skb.here_inum };
+        let (mut held, mut beside) = (Held::default(), Beside::of(sizes.cpus, here));
+        beside.introduce(&mut ebpf, &plans.beside)?;
+        let at_interfaces = attacher.is_some() && mechanism != Mechanism::Tracepoints;
+        let is_first = |name: &&str| at_interfaces && is_of_tc(name);
+        let (first, then): (BTreeSet<_>, BTreeSet<_>) =
+            of_hooks.iter().chain(&others).copied().partition(is_first);
+        load_programs(&mut ebpf, &first, &then, |programs| {
+            let Some(attacher) = attacher.as_mut().filter(|_| at_interfaces) else { return Ok(()) };
+            for ((port, plan), names) in plans.iter().zip(&of_ports) {
+                let hooks = Hooks { port, plan, names, beside: &plans.beside };
+                hooks.attach(programs, (&mut held, &mut beside), attacher)?;
+            }
+            Ok(())
+        })?;
         for probe in probes.iter_mut() {
             probe.teach(&mut ebpf)?;
         }
@@ -166,26 +189,24 @@ impl Attached {
             Mechanism::Tcx | Mechanism::Clsact => connect_rare_programs(&mut ebpf)?,
             Mechanism::Tracepoints => host_wide::connect(&mut ebpf)?,
         };
-        let here = if namespaces == 0 { 0 } else { options.skb.here_inum };
         let mut loaded = Self {
             ebpf,
             programs: of_ports.into_iter().next().unwrap_or_default(),
             of_hooks,
             others,
             host_wide: host_wide.into_iter().collect(),
-            held: Held::default(),
-            beside: Beside::of(sizes.cpus, here),
+            held,
+            beside,
             told: Vec::new(),
             several: several.then(Several::default),
             _rare: rare,
             locked_bytes: locked_bytes(),
-            attacher: None,
+            attacher,
             mechanism,
         };
         for (port, planned) in &plans.ports {
             loaded.admit(*port, planned, probes)?;
         }
-        loaded.beside.introduce(&mut loaded.ebpf, &plans.beside)?;
         loaded.tell()?;
         Ok(loaded)
     }
@@ -264,20 +285,11 @@ impl Attached {
         beside: &[OtherPort],
         probes: &mut [&mut dyn Attachable],
     ) -> Result<(), AttachError> {
-        let programs = hook_programs(plan, (self.mechanism, self.several.is_some()), probes)?;
-        let at_interfaces = self.mechanism != Mechanism::Tracepoints;
+        let names = hook_programs(plan, (self.mechanism, self.several.is_some()), probes)?;
         let Some(attacher) = &mut self.attacher else { return Ok(()) };
-        for (name, hook) in programs.iter().zip(&plan.hooks).filter(|_| at_interfaces) {
-            if hook.is_neighbour() {
-                let program = classifier(&mut self.ebpf, name)?;
-                self.beside.attach(program, beside, hook.direction, attacher)?;
-            } else if let Some(side) = TcSide::of(hook.side) {
-                for interface in &hook.interfaces {
-                    let at = Place { ifindex: interface.ifindex, side, program: name };
-                    let program = classifier(&mut self.ebpf, name)?;
-                    self.held.hold(at, port, || attacher.attach(program, interface, side))?;
-                }
-            }
+        if self.mechanism != Mechanism::Tracepoints {
+            let hooks = Hooks { port, plan, names: &names, beside };
+            hooks.attach(&mut self.ebpf, (&mut self.held, &mut self.beside), attacher)?;
         }
         for probe in probes {
             probe.attach(&mut self.ebpf, plan)?;

@@ -13,6 +13,7 @@ mod constants;
 mod error;
 pub mod guardian;
 mod held;
+mod hooks;
 mod host_wide;
 mod load;
 mod locked;

@@ -1,7 +1,7 @@
 //! Hands programs to the verifier.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     num::NonZero,
     sync::{Mutex, PoisonError},
     thread,
@@ -27,21 +27,48 @@ fn load(program: &mut Program) -> Result<(), ProgramError> {
 /// The programs that take the verifier longest, the longest first.
 const LONGEST: [&str; 6] = ["hop_freed", "several_in", "several_out", "hop_in", "hop_out", "hop_rarely"];
 
-/// Hands the programs to the verifier, on all CPUs at a time: it is most of what starting takes.
-pub(super) fn load_programs<'n>(
+/// Some programs, by their names.
+pub(super) type Programs<'p> = BTreeMap<&'p str, &'p mut Program>;
+
+/// Hands the programs to the verifier, on all CPUs at a time: it is most of what starting takes. Those of `first` come first, and `meanwhile` is
+/// done with them while the others are looked at: what waits for the kernel otherwise.
+pub(super) fn load_programs(
     ebpf: &mut Ebpf,
-    names: impl Iterator<Item = &'n str>,
+    first: &BTreeSet<&'static str>,
+    others: &BTreeSet<&'static str>,
+    meanwhile: impl FnOnce(&mut Programs<'_>) -> Result<(), AttachError>,
 ) -> Result<(), AttachError> {
-    let names: BTreeSet<&str> = names.collect();
-    let mut wanted: Vec<(&str, &mut Program)> =
-        ebpf.programs_mut().filter(|(name, _)| names.contains(name)).collect();
+    let (mut at_first, mut then) = (Programs::new(), Programs::new());
+    for (name, program) in ebpf.programs_mut() {
+        if first.contains(name) {
+            at_first.insert(name, program);
+        } else if others.contains(name) {
+            then.insert(name, program);
+        }
+    }
+    if at_first.len() + then.len() != first.union(others).count() {
+        let names: Vec<_> = first.union(others).copied().collect();
+        return Err(AttachError::Missing(format!("programs {}", names.join(", "))));
+    }
+    load_all(&mut at_first)?;
+    thread::scope(|scope| {
+        let loading = scope.spawn(|| load_all(&mut then));
+        let done = meanwhile(&mut at_first);
+        let loaded = loading.join().unwrap_or_else(|_| Err(loader_ended()));
+        done.and(loaded)
+    })
+}
+
+fn loader_ended() -> AttachError {
+    AttachError::Missing("loader thread".to_owned())
+}
+
+fn load_all(programs: &mut Programs<'_>) -> Result<(), AttachError> {
+    let mut wanted: Vec<_> = programs.iter_mut().collect();
     // Taken from the end: what takes longest first, so that no CPU has it left over.
     wanted.sort_by_key(|(name, _)| {
-        LONGEST.iter().rev().position(|long| long == name).map_or(0, |place| place + 1)
+        LONGEST.iter().rev().position(|long| long == *name).map_or(0, |place| place + 1)
     });
-    if wanted.len() != names.len() {
-        return Err(AttachError::Missing(format!("programs {}", Vec::from_iter(names).join(", "))));
-    }
     let workers = thread::available_parallelism().map_or(1, NonZero::get).min(wanted.len());
     let queue = Mutex::new(wanted);
     let load_some = || loop {
@@ -49,15 +76,13 @@ pub(super) fn load_programs<'n>(
         let next = queue.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let Some((name, program)) = next else { return Ok(()) };
         load(program)
-            .map_err(|source| AttachError::Load { program: name.to_owned(), source: Box::new(source) })?;
+            .map_err(|source| AttachError::Load { program: (*name).to_owned(), source: Box::new(source) })?;
     };
     thread::scope(|scope| {
         let helpers: Vec<_> = (1..workers).map(|_| scope.spawn(load_some)).collect();
         let mut outcome = load_some();
         for helper in helpers {
-            let joined =
-                helper.join().unwrap_or_else(|_| Err(AttachError::Missing("loader thread".to_owned())));
-            outcome = outcome.and(joined);
+            outcome = outcome.and(helper.join().unwrap_or_else(|_| Err(loader_ended())));
         }
         outcome
     })
