@@ -66,8 +66,8 @@ impl Constants {
                 ipv4: port.ipv4,
                 spread,
                 beside: placed::beside(plan),
-                guest_segment: plan.guest.into(),
-                entries: plan.entries,
+                guest_segment: plan.guest.0.into(),
+                entries: plan.entries.map(|hook| hook.0).array(),
                 neighbour_entries: plan.neighbour_entries.bits(),
                 ..trace
             },

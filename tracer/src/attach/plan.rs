@@ -8,8 +8,8 @@ use hoptrace_common::{
 };
 
 use crate::model::{
-    Direction, HookPlan, HookSet, Hop, IfIndex, Interface, OtherPort, Plan, PortKind, SegmentPlan, Side,
-    XdpMode,
+    Direction, HookId, HookPlan, HookSet, Hop, IfIndex, Interface, OtherPort, PerDirection, Plan, PortKind,
+    SegmentId, SegmentPlan, Side, XdpMode,
 };
 
 /// How many segments the guest's own times take: what its kernel answers, what it acknowledges, what its programs say.
@@ -76,25 +76,28 @@ pub fn plan(hops: &[&Hop], options: PlanOptions<'_>) -> Result<Plan, PlanError> 
     let mut builder = Builder { slow_at: options.slow_at, ..Builder::default() };
     let egress = stops(&stages, Direction::Egress, wire.then_some((Side::Wire, "wire")), false);
     let egress_total = builder.direction(Direction::Egress, &egress);
-    let ingress_entry = u8::try_from(builder.hooks.len()).unwrap_or(u8::MAX);
+    let ingress_entry = HookId::at(builder.hooks.len());
     let xdp = options.xdp.map(|mode| (Side::Xdp(mode), "xdp"));
     let behind = options.at_tracepoints && options.xdp == Some(XdpMode::Generic);
     let ingress_total =
         builder.direction(Direction::Ingress, &stops(&stages, Direction::Ingress, xdp, behind));
-    let neighbour_totals =
-        if neighbours.is_empty() { [OFF_PATH_SEGMENT; 2] } else { builder.add_neighbours(&neighbours) };
+    let neighbour_totals = if neighbours.is_empty() {
+        PerDirection { egress: SegmentId(OFF_PATH_SEGMENT), ingress: SegmentId(OFF_PATH_SEGMENT) }
+    } else {
+        builder.add_neighbours(&neighbours)
+    };
     let guest = builder.next_segment;
     Ok(Plan {
         neighbour_entries: builder.neighbour_entries,
         upcalled_after: builder.upcalled_after(),
         hooks: builder.hooks,
         segments: builder.segments,
-        totals: [egress_total, ingress_total],
+        totals: PerDirection { egress: egress_total, ingress: ingress_total },
         neighbour_totals,
         neighbours,
-        entries: [0, ingress_entry],
+        entries: PerDirection { egress: HookId::default(), ingress: ingress_entry },
         guest,
-        segment_count: u32::from(guest) + GUEST_FIGURES,
+        segment_count: u32::from(guest.0) + GUEST_FIGURES,
     })
 }
 
@@ -157,7 +160,7 @@ fn stops<'a>(
 struct Builder<'a> {
     hooks: Vec<HookPlan>,
     segments: Vec<SegmentPlan>,
-    next_segment: u8,
+    next_segment: SegmentId,
     neighbour_entries: HookSet,
     slow_at: &'a [IfIndex],
 }
@@ -167,7 +170,7 @@ impl Default for Builder<'_> {
         Self {
             hooks: Vec::new(),
             segments: Vec::new(),
-            next_segment: OFF_PATH_SEGMENT + 1,
+            next_segment: SegmentId(OFF_PATH_SEGMENT + 1),
             neighbour_entries: HookSet::default(),
             slow_at: &[],
         }
@@ -176,7 +179,7 @@ impl Default for Builder<'_> {
 
 impl Builder<'_> {
     /// Adds the hooks of one direction, given in the order its packets pass them. Gives the segment of the whole way.
-    fn direction(&mut self, direction: Direction, stages: &[Vec<Stop<'_>>]) -> u8 {
+    fn direction(&mut self, direction: Direction, stages: &[Vec<Stop<'_>>]) -> SegmentId {
         let first = self.hooks.len();
         let last_stage = stages.len() - 1;
         let mut before: Vec<usize> = Vec::new();
@@ -224,17 +227,24 @@ impl Builder<'_> {
         }
         let total = self.unnamed_segment();
         for hook in self.hooks.iter_mut().skip(first) {
-            hook.config.total_segment = total;
+            hook.config.total_segment = total.0;
         }
         total
     }
 
     /// A segment with figures of its own, between two hooks.
-    fn segment(&mut self, direction: Direction, from: usize, to: usize, off_path: bool) -> u8 {
+    fn segment(&mut self, direction: Direction, from: usize, to: usize, off_path: bool) -> SegmentId {
         let index = self.unnamed_segment();
         let slow = self.hooks.get(from).is_some_and(|from| self.comes_to_switch(from));
         let slow = slow.then(|| self.unnamed_segment());
-        self.segments.push(SegmentPlan { index, slow, direction, from, to, off_path });
+        self.segments.push(SegmentPlan {
+            index,
+            slow,
+            direction,
+            from: HookId::at(from),
+            to: HookId::at(to),
+            off_path,
+        });
         index
     }
 
@@ -256,9 +266,9 @@ impl Builder<'_> {
     }
 
     /// A segment that is not between two hooks.
-    const fn unnamed_segment(&mut self) -> u8 {
+    const fn unnamed_segment(&mut self) -> SegmentId {
         let index = self.next_segment;
-        self.next_segment += 1;
+        self.next_segment = index.behind(1);
         index
     }
 }
@@ -269,9 +279,9 @@ fn is_last_of_own(direction: Direction, stop: &Stop<'_>, behind: Option<&Stop<'_
     direction == Direction::Egress && is_own(stop) && !behind.is_some_and(is_own)
 }
 
-fn set_segment(config: &mut HookConfig, from: usize, segment: u8) {
+fn set_segment(config: &mut HookConfig, from: usize, segment: SegmentId) {
     if let Some(place) = config.segment_from.get_mut(from) {
-        *place = segment;
+        *place = segment.0;
     }
 }
 

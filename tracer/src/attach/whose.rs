@@ -203,9 +203,9 @@ fn configured(planned: &PortPlan, told: PortConfig) -> PortConfig {
     PortConfig {
         mac: planned.mac,
         ipv4: planned.ipv4,
-        guest_segment: plan.guest.into(),
+        guest_segment: plan.guest.0.into(),
         neighbour_entries: plan.neighbour_entries.bits(),
-        entries: plan.entries,
+        entries: plan.entries.map(|hook| hook.0).array(),
         beside: TcSide::ALL.map(|side| placed::beside_at(plan, side).unwrap_or(PortConfig::NO_HOOK)),
         ..told
     }

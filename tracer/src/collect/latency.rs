@@ -10,7 +10,7 @@ use hoptrace_common::{
 };
 
 use super::{CollectError, Mapped, Maps, Share};
-use crate::model::{Latencies, LatencyNs};
+use crate::model::{Latencies, LatencyNs, SegmentId};
 
 /// Figures of all segments of one port.
 #[derive(Debug)]
@@ -27,12 +27,12 @@ impl LatencyMaps {
     }
 
     /// Where the figures of a segment are, one place per CPU.
-    fn blocks(&self, segment: u8) -> impl Iterator<Item = u32> {
+    fn blocks(&self, segment: SegmentId) -> impl Iterator<Item = u32> {
         self.share.segments(segment, self.stats.len())
     }
 
     /// Where the histograms of a segment are: one per CPU, but of several ports all CPUs share one.
-    fn histograms(&self, segment: u8) -> Vec<u32> {
+    fn histograms(&self, segment: SegmentId) -> Vec<u32> {
         if self.share.room.is_for_one() {
             self.blocks(segment).collect()
         } else {
@@ -41,7 +41,7 @@ impl LatencyMaps {
     }
 
     /// How many packets are in each bucket of a segment's histogram.
-    pub(super) fn buckets(&self, segment: u8) -> impl Iterator<Item = u64> {
+    pub(super) fn buckets(&self, segment: SegmentId) -> impl Iterator<Item = u64> {
         let blocks = self.histograms(segment);
         (0..BUCKETS).map(move |bucket| {
             blocks
@@ -52,12 +52,12 @@ impl LatencyMaps {
     }
 
     /// The figures of a segment. While packets flow, count and quantiles may be a few packets apart.
-    pub(super) fn of(&self, segment: u8) -> Latencies {
+    pub(super) fn of(&self, segment: SegmentId) -> Latencies {
         self.of_all(&[segment])
     }
 
     /// The figures of all packets of `segments` together.
-    pub(super) fn of_all(&self, segments: &[u8]) -> Latencies {
+    pub(super) fn of_all(&self, segments: &[SegmentId]) -> Latencies {
         let stats = segments
             .iter()
             .flat_map(|segment| self.blocks(*segment))

@@ -22,7 +22,8 @@ use super::{
 };
 use crate::model::{
     Application, Direction, DirectionReport, Directions, GuestTimes, HookPlan, HookReport, Latencies,
-    MacAddr, Neighbour, PerDirection, Plan, Segment, SegmentPlan, Snapshot, SwitchPaths, Tail, TracerCost,
+    MacAddr, Neighbour, PerDirection, Plan, Segment, SegmentId, SegmentPlan, Snapshot, SwitchPaths, Tail,
+    TracerCost,
 };
 
 /// Reads what the programs count of one port.
@@ -184,7 +185,7 @@ impl PortCollector {
             began_ns: self.began_ns,
             duration,
             directions: Directions { egress: report(Direction::Egress), ingress: report(Direction::Ingress) },
-            off_path: self.latencies.of(OFF_PATH_SEGMENT),
+            off_path: self.latencies.of(SegmentId(OFF_PATH_SEGMENT)),
             guest: self.guest(),
             neighbours: self.beside_ports(),
             upcalls: None,
@@ -208,7 +209,7 @@ impl PortCollector {
 
     /// The guest's own times: their segments stand one behind the other.
     fn guest(&self) -> GuestTimes {
-        let of = |place: u8| self.latencies.of(self.plan.guest.saturating_add(place));
+        let of = |place: u8| self.latencies.of(self.plan.guest.behind(place));
         GuestTimes {
             kernel: of(0),
             acknowledgements: of(1),
@@ -254,8 +255,8 @@ impl PortCollector {
             .iter()
             .filter(|segment| segment.direction == direction)
             .map(|segment| Segment {
-                from: label(segment.from),
-                to: label(segment.to),
+                from: label(segment.from.place()),
+                to: label(segment.to.place()),
                 off_path: segment.off_path,
                 latencies: self.latencies.of_all(&segments_of(segment)),
                 paths: self.paths(segment),
@@ -263,16 +264,15 @@ impl PortCollector {
             // Beside the path only what was observed is a segment.
             .filter(|segment| !segment.off_path || segment.latencies.count > 0)
             .collect();
-        let index = usize::from(direction.index());
         let (elsewhere, misdelivered) = self.beside(direction);
         let in_flight = *self.in_flight.of(direction);
         let mut account = Account { elsewhere, misdelivered, in_flight, ..Account::default() };
         for reading in &self.readings {
             reading.account(direction, &mut account);
         }
-        let total = |totals: [u8; 2]| match totals.get(index) {
-            Some(segment) if *segment != OFF_PATH_SEGMENT => self.latencies.of(*segment),
-            _ => Latencies { count: 0, latency_ns: None },
+        let total = |totals: PerDirection<SegmentId>| match *totals.of(direction) {
+            SegmentId(OFF_PATH_SEGMENT) => Latencies { count: 0, latency_ns: None },
+            segment => self.latencies.of(segment),
         };
 
         DirectionReport {
@@ -303,6 +303,6 @@ impl PortCollector {
 }
 
 /// Where the figures of a segment's packets are.
-fn segments_of(segment: &SegmentPlan) -> Vec<u8> {
+fn segments_of(segment: &SegmentPlan) -> Vec<SegmentId> {
     [segment.index].into_iter().chain(segment.slow).collect()
 }

@@ -7,7 +7,7 @@ use hoptrace_common::config::MAX_HOOKS;
 use zerocopy::{FromBytes, KnownLayout};
 
 use super::{CollectError, Mapped, Maps};
-use crate::model::{PortId, Room};
+use crate::model::{PortId, Room, SegmentId};
 
 /// The port, and how the arrays are divided.
 #[derive(Debug, Clone, Copy)]
@@ -33,12 +33,12 @@ impl Share {
     }
 
     /// A segment of the port among those of all ports.
-    pub(super) fn segment(self, segment: u8) -> u32 {
-        self.port.0 * self.room.port_segments() + u32::from(segment)
+    pub(super) fn segment(self, segment: SegmentId) -> u32 {
+        self.port.0 * self.room.port_segments() + u32::from(segment.0)
     }
 
     /// Where segment `segment` of the port is, one place per CPU, in an array that is so long.
-    pub(super) fn segments(self, segment: u8, len: u32) -> impl Iterator<Item = u32> {
+    pub(super) fn segments(self, segment: SegmentId, len: u32) -> impl Iterator<Item = u32> {
         let stride = self.room.segments().max(1);
         (0..len / stride).map(move |cpu| cpu * stride + self.segment(segment))
     }
@@ -87,10 +87,10 @@ mod tests {
         let shares = [0, 1].map(|port| Share { room, port: PortId(port) });
         let hooks = shares.map(|share| share.hook(3, 64).collect::<Vec<_>>());
         assert_eq!(hooks, [vec![3, 35], vec![19, 51]], "two CPUs, two ports, sixteen hooks");
-        let segments = shares.map(|share| share.segments(5, 96).collect::<Vec<_>>());
+        let segments = shares.map(|share| share.segments(SegmentId(5), 96).collect::<Vec<_>>());
         assert_eq!(segments, [vec![5, 53], vec![29, 77]]);
         let one = Share::whole(20);
         assert_eq!(one.hook(3, 32).collect::<Vec<_>>(), [3, 19]);
-        assert_eq!(one.segments(5, 40).collect::<Vec<_>>(), [5, 25]);
+        assert_eq!(one.segments(SegmentId(5), 40).collect::<Vec<_>>(), [5, 25]);
     }
 }

@@ -3,7 +3,7 @@
 use hoptrace_common::config::Control;
 
 use super::{gate::Gate, latency::LatencyMaps, recent::Recent};
-use crate::model::{Direction, Tail};
+use crate::model::{Direction, PerDirection, SegmentId, Tail};
 
 /// The thresholds of both directions.
 #[derive(Debug)]
@@ -33,10 +33,10 @@ impl Thresholds {
     }
 
     /// Looks at the histograms; `totals` are their segments.
-    pub(super) fn follow(&mut self, gate: &Gate, latencies: &LatencyMaps, totals: [u8; 2]) {
+    pub(super) fn follow(&mut self, gate: &Gate, latencies: &LatencyMaps, totals: PerDirection<SegmentId>) {
         let Self::Following(recent) = self else { return };
-        for ((direction, recent), total) in Direction::ALL.into_iter().zip(recent).zip(totals) {
-            recent.look(latencies.buckets(total));
+        for (direction, recent) in Direction::ALL.into_iter().zip(recent) {
+            recent.look(latencies.buckets(*totals.of(direction)));
             if let Some(threshold_ns) = recent.threshold_ns() {
                 gate.set_slower_than(direction, threshold_ns);
             }

@@ -21,6 +21,16 @@ impl<T> PerDirection<T> {
         }
     }
 
+    /// What `each` makes of both.
+    pub fn map<U>(self, each: impl Fn(T) -> U) -> PerDirection<U> {
+        PerDirection { egress: each(self.egress), ingress: each(self.ingress) }
+    }
+
+    /// As the programs have them: egress first.
+    pub fn array(self) -> [T; 2] {
+        [self.egress, self.ingress]
+    }
+
     /// The same, to be changed.
     pub const fn of_mut(&mut self, direction: Direction) -> &mut T {
         match direction {

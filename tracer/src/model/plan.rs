@@ -4,7 +4,7 @@ use hoptrace_common::config::HookConfig;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Direction, HookSet, IfIndex, OtherPort};
+use super::{Direction, HookId, HookSet, IfIndex, OtherPort, PerDirection, SegmentId};
 
 /// Where an XDP program runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -82,15 +82,15 @@ pub struct HookPlan {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SegmentPlan {
     /// Its number in the kernel's arrays.
-    pub index: u8,
+    pub index: SegmentId,
     /// That of its packets which came by user space, always the one behind; `None`: those are not told from the others.
-    pub slow: Option<u8>,
+    pub slow: Option<SegmentId>,
     /// The direction of its packets.
     pub direction: Direction,
-    /// The hook before, as an index into [`Plan::hooks`].
-    pub from: usize,
+    /// The hook before.
+    pub from: HookId,
     /// The hook behind.
-    pub to: usize,
+    pub to: HookId,
     /// Whether it leaves the discovered path, or comes from beside it.
     pub off_path: bool,
 }
@@ -102,11 +102,11 @@ pub struct Plan {
     pub hooks: Vec<HookPlan>,
     /// The segments between them.
     pub segments: Vec<SegmentPlan>,
-    /// The segment of the whole way, per direction (see [`Direction::index`]).
-    pub totals: [u8; 2],
+    /// The segment of the whole way.
+    pub totals: PerDirection<SegmentId>,
     /// The segment of the whole way to and from neighbours, per direction; [`OFF_PATH_SEGMENT`](hoptrace_common::config::OFF_PATH_SEGMENT) without
     /// neighbours.
-    pub neighbour_totals: [u8; 2],
+    pub neighbour_totals: PerDirection<SegmentId>,
     /// Hooks that packets from neighbours enter by.
     pub neighbour_entries: HookSet,
     /// Hooks behind which packets come to a switch that may give them to user space.
@@ -114,10 +114,10 @@ pub struct Plan {
     /// The other VMs' ports that hooks are at.
     pub neighbours: Vec<OtherPort>,
     /// The number of the first hook, per direction.
-    pub entries: [u8; 2],
+    pub entries: PerDirection<HookId>,
     /// The first segment of the guest's own times: what its kernel answers, then what it acknowledges, then what its programs
     /// say (see [`GuestTimes`](super::GuestTimes)).
-    pub guest: u8,
+    pub guest: SegmentId,
     /// Segments in all, the off-path one included.
     pub segment_count: u32,
 }
@@ -149,8 +149,8 @@ impl Plan {
     #[must_use]
     pub fn before_wire(&self) -> HookSet {
         let is_wire = |place: usize| self.hooks.get(place).is_some_and(|hook| hook.side == Side::Wire);
-        let before = self.segments.iter().filter(|segment| !segment.off_path && is_wire(segment.to));
-        before.map(|segment| segment.from).collect()
+        let before = self.segments.iter().filter(|segment| !segment.off_path && is_wire(segment.to.place()));
+        before.map(|segment| segment.from.place()).collect()
     }
 
     /// The hooks of the way out behind which packets still come to the switch, a bit each; in the upper half the first ones of the
@@ -160,11 +160,14 @@ impl Plan {
         let is_shared = |place: usize| {
             self.hooks.get(place).is_some_and(|hook| hook.config.flags & HookConfig::SHARED != 0)
         };
-        let through = self.segments.iter().filter(|segment| is_shared(segment.from) != is_shared(segment.to));
+        let through = self
+            .segments
+            .iter()
+            .filter(|segment| is_shared(segment.from.place()) != is_shared(segment.to.place()));
         let inner = through.filter(|segment| !segment.off_path).map(|segment| match segment.direction {
             // All before it are, too.
-            Direction::Egress => (2_u32 << (segment.from & 0xf)) - 1,
-            Direction::Ingress => 1 << (16 + (segment.to & 0xf)),
+            Direction::Egress => (2_u32 << (segment.from.0 & 0xf)) - 1,
+            Direction::Ingress => 1 << (16 + (segment.to.0 & 0xf)),
         });
         inner.fold(0, |bits, more| bits | more)
     }

@@ -80,9 +80,10 @@ pub(super) fn devices(plan: &Plan, path: &Path, around: &Around<'_>) -> Devices 
                 device.flags |= first | Device::BELOW;
             }
         }
-        let next = plan.segments.iter().filter(|segment| segment.from == number && !segment.off_path);
-        for (index, behind) in
-            next.filter_map(|segment| plan.hooks.get(segment.to)).filter_map(|behind| place(behind, path))
+        let next = plan.segments.iter().filter(|segment| segment.from.place() == number && !segment.off_path);
+        for (index, behind) in next
+            .filter_map(|segment| plan.hooks.get(segment.to.place()))
+            .filter_map(|behind| place(behind, path))
         {
             devices.at(index).live_after |= after;
             if let Some(bridge) = linux_bridge(path, hop, behind).and_then(around.index_of) {

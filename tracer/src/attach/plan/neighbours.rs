@@ -4,7 +4,7 @@
 use hoptrace_common::config::HookConfig;
 
 use super::{Builder, set_segment};
-use crate::model::{Direction, HookPlan, Interface, OtherPort, PortKind, Side};
+use crate::model::{Direction, HookPlan, Interface, OtherPort, PerDirection, PortKind, SegmentId, Side};
 
 /// What reports call them, all together.
 const LABEL: &str = "neighbour";
@@ -12,17 +12,14 @@ const LABEL: &str = "neighbour";
 impl Builder<'_> {
     /// Adds a hook for each direction, at all ports beside the path: an alternative to the last hook on the way out, and to
     /// the first on the way in; at a Linux bridge's own, behind the tap and before it. Gives the segments of the whole way to and from them.
-    pub(super) fn add_neighbours(&mut self, ports: &[OtherPort]) -> [u8; 2] {
-        [self.way_out(ports), self.way_in(ports)]
+    pub(super) fn add_neighbours(&mut self, ports: &[OtherPort]) -> PerDirection<SegmentId> {
+        PerDirection { egress: self.way_out(ports), ingress: self.way_in(ports) }
     }
 
-    fn way_out(&mut self, ports: &[OtherPort]) -> u8 {
-        let place = self.hooks.len();
-        let mut config = HookConfig {
-            flags: HookConfig::NEIGHBOUR,
-            total_segment: self.unnamed_segment(),
-            ..HookConfig::default()
-        };
+    fn way_out(&mut self, ports: &[OtherPort]) -> SegmentId {
+        let (place, total) = (self.hooks.len(), self.unnamed_segment());
+        let mut config =
+            HookConfig { flags: HookConfig::NEIGHBOUR, total_segment: total.0, ..HookConfig::default() };
         let before = self.before_nic(Direction::Egress, |(from, to)| (to, from));
         for from in self.at_tap(ports, Direction::Egress).into_iter().chain(before) {
             let segment = self.segment(Direction::Egress, from, place, true);
@@ -33,16 +30,16 @@ impl Builder<'_> {
             hook.config.beside = if at_nic { 0 } else { 1 << place };
         }
         self.hooks.push(hook(ports, Direction::Egress, Side::Egress, config));
-        config.total_segment
+        total
     }
 
-    fn way_in(&mut self, ports: &[OtherPort]) -> u8 {
+    fn way_in(&mut self, ports: &[OtherPort]) -> SegmentId {
         let place = self.hooks.len();
         let total = self.unnamed_segment();
         let mut later = 0;
         for (place, hook) in self.hooks.iter_mut().enumerate() {
             if hook.direction == Direction::Ingress && hook.config.flags & HookConfig::SHARED == 0 {
-                hook.config.total_from_neighbour = total;
+                hook.config.total_from_neighbour = total.0;
                 later |= 1 << place;
             }
         }
@@ -84,7 +81,7 @@ impl Builder<'_> {
             self.hooks.get(place).is_some_and(|hook| hook.config.flags & HookConfig::SHARED != 0)
         };
         let mut ends: Vec<usize> = segments
-            .map(|segment| order((segment.from, segment.to)))
+            .map(|segment| order((segment.from.place(), segment.to.place())))
             .filter(|(outer, inner)| at_nic(*outer) && !at_nic(*inner))
             .map(|(_, other)| other)
             .collect();

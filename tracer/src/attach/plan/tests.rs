@@ -47,7 +47,8 @@ fn the_hybrid_path_gets_eight_hooks_in_path_order() {
     assert_eq!(plan.segments.len(), 6);
     assert_eq!(plan.hooks[1].config.segment_from[0], 1);
     assert_eq!(plan.hooks[1].config.segment_from[2], OFF_PATH_SEGMENT);
-    assert_eq!((plan.totals, plan.guest, plan.segment_count), ([4, 8], 9, 12));
+    let totals = plan.totals.map(|total| total.0).array();
+    assert_eq!((totals, plan.guest.0, plan.segment_count), ([4, 8], 9, 12));
 }
 
 #[test]
@@ -57,8 +58,10 @@ fn two_nics_are_alternatives() {
     let from_qvo: Vec<_> = plan
         .segments
         .iter()
-        .filter(|segment| plan.hooks[segment.from].label == "qvo" && segment.direction == Direction::Egress)
-        .map(|segment| plan.hooks[segment.to].label.as_str())
+        .filter(|segment| {
+            plan.hooks[segment.from.place()].label == "qvo" && segment.direction == Direction::Egress
+        })
+        .map(|segment| plan.hooks[segment.to.place()].label.as_str())
         .collect();
     assert_eq!(from_qvo, ["nic:ens3", "nic:ens4"]);
     assert_eq!(plan.hooks[1].config.later, 0b1100);
@@ -90,11 +93,11 @@ fn neighbours_are_alternatives_to_the_nic() {
         .segments
         .iter()
         .filter(|segment| segment.off_path)
-        .map(|segment| (segment.direction, segment.from, segment.to))
+        .map(|segment| (segment.direction, segment.from.place(), segment.to.place()))
         .collect();
     assert_eq!(beside, [(Direction::Egress, 2, 8), (Direction::Ingress, 9, 5)]);
-    assert_eq!(out.config.segment_from[2], plan.segments[6].index);
-    assert_eq!(plan.hooks[5].config.segment_from[9], plan.segments[7].index);
+    assert_eq!(out.config.segment_from[2], plan.segments[6].index.0);
+    assert_eq!(plan.hooks[5].config.segment_from[9], plan.segments[7].index.0);
     let flags = [out, into].map(|hook| hook.config.flags);
     assert_eq!(flags, [HookConfig::NEIGHBOUR, HookConfig::NEIGHBOUR | HookConfig::ENTRY]);
     assert_eq!(
@@ -105,10 +108,11 @@ fn neighbours_are_alternatives_to_the_nic() {
     assert_eq!(besides, [1 << 8, 1 << 8, 1 << 8, 0, 0, 0, 0, 0, 0, 0]);
     // A packet for a neighbour that was faster than its sight at qvo overtook qvo, but one on the path did not.
     assert_eq!(plan.hooks[2].config.later, 0b1000);
-    assert_eq!(out.config.total_segment, plan.neighbour_totals[0]);
-    assert_eq!(plan.hooks[7].config.total_from_neighbour, plan.neighbour_totals[1]);
-    let mut all: Vec<_> = plan.segments.iter().map(|segment| segment.index).collect();
-    all.extend(plan.totals.into_iter().chain(plan.neighbour_totals).chain(plan.guest..plan.guest + 3));
+    assert_eq!(out.config.total_segment, plan.neighbour_totals.egress.0);
+    assert_eq!(plan.hooks[7].config.total_from_neighbour, plan.neighbour_totals.ingress.0);
+    let mut all: Vec<_> = plan.segments.iter().map(|segment| segment.index.0).collect();
+    let totals = [plan.totals, plan.neighbour_totals].map(|totals| totals.map(|total| total.0).array());
+    all.extend(totals.into_iter().flatten().chain(plan.guest.0..plan.guest.0 + 3));
     all.sort_unstable();
     assert_eq!(all, (1..u8::try_from(plan.segment_count).unwrap()).collect::<Vec<_>>());
 }
@@ -163,7 +167,7 @@ fn xdp_comes_before_the_nic_on_the_way_in() {
         .segments
         .iter()
         .filter(|segment| segment.direction == Direction::Ingress)
-        .map(|segment| (label(segment.from), label(segment.to)))
+        .map(|segment| (label(segment.from.place()), label(segment.to.place())))
         .collect();
     assert_eq!(
         segments,
@@ -181,7 +185,10 @@ fn xdp_comes_before_the_nic_on_the_way_in() {
         .xdp_hooks()
         .map(|(number, mode, interface)| (number, mode.name(), interface.ifindex.0))
         .collect();
-    assert_eq!((xdp, plan.entries), (vec![(5, "native", 4), (6, "native", 5)], [0, 5]));
+    assert_eq!(
+        (xdp, plan.entries.map(|hook| hook.0).array()),
+        (vec![(5, "native", 4), (6, "native", 5)], [0, 5])
+    );
     let (neighbour, qvo) = (plan.hooks.last().unwrap(), 9);
     assert_eq!((neighbour.config.later, label(qvo)), (0b1110 << 8, "qvo"));
 }
@@ -227,7 +234,7 @@ fn the_wire_comes_behind_the_nic_on_the_way_out() {
         .segments
         .iter()
         .filter(|segment| segment.direction == Direction::Egress)
-        .map(|segment| (label(segment.from), label(segment.to)))
+        .map(|segment| (label(segment.from.place()), label(segment.to.place())))
         .collect();
     assert_eq!(
         segments,
@@ -253,7 +260,7 @@ fn the_wire_comes_behind_the_nic_on_the_way_out() {
     let besides: Vec<_> = egress.iter().map(|hook| hook.config.beside != 0).collect();
     assert_eq!(besides, [true, true, false, false, false, false, false]);
     let wire: Vec<_> = plan.wire_hooks().map(|(number, interface)| (number, interface.ifindex.0)).collect();
-    assert_eq!((wire, plan.entries), (vec![(4, 3), (5, 4)], [0, 6]));
+    assert_eq!((wire, plan.entries.map(|hook| hook.0).array()), (vec![(4, 3), (5, 4)], [0, 6]));
 }
 
 #[test]
@@ -283,8 +290,8 @@ fn the_segments_through_a_switch_have_one_more_behind_them_for_its_slow_path() {
         let slow: Vec<_> = plan
             .segments
             .iter()
-            .filter(|segment| segment.slow.is_some_and(|slow| slow == segment.index + 1))
-            .map(|segment| (label(segment.from), label(segment.to)))
+            .filter(|segment| segment.slow.is_some_and(|slow| slow == segment.index.behind(1)))
+            .map(|segment| (label(segment.from.place()), label(segment.to.place())))
             .collect();
         assert_eq!(slow, [("qvo", "nic"), ("nic", "qvo"), ("qvo", "neighbour"), ("neighbour", "qvo")]);
         let after: Vec<_> = plan
@@ -295,9 +302,10 @@ fn the_segments_through_a_switch_have_one_more_behind_them_for_its_slow_path() {
             .map(|(_, hook)| (hook.label.as_str(), hook.side.name()))
             .collect();
         assert_eq!(after, [("qvo", "tc ingress"), ("nic", "tc ingress"), ("neighbour", "tc ingress")]);
-        let mut all: Vec<_> = plan.segments.iter().map(|segment| segment.index).collect();
-        all.extend(plan.segments.iter().filter_map(|segment| segment.slow));
-        all.extend(plan.totals.into_iter().chain(plan.neighbour_totals).chain(plan.guest..plan.guest + 3));
+        let mut all: Vec<_> = plan.segments.iter().map(|segment| segment.index.0).collect();
+        all.extend(plan.segments.iter().filter_map(|segment| Some(segment.slow?.0)));
+        let totals = [plan.totals, plan.neighbour_totals].map(|totals| totals.map(|total| total.0).array());
+        all.extend(totals.into_iter().flatten().chain(plan.guest.0..plan.guest.0 + 3));
         all.sort_unstable();
         assert_eq!(all, (1..u8::try_from(plan.segment_count).unwrap()).collect::<Vec<_>>());
     }
