@@ -32,9 +32,10 @@ impl Head {
     /// Where the head of packet `key` is kept.
     #[inline(always)]
     #[must_use]
-    #[allow(clippy::cast_possible_truncation, reason = "the low bits are meant")]
+    #[allow(clippy::cast_possible_truncation, reason = "some of the bits are meant")]
     pub const fn place_of(key: u64) -> u32 {
-        key as u32 & (HEADS - 1)
+        // The low bits may be a port.
+        (key >> 16) as u32 & (HEADS - 1)
     }
 }
 

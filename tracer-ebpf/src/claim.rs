@@ -110,7 +110,8 @@ pub(crate) extern "C" fn hop_learn(mac: u64, port: u32, now_ns: u64) -> u32 {
     if let Some(gate) = control::gate(port) {
         gate.learn(mac, !addresses::is_strange(mac), now_ns);
     }
-    if config::is_of_several() {
+    // Only what there was room for: who invents addresses must not drive out others'.
+    if config::is_of_several() && hop_known(mac, port) != 0 {
         several::learn(mac, port);
     }
     0

@@ -44,10 +44,12 @@ fn port_of(macs: &Macs, direction: usize, target: impl FnOnce() -> u32) -> Optio
     if !is_group(macs.destination) {
         return several::port_with_mac(macs.destination);
     }
+    // Who sends to all from an address that a port has learned has taken it over: that is for this port, if it is about no other one.
     match target() {
         0 => None,
         target => several::port_with_ipv4(target),
     }
+    .or_else(|| several::port_with_mac(macs.source))
 }
 
 #[inline(always)]
@@ -131,9 +133,23 @@ pub(crate) fn number_beside(skb: *mut __sk_buff, side: usize) -> Option<u32> {
     if is_own { None } else { beside(port, side) }
 }
 
+/// Whether the interface with this index has hooks of the path of `port`: there it is not beside that.
 #[inline(always)]
 fn is_own(ifindex: u32, port: u32) -> bool {
-    several::whose(ifindex).is_some_and(|whose| whose.port == port)
+    let Some(whose) = several::whose(ifindex) else { return false };
+    if whose.port != Whose::SHARED {
+        return whose.port == port && whose.sides.into_iter().any(is_hook);
+    }
+    // At a NIC of its path, too; another port's path may end before it.
+    whose.shared() != PortConfig::NO_HOOK
+        && [Whose::INGRESS, Whose::EGRESS, Whose::XDP, Whose::WIRE]
+            .into_iter()
+            .any(|side| is_hook(several::place_at(port, whose.shared(), side)))
+}
+
+#[inline(always)]
+fn is_hook(place: u8) -> bool {
+    place != PortConfig::NO_HOOK
 }
 
 #[inline(always)]

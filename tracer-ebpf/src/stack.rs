@@ -140,7 +140,7 @@ fn hop(ctx: &RawTracePointContext, side: usize) -> u32 {
         config::hook_on(side, ifindex).map(HookFacts::number)
     };
     if let Some(number) = on_path {
-        if side == INGRESS && control::gate(0).is_some_and(|gate| gate.is_inactive(ifindex)) {
+        if side == INGRESS && is_inactive(number, ifindex) {
             return 0;
         }
         return follow(Owner::Hooks, skb, 0, number);
@@ -155,6 +155,12 @@ fn hop(ctx: &RawTracePointContext, side: usize) -> u32 {
     let [ingress, egress] = config::beside(0);
     let number = if side == INGRESS { ingress } else { egress };
     follow(Owner::Hooks, skb, port, u32::from(number & 0xf))
+}
+
+/// Whether a bond throws away what it receives there, as the page of the hook's port says.
+#[inline(always)]
+fn is_inactive(number: u32, ifindex: u32) -> bool {
+    control::gate(config::port(number)).is_some_and(|gate| gate.is_inactive(ifindex))
 }
 
 #[inline(always)]

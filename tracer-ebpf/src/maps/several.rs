@@ -2,7 +2,10 @@
 
 use core::{cell::UnsafeCell, hint::black_box};
 
-use aya_ebpf::{macros::map, maps::HashMap};
+use aya_ebpf::{
+    macros::map,
+    maps::{HashMap, LruHashMap},
+};
 use hoptrace_common::{
     config::{HookConfig, MAX_HOOKS},
     ports::{MAX_PORTS, MAX_SHARED, NUMBER_MASK, PortConfig, Whose},
@@ -47,6 +50,10 @@ static WHOSE: HashMap<u32, Whose> = HashMap::with_max_entries(1, 0);
 /// The ports by their MAC addresses.
 #[map]
 static MACS: HashMap<u64, u32> = HashMap::with_max_entries(1, 0);
+
+/// The ports by further addresses that their guests use: the last one that has used an address. Who uses many makes the oldest leave.
+#[map]
+static LEARNED: LruHashMap<u64, u32> = LruHashMap::with_max_entries(1, 0);
 
 /// The ports by their IPv4 addresses.
 #[map]
@@ -113,8 +120,8 @@ pub(crate) fn whose(ifindex: u32) -> Option<Whose> {
 /// The traced port with this MAC address.
 #[inline(always)]
 pub(crate) fn port_with_mac(mac: u64) -> Option<u32> {
-    // SAFETY: a map value.
-    MACS.get_ptr(&mac).map(|port| unsafe { port.read_volatile() })
+    // SAFETY: map values.
+    MACS.get_ptr(&mac).or_else(|| LEARNED.get_ptr(&mac)).map(|port| unsafe { port.read_volatile() })
 }
 
 /// The traced port with this IPv4 address.
@@ -124,11 +131,11 @@ pub(crate) fn port_with_ipv4(address: u32) -> Option<u32> {
     TARGETS.get_ptr(&address).map(|port| unsafe { port.read_volatile() })
 }
 
-/// An address that the guest of `port` uses, and that no traced port has: packets at shared interfaces are its, too.
+/// An address that the guest of `port` uses, and that is not the own one of a traced port: packets at shared interfaces are its, too.
 #[inline(always)]
 pub(crate) fn learn(mac: u64, port: u32) {
-    /// Only where there is none: `BPF_NOEXIST`.
-    const IF_NEW: u64 = 1;
-    // Without room they are not found.
-    let _ = MACS.insert(&mac, &port, IF_NEW);
+    if port_with_mac(mac) != Some(port) {
+        // What is lost by a failure is that address at shared interfaces.
+        let _ = LEARNED.insert(&mac, &port, 0);
+    }
 }

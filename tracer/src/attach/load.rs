@@ -162,6 +162,10 @@ impl Attached {
             host_wide.insert(program);
             of_hooks.insert(program);
         }
+        if several && mechanism != Mechanism::Tracepoints {
+            // A port that comes later may need what those at the start do not.
+            of_hooks.extend(["several_in", "several_out", "several_in_beside", "several_out_beside"]);
+        }
         let others: Vec<_> = shared_programs(mechanism)
             .iter()
             .chain(probes.iter().flat_map(|probe| probe.programs()))
@@ -236,7 +240,8 @@ impl Attached {
     pub fn remove(&mut self, port: PortId, probes: &mut [&mut dyn Attachable]) {
         if let Some(several) = &mut self.several {
             several.ports.remove(port);
-            if let Err(error) = self.tell() {
+            // By nothing is a packet its any more; what holds for it stays, for programs that are looking at it.
+            if let Err(error) = several.told.owners(&mut self.ebpf, &several.ports) {
                 log::warn!("a port is no longer traced, and not forgotten: {error}");
             }
             let forgotten = Told::forget_learned(&mut self.ebpf, port);
@@ -273,7 +278,7 @@ impl Attached {
     /// Tells the programs what there is to know of several ports.
     fn tell(&mut self) -> Result<(), AttachError> {
         let Some(several) = &mut self.several else { return Ok(()) };
-        Told::facts(&mut self.ebpf, &several.ports)?;
+        several.told.facts(&mut self.ebpf, &several.ports)?;
         several.told.owners(&mut self.ebpf, &several.ports)
     }
 

@@ -11,9 +11,9 @@ use aya::{
 };
 use hoptrace_common::{
     config::{HookConfig, MAX_HOOKS},
-    ports::{MAX_PORTS, PortConfig, Whose},
+    ports::{MAX_PORTS, MAX_SHARED, PortConfig, Whose},
 };
-use zerocopy::{FromZeros as _, Immutable, IntoBytes};
+use zerocopy::{Immutable, IntoBytes};
 
 use super::{AttachError, whose::Ports};
 use crate::model::{PortId, Room};
@@ -23,44 +23,64 @@ const PORTS: &str = ".bss.ports";
 const HOOKS: &str = ".bss.hooks";
 const PORTS_BYTES: usize = size_of::<PortConfig>() * MAX_PORTS;
 const HOOKS_BYTES: usize = size_of::<HookConfig>() * MAX_PORTS * MAX_HOOKS;
-/// Interfaces, MAC addresses (also learned ones) and IPv4 addresses, by which a packet's port is found.
+/// Interfaces, MAC addresses and IPv4 addresses, by which a packet's port is found.
 pub(super) const WHOSE: &str = "WHOSE";
 pub(super) const MACS: &str = "MACS";
 pub(super) const TARGETS: &str = "TARGETS";
+/// Further addresses, which the programs learn.
+const LEARNED: &str = "LEARNED";
 
-/// Elements of these three maps, given the room for ports.
-pub(super) const fn entries(room: Room) -> [(&'static str, u32); 3] {
+/// Elements of these maps, given the room for ports.
+pub(super) const fn entries(room: Room) -> [(&'static str, u32); 4] {
     if room.is_for_one() {
-        return [(WHOSE, 1), (MACS, 1), (TARGETS, 1)];
+        return [(WHOSE, 1), (MACS, 1), (TARGETS, 1), (LEARNED, 1)];
     }
     let ports = room.ports();
-    [(WHOSE, 64 + ports * 16), (MACS, 256 + ports * 4), (TARGETS, ports * 4)]
+    [(WHOSE, 64 + ports * 16), (MACS, ports), (TARGETS, ports * 4), (LEARNED, 256 + ports * 64)]
 }
 
 /// What the kernel's maps hold, as far as user space has written it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Told {
+    /// Those of ports that have gone stay: programs may be looking at them still, and no other port gets their numbers.
+    configs: Vec<PortConfig>,
+    hooks: Vec<HookConfig>,
     whose: BTreeMap<u32, [u32; 2]>,
     macs: BTreeMap<u64, u32>,
     targets: BTreeMap<u32, u32>,
 }
 
+impl Default for Told {
+    fn default() -> Self {
+        let nothing = PortConfig {
+            beside: [PortConfig::NO_HOOK; 2],
+            shared: [[PortConfig::NO_HOOK; 4]; MAX_SHARED],
+            ..PortConfig::default()
+        };
+        Self {
+            configs: vec![nothing; MAX_PORTS],
+            hooks: vec![HookConfig::NONE; MAX_PORTS * MAX_HOOKS],
+            whose: BTreeMap::new(),
+            macs: BTreeMap::new(),
+            targets: BTreeMap::new(),
+        }
+    }
+}
+
 impl Told {
     /// Writes what holds for each port and hook; no packet is looked at because of that.
-    pub(super) fn facts(ebpf: &mut Ebpf, ports: &Ports) -> Result<(), AttachError> {
-        let mut configs = vec![PortConfig::new_zeroed(); MAX_PORTS];
+    pub(super) fn facts(&mut self, ebpf: &mut Ebpf, ports: &Ports) -> Result<(), AttachError> {
         for (port, config) in ports.configs() {
-            if let Some(place) = configs.get_mut(index(port)) {
+            if let Some(place) = self.configs.get_mut(index(port)) {
                 *place = config;
             }
         }
-        write::<_, PORTS_BYTES>(ebpf, PORTS, &configs)?;
-        let mut hooks = vec![HookConfig::new_zeroed(); MAX_PORTS * MAX_HOOKS];
+        write::<_, PORTS_BYTES>(ebpf, PORTS, &self.configs)?;
         for (port, of_port) in ports.hooks() {
-            let places = hooks.iter_mut().skip(index(port) * MAX_HOOKS);
+            let places = self.hooks.iter_mut().skip(index(port) * MAX_HOOKS);
             places.zip(of_port).for_each(|(place, hook)| *place = *hook);
         }
-        write::<_, HOOKS_BYTES>(ebpf, HOOKS, &hooks)
+        write::<_, HOOKS_BYTES>(ebpf, HOOKS, &self.hooks)
     }
 
     /// Writes by what a packet's port is found: from then on packets of new ports are seen, and none of those that have gone.
@@ -74,7 +94,7 @@ impl Told {
 
     /// Forgets further addresses that the programs have learned of a port which has gone.
     pub(super) fn forget_learned(ebpf: &mut Ebpf, port: PortId) -> Result<(), AttachError> {
-        let mut macs: HashMap<_, u64, u32> = map(ebpf, MACS)?;
+        let mut macs: HashMap<_, u64, u32> = map(ebpf, LEARNED)?;
         let learned: Vec<u64> =
             macs.iter().flatten().filter(|(_, of)| *of == port.0).map(|(mac, _)| mac).collect();
         for mac in learned {
@@ -115,14 +135,23 @@ fn update<K: aya::Pod + Ord, V: aya::Pod + PartialEq>(
     wanted: BTreeMap<K, V>,
 ) -> Result<(), AttachError> {
     let mut map: HashMap<_, K, V> = map(ebpf, name)?;
+    let mut changed = Vec::new();
     for (key, value) in wanted.iter().filter(|(key, value)| told.get(key) != Some(value)) {
+        changed.push((*key, *value));
+    }
+    for (key, value) in changed {
         map.insert(key, value, 0).map_err(|source| refused(name, source))?;
+        // Known at once, should the next one fail.
+        told.insert(key, value);
     }
-    for key in told.keys().filter(|key| !wanted.contains_key(key)) {
-        // It may be gone by itself.
-        let _gone = map.remove(key);
-    }
-    *told = wanted;
+    told.retain(|key, _| {
+        let stays = wanted.contains_key(key);
+        if !stays {
+            // It may be gone by itself.
+            let _gone = map.remove(key);
+        }
+        stays
+    });
     Ok(())
 }
 

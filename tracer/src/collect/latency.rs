@@ -71,7 +71,8 @@ impl LatencyMaps {
         let mut timed = 0_u64;
         for segment in segments {
             for (bucket, in_bucket) in (0..BUCKETS).zip(self.buckets(*segment)) {
-                if in_bucket > 0 {
+                // For a moment it may count below zero: one CPU has taken back what another one has not recorded yet.
+                if in_bucket.cast_signed() > 0 {
                     timed += in_bucket;
                     histogram.saturating_record_n(middle_ns(bucket).max(1), in_bucket);
                 }

@@ -54,7 +54,7 @@ impl Probe for XdpHooks {
     }
 
     fn check<'c>(&'c self, plan: &'c Plan) -> Checked<'c> {
-        Box::pin(check(plan))
+        Box::pin(check(plan, &self.attached))
     }
 
     fn changes(&self) -> Vec<String> {
@@ -81,9 +81,9 @@ impl Attachable for XdpHooks {
     }
 }
 
-/// Asks whether the NICs of `plan` are free for XDP. Does nothing where it wants no XDP.
-async fn check(plan: &Plan) -> Result<(), AttachError> {
-    for (_, mode, interface) in plan.xdp_hooks() {
+/// Asks whether the NICs of `plan` are free for XDP, but for those where `ours` is. Does nothing where it wants no XDP.
+async fn check(plan: &Plan, ours: &BTreeSet<IfIndex>) -> Result<(), AttachError> {
+    for (_, mode, interface) in plan.xdp_hooks().filter(|(.., nic)| !ours.contains(&nic.ifindex)) {
         if KernelVersion::current().is_ok_and(|version| version < NEEDED) {
             let found = rustix::system::uname().release().to_string_lossy().into_owned();
             let why = "XDP on frames in several buffers";

@@ -26,8 +26,8 @@ use crate::{
         CollectError, CollectOptions, Collector, CostMeter, Found, Maps, Progress, Records, Share, Witness,
     },
     model::{
-        IfIndex, Interface, Mechanism, Path, Plan, PortId, Room, Side, Snapshot, Tail, Taken, TraceFigures,
-        TracerCost,
+        IfIndex, Interface, Mechanism, OtherPort, Path, Plan, PortId, Room, Side, Snapshot, Tail, Taken,
+        TraceFigures, TracerCost,
     },
     probes::{Host, Probes},
 };
@@ -368,7 +368,14 @@ fn introduce_strangers(
 ) -> Result<(), TraceError> {
     let own = ports.values().next().filter(|_| ports.len() == 1).map(|port| &port.path);
     let of_path = own.into_iter().flat_map(|path| &path.other_ports);
-    let others = of_path.chain(beside.all()).flat_map(|port| port.macs.iter().copied());
+    // What is learned behind the place of a traced port may be its own: of several, that is strange to none.
+    let traced: BTreeSet<_> =
+        ports.values().flat_map(|port| port.path.hops().map(|hop| hop.ifindex)).collect();
+    let of_others = |port: &OtherPort| {
+        let is_traced = ports.len() > 1 && port.namespace.is_none() && traced.contains(&port.ifindex);
+        port.macs.iter().copied().take(if is_traced { 1 } else { usize::MAX }).collect::<Vec<_>>()
+    };
+    let others = of_path.chain(beside.all()).flat_map(of_others);
     let is_own = |mac: &crate::model::MacAddr| own.is_some_and(|path| path.instance.mac == *mac);
     let others = others.filter(|mac| !is_own(mac) && !options.macs.contains(mac));
     Ok(attached.introduce_strangers(others.collect::<BTreeSet<_>>().into_iter())?)

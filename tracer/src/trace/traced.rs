@@ -8,7 +8,7 @@ use super::{Note, NoteTo, TraceError, TraceOptions, beside::Beside};
 use crate::{
     attach::{self, LoadOptions, PlanOptions, PortPlan},
     collect::Share,
-    model::{Mechanism, OtherPort, Path, Plan, Printable, Tail, Traceability},
+    model::{Hop, Mechanism, OtherPort, Path, Plan, Printable, Tail, Traceability},
     probes::{Probes, Trace},
 };
 
@@ -44,6 +44,8 @@ pub(super) fn plan(
         Traceability::Partly { why } => note(&Note::Part(why.clone())),
         Traceability::No { why } => return Err(TraceError::Untraceable(why.clone())),
     }
+    // What goes on from the end of a path before the switch's ports is behind that end, as in a trace of one.
+    let neighbours: &[OtherPort] = if several && !path.hops().any(Hop::is_uplink) { &[] } else { neighbours };
     let mut plan = attach::plan(
         &path.hops().collect::<Vec<_>>(),
         probes.wishes(PlanOptions {

@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::{DRAIN_EVERY, Session, introduce_strangers};
 use crate::{
     collect::Share,
-    model::{Path, PortId, Snapshot},
+    model::{BridgeKind, OtherPort, Path, PortId, PortKind, Snapshot},
     trace::{
         TraceError,
         beside::Beside,
@@ -13,6 +13,20 @@ use crate::{
         traced::{TracedPort, plan, trace_of},
     },
 };
+
+/// Where the port's own path comes to the switch: that is beside the others' paths.
+fn own_place(path: &Path) -> Option<OtherPort> {
+    let hop = path.hops().rfind(|hop| !hop.facts.shared)?;
+    let is_switch_s = path.bridge_of(hop).is_some_and(BridgeKind::is_ovs);
+    is_switch_s.then(|| OtherPort {
+        ifname: hop.ifname.clone(),
+        ifindex: hop.ifindex,
+        kind: PortKind::Vm,
+        macs: vec![path.instance.mac],
+        bridge: hop.bridge.clone(),
+        ..OtherPort::default()
+    })
+}
 
 impl Session {
     /// Traces another port, too, from now on.
@@ -39,7 +53,7 @@ impl Session {
         let share = Share { room: self.room, port };
         self.probes.planned(&trace_of(&traced, share, self.mechanism, self.options.timeout));
         let mut planned = traced.planned();
-        planned.plan.neighbours = beside.all().to_vec();
+        planned.plan.neighbours = beside.all().iter().cloned().chain(own_place(&traced.path)).collect();
         // Never given to another one: what was counted of it stays where it is.
         self.next = PortId(port.0 + 1);
         self.attached.add(port, &planned, &mut self.probes.attachable())?;
