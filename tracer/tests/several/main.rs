@@ -29,6 +29,8 @@ const NIC: IfIndex = IfIndex(1);
 /// The hooks by their place in each plan: to the wire, and from there.
 const WIRE_OUT: usize = 1;
 const WIRE_IN: usize = 2;
+/// Beside the path: what comes from there.
+const FROM_BESIDE: usize = 5;
 const TIMEOUT: Duration = Duration::from_millis(300);
 const PACKETS: u64 = 50;
 
@@ -194,6 +196,17 @@ fn each_port_has_its_own_packets_at_the_nic_that_they_share() -> Result<()> {
     ensure!((first[1].entered, second[1].entered) == (PACKETS, 0), "{first:?} {second:?}");
     ensure!(first[1].in_flight == PACKETS, "{first:?}");
     ensure!([first, second].iter().flatten().all(|ledger| ledger.balanced), "{first:?} {second:?}");
+    Ok(())
+}
+
+#[test]
+#[ignore = "needs root: cargo xtask test"]
+fn an_interface_with_hooks_of_a_path_is_not_beside_it() -> Result<()> {
+    // The NIC is beside the path of a port that ends at a tunnel.
+    let several = Several::start(&[1], 2)?;
+    several.pass(FROM_BESIDE, 9, 1)?;
+    let [out, back] = several.ledgers(PortId(0))?;
+    ensure!((back.entered, back.joined_midway, out.entered) == (0, 0, 0), "{out:?} {back:?}");
     Ok(())
 }
 
