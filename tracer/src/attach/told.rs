@@ -87,9 +87,9 @@ impl Told {
     pub(super) fn owners(&mut self, ebpf: &mut Ebpf, ports: &Ports) -> Result<(), AttachError> {
         let whose: BTreeMap<u32, [u32; 2]> =
             ports.whose().into_iter().map(|(ifindex, whose)| (ifindex, words(whose))).collect();
-        update(ebpf, WHOSE, &mut self.whose, whose)?;
-        update(ebpf, TARGETS, &mut self.targets, ports.targets())?;
-        update(ebpf, MACS, &mut self.macs, ports.macs())
+        update(ebpf, WHOSE, &mut self.whose, &whose)?;
+        update(ebpf, TARGETS, &mut self.targets, &ports.targets())?;
+        update(ebpf, MACS, &mut self.macs, &ports.macs())
     }
 
     /// Forgets further addresses that the programs have learned of a port which has gone.
@@ -132,7 +132,7 @@ fn update<K: aya::Pod + Ord, V: aya::Pod + PartialEq>(
     ebpf: &mut Ebpf,
     name: &'static str,
     told: &mut BTreeMap<K, V>,
-    wanted: BTreeMap<K, V>,
+    wanted: &BTreeMap<K, V>,
 ) -> Result<(), AttachError> {
     let mut map: HashMap<_, K, V> = map(ebpf, name)?;
     let mut changed = Vec::new();
