@@ -35,7 +35,7 @@ use crate::{
 /// on the socket that was to receive it.
 #[inline(always)]
 pub(crate) fn freed(context: &RawTracePointContext) {
-    if !config::is_of_several() && state_of(0) == GateState::CLOSED {
+    if !config::is_of_several() && control::state_of(0) == GateState::CLOSED {
         return;
     }
     let skb: *const c_void = context.arg(0);
@@ -67,12 +67,6 @@ pub(crate) fn freed(context: &RawTracePointContext) {
     if receiver != NO_PORT && receiver != owner && receiver != sender {
         freed_on_path(receiver, location, reason, identity);
     }
-}
-
-/// One of the constants of [`GateState`].
-#[inline(always)]
-fn state_of(port: u32) -> u32 {
-    control::gate(port).map_or(GateState::CLOSED, control::Gate::state)
 }
 
 /// The index of the interface that `skb` is at; 0: at none. `None`: no packet of a path can be there, or it is beyond the path,
@@ -166,7 +160,7 @@ const fn facts(raw: &RawSkb, packet: &Packet, free: Free, ifindex: u32) -> Freed
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub(crate) extern "C" fn freed_on_path(port: u32, location: u64, reason: u32, identity: u64) -> u32 {
-    let state = state_of(port);
+    let state = control::state_of(port);
     let Some(room) = room::of(Owner::Drops) else { return 0 };
     // SAFETY: map values of this program and CPU; [`freed`] wrote the facts.
     let (word, facts): (*mut u64, &Freed) = unsafe { (&raw mut (*room).word, &*(&raw const (*room).freed)) };

@@ -32,7 +32,7 @@ use crate::{
 #[inline(always)]
 pub(crate) fn upcall(context: &RawTracePointContext) {
     // Of several ports each has its own gate.
-    let gate_state = if config::is_of_several() { GateState::OPEN } else { state_of(0) };
+    let gate_state = if config::is_of_several() { GateState::OPEN } else { control::state_of(0) };
     if gate_state == GateState::CLOSED {
         return;
     }
@@ -72,12 +72,6 @@ pub(crate) fn upcall(context: &RawTracePointContext) {
     if receiver != NO_PORT && receiver != sender {
         upcall_identified(config::key(packet.identity, receiver));
     }
-}
-
-/// One of the constants of [`GateState`].
-#[inline(always)]
-fn state_of(port: u32) -> u32 {
-    control::gate(port).map_or(GateState::CLOSED, control::Gate::state)
 }
 
 /// The packet with this identity is given to user space. A global function: the verifier looks at it once, not for each shape

@@ -23,6 +23,12 @@ pub(crate) fn gate(port: u32) -> Option<Gate> {
     CONTROL.get_ptr_mut(port).map(Gate)
 }
 
+/// The state of the gate of `port`.
+#[inline(always)]
+pub(crate) fn state_of(port: u32) -> u32 {
+    gate(port).map_or(Control::CLOSED, Gate::state)
+}
+
 impl Gate {
     /// One of the constants of [`Control`].
     #[inline(always)]

@@ -43,18 +43,3 @@ impl Hooks<'_> {
         Ok(())
     }
 }
-
-/// Whether a hook's program with this name is one of traffic control.
-pub(super) fn is_of_tc(name: &str) -> bool {
-    const TC: [&str; 8] = [
-        "hop_in",
-        "hop_out",
-        "hop_in_beside",
-        "hop_out_beside",
-        "several_in",
-        "several_out",
-        "several_in_beside",
-        "several_out_beside",
-    ];
-    TC.contains(&name)
-}

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use aya::{
     Ebpf, EbpfLoader,
     maps::{MapData, ProgramArray},
-    programs::{SchedClassifier, Xdp},
+    programs::{Program, SchedClassifier, Xdp},
 };
 use hoptrace_common::{
     config::TraceConfig, histogram::BUCKETS, inflight::WAYS, ports::PortConfig, skb::SkbLayout,
@@ -19,7 +19,7 @@ use super::{
     beside::{self, Beside},
     constants::{Constants, own_hooks},
     held::Held,
-    hooks::{Hooks, is_of_tc},
+    hooks::Hooks,
     host_wide,
     locked::locked_bytes,
     programs::{connect_rare_programs, hook_programs, host_wide_programs, shared_programs},
@@ -100,8 +100,10 @@ impl Attached {
             loaded.told = host_wide::notes(plans.plans());
             host_wide::attach(&mut loaded.ebpf, plans.room())?;
         }
-        for (port, plan) in plans.iter() {
-            loaded.attach(port, plan, &plans.beside, probes)?;
+        for (_, plan) in plans.iter() {
+            for probe in &mut *probes {
+                probe.attach(&mut loaded.ebpf, plan)?;
+            }
         }
         Ok(loaded)
     }
@@ -175,9 +177,10 @@ impl Attached {
         let (mut held, mut beside) = (Held::default(), Beside::of(sizes.cpus, here));
         beside.introduce(&mut ebpf, &plans.beside)?;
         let at_interfaces = attacher.is_some() && mechanism != Mechanism::Tracepoints;
-        let is_first = |name: &&str| at_interfaces && is_of_tc(name);
-        let (first, then): (BTreeSet<_>, BTreeSet<_>) =
-            of_hooks.iter().chain(&others).copied().partition(is_first);
+        let is_of_tc = |name: &str| matches!(ebpf.program(name), Some(Program::SchedClassifier(_)));
+        let first: BTreeSet<_> =
+            of_hooks.iter().copied().filter(|name| at_interfaces && is_of_tc(name)).collect();
+        let then = of_hooks.iter().chain(&others).copied().filter(|name| !first.contains(name)).collect();
         load_programs(&mut ebpf, &first, &then, |programs| {
             let Some(attacher) = attacher.as_mut().filter(|_| at_interfaces) else { return Ok(()) };
             for ((port, plan), names) in plans.iter().zip(&of_ports) {

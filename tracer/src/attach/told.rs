@@ -135,14 +135,12 @@ fn update<K: aya::Pod + Ord, V: aya::Pod + PartialEq>(
     wanted: &BTreeMap<K, V>,
 ) -> Result<(), AttachError> {
     let mut map: HashMap<_, K, V> = map(ebpf, name)?;
-    let mut changed = Vec::new();
-    for (key, value) in wanted.iter().filter(|(key, value)| told.get(key) != Some(value)) {
-        changed.push((*key, *value));
-    }
-    for (key, value) in changed {
-        map.insert(key, value, 0).map_err(|source| refused(name, source))?;
-        // Known at once, should the next one fail.
-        told.insert(key, value);
+    for (key, value) in wanted {
+        if told.get(key) != Some(value) {
+            map.insert(key, value, 0).map_err(|source| refused(name, source))?;
+            // Known at once, should the next one fail.
+            told.insert(*key, *value);
+        }
     }
     told.retain(|key, _| {
         let stays = wanted.contains_key(key);
