@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a panic is a failed test")]
 #![allow(clippy::print_stdout, reason = "a measurement's figures")]
 
+mod addresses;
 mod host;
 mod veths;
 
@@ -47,10 +48,15 @@ fn mac(port: u8) -> [u8; 6] {
     [0xfa, 0x16, 0x3e, 0, 0, port]
 }
 
+/// The index of a port's tap.
+fn tap_index(port: u8) -> u32 {
+    100 + u32::from(port)
+}
+
 /// A VM whose tap has a number of its own.
 fn planned(port: u8) -> PortPlan {
     let hops = [
-        hybrid_hop(Role::Tap, &format!("tap{port}"), IfIndex(100 + u32::from(port))),
+        hybrid_hop(Role::Tap, &format!("tap{port}"), IfIndex(tap_index(port))),
         hybrid_hop(Role::Nic, "nic", NIC),
     ];
     let beside = OtherPort { ifname: "beside".to_owned(), ifindex: IfIndex(90), ..OtherPort::default() };
