@@ -13,7 +13,7 @@ use crate::{
     },
 };
 
-/// Questions that are remembered at a time.
+/// Questions of one port that are remembered at a time.
 pub const REMEMBERED: u32 = 1024;
 
 /// What the programs have found, on one CPU.

@@ -8,7 +8,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use crate::{config::MAX_HOOKS, inflight::Reach};
 
-/// Interfaces that packets can die at, at most.
+/// Interfaces that a port's packets can die at, at most.
 pub const MAX_DEVICES: u32 = 64;
 
 /// Prefixes of addresses in the kernel that the drop program can know, at most.

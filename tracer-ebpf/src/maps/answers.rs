@@ -9,7 +9,7 @@ use hoptrace_common::answer::{AnswerCounters, Asked, REMEMBERED};
 
 use super::{MMAPABLE, config, counters, several};
 
-/// Questions by their keys.
+/// Questions by their keys; the loader sets the size.
 #[map]
 static ASKED: LruHashMap<u64, Asked> = LruHashMap::with_max_entries(REMEMBERED, 0);
 

@@ -55,14 +55,32 @@ pub(super) struct Beside {
     /// Where the programs find them, and the direction of those that are there.
     known: BTreeMap<u64, BTreeSet<Direction>>,
     unhooked: Vec<Unhooked>,
+    /// Where those are that there was no room for.
+    left_out: BTreeSet<String>,
 }
 
 impl Beside {
     pub(super) const fn of(cpus: u32, here: u32) -> Self {
-        Self { cpus, here, known: BTreeMap::new(), unhooked: Vec::new() }
+        Self { cpus, here, known: BTreeMap::new(), unhooked: Vec::new(), left_out: BTreeSet::new() }
     }
 
-    /// Those that have no hook.
+    /// That there was not room for all, if so.
+    pub(super) fn left_out(&self) -> Option<String> {
+        let left_out = self.left_out.len();
+        (left_out > 0).then(|| {
+            format!(
+                "no hook at {left_out} of the ports beside the paths, because there is room for {MAX_NEIGHBOURS}: what goes there \
+                 counts as lost"
+            )
+        })
+    }
+
+    /// Whether the port at `place` has a hook.
+    pub(super) fn is_hooked(&self, place: &str) -> bool {
+        self.unhooked.iter().all(|port| port.place != place) && !self.left_out.contains(place)
+    }
+
+    /// Those that the kernel refused a hook.
     pub(super) fn unhooked(&self) -> impl Iterator<Item = &Unhooked> {
         self.unhooked.iter()
     }
@@ -74,7 +92,9 @@ impl Beside {
             (self.here != 0 || port.namespace.is_none()) && !self.known.contains_key(&key(port, self.here))
         };
         let room = (MAX_NEIGHBOURS as usize).saturating_sub(self.known.len());
-        let new: Vec<&OtherPort> = ports.iter().filter(is_new).take(room).collect();
+        let mut new: Vec<&OtherPort> = ports.iter().filter(is_new).collect();
+        self.left_out.extend(new.iter().skip(room).map(|port| port.place()));
+        new.truncate(room);
         let first = u32::try_from(self.known.len()).unwrap_or(u32::MAX).saturating_add(1);
         let numbered = || (first..).zip(new.iter().copied());
         introduce_ports(ebpf, numbered(), self.cpus, self.here)?;

@@ -322,13 +322,14 @@ impl Attached {
                  interfaces"
             )
         });
-        self.beside.unhooked().map(ToString::to_string).chain(self.told.iter().cloned()).chain(common)
+        let unhooked = self.beside.unhooked().map(ToString::to_string).chain(self.beside.left_out());
+        unhooked.chain(self.told.iter().cloned()).chain(common)
     }
 
     /// Whether there are hooks at the port that is at `place`.
     #[must_use]
     pub fn is_hooked(&self, place: &str) -> bool {
-        self.beside.unhooked().all(|port| port.place != place)
+        self.beside.is_hooked(place)
     }
 
     /// The filters that another program may take away; `None`: there are none.

@@ -2,10 +2,7 @@
 
 mod neighbours;
 
-use hoptrace_common::{
-    config::{HookConfig, MAX_HOOKS, MAX_XDP, OFF_PATH_SEGMENT},
-    neighbour::MAX_NEIGHBOURS,
-};
+use hoptrace_common::config::{HookConfig, MAX_HOOKS, MAX_XDP, OFF_PATH_SEGMENT};
 
 use crate::model::{
     Direction, HookId, HookPlan, HookSet, Hop, IfIndex, Interface, OtherPort, PerDirection, Plan, PortKind,
@@ -104,7 +101,7 @@ pub fn plan(hops: &[&Hop], options: PlanOptions<'_>) -> Result<Plan, PlanError> 
 /// The ports that can be reached from the path. Where that ends before the switch's ports, all of them are behind its end.
 fn beside(ports: &[OtherPort], has_nic: bool) -> Vec<OtherPort> {
     let within = ports.iter().filter(|port| has_nic || port.kind == PortKind::Bridge);
-    within.take(MAX_NEIGHBOURS as usize).cloned().collect()
+    within.cloned().collect()
 }
 
 /// Groups hops that are alternatives.

@@ -13,6 +13,7 @@ use hoptrace_common::{
     config::{HookConfig, MAX_HOOKS},
     ports::{MAX_PORTS, MAX_SHARED, PortConfig, Whose},
 };
+use rustix::thread::{MembarrierCommand, membarrier};
 use zerocopy::{Immutable, IntoBytes};
 
 use super::{AttachError, whose::Ports};
@@ -87,9 +88,13 @@ impl Told {
     pub(super) fn owners(&mut self, ebpf: &mut Ebpf, ports: &Ports) -> Result<(), AttachError> {
         let whose: BTreeMap<u32, [u32; 2]> =
             ports.whose().into_iter().map(|(ifindex, whose)| (ifindex, words(whose))).collect();
-        update(ebpf, WHOSE, &mut self.whose, &whose)?;
-        update(ebpf, TARGETS, &mut self.targets, &ports.targets())?;
-        update(ebpf, MACS, &mut self.macs, &ports.macs())
+        let gone = update(ebpf, WHOSE, &mut self.whose, &whose)?
+            | update(ebpf, TARGETS, &mut self.targets, &ports.targets())?
+            | update(ebpf, MACS, &mut self.macs, &ports.macs())?;
+        if gone {
+            await_programs();
+        }
+        Ok(())
     }
 
     /// Forgets further addresses that the programs have learned of a port which has gone.
@@ -127,13 +132,22 @@ fn write<T: IntoBytes + Immutable, const BYTES: usize>(
     statics.set(0, bytes, 0).map_err(|source| refused(name, source))
 }
 
-/// Changes a map from what it holds to what it is to hold: first what is new or other, then what is no more.
+/// Waits until no program is running that was when this was called. What such a one has found in a map may be gone by now, and would be
+/// another port's as soon as that takes its place there. (The kernel waits for its readers, `membarrier(2)`; it does not with `nohz_full`,
+/// where attaching the next port's programs waits for them.)
+fn await_programs() {
+    if let Err(error) = membarrier(MembarrierCommand::Global) {
+        log::debug!("not waited for programs that are running: {error}");
+    }
+}
+
+/// Changes a map from what it holds to what it is to hold: first what is new or other, then what is no more. Whether there was such.
 fn update<K: aya::Pod + Ord, V: aya::Pod + PartialEq>(
     ebpf: &mut Ebpf,
     name: &'static str,
     told: &mut BTreeMap<K, V>,
     wanted: &BTreeMap<K, V>,
-) -> Result<(), AttachError> {
+) -> Result<bool, AttachError> {
     let mut map: HashMap<_, K, V> = map(ebpf, name)?;
     for (key, value) in wanted {
         if told.get(key) != Some(value) {
@@ -142,6 +156,7 @@ fn update<K: aya::Pod + Ord, V: aya::Pod + PartialEq>(
             told.insert(*key, *value);
         }
     }
+    let known = told.len();
     told.retain(|key, _| {
         let stays = wanted.contains_key(key);
         if !stays {
@@ -150,7 +165,7 @@ fn update<K: aya::Pod + Ord, V: aya::Pod + PartialEq>(
         }
         stays
     });
-    Ok(())
+    Ok(told.len() < known)
 }
 
 fn map<'e, K: aya::Pod, V: aya::Pod>(

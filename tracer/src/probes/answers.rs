@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use aya::{Ebpf, EbpfLoader};
 use hoptrace_common::{
-    answer::AnswerCounters,
+    answer::{AnswerCounters, REMEMBERED},
     config::{HookConfig, MAX_HOOKS},
     ports::PortConfig,
 };
@@ -17,6 +17,9 @@ use crate::{
 };
 
 const COUNTS: &str = "ANSWER_COUNTS";
+const ASKED: &str = "ASKED";
+/// Ports that have room of their own for questions; more share it.
+const REMEMBERED_FOR: u32 = 32;
 
 /// The programs of hooks find them; it needs nothing but to know where the switch is.
 #[derive(Debug, Default)]
@@ -49,7 +52,10 @@ impl Attachable for Answers {
     }
 
     fn configure<'s>(&'s self, object: &mut EbpfLoader<'s>, sizes: Sizes) {
-        object.override_global("AT_SWITCH", &self.at_switch, true).map_max_entries(COUNTS, sizes.per_cpu());
+        object
+            .override_global("AT_SWITCH", &self.at_switch, true)
+            .map_max_entries(ASKED, REMEMBERED * sizes.room.ports().min(REMEMBERED_FOR))
+            .map_max_entries(COUNTS, sizes.per_cpu());
     }
 }
 

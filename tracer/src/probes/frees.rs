@@ -42,8 +42,6 @@ const CODE: &str = "CODE";
 const MEMORY: &str = "MEMORY";
 const SITES: &str = "SITES";
 const COUNTS: &str = "FREES";
-/// Interfaces of each port that there is room for, where there are several: its own, and what they stand on.
-const PORT_DEVICES: u32 = 16;
 
 /// Needs a kernel that describes its structures. Without it packets that died are lost: no reason is known.
 #[derive(Debug, Default)]
@@ -123,7 +121,7 @@ impl Attachable for Frees {
         object
             .override_global("DROPS", self.config.as_bytes(), true)
             .map_max_entries(COUNTS, sizes.per_cpu())
-            .map_max_entries(DEVICES, MAX_DEVICES.max(sizes.room.ports() * PORT_DEVICES));
+            .map_max_entries(DEVICES, MAX_DEVICES * sizes.room.ports());
     }
 
     fn programs(&self) -> &'static [&'static str] {

@@ -83,7 +83,7 @@ impl Probe for Upcalls {
         maps: &Maps,
         trace: &Trace<'_>,
     ) -> Result<Option<Box<dyn Reading>>, CollectError> {
-        Ok(Some(Box::new(Counts(PerCpu::of(object, maps, COUNTS, trace.share)?))))
+        Ok(Some(Box::new(Counts::of(PerCpu::of(object, maps, COUNTS, trace.share)?))))
     }
 }
 
@@ -112,27 +112,56 @@ impl Attachable for Upcalls {
 
 /// Counters of all CPUs.
 #[derive(Debug)]
-struct Counts(PerCpu<UpcallCounters>);
+struct Counts {
+    counters: PerCpu<UpcallCounters>,
+    /// What they said of the host when the port came.
+    before: OfHost,
+}
 
-impl Reading for Counts {
-    /// All upcalls so far, in the time that packets were admitted.
-    fn tell(&self, plan: &Plan, snapshot: &mut Snapshot) {
-        snapshot.upcalls = (!plan.upcalled_after.is_empty())
-            .then(|| sum(self.0.of_host(), self.0.iter(), snapshot.duration));
+impl Counts {
+    fn of(counters: PerCpu<UpcallCounters>) -> Self {
+        let before = OfHost::of(counters.of_host());
+        Self { counters, before }
     }
 }
 
-/// What was counted of the host's packets and of the port's, by each CPU.
-fn sum(
-    host: impl Iterator<Item = UpcallCounters>,
-    port: impl Iterator<Item = UpcallCounters>,
-    admitted: Duration,
-) -> model::Upcalls {
-    let mut sum = model::Upcalls::default();
-    for more in host {
-        sum.misses += more.misses;
-        sum.actions += more.actions;
+impl Reading for Counts {
+    /// All upcalls in the time that packets of the port were admitted.
+    fn tell(&self, plan: &Plan, snapshot: &mut Snapshot) {
+        snapshot.upcalls = (!plan.upcalled_after.is_empty()).then(|| {
+            let host = OfHost::of(self.counters.of_host()).since(self.before);
+            sum(host, self.counters.iter(), snapshot.duration)
+        });
     }
+}
+
+/// Upcalls of all packets of the host.
+#[derive(Debug, Clone, Copy, Default)]
+struct OfHost {
+    misses: u64,
+    actions: u64,
+}
+
+impl OfHost {
+    /// Those that each CPU has counted.
+    fn of(counters: impl Iterator<Item = UpcallCounters>) -> Self {
+        counters.fold(Self::default(), |sum, more| Self {
+            misses: sum.misses.wrapping_add(more.misses),
+            actions: sum.actions.wrapping_add(more.actions),
+        })
+    }
+
+    const fn since(self, before: Self) -> Self {
+        Self {
+            misses: self.misses.wrapping_sub(before.misses),
+            actions: self.actions.wrapping_sub(before.actions),
+        }
+    }
+}
+
+/// Those of the host, and what each CPU has counted of the port's packets.
+fn sum(host: OfHost, port: impl Iterator<Item = UpcallCounters>, admitted: Duration) -> model::Upcalls {
+    let mut sum = model::Upcalls { misses: host.misses, actions: host.actions, ..model::Upcalls::default() };
     for more in port {
         for (sum, more) in sum.traced.iter_mut().zip(more.traced) {
             *sum += more;
@@ -150,13 +179,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn all_cpus_are_added_up_and_the_rate_is_that_of_the_trace() {
+    fn all_cpus_are_added_up_and_the_rate_is_that_of_the_time_the_port_was_traced() {
         let cpu = UpcallCounters { misses: 10, actions: 1, traced: [2, 3], missed: 1, ..Default::default() };
         let all = || [cpu, UpcallCounters::default(), cpu].into_iter();
-        let upcalls = sum(all(), all(), Duration::from_millis(500));
+        let upcalls = sum(OfHost::of(all()), all(), Duration::from_millis(500));
         assert_eq!((upcalls.misses, upcalls.actions, upcalls.traced), (20, 2, [4, 6]));
         assert_eq!(upcalls.unmarked, 2);
         assert!((upcalls.misses_per_s - 40.0).abs() < 1e-9);
-        assert!(sum(all(), all(), Duration::ZERO).misses_per_s.abs() < 1e-9);
+        let later = OfHost::of(all()).since(OfHost::of([cpu].into_iter()));
+        assert_eq!((later.misses, later.actions), (10, 1));
+        assert!(sum(later, all(), Duration::ZERO).misses_per_s.abs() < 1e-9);
     }
 }

@@ -19,7 +19,9 @@ const ARP: [u8; 2] = [8, 6];
 
 /// A host with the taps of so many ports.
 fn taps(ports: u8) -> Result<()> {
-    (1..=ports).try_for_each(|port| ip(&format!("link add tap{port} index {} type veth peer name guest{port}", tap_index(port))))
+    (1..=ports).try_for_each(|port| {
+        ip(&format!("link add tap{port} index {} type veth peer name guest{port}", tap_index(port)))
+    })
 }
 
 impl Several {
@@ -28,11 +30,8 @@ impl Several {
         let program = self.attached.program(TAP_OUT).context("no such hook")?;
         let mut context = [0; CONTEXT_LEN];
         context[IFINDEX_AT..IFINDEX_AT + 4].copy_from_slice(&tap_index(port).to_ne_bytes());
-        let options = TestRunOptions {
-            data_in: Some(frame),
-            ctx_in: Some(&context),
-            ..TestRunOptions::default()
-        };
+        let options =
+            TestRunOptions { data_in: Some(frame), ctx_in: Some(&context), ..TestRunOptions::default() };
         program.test_run(options).context("run a program (BPF_PROG_TEST_RUN)").map(drop)
     }
 

@@ -27,11 +27,11 @@ use super::veths::{in_namespace, ip, ip_batch};
 const SCHEMA: &str = "/usr/share/openvswitch/vswitch.ovsschema";
 const LIMIT: Duration = Duration::from_secs(10);
 /// Datagrams that a VM sends at a time, and to which UDP port.
-const DATAGRAMS: u64 = 40;
-const UDP_PORT: u16 = 4444;
+pub(super) const DATAGRAMS: u64 = 40;
+pub(super) const UDP_PORT: u16 = 4444;
 
 /// An OVSDB server in a folder of its own; killed on drop. No switch runs.
-struct Ovsdb {
+pub(super) struct Ovsdb {
     child: Child,
     folder: TempDir,
 }
@@ -80,7 +80,7 @@ impl Drop for Ovsdb {
 }
 
 /// The port of the VM with this number.
-fn id(number: u16) -> String {
+pub(super) fn id(number: u16) -> String {
     format!("{number:08x}-0000-4000-8000-000000000000")
 }
 
@@ -120,8 +120,16 @@ fn port(number: u16) -> String {
     )
 }
 
+/// A host with so many VMs, on a switch without a NIC.
+pub(super) fn isolated_host(vms: u16) -> Result<Ovsdb> {
+    let ovsdb = Ovsdb::start()?;
+    ip_batch(&(1..=vms).fold("link set lo up\n".to_owned(), |commands, number| commands + &links(number)))?;
+    ovsdb.vsctl(&(1..=vms).fold("add-br br-int".to_owned(), |words, number| words + &port(number)))?;
+    Ok(ovsdb)
+}
+
 /// A host with so many VMs.
-fn host(vms: u16) -> Result<Ovsdb> {
+pub(super) fn host(vms: u16) -> Result<Ovsdb> {
     let ovsdb = Ovsdb::start()?;
     let uplink =
         "link set lo up\nlink add nic0 type veth peer name wire0\nlink set nic0 up\nlink set wire0 up\n";
@@ -134,7 +142,7 @@ fn host(vms: u16) -> Result<Ovsdb> {
 }
 
 /// A VM sends datagrams to all of its network.
-fn send(number: u16) -> Result<()> {
+pub(super) fn send(number: u16) -> Result<()> {
     let network = network(number);
     let socket = UdpSocket::bind(format!("{network}.1:{UDP_PORT}"))?;
     socket.set_broadcast(true)?;
@@ -145,7 +153,7 @@ fn send(number: u16) -> Result<()> {
     Ok(())
 }
 
-fn options(ovsdb: &Ovsdb) -> Result<TraceOptions> {
+pub(super) fn options(ovsdb: &Ovsdb) -> Result<TraceOptions> {
     let words = ["udp", "and", "port", &UDP_PORT.to_string()].map(str::to_owned);
     Ok(TraceOptions {
         sources: Sources {
@@ -160,7 +168,7 @@ fn options(ovsdb: &Ovsdb) -> Result<TraceOptions> {
 }
 
 /// Sweeps until it ends, or for a while.
-async fn trace(tracer: &mut Tracer) -> Option<Ending> {
+pub(super) async fn trace(tracer: &mut Tracer) -> Option<Ending> {
     let sweeping = async {
         loop {
             if let Event::Ended(ending) = tracer.next().await {
@@ -171,13 +179,13 @@ async fn trace(tracer: &mut Tracer) -> Option<Ending> {
     tokio::time::timeout(Duration::from_millis(600), sweeping).await.ok()
 }
 
-fn sent(report: &Report, number: u16) -> Result<&PortReport> {
+pub(super) fn sent(report: &Report, number: u16) -> Result<&PortReport> {
     let is_it = |port: &&PortReport| port.path.instance.port_id.as_deref() == Some(id(number).as_str());
     report.ports.iter().find(is_it).with_context(|| format!("VM {number} is not in the report"))
 }
 
 /// Whether every one of so many datagrams of a VM is in its ledger.
-fn ensure_sent(report: &Report, number: u16, times: u64) -> Result<()> {
+pub(super) fn ensure_sent(report: &Report, number: u16, times: u64) -> Result<()> {
     let port = sent(report, number)?;
     let ledger = &port.directions.egress.ledger;
     let is_right = ledger.balanced && ledger.entered == times * DATAGRAMS;
@@ -186,7 +194,7 @@ fn ensure_sent(report: &Report, number: u16, times: u64) -> Result<()> {
 }
 
 /// The engine must run in a runtime of one thread.
-fn run(test: impl Future<Output = Result<()>>) -> Result<()> {
+pub(super) fn run(test: impl Future<Output = Result<()>>) -> Result<()> {
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(test)
 }
 

@@ -6,6 +6,7 @@
 
 mod addresses;
 mod host;
+mod late;
 mod veths;
 
 use std::{rc::Rc, time::Duration};
