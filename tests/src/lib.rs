@@ -18,6 +18,7 @@ pub mod prelude;
 pub mod report;
 pub mod soak;
 mod static_binary;
+pub mod together;
 mod tracer;
 pub mod vm;
 

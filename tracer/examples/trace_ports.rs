@@ -1,40 +1,49 @@
-//! Traces several of a host's ports by the library, as root on that host: `trace_ports VM VM… ` for some seconds; the last of them comes
-//! while the others are traced, and goes before they end.
+//! Traces ports by the library while they come and go, as root on their host: `trace_ports VM [FILTER…]`, then a line `add VM` or
+//! `remove NUMBER` each; the report, as JSON, when there are no more lines.
 
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "its results and its notes")]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "its results and what it does")]
 
-use std::{env::args, future::pending, time::Duration};
+use std::{env::args, future::pending};
 
 use anyhow::{Context as _, Result};
 use hoptrace::{
-    report::{Canvas, trace_text},
-    trace::{Event, TraceOptions, Tracer},
+    model::{PacketFilter, PortId},
+    report::trace_json,
+    trace::{Ending, Event, TraceOptions, Tracer},
 };
-
-/// Between what is done.
-const PAUSE: Duration = Duration::from_secs(3);
+use tokio::io::{AsyncBufReadExt as _, BufReader, stdin};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<()> {
-    let mut vms: Vec<String> = args().skip(1).collect();
-    let late = vms.pop().context("say which VMs")?;
-    let room = u32::try_from(vms.len() + 1)?;
-    let options =
-        TraceOptions { room: Some(room), note: |note| eprintln!("{note}"), ..TraceOptions::default() };
-    let mut tracer = Tracer::start(vms, options).await?;
-    eprintln!("{} ports, ready after {} ms", tracer.ports().count(), tracer.ready().as_millis());
-    trace(&mut tracer).await;
-    let port = tracer.add(&late).await?;
-    trace(&mut tracer).await;
-    tracer.remove(port).await?;
-    let ending = hoptrace::trace::Ending::Wanted;
-    print!("{}", trace_text(&tracer.finish(&ending, pending).await, Canvas::PLAIN));
+    let mut words = args().skip(1);
+    let vm = words.next().context("say which VM")?;
+    let filter = PacketFilter::from_words(&words.collect::<Vec<_>>())?;
+    let note = |note: &_| eprintln!("{note}");
+    let mut tracer =
+        Tracer::start(&vm, TraceOptions { room: Some(8), filter, note, ..TraceOptions::default() }).await?;
+    eprintln!("port 0 is traced");
+    let mut lines = BufReader::new(stdin()).lines();
+    let ending = loop {
+        tokio::select! {
+            event = tracer.next() => if let Event::Ended(ending) = event { break ending },
+            line = lines.next_line() => match line? {
+                Some(line) => obey(&mut tracer, &line).await?,
+                None => break Ending::Wanted,
+            },
+        }
+    };
+    println!("{}", trace_json(&tracer.finish(&ending, pending).await));
     Ok(())
 }
 
-/// Sweeps for a while.
-async fn trace(tracer: &mut Tracer) {
-    let sweeping = async { while tracer.next().await == Event::Swept {} };
-    // When the time is over, the trace goes on.
-    let _over = tokio::time::timeout(PAUSE, sweeping).await;
+async fn obey(tracer: &mut Tracer, line: &str) -> Result<()> {
+    match line.split_once(' ').context("say `add VM` or `remove NUMBER`")? {
+        ("add", vm) => eprintln!("port {} is traced", tracer.add(vm).await?),
+        (_, number) => {
+            let port = PortId(number.parse()?);
+            tracer.remove(port).await?;
+            eprintln!("port {port} is no longer traced");
+        }
+    }
+    Ok(())
 }

@@ -134,10 +134,12 @@ fn priorities(side: TcSide) -> Box<dyn Iterator<Item = u16>> {
     }
 }
 
-/// Whether another filter has the priority, of another kind or for one protocol only.
+/// Whether another filter has the priority: of another kind or for one protocol only, or one of this trace, where a path's interface is beside
+/// another path.
 fn is_taken(error: &ProgramError) -> bool {
     let ProgramError::TcError(TcError::NetlinkError(error)) = error else { return false };
-    error.raw_os_error() == Some(Errno::INVAL.raw_os_error())
+    let taken = [Errno::INVAL, Errno::EXIST].map(|errno| Some(errno.raw_os_error()));
+    taken.contains(&error.raw_os_error())
 }
 
 #[cfg(test)]

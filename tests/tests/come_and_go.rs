@@ -1,0 +1,91 @@
+//! Ports that come and go while others are traced, by the library's example.
+
+use std::env;
+use std::io::{BufRead as _, BufReader, Lines, Write as _};
+use std::path::PathBuf;
+use std::process::{Child, ChildStderr, Command, Stdio};
+
+use hoptrace_tests::BINARY_ENV;
+use hoptrace_tests::prelude::*;
+use hoptrace_tests::together::{compare, guests, prepare, talk, told, trace_each};
+
+/// The library's example, which traces ports that come and go.
+struct Example {
+    child: Child,
+    said: Lines<BufReader<ChildStderr>>,
+}
+
+impl Example {
+    fn start(words: &[&str]) -> Result<Self> {
+        let program = PathBuf::from(env::var_os(BINARY_ENV).context("which binary")?);
+        let example = program.with_file_name("examples").join("trace_ports");
+        let mut command = Command::new(&example);
+        command.args(words).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().with_context(|| format!("run {}", example.display()))?;
+        let said = BufReader::new(child.stderr.take().context("no stderr")?).lines();
+        Ok(Self { child, said })
+    }
+
+    /// Waits until it says this.
+    fn says(&mut self, wanted: &str) -> Result<()> {
+        let line = self.said.find(|line| line.as_ref().is_ok_and(|line| line.as_str() == wanted));
+        line.with_context(|| format!("it never says \"{wanted}\""))?.map(drop).map_err(Into::into)
+    }
+
+    fn tell(&mut self, line: &str) -> Result<()> {
+        Ok(writeln!(self.child.stdin.as_mut().context("no stdin")?, "{line}")?)
+    }
+
+    /// The ports' reports.
+    fn finish(mut self) -> Result<Vec<(String, Report)>> {
+        drop(self.child.stdin.take());
+        let ended = self.child.wait_with_output()?;
+        ensure!(ended.status.success(), "{}", ended.status);
+        Report::read_each(&ended.stdout)
+    }
+}
+
+#[test]
+#[ignore = "needs the lab: cargo xtask test"]
+fn a_port_that_comes_is_beside_those_before_and_they_beside_it() -> Result<()> {
+    let lab = Lab::from_env()?;
+    let guests = guests(&lab)?;
+    let [one, two] = guests;
+    let _trap = prepare(&lab, guests)?;
+    let mut together = Example::start(&[&one.port_id, "udp"])?;
+    together.says("port 0 is traced")?;
+    together.tell(&format!("add {}", two.port_id))?;
+    together.says("port 1 is traced")?;
+    let alone = trace_each(guests, &[])?;
+    talk(&lab, guests)?;
+    compare(&together.finish()?, alone, guests)
+}
+
+#[test]
+#[ignore = "needs the lab: cargo xtask test"]
+fn a_port_that_goes_leaves_the_other_as_if_it_had_been_alone() -> Result<()> {
+    let lab = Lab::from_env()?;
+    let guests = guests(&lab)?;
+    let [one, two] = guests;
+    let _trap = prepare(&lab, guests)?;
+    let mut together = Example::start(&[&one.port_id, "udp"])?;
+    together.says("port 0 is traced")?;
+    together.tell(&format!("add {}", two.port_id))?;
+    together.says("port 1 is traced")?;
+    together.tell("remove 0")?;
+    together.says("port 0 is no longer traced")?;
+    let alone = Tracer::start(&["trace", &two.port_id, "udp", "--json"])?;
+    talk(&lab, guests)?;
+    let (together, alone) = (together.finish()?, alone.finish()?);
+    let [(_, first), (_, second)] = together.as_slice() else { bail!("{} ports", together.len()) };
+    for direction in Direction::ALL {
+        ensure!(
+            first.direction(direction).ledger.entered == 0,
+            "{direction}: {}",
+            first.direction(direction)
+        );
+        let (ours, its) = (told(second.direction(direction)), told(alone.direction(direction)));
+        ensure!(ours == its, "{direction}, of both:\n{ours}\nalone:\n{its}");
+    }
+    Ok(())
+}
