@@ -40,6 +40,12 @@ hooks! {
     several_out_beside hop_beside_of_several 1
 }
 
+/// Does nothing: it stands where another one is to be.
+#[classifier]
+pub(crate) fn hop_nothing(_ctx: TcContext) -> i32 {
+    GO_ON
+}
+
 /// The one for frames with other addresses of the VM than its own, at all hooks on the path.
 #[classifier]
 #[inline(always)]

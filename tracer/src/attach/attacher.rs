@@ -1,17 +1,22 @@
 //! Puts a TC program on one side of an interface, in the way the kernel offers.
 
-use aya::programs::{
-    LinkOrder, SchedClassifier,
-    tc::{SchedClassifierLinkId, TcAttachOptions},
-};
+use std::io;
 
-use super::{AttachError, clsact::Clsact, error::attach_error, side::TcSide};
-use crate::model::{Interface, Mechanism};
+use aya::programs::{SchedClassifier, tc::SchedClassifierLinkId};
+
+use super::{
+    AttachError,
+    clsact::Clsact,
+    error::attach_error,
+    stand_in::{StandIns, Wanted},
+    tcx,
+};
+use crate::model::Mechanism;
 
 /// The way, and what has to live as long as the programs are attached. Drop it after them.
 pub(super) enum Attacher {
-    /// Links that the programs hold.
-    Tcx,
+    /// Links that the programs hold; at some places there are such already.
+    Tcx(StandIns),
     /// Filters.
     Clsact(Box<Clsact>),
     /// Nothing at any interface: see [`super::host_wide`].
@@ -22,9 +27,16 @@ impl Attacher {
     /// Makes ready; nothing is attached yet.
     pub(super) fn start(mechanism: Mechanism) -> Result<Self, AttachError> {
         match mechanism {
-            Mechanism::Tcx => Ok(Self::Tcx),
+            Mechanism::Tcx => Ok(Self::Tcx(StandIns::default())),
             Mechanism::Clsact => Ok(Self::Clsact(Box::new(Clsact::start()?))),
             Mechanism::Tracepoints => Ok(Self::Nowhere),
+        }
+    }
+
+    /// What stands in for a program is not needed any more.
+    pub(super) fn have_attached(&mut self) {
+        if let Self::Tcx(stand_ins) = self {
+            *stand_ins = StandIns::default();
         }
     }
 
@@ -33,28 +45,23 @@ impl Attacher {
     pub(super) fn attach(
         &mut self,
         program: &mut SchedClassifier,
-        interface: &Interface,
-        side: TcSide,
+        wanted: &Wanted,
     ) -> Result<Option<SchedClassifierLinkId>, AttachError> {
-        match self {
-            Self::Tcx => attach_link(program, interface, side).map(Some),
-            Self::Clsact(clsact) => clsact.attach(program, interface, side).map(Some),
-            Self::Nowhere => Ok(None),
+        let Wanted { interface, side, namespace } = wanted;
+        match (self, namespace) {
+            (Self::Tcx(stand_ins), _) => match stand_ins.take(wanted) {
+                Some(link) => program
+                    .attach_to_link(link)
+                    .map_err(|source| attach_error(&interface.ifname, side.side(), source)),
+                None => tcx::attach(program, wanted),
+            }
+            .map(Some),
+            (Self::Clsact(clsact), None) => clsact.attach(program, interface, *side).map(Some),
+            (Self::Clsact(_), Some(namespace)) => Err(AttachError::Away {
+                namespace: namespace.name.clone(),
+                source: io::ErrorKind::Unsupported.into(),
+            }),
+            (Self::Nowhere, _) => Ok(None),
         }
     }
-}
-
-/// Puts a program on one side of an interface of the calling thread's network namespace, with a link.
-pub(super) fn attach_link(
-    program: &mut SchedClassifier,
-    interface: &Interface,
-    side: TcSide,
-) -> Result<SchedClassifierLinkId, AttachError> {
-    let order = match side {
-        TcSide::Ingress => LinkOrder::first(),
-        TcSide::Egress => LinkOrder::last(),
-    };
-    let options = TcAttachOptions::TcxOrder(order);
-    let attached = program.attach_with_options(&interface.ifname, side.attach_type(), options);
-    attached.map_err(|source| attach_error(&interface.ifname, side.side(), source))
 }

@@ -1,12 +1,6 @@
 //! The programs at ports beside the path, in whatever network namespace those are.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fs::File,
-    io,
-    os::{fd::AsFd as _, unix::fs::MetadataExt as _},
-    thread,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use aya::{
     Ebpf,
@@ -14,10 +8,9 @@ use aya::{
     programs::SchedClassifier,
 };
 use hoptrace_common::neighbour::{BEHIND, MAX_NEIGHBOURS, Neighbour, behind_key, port_key};
-use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
-use super::{AttachError, attacher::Attacher, side::TcSide};
-use crate::model::{Direction, Interface, MacAddr, Namespace, OtherPort, PortKind, Printable};
+use super::{AttachError, attacher::Attacher, side::TcSide, stand_in::Wanted};
+use crate::model::{Direction, Interface, MacAddr, OtherPort, PortKind, Printable};
 
 /// What the programs know and count of the ports.
 pub(super) const NEIGHBOURS: &str = "NEIGHBOURS";
@@ -88,9 +81,7 @@ impl Beside {
     /// Tells the programs of those ports that they do not know. Where they do not tell namespaces apart, one of another namespace stays
     /// unknown.
     pub(super) fn introduce(&mut self, ebpf: &mut Ebpf, ports: &[OtherPort]) -> Result<(), AttachError> {
-        let is_new = |port: &&OtherPort| {
-            (self.here != 0 || port.namespace.is_none()) && !self.known.contains_key(&key(port, self.here))
-        };
+        let is_new = |port: &&OtherPort| (self.here != 0 || port.namespace.is_none()) && !self.is_known(port);
         let room = (MAX_NEIGHBOURS as usize).saturating_sub(self.known.len());
         let mut new: Vec<&OtherPort> = ports.iter().filter(is_new).collect();
         self.left_out.extend(new.iter().skip(room).map(|port| port.place()));
@@ -101,6 +92,11 @@ impl Beside {
         introduce_behind(ebpf, numbered())?;
         self.known.extend(new.iter().map(|port| (key(port, self.here), BTreeSet::new())));
         Ok(())
+    }
+
+    /// Whether the programs know it.
+    pub(super) fn is_known(&self, port: &OtherPort) -> bool {
+        self.known.contains_key(&key(port, self.here))
     }
 
     /// Attaches the program of one direction at those known ports where it is not. What is gone meanwhile is left out; where the kernel
@@ -117,8 +113,8 @@ impl Beside {
             if !known.is_some_and(|directions| directions.insert(direction)) {
                 continue;
             }
-            match attach_to(program, port, direction, attacher) {
-                Ok(()) => {}
+            match attacher.attach(program, &wanted(port, direction)) {
+                Ok(_) => {}
                 Err(AttachError::Gone { ifname }) => {
                     log::info!("{} is gone: not attached to it", Printable(&ifname));
                 }
@@ -136,17 +132,10 @@ impl Beside {
     }
 }
 
-fn attach_to(
-    program: &mut SchedClassifier,
-    port: &OtherPort,
-    direction: Direction,
-    attacher: &mut Attacher,
-) -> Result<(), AttachError> {
+/// Where the program of one direction is to be.
+pub(super) fn wanted(port: &OtherPort, direction: Direction) -> Wanted {
     let interface = Interface { ifname: port.ifname.clone(), ifindex: port.ifindex };
-    match &port.namespace {
-        None => attacher.attach(program, &interface, side(port, direction)).map(drop),
-        Some(namespace) => attach_away(program, &interface, side(port, direction), attacher, namespace),
-    }
+    Wanted { interface, side: side(port, direction), namespace: port.namespace.clone() }
 }
 
 /// Tells the programs who else is behind the ports, each of which has a number.
@@ -218,40 +207,6 @@ const fn side(port: &OtherPort, direction: Direction) -> TcSide {
         (Direction::Egress, false) | (Direction::Ingress, true) => TcSide::Egress,
         (Direction::Egress, true) | (Direction::Ingress, false) => TcSide::Ingress,
     }
-}
-
-/// In another network namespace: an interface's index means nothing here, so a thread of its own goes there.
-fn attach_away(
-    program: &mut SchedClassifier,
-    interface: &Interface,
-    side: TcSide,
-    attacher: &Attacher,
-    namespace: &Namespace,
-) -> Result<(), AttachError> {
-    let Attacher::Tcx = attacher else {
-        return Err(AttachError::Away {
-            namespace: namespace.name.clone(),
-            source: io::ErrorKind::Unsupported.into(),
-        });
-    };
-    let failed = |source| AttachError::Away { namespace: namespace.name.clone(), source };
-    thread::scope(|scope| {
-        let thread = scope.spawn(|| {
-            enter(namespace).map_err(failed)?;
-            super::attacher::attach_link(program, interface, side).map(drop)
-        });
-        thread.join().unwrap_or_else(|_| Err(failed(io::Error::other("the thread there has ended"))))
-    })
-}
-
-/// Moves the calling thread there.
-fn enter(namespace: &Namespace) -> io::Result<()> {
-    let file = File::open(&namespace.file)?;
-    // Another process may have its number by now.
-    if file.metadata()?.ino() != u64::from(namespace.inum) {
-        return Err(io::ErrorKind::NotFound.into());
-    }
-    Ok(move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network))?)
 }
 
 #[cfg(test)]

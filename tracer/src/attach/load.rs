@@ -1,11 +1,11 @@
 //! Loads the programs, attaches them, and undoes it all on drop.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, thread};
 
 use aya::{
     Ebpf, EbpfLoader,
     maps::{MapData, ProgramArray},
-    programs::{Program, SchedClassifier, Xdp},
+    programs::{SchedClassifier, Xdp},
 };
 use hoptrace_common::{
     config::TraceConfig, histogram::BUCKETS, inflight::WAYS, ports::PortConfig, skb::SkbLayout,
@@ -23,9 +23,10 @@ use super::{
     host_wide,
     locked::locked_bytes,
     programs::{connect_rare_programs, hook_programs, host_wide_programs, shared_programs},
+    stand_in::{STAND_IN, StandIns, Wanted},
     strangers,
     told::{self, Told},
-    verify::load_programs,
+    verify::{Programs, load_all, named},
     whose::Ports,
 };
 use crate::model::{MacAddr, Mechanism, OtherPort, Plan, PortId};
@@ -177,18 +178,28 @@ impl Attached {
         let (mut held, mut beside) = (Held::default(), Beside::of(sizes.cpus, here));
         beside.introduce(&mut ebpf, &plans.beside)?;
         let at_interfaces = attacher.is_some() && mechanism != Mechanism::Tracepoints;
-        let is_of_tc = |name: &str| matches!(ebpf.program(name), Some(Program::SchedClassifier(_)));
-        let first: BTreeSet<_> =
-            of_hooks.iter().copied().filter(|name| at_interfaces && is_of_tc(name)).collect();
-        let then = of_hooks.iter().chain(&others).copied().filter(|name| !first.contains(name)).collect();
-        load_programs(&mut ebpf, &first, &then, |programs| {
-            let Some(attacher) = attacher.as_mut().filter(|_| at_interfaces) else { return Ok(()) };
-            for ((port, plan), names) in plans.iter().zip(&of_ports) {
-                let hooks = Hooks { port, plan, names, beside: &plans.beside };
-                hooks.attach(programs, (&mut held, &mut beside), attacher)?;
+        let hooks = || {
+            let of_port = plans.iter().zip(&of_ports);
+            of_port.map(|((port, plan), names)| Hooks { port, plan, names, beside: &plans.beside })
+        };
+        let mut wanted: BTreeSet<_> = of_hooks.iter().chain(&others).copied().collect();
+        let places = match &attacher {
+            Some(Attacher::Tcx(_)) => hooks().flat_map(|hooks| hooks.wanted(&beside)).collect(),
+            _ => Vec::new(),
+        };
+        if !places.is_empty() {
+            wanted.insert(STAND_IN);
+        }
+        let stand_ins = load_programs(named(&mut ebpf, &wanted)?, &places)?;
+        if let Some(Attacher::Tcx(empty)) = &mut attacher {
+            *empty = stand_ins;
+        }
+        if let Some(attacher) = attacher.as_mut().filter(|_| at_interfaces) {
+            for hooks in hooks() {
+                hooks.attach(&mut ebpf, (&mut held, &mut beside), attacher)?;
             }
-            Ok(())
-        })?;
+            attacher.have_attached();
+        }
         for probe in probes.iter_mut() {
             probe.teach(&mut ebpf)?;
         }
@@ -369,6 +380,19 @@ impl Attached {
     pub const fn ebpf_mut(&mut self) -> &mut Ebpf {
         &mut self.ebpf
     }
+}
+
+/// Hands programs to the verifier, and attaches the one that does nothing at these places meanwhile, if it is one of them.
+fn load_programs(
+    mut programs: Programs<'_>,
+    places: &[(Wanted, &'static str)],
+) -> Result<StandIns, AttachError> {
+    let stand_in = programs.remove(STAND_IN);
+    thread::scope(|scope| {
+        let attaching = stand_in.map(|program| scope.spawn(|| StandIns::attach(program, places)));
+        load_all(&mut programs)?;
+        Ok(attaching.and_then(|attaching| attaching.join().ok()).unwrap_or_default())
+    })
 }
 
 /// Sizes of the maps that hooks count in.

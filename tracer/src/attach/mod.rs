@@ -28,9 +28,11 @@ mod programs;
 mod side;
 #[cfg(test)]
 mod stack;
+mod stand_in;
 mod statistics;
 mod strangers;
 mod taken;
+mod tcx;
 mod told;
 mod tracepoint;
 mod verify;

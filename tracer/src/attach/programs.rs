@@ -3,41 +3,19 @@
 use aya::{
     Ebpf,
     maps::{MapData, ProgramArray},
-    programs::{Program, SchedClassifier},
+    programs::SchedClassifier,
 };
 
-use super::{AttachError, Attachable, host_wide, verify::Programs};
+use super::{AttachError, Attachable, host_wide};
 use crate::model::{HookPlan, Mechanism, Plan, Side};
 
 /// The programs that all hooks share, in the order of their places in the map where hooks find them.
 const RARE_PROGRAMS: [&str; 5] = ["hop_rarely", "hop_merged", "hop_checksum", "hop_answers", "hop_others"];
 const RARE_MAP: &str = "RARE";
 
-/// Where programs are found by their names.
-pub(super) trait Named {
-    /// One of them.
-    fn named(&mut self, name: &str) -> Option<&mut Program>;
-}
-
-impl Named for Ebpf {
-    fn named(&mut self, name: &str) -> Option<&mut Program> {
-        self.program_mut(name)
-    }
-}
-
-impl Named for Programs<'_> {
-    fn named(&mut self, name: &str) -> Option<&mut Program> {
-        self.get_mut(name).map(|program| &mut **program)
-    }
-}
-
 /// A program at TC.
-pub(super) fn classifier<'p>(
-    programs: &'p mut impl Named,
-    name: &str,
-) -> Result<&'p mut SchedClassifier, AttachError> {
-    programs
-        .named(name)
+pub(super) fn classifier<'e>(ebpf: &'e mut Ebpf, name: &str) -> Result<&'e mut SchedClassifier, AttachError> {
+    ebpf.program_mut(name)
         .and_then(|program| program.try_into().ok())
         .ok_or_else(|| AttachError::Missing(format!("program {name}")))
 }

@@ -30,40 +30,25 @@ const LONGEST: [&str; 6] = ["hop_freed", "several_in", "several_out", "hop_in", 
 /// Some programs, by their names.
 pub(super) type Programs<'p> = BTreeMap<&'p str, &'p mut Program>;
 
-/// Hands the programs to the verifier, on all CPUs at a time: it is most of what starting takes. Those of `first` come first, and `meanwhile` is
-/// done with them while the others are looked at: what waits for the kernel otherwise.
-pub(super) fn load_programs(
-    ebpf: &mut Ebpf,
-    first: &BTreeSet<&'static str>,
-    others: &BTreeSet<&'static str>,
-    meanwhile: impl FnOnce(&mut Programs<'_>) -> Result<(), AttachError>,
-) -> Result<(), AttachError> {
-    let (mut at_first, mut then) = (Programs::new(), Programs::new());
-    for (name, program) in ebpf.programs_mut() {
-        if first.contains(name) {
-            at_first.insert(name, program);
-        } else if others.contains(name) {
-            then.insert(name, program);
-        }
-    }
-    if at_first.len() + then.len() != first.union(others).count() {
-        let names: Vec<_> = first.union(others).copied().collect();
+/// Those of the object with these names.
+pub(super) fn named<'e>(
+    ebpf: &'e mut Ebpf,
+    wanted: &BTreeSet<&'static str>,
+) -> Result<Programs<'e>, AttachError> {
+    let found: Programs<'_> = ebpf.programs_mut().filter(|(name, _)| wanted.contains(name)).collect();
+    if found.len() != wanted.len() {
+        let names: Vec<_> = wanted.iter().copied().collect();
         return Err(AttachError::Missing(format!("programs {}", names.join(", "))));
     }
-    load_all(&mut at_first)?;
-    thread::scope(|scope| {
-        let loading = scope.spawn(|| load_all(&mut then));
-        let done = meanwhile(&mut at_first);
-        let loaded = loading.join().unwrap_or_else(|_| Err(loader_ended()));
-        done.and(loaded)
-    })
+    Ok(found)
 }
 
 fn loader_ended() -> AttachError {
     AttachError::Missing("loader thread".to_owned())
 }
 
-fn load_all(programs: &mut Programs<'_>) -> Result<(), AttachError> {
+/// Hands the programs to the verifier, on all CPUs at a time: it is most of what starting takes.
+pub(super) fn load_all(programs: &mut Programs<'_>) -> Result<(), AttachError> {
     let mut wanted: Vec<_> = programs.iter_mut().collect();
     // Taken from the end: what takes longest first, so that no CPU has it left over.
     wanted.sort_by_key(|(name, _)| {
