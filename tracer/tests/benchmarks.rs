@@ -104,10 +104,14 @@ fn what_is_not_there_or_not_mended_is_said() {
         ("spec_store_bypass", "Vulnerable\n"),
         ("spectre_v2", "Mitigation: Retpolines; STIBP: disabled\n"),
     ]);
-    let wanted = "retpolines, return thunks, nothing done about retbleed, spec_store_bypass";
+    let wanted = "retpolines, return thunks; vulnerable: retbleed, spec_store_bypass";
     assert_eq!(machine.in_short(), wanted);
-    for state in ["Mitigation: untrained return thunk; SMT disabled", "Mitigation: Safe RET"] {
-        assert!(of(&[("spec_rstack_overflow", state)]).in_short().ends_with(", return thunks"), "{state}");
+    for state in [
+        "Mitigation: untrained return thunk; SMT disabled",
+        "Mitigation: Safe RET",
+        "Vulnerable: Safe RET, no microcode",
+    ] {
+        assert!(of(&[("spec_rstack_overflow", state)]).in_short().contains(", return thunks"), "{state}");
     }
     let json = serde_json::to_value(&machine).unwrap();
     assert_eq!(json["retpolines"], true);

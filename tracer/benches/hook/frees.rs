@@ -29,7 +29,7 @@ use crate::{
     part::{Figures, Part, Round},
     support::{
         object::classifier,
-        plan::{HERE, load_for, load_options, plan},
+        plan::{HERE, load_for, load_options, load_several, plan},
     },
     tracer::{TIMEOUT, Tracer},
 };
@@ -57,12 +57,22 @@ struct Settings {
 // SAFETY: numbers without padding between them.
 unsafe impl Pod for Settings {}
 
-const ROWS: [(&str, bool, Kind); 3] = [
-    // At an interface where no packet of the VM's can be.
-    ("freed_elsewhere", false, Kind::Foreign),
-    // At the NIC that it shares with other VMs: another one's, and its own.
-    ("freed_of_others", true, Kind::Foreign),
-    ("freed_own", true, Kind::UdpV4In),
+/// What is known of the interface where packets are freed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum At {
+    /// That no packet of the VM's can be there.
+    Elsewhere,
+    /// That it is the NIC which the VM shares with others.
+    Nic,
+    /// The same, in a trace of two ports.
+    NicOfSeveral,
+}
+
+const ROWS: [(&str, At, Kind); 4] = [
+    ("freed_elsewhere", At::Elsewhere, Kind::Foreign),
+    ("freed_of_others", At::Nic, Kind::Foreign),
+    ("freed_of_others_of_several", At::NicOfSeveral, Kind::Foreign),
+    ("freed_own", At::Nic, Kind::UdpV4In),
 ];
 
 /// The programs, and their figures so far.
@@ -70,9 +80,9 @@ pub(crate) struct Frees {
     settings: Array<MapData, Settings>,
     station: ProgramArray<MapData>,
     empty: ProgramFd,
-    /// One that does not know the interface, and one that does.
     elsewhere: Tracer,
     at_nic: Tracer,
+    at_nic_of_several: Tracer,
     figures: [Figures; ROWS.len()],
 }
 
@@ -83,7 +93,7 @@ impl Frees {
 
     /// Attaches its program to the tracepoint, where it stays as long as `others` lives.
     pub(crate) fn load(others: &mut Ebpf) -> Result<Self> {
-        let mut at_nic = tracer()?;
+        let mut at_nic = tracer(At::Nic)?;
         let map = at_nic.attached().ebpf_mut().map_mut("DEVICES").context("no map DEVICES")?;
         let mut devices: HashMap<_, u64, [u32; 2]> = map.try_into()?;
         let nic: [u32; 2] = zerocopy::transmute!(NIC);
@@ -99,8 +109,9 @@ impl Frees {
             settings: settings.try_into()?,
             station: station.try_into()?,
             empty,
-            elsewhere: tracer()?,
+            elsewhere: tracer(At::Elsewhere)?,
             at_nic,
+            at_nic_of_several: tracer(At::NicOfSeveral)?,
             figures: ROWS.map(|(name, ..)| Figures::of(name)),
         })
     }
@@ -138,8 +149,12 @@ impl Part for Frees {
         let trigger = classifier(round.others, "empty")?;
         let empty = self.empty.try_clone()?;
         let base = self.ns_per_run(trigger, &empty, &packet(Kind::Foreign), round.runs)?;
-        for (place, (_, at_nic, kind)) in ROWS.into_iter().enumerate() {
-            let tracer = if at_nic { &mut self.at_nic } else { &mut self.elsewhere };
+        for (place, (_, at, kind)) in ROWS.into_iter().enumerate() {
+            let tracer = match at {
+                At::Elsewhere => &mut self.elsewhere,
+                At::Nic => &mut self.at_nic,
+                At::NicOfSeveral => &mut self.at_nic_of_several,
+            };
             let program = raw(tracer.attached().ebpf_mut(), "hop_freed")?.fd()?.try_clone()?;
             let on_course = self.ns_per_run(trigger, &program, &packet(kind), round.runs)?;
             let figures = self.figures.get_mut(place).context("no such row")?;
@@ -167,12 +182,15 @@ impl Part for Frees {
 }
 
 /// A tracer that is told of what the kernel frees. Its program is at no tracepoint.
-fn tracer() -> Result<Tracer> {
+fn tracer(at: At) -> Result<Tracer> {
     let btf = kernel_btf(KERNEL_BTF)?;
     let mut options = load_options(Filter::default(), 0);
     options.skb = skb_layout(&btf)?;
     let host = Host { btf: Some(&btf), ..Host::default() };
-    Ok(Tracer::of(load_for(&host, &plan()?, &options, TIMEOUT)?))
+    Ok(Tracer::of(match at {
+        At::NicOfSeveral => load_several(&host, &options, TIMEOUT)?,
+        At::Elsewhere | At::Nic => load_for(&host, &plan()?, &options, TIMEOUT)?,
+    }))
 }
 
 fn raw<'e>(ebpf: &'e mut Ebpf, name: &str) -> Result<&'e mut RawTracePoint> {

@@ -66,14 +66,14 @@ impl Rejected {
     }
 
     pub(crate) fn load() -> Result<Self> {
-        let back_after_foreign = Tracer::load_plan(plan_in()?, Filter::default())?;
+        let back_after_foreign = Tracer::load_plan(&plan_in()?, Filter::default())?;
         back_after_foreign.give_address(FOREIGN_MAC)?;
-        let out_after_foreign = Tracer::load_plan(plan()?, Filter::default())?;
+        let out_after_foreign = Tracer::load_plan(&plan()?, Filter::default())?;
         out_after_foreign.pass(TAP_OUT, &packet(Kind::Foreign))?;
         Ok(Self {
-            out: Tracer::load_plan(plan()?, Filter::default())?,
+            out: Tracer::load_plan(&plan()?, Filter::default())?,
             out_after_foreign,
-            back: Tracer::load_plan(plan_in()?, Filter::default())?,
+            back: Tracer::load_plan(&plan_in()?, Filter::default())?,
             back_after_foreign,
             several: Tracer::load_several()?,
             figures: ROWS.map(|(name, ..)| Figures::of(name)),

@@ -57,13 +57,13 @@ struct Row {
 
 const ROWS: &[(&str, Contender, Kind, Traffic)] = &[
     (CLOCK, Contender::Clock, Kind::UdpV4, HOT),
-    ("hop_hot", Contender::Hops, Kind::UdpV4, HOT),
-    ("hop_distinct", Contender::Hops, Kind::UdpV4, DISTINCT),
-    ("filtered", Contender::HopsForTcp, Kind::UdpV4, HOT),
     ("floor_hot", Contender::Floor, Kind::UdpV4, HOT),
     ("floor_distinct", Contender::Floor, Kind::UdpV4, DISTINCT),
     ("told_hot", Contender::Told, Kind::UdpV4, HOT),
     ("told_distinct", Contender::Told, Kind::UdpV4, DISTINCT),
+    ("hop_hot", Contender::Hops, Kind::UdpV4, HOT),
+    ("hop_distinct", Contender::Hops, Kind::UdpV4, DISTINCT),
+    ("filtered", Contender::HopsForTcp, Kind::UdpV4, HOT),
     ("lru_hot", Contender::Lru, Kind::UdpV4, HOT),
     ("lru_distinct", Contender::Lru, Kind::UdpV4, DISTINCT),
     ("hop_hot_tcp_v4", Contender::Hops, Kind::TcpV4, HOT),

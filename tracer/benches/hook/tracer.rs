@@ -8,6 +8,7 @@ use hoptrace::{
     attach::Attached,
     collect::Collector,
     model::{Direction, Ledger, MacAddr, Plan, PortId, TracerCost},
+    probes::Host,
 };
 use hoptrace_common::{address::Known, config::Control, filter::Filter};
 
@@ -30,17 +31,17 @@ pub(crate) const TIMEOUT: Duration = Duration::from_nanos(TIMEOUT_NS);
 
 impl Tracer {
     pub(crate) fn load(filter: Filter) -> Result<Self> {
-        Self::load_plan(plan()?, filter)
+        Self::load_plan(&plan()?, filter)
     }
 
     /// With these hooks.
-    pub(crate) fn load_plan(plan: Plan, filter: Filter) -> Result<Self> {
-        Ok(Self::of(load(&plan, &load_options(filter, 0), TIMEOUT)?))
+    pub(crate) fn load_plan(plan: &Plan, filter: Filter) -> Result<Self> {
+        Ok(Self::of(load(plan, &load_options(filter, 0), TIMEOUT)?))
     }
 
     /// For two ports.
     pub(crate) fn load_several() -> Result<Self> {
-        Ok(Self::of(load_several(&load_options(Filter::default(), 0), TIMEOUT)?))
+        Ok(Self::of(load_several(&Host::default(), &load_options(Filter::default(), 0), TIMEOUT)?))
     }
 
     /// From now on packets are admitted.

@@ -57,7 +57,8 @@ pub(crate) struct Row {
 /// One quantile of the round trips' times.
 #[derive(Serialize)]
 struct Quantile {
-    quantile: f64,
+    /// Which one: so large a share of the trips is no slower.
+    share: f64,
     median_ns: f64,
     ratio_to_untraced: f64,
     /// Half the distance between the quartiles of the rounds.
@@ -65,9 +66,9 @@ struct Quantile {
 }
 
 impl Row {
-    /// How many times longer than without a tracer the trips take that are as slow as this quantile.
-    pub(crate) fn ratio_at(&self, quantile: f64) -> Option<f64> {
-        let found = self.quantiles.iter().find(|it| it.quantile.total_cmp(&quantile).is_eq());
+    /// The quantile of so large a share of the trips, divided by what it is without a tracer.
+    pub(crate) fn ratio_at(&self, share: f64) -> Option<f64> {
+        let found = self.quantiles.iter().find(|it| it.share.total_cmp(&share).is_eq());
         found.map(|it| it.ratio_to_untraced)
     }
 
@@ -125,8 +126,8 @@ fn once(lab: &Lab, guest: &Guest, contender: Contender, options: TripOptions) ->
 
 fn row(contender: &'static str, measured: &Measured, untraced: &Measured) -> Row {
     let rounds = measured.quantiles_ns.iter().zip(&untraced.quantiles_ns);
-    let quantiles = QUANTILES.into_iter().zip(rounds).map(|(quantile, (ns, untraced_ns))| Quantile {
-        quantile,
+    let quantiles = QUANTILES.into_iter().zip(rounds).map(|(share, (ns, untraced_ns))| Quantile {
+        share,
         median_ns: rounded(median(ns), 0),
         ratio_to_untraced: rounded(median_ratio(ns, untraced_ns), 3),
         spread_pct: rounded(spread_pct(ns), 1),
@@ -142,7 +143,7 @@ fn row(contender: &'static str, measured: &Measured, untraced: &Measured) -> Row
 pub(crate) fn show(output: &CommonOptions, rows: &[Row]) {
     for row in rows {
         let of = |it: &Quantile| {
-            let (us, pct) = (it.median_ns / 1e3, it.quantile * 100.0);
+            let (us, pct) = (it.median_ns / 1e3, it.share * 100.0);
             format!("p{pct} {us:.1} µs, ÷ untraced {:.3}, spread {:.1}%", it.ratio_to_untraced, it.spread_pct)
         };
         let quantiles: Vec<String> = row.quantiles.iter().map(of).collect();

@@ -16,7 +16,8 @@ pub(crate) struct Mitigations {
     /// Whether returns do.
     return_thunks: bool,
     /// What the kernel does about each flaw, as `/sys/devices/system/cpu/vulnerabilities` says. Flaws the CPU does not have are left out.
-    mitigations: BTreeMap<String, String>,
+    #[serde(rename = "mitigations")]
+    by_flaw: BTreeMap<String, String>,
 }
 
 impl Mitigations {
@@ -31,20 +32,20 @@ impl Mitigations {
 
     /// Those of which the kernel says this: the flaw's name, and its state.
     pub(crate) fn of(states: impl Iterator<Item = (String, String)>) -> Self {
-        let mitigations: BTreeMap<String, String> = states
+        let by_flaw: BTreeMap<String, String> = states
             .map(|(flaw, state)| (flaw, state.trim().to_owned()))
             .filter(|(_, state)| state != "Not affected")
             .collect();
         // What stands behind the first part is about branch history, other threads, and guests.
-        let calls = mitigations.get(INDIRECT_CALLS).and_then(|state| state.split(';').next());
+        let calls = by_flaw.get(INDIRECT_CALLS).and_then(|state| state.split(';').next());
         let is_thunk = |state: &String| {
             let state = state.to_lowercase();
             state.contains("return thunk") || state.contains("safe ret")
         };
         Self {
             retpolines: calls.is_some_and(|calls| calls.to_lowercase().contains("retpoline")),
-            return_thunks: mitigations.values().any(|state| is_thunk(state) || has_both_thunks(state)),
-            mitigations,
+            return_thunks: by_flaw.values().any(|state| is_thunk(state) || has_both_thunks(state)),
+            by_flaw,
         }
     }
 
@@ -52,12 +53,12 @@ impl Mitigations {
     pub(crate) fn in_short(&self) -> String {
         let calls = if self.retpolines { "retpolines" } else { "no retpolines" };
         let returns = if self.return_thunks { "return thunks" } else { "no return thunks" };
-        let open = self.mitigations.iter().filter(|(_, state)| state.starts_with("Vulnerable"));
+        let open = self.by_flaw.iter().filter(|(_, state)| state.starts_with("Vulnerable"));
         let open: Vec<&str> = open.map(|(flaw, _)| flaw.as_str()).collect();
         if open.is_empty() {
             format!("{calls}, {returns}")
         } else {
-            format!("{calls}, {returns}, nothing done about {}", open.join(", "))
+            format!("{calls}, {returns}; vulnerable: {}", open.join(", "))
         }
     }
 }

@@ -100,18 +100,23 @@ pub(crate) fn load_for(
     Ok((attached, collector))
 }
 
-/// The same for two VMs, whose taps are elsewhere and who share the NIC, which is here: its hooks are the second and the third of each plan.
-pub(crate) fn load_several(options: &LoadOptions, timeout: Duration) -> Result<(Attached, Collector)> {
+/// The same as [`load_for`] for two VMs, whose taps are elsewhere and who share the NIC, which is here: its hooks are the second and the third of each plan.
+pub(crate) fn load_several(
+    host: &Host<'_>,
+    options: &LoadOptions,
+    timeout: Duration,
+) -> Result<(Attached, Collector)> {
     let port = |number: u8| -> Result<PortPlan> {
         let tap = hybrid_hop(Role::Tap, "tap", IfIndex(ELSEWHERE.0 + u32::from(number)));
         let hops = [tap, hybrid_hop(Role::Nic, "nic", HERE)];
         let plan = attach::plan(&hops.each_ref(), PlanOptions::default())?;
-        let [a, b, c, d, e, _] = VM_MAC;
-        Ok(PortPlan { plan, mac: mac_number([a, b, c, d, e, number]), ipv4: [0; 4] })
+        let [shared @ .., _] = VM_MAC;
+        let mac = mac_number(shared) | u64::from(number) << 40;
+        Ok(PortPlan { plan, mac, ipv4: [0; 4] })
     };
     let ports = vec![port(1)?, port(2)?];
     let plans = Plans::several(ports.clone(), Vec::new(), None);
-    let (room, mut probes, maps) = (plans.room(), Probes::of(&Host::default()), Rc::default());
+    let (room, mut probes, maps) = (plans.room(), Probes::of(host), Rc::default());
     let shares = || (0..).map(PortId).map(|port| Share { room, port }).zip(&ports);
     let trace = |share, plan| Trace { plan, path: None, share, mechanism: options.mechanism, timeout };
     for (share, port) in shares() {
@@ -128,6 +133,6 @@ pub(crate) fn load_several(options: &LoadOptions, timeout: Duration) -> Result<(
 }
 
 /// As the programs compare it: its bytes read as a little-endian number.
-pub(crate) fn mac_number(mac: [u8; 6]) -> u64 {
+pub(crate) fn mac_number<const BYTES: usize>(mac: [u8; BYTES]) -> u64 {
     mac.iter().rev().fold(0, |number, byte| (number << 8) | u64::from(*byte))
 }
