@@ -105,17 +105,18 @@ impl Part for Rejected {
         Ok(())
     }
 
-    /// The other address is known, and yet no frame of others is in a ledger.
+    /// The other address is known, no frame of others is in a ledger, and frames of the VM's own are.
     fn check(&mut self) -> Result<()> {
         for tracer in [&self.out_after_foreign, &self.back_after_foreign] {
             let is_known = tracer.knows(mac_number(FOREIGN_MAC))?;
             ensure!(is_known, "the VM has used another address, and the programs do not know it");
         }
-        self.out.expect_nothing(Direction::Egress)?;
-        self.back.expect_nothing(Direction::Ingress)?;
-        self.back_after_foreign.expect_nothing(Direction::Ingress)?;
-        for direction in Direction::ALL {
-            self.several.expect_nothing(direction)?;
+        let (own, own_in) = (packet(Kind::UdpV4), packet(Kind::UdpV4In));
+        for tracer in [&mut self.out, &mut self.several] {
+            tracer.tells_own(Direction::Egress, NIC_OUT, &own)?;
+        }
+        for tracer in [&mut self.back, &mut self.back_after_foreign, &mut self.several] {
+            tracer.tells_own(Direction::Ingress, NIC_IN, &own_in)?;
         }
         Ok(())
     }

@@ -106,11 +106,15 @@ impl Tracer {
         Ok(packets)
     }
 
-    /// Whether no packet of this direction was followed.
-    pub(crate) fn expect_nothing(&mut self, direction: Direction) -> Result<()> {
+    /// Whether no packet of this direction was followed so far, and `own`, past the hook at `place`, is: so it was not for another reason that
+    /// the others were let by.
+    pub(crate) fn tells_own(&mut self, direction: Direction, place: usize, own: &Packet) -> Result<()> {
+        let followed = |ledger: &Ledger| ledger.entered + ledger.joined_midway;
         let ledger = self.ledger(direction)?;
-        let followed = ledger.entered + ledger.joined_midway;
-        ensure!(ledger.balanced && followed == 0, "frames of others are in the ledger: {ledger:?}");
+        ensure!(ledger.balanced && followed(&ledger) == 0, "frames of others are in the ledger: {ledger:?}");
+        self.pass(place, own)?;
+        let ledger = self.ledger(direction)?;
+        ensure!(followed(&ledger) > 0, "the VM's own frames are not in the ledger: {ledger:?}");
         Ok(())
     }
 

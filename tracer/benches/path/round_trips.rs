@@ -21,6 +21,9 @@ use crate::{
 /// Before the trips that count go so many times fewer.
 const LEAD_IN: u64 = 4;
 
+/// Of the load that was asked for, what must have been sent.
+const LOAD_SHARE: f64 = 0.95;
+
 const UNTRACED: &str = "untraced";
 const CONTENDERS: [(&str, Contender); 4] = [
     (UNTRACED, Contender::Untraced),
@@ -52,6 +55,8 @@ pub(crate) struct Row {
     quantiles: Vec<Quantile>,
     /// Datagrams per second that went the same way, in the median round: less than asked for where the path could not carry them.
     median_load_pps: f64,
+    /// What was asked for.
+    wanted_load_pps: u64,
 }
 
 /// One quantile of the round trips' times.
@@ -109,7 +114,8 @@ pub(crate) fn measure(lab: &Lab, options: TripOptions) -> Result<Vec<Row>> {
     }
     let untraced = CONTENDERS.iter().zip(&measured).find(|((name, _), _)| *name == UNTRACED);
     let untraced = untraced.context("nothing to compare with")?.1;
-    Ok(CONTENDERS.iter().zip(&measured).map(|((name, _), it)| row(name, it, untraced)).collect())
+    let rows = CONTENDERS.iter().zip(&measured);
+    Ok(rows.map(|((name, _), it)| row(name, it, untraced, options.trip_load)).collect())
 }
 
 fn once(lab: &Lab, guest: &Guest, contender: Contender, options: TripOptions) -> Result<(Times, Load)> {
@@ -120,11 +126,16 @@ fn once(lab: &Lab, guest: &Guest, contender: Contender, options: TripOptions) ->
     let mut times = Times::new()?;
     let load = lab.round_trips(guest, trips, |time| times.record(time))?;
     ensure!(load_per_second == 0 || load.arrived > 0, "nothing of the load arrived: {load:?}");
-    running.end()?;
+    if let Some(report) = running.end()?.report {
+        for (direction, found) in report.directions.both() {
+            let entered = found.ledger.entered;
+            ensure!(entered >= times.count(), "{entered} packets were traced {direction}: {}", found.ledger);
+        }
+    }
     Ok((times, load))
 }
 
-fn row(contender: &'static str, measured: &Measured, untraced: &Measured) -> Row {
+fn row(contender: &'static str, measured: &Measured, untraced: &Measured, wanted_load_pps: u64) -> Row {
     let rounds = measured.quantiles_ns.iter().zip(&untraced.quantiles_ns);
     let quantiles = QUANTILES.into_iter().zip(rounds).map(|(share, (ns, untraced_ns))| Quantile {
         share,
@@ -137,6 +148,7 @@ fn row(contender: &'static str, measured: &Measured, untraced: &Measured) -> Row
         trips: measured.trips,
         quantiles: quantiles.collect(),
         median_load_pps: rounded(median(&measured.load_pps), 0),
+        wanted_load_pps,
     }
 }
 
@@ -152,6 +164,14 @@ pub(crate) fn show(output: &CommonOptions, rows: &[Row]) {
             row.contender,
             quantiles.join("; "),
             row.median_load_pps
+        ));
+    }
+    #[allow(clippy::cast_precision_loss, reason = "far below 2^52")]
+    let is_less = |row: &&Row| row.median_load_pps < LOAD_SHARE * row.wanted_load_pps as f64;
+    for row in rows.iter().filter(is_less) {
+        output.show(&format!(
+            "note: {}: the load was to be {} packets/s: this machine did not carry it, and the times are those of another load",
+            row.contender, row.wanted_load_pps
         ));
     }
 }
