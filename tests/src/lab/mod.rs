@@ -50,7 +50,7 @@ pub(crate) use image::AGENT;
 pub use image::GuestImage;
 pub use sandbox::{Folders, Runner, Session};
 pub(crate) use traffic::Pace;
-pub use traffic::{EchoReport, Flood, FloodReport, SinkReport, TcpSink, UdpSink};
+pub use traffic::{EchoReport, Flood, FloodReport, Load, SinkReport, TcpSink, Trips, UdpSink};
 pub use trap::Trap;
 
 /// Where a step reports that it is done; xtask prints it.

@@ -4,7 +4,7 @@ use anyhow::{Result, ensure};
 use serde::{Deserialize, Serialize};
 
 use crate::lab::{Guest, InterfaceCounts, Lab};
-use crate::report::{Ledger, Report};
+use crate::report::{DropsReport, Ledger};
 
 /// What hoptrace and the interfaces counted on the way out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,7 +48,7 @@ impl Ends {
     ///
     /// # Errors
     /// Where the ledger does not balance, could not follow a packet, or does not know every packet.
-    pub fn account(&self, later: &Self, report: &Report) -> Result<Account> {
+    pub fn account(&self, later: &Self, report: &DropsReport) -> Result<Account> {
         let tap = later.tap.since(&self.tap);
         let nic = later.nic.since(&self.nic);
         let ledger = report.egress().ledger;

@@ -11,5 +11,5 @@ mod waterfalls;
 pub use account::{Account, Ends, followed};
 pub use flood::{LedgerFlood, ledger_flood};
 pub use mixed::{MixedSoak, mixed};
-pub use process::{ProcessUse, own_peak_bytes};
+pub use process::{ProcessUse, own_peak_bytes, time_on_cpu};
 pub use waterfalls::{Waterfalls, waterfalls};

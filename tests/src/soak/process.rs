@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use serde::{Deserialize, Serialize};
 
 /// CPU and memory of a process, from `/proc`.
@@ -27,6 +27,30 @@ impl ProcessUse {
             rss_kib: kib(&status, "VmRSS:").context("no VmRSS in /proc/PID/status")?,
         })
     }
+}
+
+/// How long the threads of a process that live have had a CPU, to the nanosecond: what is in [`ProcessUse::cpu`] is in ticks, of which a short
+/// measurement has few. Interrupts that came meanwhile are in it.
+///
+/// # Errors
+/// Where the process is gone, or the kernel does not tell (it is built without `CONFIG_SCHED_INFO`).
+pub fn time_on_cpu(pid: u32) -> Result<Duration> {
+    let path = format!("/proc/{pid}/task");
+    let threads = fs::read_dir(&path).with_context(|| format!("read {path}"))?;
+    let mut sum = Duration::ZERO;
+    for thread in threads {
+        let path = thread?.path().join("schedstat");
+        // A thread that has ended meanwhile is no error.
+        let Ok(text) = fs::read_to_string(&path) else { continue };
+        sum += on_cpu(&text).with_context(|| format!("no time in {}", path.display()))?;
+    }
+    ensure!(!sum.is_zero(), "{path} does not tell how long its threads ran");
+    Ok(sum)
+}
+
+/// The first number of `/proc/PID/task/TID/schedstat`.
+fn on_cpu(schedstat: &str) -> Option<Duration> {
+    schedstat.split_whitespace().next()?.parse().ok().map(Duration::from_nanos)
 }
 
 /// The most memory that a process ever had resident, in bytes, without its view of BPF maps: that is the maps' own memory.
@@ -70,13 +94,19 @@ fn kib(status: &str, name: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::{cpu, kib, maps_kib};
+    use super::{cpu, kib, maps_kib, on_cpu};
 
     #[test]
     fn times_stand_behind_a_name_with_spaces() {
         let stat = "17 (a ) name) S 1 17 17 0 -1 4194304 85 0 0 0 30 20 0 0 20 0 1 0 5 1 2";
         let ticks = rustix::param::clock_ticks_per_second();
         assert_eq!(cpu(stat).map(|cpu| cpu.as_millis()), Some(u128::from(50 * 1000 / ticks)));
+    }
+
+    #[test]
+    fn the_time_on_a_cpu_stands_first() {
+        assert_eq!(on_cpu("3013592 15409 7\n").map(|time| time.as_nanos()), Some(3_013_592));
+        assert_eq!(on_cpu(""), None);
     }
 
     #[test]

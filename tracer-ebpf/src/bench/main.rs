@@ -15,6 +15,7 @@ mod course;
 mod deep;
 mod figures;
 mod floor;
+mod frees;
 mod identity;
 mod maps;
 mod plain;

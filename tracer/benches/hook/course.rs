@@ -39,6 +39,9 @@ pub(crate) struct Traffic {
     pub(crate) fresh: bool,
 }
 
+/// Eight packets go round: what they need is in the first-level cache.
+pub(crate) const HOT: Traffic = Traffic { window_bits: 3, fresh: false };
+
 /// The course, whose stations can be changed.
 pub(crate) struct Course {
     settings: Array<MapData, Settings>,

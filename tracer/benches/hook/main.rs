@@ -13,10 +13,15 @@
 //! in the first-level cache. *Distinct*: no packet comes twice; 64 of them (what the kernel handles at a time) pass a
 //! hook before the first of them comes to the next one. The runs of a row
 //! in a round come in slices, of which the fastest counts; a row's figure is the median of its rounds, and a ratio the
-//! median of the rounds' own ratios.
+//! median of the rounds' own ratios. What each program takes above the empty one is compared with what the clock's takes above it, too: calling
+//! a program costs what the machine's mitigations make of it, and that is no program's own doing.
 
 mod course;
+mod frees;
 mod packets;
+mod part;
+mod rejected;
+mod row;
 mod rows;
 #[path = "../support/mod.rs"]
 #[allow(dead_code, reason = "another benchmark needs the rest")]
@@ -29,11 +34,12 @@ use clap::Parser as _;
 use rustix::thread::{CpuSet, sched_setaffinity};
 use serde::Serialize;
 
+use row::Row;
 use support::{
     bar::{self, Bar},
-    figures::{median, median_ratio, spread_pct},
+    figures::{median_ratio, median_ratio_above},
     machine::{Machine, date},
-    output::{CommonOptions, rounded},
+    output::CommonOptions,
 };
 
 /// What a hook costs, beside programs that do less or do it otherwise.
@@ -65,18 +71,6 @@ struct Results {
     bars: Vec<Bar>,
 }
 
-#[derive(Serialize)]
-struct Row {
-    name: String,
-    ns: f64,
-    /// To the program of the same kind, for TC or XDP, that only reads the clock.
-    ratio_to_clock: f64,
-    /// The best round: what is left where the machine is busy with other things.
-    best_ns: f64,
-    /// Half the distance between the quartiles of the rounds.
-    spread_pct: f64,
-}
-
 fn main() -> Result<()> {
     let options = Options::parse();
     let machine = Machine::describe()?;
@@ -92,20 +86,13 @@ fn main() -> Result<()> {
         bench.round(runs)?;
     }
     let packets = bench.check()?;
-    let clock = bench.figures_of(rows::CLOCK).context("the clock was not measured")?.to_vec();
-    let xdp_clock = bench.figures_of(xdp::XDP_CLOCK).unwrap_or_default().to_vec();
-    let clock_of = |name: &str| if name.starts_with("xdp_") { &xdp_clock } else { &clock };
-    let rows: Vec<Row> = bench
-        .figures()
-        .map(|(name, figures)| Row {
-            name: name.to_owned(),
-            ns: rounded(median(figures), 2),
-            ratio_to_clock: rounded(median_ratio(figures, clock_of(name)), 3),
-            best_ns: rounded(figures.iter().copied().fold(f64::INFINITY, f64::min), 2),
-            spread_pct: rounded(spread_pct(figures), 1),
-        })
-        .collect();
-    print(&options.common, &rows, packets, bench.code_bytes()?);
+    let rows = row::all(&bench)?;
+    options.common.show(&machine.in_short());
+    row::show(&options.common, &rows);
+    options.common.show(&format!(
+        "{packets} packets went all the way, none ambiguous; a hook's program has {} bytes of code",
+        bench.code_bytes()?
+    ));
     let bars = bars(&bench);
     bar::show(&options.common, &bars);
     let results = Results {
@@ -123,26 +110,31 @@ fn main() -> Result<()> {
 
 /// What is expected of a hook, where it was measured.
 fn bars(bench: &rows::Bench) -> Vec<Bar> {
-    let ratio = |of: &str, to: &str| Some(median_ratio(bench.figures_of(of)?, bench.figures_of(to)?));
+    let of = |name: &str| bench.figures_of(name);
+    let ratio = |name: &str, to: &str| Some(median_ratio(of(name)?, of(to)?));
+    let above = |name: &str| Some(median_ratio_above(of(name)?, of(rows::CLOCK)?, of(rows::EMPTY)?));
+    let dearest =
+        |names: &[&str]| names.iter().filter_map(|name| ratio(name, rows::EMPTY)).max_by(f64::total_cmp);
     let at_most = |bar, figure: Option<f64>, limit| figure.map(|figure| Bar::at_most(bar, figure, limit));
     [
+        at_most("matching packet, hot, above empty ÷ clock above empty", above("hop_hot"), 1.6),
         at_most("matching packet, hot, ÷ clock", ratio("hop_hot", rows::CLOCK), 1.25),
         at_most("matching packet, distinct, ÷ clock", ratio("hop_distinct", rows::CLOCK), 1.7),
         at_most("matching packet, distinct, ÷ LRU hash map", ratio("hop_distinct", "lru_distinct"), 0.6),
         at_most("packet the filter rejects ÷ clock", ratio("filtered", rows::CLOCK), 0.75),
+        at_most("rejected at a shared NIC ÷ empty", dearest(&["rejected", "rejected_in"]), 1.6),
+        at_most(
+            "rejected there after one frame with a foreign source ÷ empty",
+            dearest(&["rejected_after_foreign", "rejected_in_after_foreign"]),
+            1.6,
+        ),
+        at_most(
+            "rejected there in a trace of several ports ÷ empty",
+            dearest(&["rejected_of_several", "rejected_of_several_in"]),
+            1.6,
+        ),
     ]
     .into_iter()
     .flatten()
     .collect()
-}
-
-fn print(output: &CommonOptions, rows: &[Row], packets: u64, code_bytes: u32) {
-    output.show(&format!("{:32} {:>9} {:>8} {:>8} {:>8}", "program", "ns", "÷ clock", "best ns", "spread"));
-    for row in rows {
-        let Row { name, ns, ratio_to_clock, best_ns, spread_pct } = row;
-        output.show(&format!("{name:32} {ns:9.1} {ratio_to_clock:8.2} {best_ns:8.1} {spread_pct:7.1}%"));
-    }
-    output.show(&format!(
-        "{packets} packets went all the way, none ambiguous; a hook's program has {code_bytes} bytes of code"
-    ));
 }

@@ -4,7 +4,11 @@ use crate::support::plan::VM_MAC;
 
 const WIRE_MAC: [u8; 6] = [0x52, 0x54, 0, 0, 0, 2];
 const STRANGE_MAC: [u8; 6] = [0xfa, 0x16, 0x3e, 0, 0, 10];
-const OTHER_MAC: [u8; 6] = [0xfa, 0x16, 0x3e, 0, 0, 9];
+/// Another VM's.
+pub(crate) const FOREIGN_MAC: [u8; 6] = [0xfa, 0x16, 0x3e, 0, 0, 9];
+/// Of all hosts that speak mDNS.
+const GROUP_MAC: [u8; 6] = [1, 0, 0x5e, 0, 0, 0xfb];
+const ALL_MAC: [u8; 6] = [0xff; 6];
 const VM_V6: [u8; 16] = [0x20, 1, 0xd, 0xb8, 0, 1, 0, 0, 0xf8, 0x16, 0x3e, 0xff, 0xfe, 0, 0, 1];
 const WIRE_V6: [u8; 16] = [0x20, 1, 0xd, 0xb8, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2];
 
@@ -55,10 +59,19 @@ pub(crate) enum Kind {
     Stranger,
     /// To the VM.
     UdpV4In,
+    /// To one more VM.
+    StrangerIn,
+    /// To a group.
+    GroupIn,
+    /// A question to all for the address of one more VM.
+    ArpIn,
 }
 
 /// A packet of 100 bytes or so, the sort a flood is made of, but for the large one.
 pub(crate) fn packet(kind: Kind) -> Packet {
+    if kind == Kind::ArpIn {
+        return arp();
+    }
     let tags: &[[u8; 4]] = match kind {
         Kind::UdpV4Vlan => &[[0x81, 0, 0, 101]],
         Kind::UdpV4QinQ => &[[0x88, 0xa8, 0, 7], [0x81, 0, 0, 101]],
@@ -68,9 +81,11 @@ pub(crate) fn packet(kind: Kind) -> Packet {
     let payload_bytes = if kind == Kind::TcpV4Large { LARGE_BYTES } else { SMALL_BYTES };
     let segment = if protocol == TCP { tcp(payload_bytes) } else { udp(payload_bytes) };
     let (to, from) = match kind {
-        Kind::Foreign => (WIRE_MAC, OTHER_MAC),
+        Kind::Foreign => (WIRE_MAC, FOREIGN_MAC),
         Kind::Stranger => (WIRE_MAC, STRANGE_MAC),
         Kind::UdpV4In => (VM_MAC, WIRE_MAC),
+        Kind::StrangerIn => (STRANGE_MAC, WIRE_MAC),
+        Kind::GroupIn => (GROUP_MAC, WIRE_MAC),
         _ => (WIRE_MAC, VM_MAC),
     };
     let mut bytes = Vec::from([to, from].as_flattened());
@@ -90,6 +105,17 @@ pub(crate) fn packet(kind: Kind) -> Packet {
     let offset = u32::try_from(bytes.len() + behind).unwrap_or(u32::MAX);
     bytes.extend(segment);
     Packet { bytes, offset, shift }
+}
+
+/// Who has 10.9.9.10? The number goes behind the question, where Ethernet fills frames up.
+fn arp() -> Packet {
+    let mut bytes = Vec::from([ALL_MAC, WIRE_MAC].as_flattened());
+    bytes.extend([8, 6, 0, 1, 8, 0, 6, 4, 0, 1]);
+    bytes.extend(WIRE_MAC);
+    bytes.extend([10, 9, 9, 2, 0, 0, 0, 0, 0, 0, 10, 9, 9, 10]);
+    let offset = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+    bytes.resize(60, 0);
+    Packet { bytes, offset, shift: 0 }
 }
 
 fn udp(payload_bytes: usize) -> Vec<u8> {

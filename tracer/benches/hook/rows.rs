@@ -5,8 +5,11 @@ use aya::{Ebpf, programs::ProgramFd};
 use hoptrace_common::filter::Filter;
 
 use crate::{
-    course::{Course, STATIONS, Traffic, ns_per_run, programs},
+    course::{Course, HOT, STATIONS, Traffic, ns_per_run, programs},
+    frees::Frees,
     packets::{Kind, Packet, packet},
+    part::{Part, Round},
+    rejected::Rejected,
     support::{
         object::{self, classifier},
         plan::{VM_MAC, mac_number},
@@ -17,9 +20,9 @@ use crate::{
 
 /// The row that others are divided by.
 pub(crate) const CLOCK: &str = "clock";
-const EMPTY: &str = "empty";
+/// The row that is the floor of all.
+pub(crate) const EMPTY: &str = "empty";
 
-const HOT: Traffic = Traffic { window_bits: 3, fresh: false };
 const DISTINCT: Traffic = Traffic { window_bits: 6, fresh: true };
 const DISTINCT_ONE: Traffic = Traffic { window_bits: 0, fresh: true };
 const DISTINCT_MANY: Traffic = Traffic { window_bits: 10, fresh: true };
@@ -31,10 +34,6 @@ enum Contender {
     Clock,
     /// The hooks of the way out.
     Hops,
-    /// Those that tell frames apart by their address: the tap's takes whatever comes.
-    HopsBehindTap,
-    /// The same, of a trace whose VM has sent a frame under another address ([`Kind::Foreign`]'s).
-    HopsBehindForeign,
     /// The first hook only: from the second time on the packet is ambiguous.
     FirstHopOnly,
     /// With a filter that lets TCP by and nothing else.
@@ -58,16 +57,13 @@ struct Row {
 
 const ROWS: &[(&str, Contender, Kind, Traffic)] = &[
     (CLOCK, Contender::Clock, Kind::UdpV4, HOT),
-    ("hop_hot", Contender::Hops, Kind::UdpV4, HOT),
-    ("hop_distinct", Contender::Hops, Kind::UdpV4, DISTINCT),
-    ("filtered", Contender::HopsForTcp, Kind::UdpV4, HOT),
-    ("filtered_mac", Contender::HopsBehindTap, Kind::Foreign, HOT),
-    ("filtered_mac_after_foreign", Contender::HopsBehindForeign, Kind::Stranger, HOT),
-    ("same_mac_after_foreign", Contender::HopsBehindForeign, Kind::Foreign, HOT),
     ("floor_hot", Contender::Floor, Kind::UdpV4, HOT),
     ("floor_distinct", Contender::Floor, Kind::UdpV4, DISTINCT),
     ("told_hot", Contender::Told, Kind::UdpV4, HOT),
     ("told_distinct", Contender::Told, Kind::UdpV4, DISTINCT),
+    ("hop_hot", Contender::Hops, Kind::UdpV4, HOT),
+    ("hop_distinct", Contender::Hops, Kind::UdpV4, DISTINCT),
+    ("filtered", Contender::HopsForTcp, Kind::UdpV4, HOT),
     ("lru_hot", Contender::Lru, Kind::UdpV4, HOT),
     ("lru_distinct", Contender::Lru, Kind::UdpV4, DISTINCT),
     ("hop_hot_tcp_v4", Contender::Hops, Kind::TcpV4, HOT),
@@ -103,11 +99,10 @@ pub(crate) struct Bench {
     for_udp: Tracer,
     /// For what would spoil the ledger.
     spoilt: Tracer,
-    /// Its VM has used another address.
-    foreign: Tracer,
     empty: Vec<f64>,
     rows: Vec<Row>,
-    xdp: Option<XdpBench>,
+    /// What is set up otherwise.
+    parts: Vec<Box<dyn Part>>,
 }
 
 impl Bench {
@@ -120,13 +115,18 @@ impl Bench {
         let rows = ROWS.iter().filter(|(name, ..)| wanted(name)).map(|(name, contender, kind, traffic)| {
             Row { name, contender: *contender, kind: *kind, traffic: *traffic, figures: Vec::new() }
         });
-        let xdp = if only.is_none_or(|part| part.contains("xdp")) {
-            Some(XdpBench::new(&mut others)?)
-        } else {
-            None
-        };
+        let mut parts: Vec<Box<dyn Part>> = Vec::new();
+        if Rejected::names().any(wanted) {
+            parts.push(Box::new(Rejected::load()?));
+        }
+        if Frees::names().any(wanted) {
+            parts.push(Box::new(Frees::load(&mut others)?));
+        }
+        if XdpBench::names().any(wanted) {
+            parts.push(Box::new(XdpBench::new(&mut others)?));
+        }
         Ok(Self {
-            xdp,
+            parts,
             course: Course::new(&mut others)?,
             plain: programs(&others, &["empty"; 2])?,
             clock: programs(&others, &["clock"; 2])?,
@@ -138,7 +138,6 @@ impl Bench {
             for_tcp: Tracer::load(Filter { protocol: Filter::PROTOCOL_TCP, ..Filter::default() })?,
             for_udp: Tracer::load(Filter { protocol: Filter::PROTOCOL_UDP, ..Filter::default() })?,
             spoilt: Tracer::load(Filter::default())?,
-            foreign: Tracer::load(Filter::default())?,
             empty: Vec::new(),
             rows: rows.collect(),
         })
@@ -164,11 +163,6 @@ impl Bench {
                 Contender::Floor => &self.floor,
                 Contender::Told => &self.told,
                 Contender::Hops => &self.tracer.programs([0, 1])?,
-                Contender::HopsBehindTap => &self.tracer.programs([1, 1])?,
-                Contender::HopsBehindForeign => {
-                    self.foreign.pass(0, &packet(Kind::Foreign))?;
-                    &self.foreign.programs([1, 1])?
-                }
                 Contender::FirstHopOnly => &self.spoilt.programs([0, 0])?,
                 Contender::HopsForTcp => &self.for_tcp.programs([0, 1])?,
                 Contender::HopsForUdp => &self.for_udp.programs([0, 1])?,
@@ -185,7 +179,10 @@ impl Bench {
             let (_, base) = base.context("traffic of its own")?;
             row.figures.push(ns - base + alone);
         }
-        self.xdp.as_mut().map_or(Ok(()), |xdp| xdp.round(&self.others, &mut self.course, runs))
+        let base = bases.iter().find(|(traffic, _)| *traffic == HOT).context("no hot traffic")?.1;
+        let Self { others, course, parts, .. } = self;
+        let mut round = Round { others, course, runs, empty_ns: alone, base_ns: base };
+        parts.iter_mut().try_for_each(|part| part.round(&mut round))
     }
 
     /// Forgets the figures so far.
@@ -194,9 +191,7 @@ impl Bench {
         for row in &mut self.rows {
             row.figures.clear();
         }
-        if let Some(xdp) = &mut self.xdp {
-            xdp.forget();
-        }
+        self.parts.iter_mut().for_each(|part| part.forget());
     }
 
     /// Whether the programs did what was measured. Gives how many packets went all the way.
@@ -209,17 +204,16 @@ impl Bench {
              statistics, too; end what switched them on and measure again"
         );
         self.for_tcp.check()?;
-        if let Some(xdp) = &mut self.xdp {
-            xdp.check()?;
-        }
+        self.parts.iter_mut().try_for_each(|part| part.check())?;
         Ok(self.tracer.check()? + self.for_udp.check()?)
     }
 
     /// The figures of every row, in the order of the table.
     pub(crate) fn figures(&self) -> impl Iterator<Item = (&str, &[f64])> {
         let rows = self.rows.iter().map(|row| (row.name, row.figures.as_slice()));
-        let xdp = self.xdp.iter().flat_map(XdpBench::figures);
-        std::iter::once((EMPTY, self.empty.as_slice())).chain(rows).chain(xdp)
+        let parts = self.parts.iter().flat_map(|part| part.figures());
+        let parts = parts.map(|figures| (figures.name, figures.ns.as_slice()));
+        std::iter::once((EMPTY, self.empty.as_slice())).chain(rows).chain(parts)
     }
 
     pub(crate) fn figures_of(&self, name: &str) -> Option<&[f64]> {

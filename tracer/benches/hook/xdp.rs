@@ -17,14 +17,16 @@ use hoptrace::{
 use hoptrace_common::filter::Filter;
 
 use crate::{
-    course::{Course, ns_per_run},
+    course::ns_per_run,
     packets::{Kind, packet},
+    part::{Figures, Part, Round},
     support::plan::{load, load_options, xdp_plan},
 };
 
 /// The row that others here are divided by.
 pub(crate) const XDP_CLOCK: &str = "xdp_clock";
-const XDP_EMPTY: &str = "xdp_empty";
+/// The row that is their empty one.
+pub(crate) const XDP_EMPTY: &str = "xdp_empty";
 const ROWS: [&str; 4] = [XDP_EMPTY, XDP_CLOCK, "xdp_hop_distinct", "xdp_filtered"];
 
 /// So short that a packet is lost as soon as no hook sees it.
@@ -36,7 +38,7 @@ pub(crate) struct XdpBench {
     clock: ProgramFd,
     tracer: Tracer,
     for_tcp: Tracer,
-    figures: [Vec<f64>; ROWS.len()],
+    figures: [Figures; ROWS.len()],
 }
 
 struct Tracer {
@@ -85,13 +87,19 @@ impl XdpBench {
             clock: fd("clock_xdp")?,
             tracer: Tracer::load(Filter::default())?,
             for_tcp: Tracer::load(Filter { protocol: Filter::PROTOCOL_TCP, ..Filter::default() })?,
-            figures: Default::default(),
+            figures: ROWS.map(Figures::of),
         })
     }
 
-    /// Measures every row once.
-    pub(crate) fn round(&mut self, others: &Ebpf, course: &mut Course, runs: u32) -> Result<()> {
-        let packet = packet(Kind::UdpV4In);
+    pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+        ROWS.into_iter()
+    }
+}
+
+impl Part for XdpBench {
+    fn round(&mut self, round: &mut Round<'_>) -> Result<()> {
+        let Round { others, course, runs, .. } = round;
+        let (packet, runs) = (packet(Kind::UdpV4In), *runs);
         let driver = xdp(others, "course_xdp")?;
         let alone = ns_per_run(xdp(others, "empty_xdp")?, &packet, runs, || {})?;
         let base = course.ns_per_xdp_run(driver, &self.empty, &packet, runs, || {})?;
@@ -101,24 +109,22 @@ impl XdpBench {
         *packets += u64::from(runs);
         let filtered = course.ns_per_xdp_run(driver, &self.for_tcp.program, &packet, runs, || {})?;
         for (figures, on_course) in self.figures.iter_mut().zip([base, clock, hop, filtered]) {
-            figures.push(on_course - base + alone);
+            figures.ns.push(on_course - base + alone);
         }
         Ok(())
     }
 
-    pub(crate) fn forget(&mut self) {
-        self.figures.iter_mut().for_each(Vec::clear);
-    }
-
-    /// Whether the programs did what was measured.
-    pub(crate) fn check(&mut self) -> Result<()> {
+    fn check(&mut self) -> Result<()> {
         self.tracer.check()?;
         self.for_tcp.check()
     }
 
-    /// The figures of every row, in the order of the table.
-    pub(crate) fn figures(&self) -> impl Iterator<Item = (&str, &[f64])> {
-        ROWS.into_iter().zip(self.figures.iter().map(Vec::as_slice))
+    fn figures(&self) -> &[Figures] {
+        &self.figures
+    }
+
+    fn figures_mut(&mut self) -> &mut [Figures] {
+        &mut self.figures
     }
 }
 

@@ -1,17 +1,17 @@
 //! What is at the hooks during a flood.
 
-use std::io::{BufRead as _, BufReader, Read as _};
-use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use aya::{
     Ebpf,
     programs::{LinkOrder, TcAttachType, tc::TcAttachOptions},
 };
-use hoptrace_tests::{Ended, Tracer, lab::Lab, report::Report};
-use rustix::process::{Pid, Signal, kill_process};
+use hoptrace_tests::{Ended, Tracer, lab::Lab, report::DropsReport, soak::time_on_cpu};
+use rustix::process::Signal;
 
 use crate::support::object;
+use crate::tcpdump::Tcpdump;
 
 /// Who stands at the hooks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +27,10 @@ pub(crate) enum Contender {
     HoptraceXdp,
     /// One packet of 100 goes to user space, where it is printed.
     HoptraceWaterfalls,
+    /// `hoptrace drops` of the port.
+    Drops,
+    /// `hoptrace drops` as it is without any argument: of all ports of the host, of which there is one.
+    DropsOfHost,
     /// One tcpdump for each interface.
     Tcpdump,
 }
@@ -37,7 +41,17 @@ pub(crate) enum Running {
     Programs(Ebpf, &'static str),
     Tracer(Tracer),
     Printer(Tracer),
-    Tcpdump(Vec<(Child, BufReader<std::process::ChildStderr>)>),
+    Drops(Tracer),
+    Tcpdump(Vec<Tcpdump>),
+}
+
+/// What a contender has said at its end.
+#[derive(Default)]
+pub(crate) struct Said {
+    /// hoptrace's report.
+    pub(crate) report: Option<DropsReport>,
+    /// Packets that tcpdump has not captured, of all interfaces.
+    pub(crate) missed: u64,
 }
 
 impl Contender {
@@ -59,8 +73,10 @@ impl Contender {
                 let words = ["packets", &guest.port_id, "--sample", "1:100", "--jsonl"];
                 Running::Printer(Tracer::start(&words)?)
             }
+            Self::Drops => Running::Drops(Tracer::start(&["drops", &guest.port_id, "--json"])?),
+            Self::DropsOfHost => Running::Drops(Tracer::start(&["drops", "--json"])?),
             Self::Tcpdump => Running::Tcpdump(
-                interfaces.iter().map(|interface| tcpdump(interface)).collect::<Result<_>>()?,
+                interfaces.iter().map(|interface| Tcpdump::start(interface)).collect::<Result<_>>()?,
             ),
         })
     }
@@ -76,23 +92,36 @@ impl Running {
         }
     }
 
-    /// Takes it away. hoptrace gives its report.
-    pub(crate) fn end(self) -> Result<Option<Report>> {
+    /// CPU time that its processes have taken so far, in user space and in the kernel on their own behalf. What is done to packets while
+    /// they pass is none of it: the sender pays for that.
+    pub(crate) fn cpu(&self) -> Result<Duration> {
+        let pids = match self {
+            Self::Nobody | Self::Programs(..) => Vec::new(),
+            Self::Tracer(tracer) | Self::Printer(tracer) | Self::Drops(tracer) => vec![tracer.pid()],
+            Self::Tcpdump(running) => running.iter().map(Tcpdump::pid).collect(),
+        };
+        pids.into_iter().map(time_on_cpu).sum()
+    }
+
+    /// Takes it away.
+    pub(crate) fn end(self) -> Result<Said> {
         match self {
-            Self::Nobody | Self::Programs(..) => Ok(None),
-            Self::Tracer(tracer) => tracer.finish().map(Some),
+            Self::Nobody | Self::Programs(..) => Ok(Said::default()),
+            Self::Tracer(tracer) => {
+                let report = tracer.finish()?;
+                Ok(Said { report: Some((*report).clone()), ..Said::default() })
+            }
+            Self::Drops(tracer) => Ok(Said { report: Some(tracer.finish_drops()?), ..Said::default() }),
             Self::Printer(tracer) => {
                 tracer.signal(Signal::INT)?;
                 let Ended { status, stdout, stderr, .. } = tracer.wait()?;
                 ensure!(status.success(), "hoptrace packets: {status}: {stderr}");
                 ensure!(!stdout.is_empty(), "hoptrace packets printed nothing: {stderr}");
-                Ok(None)
+                Ok(Said::default())
             }
             Self::Tcpdump(running) => {
-                for (child, words) in running {
-                    end_tcpdump(child, words)?;
-                }
-                Ok(None)
+                let missed = running.into_iter().map(Tcpdump::end).sum::<Result<u64>>()?;
+                Ok(Said { missed, ..Said::default() })
             }
         }
     }
@@ -112,31 +141,4 @@ fn attach(name: &str, interfaces: &[&str]) -> Result<Ebpf> {
         }
     }
     Ok(ebpf)
-}
-
-fn tcpdump(interface: &str) -> Result<(Child, BufReader<std::process::ChildStderr>)> {
-    let mut child = Command::new("tcpdump")
-        .args(["-i", interface, "-s", "96", "-w", "/dev/null"])
-        .stdin(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .context("run tcpdump")?;
-    let mut words = BufReader::new(child.stderr.take().context("no stderr")?);
-    let mut line = String::new();
-    while !line.contains("listening on") {
-        line.clear();
-        ensure!(words.read_line(&mut line)? > 0, "tcpdump on {interface} ended before it listened");
-    }
-    Ok((child, words))
-}
-
-/// It may have missed packets: it is no witness here.
-fn end_tcpdump(mut child: Child, mut words: BufReader<std::process::ChildStderr>) -> Result<()> {
-    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).context("no process id")?;
-    kill_process(pid, Signal::INT).context("end tcpdump")?;
-    let mut said = String::new();
-    words.read_to_string(&mut said)?;
-    let status = child.wait()?;
-    ensure!(status.success(), "tcpdump: {status}: {said}");
-    Ok(())
 }

@@ -6,7 +6,7 @@ use std::process::{Child, Stdio};
 use anyhow::{Context as _, Result, ensure};
 use hoptrace_tests::{
     lab::{Guest, Lab},
-    report::Report,
+    report::DropsReport,
     soak::followed,
 };
 use serde::Serialize;
@@ -97,7 +97,7 @@ fn direction(lab: &Lab, guest: &Guest, name: &'static str, words: &[&str], round
         for (measured, (_, contender)) in order {
             let running = contender.start(lab)?;
             measured.gbit_s.push(connection(lab, guest, words)?);
-            if let Some(report) = running.end()? {
+            if let Some(report) = running.end()?.report {
                 let (packets, lost) = account(&report)?;
                 measured.packets += packets;
                 measured.lost += lost;
@@ -137,7 +137,7 @@ fn connection(lab: &Lab, guest: &Guest, words: &[&str]) -> Result<f64> {
 }
 
 /// Packets of both directions, and how many of them were taken for lost.
-fn account(report: &Report) -> Result<(u64, u64)> {
+fn account(report: &DropsReport) -> Result<(u64, u64)> {
     let (mut packets, mut lost) = (0, 0);
     for (direction, found) in report.directions.both() {
         followed(&found.ledger).context(direction)?;

@@ -1,9 +1,11 @@
 //! The machine the figures were measured on.
 
-use std::{collections::BTreeMap, fs, process::Command};
+use std::{fs, process::Command};
 
 use anyhow::{Context as _, Result};
 use serde::Serialize;
+
+use super::mitigations::Mitigations;
 
 /// As it stands in the JSON.
 #[derive(Debug, Clone, Serialize)]
@@ -13,8 +15,8 @@ pub(crate) struct Machine {
     pub(crate) cores: usize,
     /// Of the first CPU, where there is frequency scaling.
     pub(crate) governor: Option<String>,
-    /// What the kernel does about each flaw of the CPU, as `/sys/devices/system/cpu/vulnerabilities` says.
-    pub(crate) mitigations: BTreeMap<String, String>,
+    #[serde(flatten)]
+    mitigations: Mitigations,
     /// Of one minute, before the benchmark: what else the machine was busy with.
     pub(crate) load_before: f64,
 }
@@ -22,31 +24,38 @@ pub(crate) struct Machine {
 impl Machine {
     pub(crate) fn describe() -> Result<Self> {
         let cpus = fs::read_to_string("/proc/cpuinfo").context("read /proc/cpuinfo")?;
-        let model = cpus.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'));
         let load = fs::read_to_string("/proc/loadavg").context("read /proc/loadavg")?;
         Ok(Self {
             kernel: rustix::system::uname().release().to_string_lossy().into_owned(),
-            cpu_model: model.map_or_else(|| "unknown".to_owned(), |(_, name)| name.trim().to_owned()),
+            cpu_model: cpu_model(&cpus),
             cores: std::thread::available_parallelism()?.get(),
             governor: fs::read_to_string("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
                 .map(|governor| governor.trim().to_owned())
                 .ok(),
-            mitigations: mitigations(),
+            mitigations: Mitigations::read(),
             load_before: load.split(' ').next().and_then(|first| first.parse().ok()).unwrap_or(0.0),
         })
     }
+
+    /// In one line.
+    pub(crate) fn in_short(&self) -> String {
+        let Self { kernel, cpu_model, cores, mitigations, load_before, .. } = self;
+        let mitigations = mitigations.in_short();
+        format!("{cpu_model}, {cores} CPUs, kernel {kernel}; {mitigations}; load before: {load_before}")
+    }
 }
 
-/// Flaws the CPU does not have are left out.
-fn mitigations() -> BTreeMap<String, String> {
-    let folder = fs::read_dir("/sys/devices/system/cpu/vulnerabilities");
-    let files = folder.into_iter().flatten().flatten();
-    files
-        .filter_map(|file| {
-            let state = fs::read_to_string(file.path()).ok()?.trim().to_owned();
-            (state != "Not affected").then(|| (file.file_name().to_string_lossy().into_owned(), state))
-        })
-        .collect()
+/// What `/proc/cpuinfo` calls the first CPU. Hypervisors tend to take the name's number away: the model's own is told, too.
+pub(crate) fn cpu_model(cpus: &str) -> String {
+    let field = |name: &str| {
+        let line = cpus.lines().find(|line| line.split(':').next().map(str::trim) == Some(name));
+        line.and_then(|line| line.split_once(':')).map(|(_, value)| value.trim())
+    };
+    let name = field("model name").unwrap_or("unknown");
+    match (field("cpu family"), field("model")) {
+        (Some(family), Some(model)) => format!("{name} (family {family}, model {model})"),
+        _ => name.to_owned(),
+    }
 }
 
 /// The time, in UTC, as in RFC 3339.

@@ -16,9 +16,9 @@ use crate::progress::heading;
 
 #[derive(Subcommand)]
 pub(crate) enum BenchCommand {
-    /// Nanoseconds per packet and hook, beside an empty program, the clock, and an LRU hash map.
+    /// Nanoseconds per packet and hook, beside an empty program, the clock, and an LRU hash map; of others' frames; and per packet freed.
     Hook(hook::HookArgs),
-    /// Packets per second over a path of the kernel's, beside no tracer, programs that do less, and tcpdump; and TCP.
+    /// Packets per second over a path of the kernel's, beside no tracer, programs that do less, and tcpdump; TCP; and round trips.
     Path(path::PathArgs),
     /// What a trace of all ports of a host takes: time to attach, memory, CPU, by the number of ports.
     Ports(ports::PortsArgs),

@@ -34,14 +34,29 @@ pub(crate) struct PathArgs {
     /// TCP connections of each contender in each direction; 0 leaves TCP out.
     #[arg(long, value_name = "ROUNDS", default_value_t = 7)]
     tcp_rounds: u32,
+    /// Rounds of round trips under load; in each of them every contender is measured once; 0 leaves them out [default: 15, in a VM 5].
+    #[arg(long, value_name = "ROUNDS")]
+    trip_rounds: Option<u64>,
+    /// Round trips of each contender in each of these rounds [default: 20000, in a VM 1000].
+    #[arg(long, value_name = "COUNT")]
+    trips: Option<u64>,
+    /// Datagrams per second on the same path meanwhile [default: 100000, in a VM 2000].
+    #[arg(long, value_name = "RATE")]
+    trip_load: Option<u64>,
 }
 
 pub(super) fn run(args: &PathArgs) -> Result<ExitCode> {
     let folders = Folders::find()?;
     let program = build(&folders, "path")?;
-    let packets = args.packets.unwrap_or(if args.vm.is_some() { 20_000 } else { 200_000 });
-    let numbers =
-        [("--rounds", args.rounds.into()), ("--packets", packets), ("--tcp-rounds", args.tcp_rounds.into())];
+    let or = |given: Option<u64>, here, in_vm| given.unwrap_or(if args.vm.is_some() { in_vm } else { here });
+    let numbers = [
+        ("--rounds", args.rounds.into()),
+        ("--packets", or(args.packets, 200_000, 20_000)),
+        ("--tcp-rounds", args.tcp_rounds.into()),
+        ("--trip-rounds", or(args.trip_rounds, 15, 5)),
+        ("--trips", or(args.trips, 20_000, 1_000)),
+        ("--trip-load", or(args.trip_load, 100_000, 2_000)),
+    ];
     let words: Vec<String> = numbers
         .iter()
         .flat_map(|(word, number): &(&str, u64)| [(*word).to_owned(), number.to_string()])

@@ -1,6 +1,6 @@
 //! Floods of small datagrams from a guest that is a namespace: as many per second as the path carries.
 
-use std::io::{ErrorKind, IoSlice};
+use std::io::{Error, ErrorKind, IoSlice};
 use std::net::UdpSocket;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -19,11 +19,11 @@ use crate::payload;
 const BATCH: u64 = 64;
 const PORT: u16 = 5009;
 /// Payload: as many bytes as make a frame of 106, a small one.
-const SIZE_BYTES: usize = 64;
+pub(super) const SIZE_BYTES: usize = 64;
 /// The sender's, so that what else runs on its CPU does not stand in its way. On Linux it is one of the thread alone.
 const HIGHEST_PRIORITY: i32 = -20;
 /// How often the receiver looks whether it is to stop: bounds how late it notices, not what it counts.
-const STOP_CHECK: Duration = Duration::from_millis(20);
+pub(super) const STOP_CHECK: Duration = Duration::from_millis(20);
 /// Nothing has come for so long: the rest will not come.
 const IDLE_LIMIT: Duration = Duration::from_secs(1);
 
@@ -127,7 +127,7 @@ fn receive(socket: &UdpSocket, arrived: &AtomicU64, stop: &AtomicBool) -> Result
                 count += 1;
                 arrived.store(count, Ordering::Release);
             }
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+            Err(error) if is_timeout(&error) => {
                 if stop.load(Ordering::Acquire) {
                     return Ok(());
                 }
@@ -139,8 +139,7 @@ fn receive(socket: &UdpSocket, arrived: &AtomicU64, stop: &AtomicBool) -> Result
 
 /// Gives how many were sent, and the wall and CPU time that took.
 fn send(socket: &UdpSocket, count: u64, per_second: Option<u64>) -> Result<(u64, Duration, Duration)> {
-    let run_tag = payload::new_run_tag();
-    let mut payloads: Vec<_> = (0..BATCH).map(|_| payload::encode(0, run_tag, SIZE_BYTES)).collect();
+    let mut payloads = payloads(BATCH);
     let (started, cpu_before) = (Instant::now(), thread_cpu());
     let mut sent = 0;
     while sent < count {
@@ -148,17 +147,24 @@ fn send(socket: &UdpSocket, count: u64, per_second: Option<u64>) -> Result<(u64,
             wait_until(started + due(sent, per_second));
         }
         let batch = usize::try_from(BATCH.min(count - sent)).unwrap_or(0);
-        for (payload, sequence) in payloads.iter_mut().zip(sent..) {
-            if let Some(head) = payload.first_chunk_mut::<8>() {
-                *head = sequence.to_be_bytes();
-            }
-        }
-        sent += send_batch(socket, payloads.get(..batch).unwrap_or_default())?;
+        sent += send_batch(socket, payloads.get_mut(..batch).unwrap_or_default(), sent)?;
     }
     Ok((sent, started.elapsed(), thread_cpu().saturating_sub(cpu_before)))
 }
 
-fn send_batch(socket: &UdpSocket, payloads: &[Vec<u8>]) -> Result<u64> {
+/// Payloads of one run, which are numbered as they are sent.
+pub(super) fn payloads(count: u64) -> Vec<Vec<u8>> {
+    let run_tag = payload::new_run_tag();
+    (0..count).map(|_| payload::encode(0, run_tag, SIZE_BYTES)).collect()
+}
+
+/// Sends them in one system call, numbered from `sequence` on; gives how many were sent.
+pub(super) fn send_batch(socket: &UdpSocket, payloads: &mut [Vec<u8>], sequence: u64) -> Result<u64> {
+    for (payload, sequence) in payloads.iter_mut().zip(sequence..) {
+        if let Some(head) = payload.first_chunk_mut::<8>() {
+            *head = sequence.to_be_bytes();
+        }
+    }
     let slices: Vec<_> = payloads.iter().map(|payload| [IoSlice::new(payload)]).collect();
     let mut controls: Vec<_> = slices.iter().map(|_| SendAncillaryBuffer::default()).collect();
     let mut messages: Vec<_> =
@@ -166,8 +172,13 @@ fn send_batch(socket: &UdpSocket, payloads: &[Vec<u8>]) -> Result<u64> {
     Ok(sendmmsg(socket, &mut messages, SendFlags::empty()).context("sendmmsg")? as u64)
 }
 
+/// Whether a socket has nothing at the moment.
+pub(super) fn is_timeout(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
+}
+
 /// When packet `sent` is due, after the start.
-fn due(sent: u64, per_second: u64) -> Duration {
+pub(super) fn due(sent: u64, per_second: u64) -> Duration {
     let ns = u128::from(sent) * 1_000_000_000 / u128::from(per_second.max(1));
     Duration::from_nanos(u64::try_from(ns).unwrap_or(u64::MAX))
 }
@@ -183,7 +194,8 @@ fn wait_until(moment: Instant) {
     }
 }
 
-fn pin(cpu: usize) -> Result<()> {
+/// The calling thread runs there only.
+pub(super) fn pin(cpu: usize) -> Result<()> {
     let mut cpus = CpuSet::new();
     cpus.set(cpu);
     sched_setaffinity(None, &cpus).with_context(|| format!("stay on CPU {cpu}"))

@@ -8,11 +8,13 @@ mod exact;
 mod flood;
 mod pace;
 mod ping;
+mod round_trips;
 mod tcp;
 mod udp;
 mod udp_sink;
 
 pub use flood::Flood;
+pub use round_trips::{Load, Trips};
 pub use tcp::TcpSink;
 pub use udp::{EchoReport, FloodReport};
 pub use udp_sink::{SinkReport, UdpSink};

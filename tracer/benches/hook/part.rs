@@ -1,0 +1,60 @@
+//! Rows that are set up and measured together.
+
+use anyhow::Result;
+use aya::Ebpf;
+
+use crate::course::Course;
+
+/// A row's figures, a round each, in nanoseconds.
+#[derive(Debug, Clone)]
+pub(crate) struct Figures {
+    pub(crate) name: &'static str,
+    pub(crate) ns: Vec<f64>,
+}
+
+impl Figures {
+    pub(crate) const fn of(name: &'static str) -> Self {
+        Self { name, ns: Vec::new() }
+    }
+}
+
+/// What one round has for all.
+pub(crate) struct Round<'r> {
+    /// The programs to compare with.
+    pub(crate) others: &'r Ebpf,
+    pub(crate) course: &'r mut Course,
+    /// Runs of each program.
+    pub(crate) runs: u32,
+    /// What an empty program takes by itself.
+    pub(crate) empty_ns: f64,
+    /// What empty programs take on the course, with [`crate::course::HOT`] traffic.
+    pub(crate) base_ns: f64,
+}
+
+impl Round<'_> {
+    /// What a program takes that took this on the course.
+    pub(crate) fn alone_ns(&self, on_course_ns: f64) -> f64 {
+        on_course_ns - self.base_ns + self.empty_ns
+    }
+}
+
+/// Such rows.
+pub(crate) trait Part {
+    /// Measures every row once.
+    fn round(&mut self, round: &mut Round<'_>) -> Result<()>;
+
+    /// Whether the programs did what was measured.
+    fn check(&mut self) -> Result<()>;
+
+    /// The figures of every row, in the order of the table.
+    fn figures(&self) -> &[Figures];
+
+    fn figures_mut(&mut self) -> &mut [Figures];
+
+    /// Forgets the figures so far.
+    fn forget(&mut self) {
+        for figures in self.figures_mut() {
+            figures.ns.clear();
+        }
+    }
+}
