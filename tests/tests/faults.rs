@@ -1,7 +1,7 @@
 //! The fault matrix: one fault at a time, and what the report says of it; and delays of one segment at a time.
 //! `cargo xtask faults` prints the same as a table.
 
-use hoptrace_tests::faults::{Case, Fault, GROUPS, delay_all, delay_table, run_all, table};
+use hoptrace_tests::faults::{Case, Fault, GROUPS, Hooks, delay_all, delay_table, run_all, table};
 use hoptrace_tests::prelude::*;
 
 /// All faults of a group, each with a case of its own per direction.
@@ -10,7 +10,7 @@ fn assert_group(name: &str) -> Result<()> {
     let faults: Vec<&Fault> =
         GROUPS.iter().filter(|(group, _)| *group == name).flat_map(|(_, faults)| faults.iter()).collect();
     ensure!(!faults.is_empty(), "there is no group {name}");
-    let cases = run_all(&lab, faults, None, &mut |_| ())?;
+    let cases = run_all(&lab, Hooks::All, faults, None, &mut |_| ())?;
     ensure!(cases.iter().all(Case::has_passed), "\n{}", table(&cases).join("\n"));
     Ok(())
 }

@@ -7,7 +7,7 @@ use std::process::{Command, ExitCode, Stdio};
 use anyhow::{Context as _, Result, ensure};
 use clap::{Args, ValueEnum};
 use hoptrace_tests::BINARY_ENV;
-use hoptrace_tests::faults::{Case, Delayed, GROUPS, delay_all, delay_table, run_all, table};
+use hoptrace_tests::faults::{Case, Delayed, GROUPS, Hooks, delay_all, delay_table, run_all, table};
 use hoptrace_tests::lab::{Folders, Lab};
 use hoptrace_tests::vm::PAYLOAD_DIR;
 use serde::{Deserialize, Serialize};
@@ -45,6 +45,8 @@ pub(crate) struct FaultsArgs {
     /// Only faults whose name contains this, or one of these with commas in between.
     #[arg(long, value_name = "NAME")]
     only: Option<String>,
+    #[command(flatten)]
+    hooks: HooksArg,
     /// Write the cases to this file.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -55,6 +57,24 @@ pub(crate) struct InsideArgs {
     /// Only faults whose name contains this, or one of these with commas in between.
     #[arg(long, value_name = "NAME")]
     only: Option<String>,
+    #[command(flatten)]
+    hooks: HooksArg,
+}
+
+/// Which of the path's interfaces get hooks.
+#[derive(Args, Clone, Copy)]
+struct HooksArg {
+    /// With one hook of each veth pair (`hoptrace --hooks few`).
+    #[arg(long)]
+    few_hooks: bool,
+}
+
+impl HooksArg {
+    const FLAG: &str = "--few-hooks";
+
+    const fn hooks(self) -> Hooks {
+        if self.few_hooks { Hooks::Few } else { Hooks::All }
+    }
 }
 
 /// What was found on one kernel.
@@ -77,7 +97,7 @@ pub(crate) fn run(args: &FaultsArgs) -> Result<ExitCode> {
     let mut found = Found::default();
     let mut broken = Vec::new();
     for kernel in kernels {
-        if let Err(error) = on(kernel, args.only.as_deref(), &mut found) {
+        if let Err(error) = on(kernel, args.only.as_deref(), args.hooks, &mut found) {
             broken.push(format!("{kernel:?}: {error:#}"));
         }
     }
@@ -98,7 +118,7 @@ pub(crate) fn run(args: &FaultsArgs) -> Result<ExitCode> {
 }
 
 /// Adds the cases on one kernel.
-fn on(kernel: Kernel, only: Option<&str>, found: &mut Found) -> Result<()> {
+fn on(kernel: Kernel, only: Option<&str>, hooks: HooksArg, found: &mut Found) -> Result<()> {
     let value = kernel.to_possible_value().context("a kernel without a name")?;
     heading(&format!("faults on kernel {}", value.get_name()));
     let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
@@ -108,22 +128,33 @@ fn on(kernel: Kernel, only: Option<&str>, found: &mut Found) -> Result<()> {
             let environment = format!("{BINARY_ENV}={}", hoptrace.display());
             let here = std::env::current_exe()?.display().to_string();
             let inside = [environment.as_str(), here.as_str()];
-            within(words(&[&["lab", "run", "--fresh", "--", "env"], &inside[..]].concat()), only, found)?;
+            within(
+                words(&[&["lab", "run", "--fresh", "--", "env"], &inside[..]].concat()),
+                only,
+                hooks,
+                found,
+            )?;
             // What delays packets exactly on this machine is on the path that is all in the kernel.
-            within(words(&[&["lab", "run", "--kernel-path", "--", "env"], &inside[..]].concat()), only, found)
+            within(
+                words(&[&["lab", "run", "--kernel-path", "--", "env"], &inside[..]].concat()),
+                only,
+                hooks,
+                found,
+            )
         }
         Kernel::V6_1 | Kernel::V6_12 => {
             let (limit, inside) = (VM_TIME_LIMIT_S.to_string(), format!("{PAYLOAD_DIR}/xtask"));
             let vm = ["vm", "--series", value.get_name(), "--lab", "--time-limit", &limit, "--", &inside];
-            within(words(&vm), only, found)
+            within(words(&vm), only, hooks, found)
         }
     }
 }
 
 /// Adds what a command finds that runs the part inside. Nothing leaves a VM but what is printed: the cases come over
 /// standard output.
-fn within(mut words: Vec<String>, only: Option<&str>, found: &mut Found) -> Result<()> {
+fn within(mut words: Vec<String>, only: Option<&str>, hooks: HooksArg, found: &mut Found) -> Result<()> {
     words.push(INSIDE_COMMAND.to_owned());
+    words.extend(hooks.few_hooks.then(|| HooksArg::FLAG.to_owned()));
     words.extend(only.into_iter().flat_map(|only| ["--only".to_owned(), only.to_owned()]));
     let mut child = Command::new(std::env::current_exe()?)
         .args(words)
@@ -149,7 +180,7 @@ pub(crate) fn run_inside(args: &InsideArgs) -> Result<ExitCode> {
     let faults = GROUPS.iter().flat_map(|(_, faults)| faults.iter());
     // Where a Linux bridge stands for Open vSwitch there are no faults, only delays.
     if lab.datapath != "bridge" {
-        run_all(&lab, faults, only, &mut |case| {
+        run_all(&lab, args.hooks.hooks(), faults, only, &mut |case| {
             tell(&Line::Case(case.clone()), &table(std::slice::from_ref(case)));
         })?;
     }

@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use anyhow::{Context as _, Result, anyhow};
 
 use super::judge::judge;
-use super::{Case, Fault, Innocent, Moment, Place, Scene, Toll};
+use super::{Case, Fault, Hooks, Innocent, Moment, Place, Scene, Toll};
 use crate::lab::{Lab, Trap};
 use crate::report::Report;
 use crate::tracer::Tracer;
@@ -23,11 +23,12 @@ const TIMEOUT: &str = "500ms";
 /// Where the lab does not let itself be prepared. What goes wrong with a fault is its case's.
 pub fn run_all<'a>(
     lab: &Lab,
+    hooks: Hooks,
     faults: impl IntoIterator<Item = &'a Fault>,
     only: Option<&str>,
     each: &mut dyn FnMut(&Case),
 ) -> Result<Vec<Case>> {
-    let scene = Scene::new(lab)?;
+    let scene = Scene::new(lab, hooks)?;
     let _quiet = prepare(&scene)?;
     let mut cases = Vec::new();
     for fault in faults.into_iter().filter(|fault| is_wanted(fault, only)) {
@@ -66,7 +67,8 @@ pub fn run(scene: &Scene<'_>, fault: &Fault) -> Vec<Case> {
             for (case, expected) in cases.iter_mut().zip(fault.expected) {
                 let ran = toll.get(expected.direction);
                 let found = report.direction(expected.direction);
-                judge(case, found, expected.outcome, ran, innocent, scene.platform);
+                let outcome = scene.hooks.see(expected.outcome, expected.direction);
+                judge(case, found, outcome, ran, innocent, scene.platform);
                 let why = report.path.why();
                 let is_right = why.map(|why| fault.partly.is_some_and(|words| why.contains(words)));
                 if is_right.unwrap_or(fault.partly.is_none()) {
@@ -118,7 +120,7 @@ fn trace(scene: &Scene<'_>, fault: &Fault) -> Result<(Report, Toll)> {
     }
     let mut words = vec!["trace", scene.guest.port_id.as_str()];
     words.extend(fault.filter.split(' '));
-    words.extend(["--json", "--timeout", TIMEOUT]);
+    words.extend(["--json", "--timeout", TIMEOUT, "--hooks", scene.hooks.word()]);
     let tracer = Tracer::start(&words)?;
     if !is_before {
         scene.innocent(scene.guest, INNOCENT).context("before the fault")?;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, ensure};
 
 use super::raw::Ends;
-use super::{Direction, Platform, Toll};
+use super::{Direction, Hooks, Platform, Toll};
 use crate::exec::run;
 use crate::kernel_version::kernel_version;
 use crate::lab::{Guest, InterfaceCounts, Lab, Pace, Trap};
@@ -41,13 +41,16 @@ pub struct Scene<'a> {
     pub other: &'a Guest,
     /// Who forwards.
     pub platform: Platform,
+    /// Which of the path's interfaces get hooks.
+    pub hooks: Hooks,
 }
 
 impl<'a> Scene<'a> {
-    pub(super) fn new(lab: &'a Lab) -> Result<Self> {
+    pub(super) fn new(lab: &'a Lab, hooks: Hooks) -> Result<Self> {
         let [guest, other, ..] = lab.guests.as_slice() else { anyhow::bail!("the lab has no two guests") };
         let has_kernel_datapath = lab.datapath == "system";
-        Ok(Self { lab, guest, other, platform: Platform { kernel: kernel_version()?, has_kernel_datapath } })
+        let platform = Platform { kernel: kernel_version()?, has_kernel_datapath };
+        Ok(Self { lab, guest, other, platform, hooks })
     }
 
     /// A fault set and taken away by shell commands, in which `$tap`, `$qbr`, `$qvb`, `$qvo`, `$nic` are the guest's

@@ -1,10 +1,10 @@
 //! What a drop means and what to look at, in a line of plain words. Pure; only what the kernel's reason says, no guesses.
 
-use std::fmt;
+use std::{fmt, iter};
 
 use super::filters;
 use crate::kernel::{is_in_queue, is_nf_queue, is_purge, is_queue_s};
-use crate::model::{Direction, Drop, Hop, Path, PortTrace, Printable};
+use crate::model::{Direction, Drop, HookReport, Hop, Path, PortTrace, Printable};
 
 /// Bytes before what an MTU is about.
 const ETHERNET_HEADER_BYTES: u32 = 14;
@@ -52,7 +52,8 @@ impl fmt::Display for Advice {
 #[must_use]
 pub(super) fn advice(report: &PortTrace<'_>, direction: Direction, drop: &Drop) -> Option<Advice> {
     let location = drop.location.as_deref()?;
-    let place = Place { path: report.path(), direction, after: &drop.after };
+    let hooks = &report.port.directions.get(direction).hooks;
+    let place = Place { path: report.path(), direction, after: &drop.after, hooks };
     let reason = drop.reason.as_deref().unwrap_or_default();
     Some(match (drop.subsystem.as_deref(), reason) {
         (Some("openvswitch"), reason) => place.openvswitch(reason),
@@ -81,11 +82,20 @@ struct Place<'a> {
     direction: Direction,
     /// The hook's label: a role, perhaps with an interface behind a colon.
     after: &'a str,
+    /// Those of its direction.
+    hooks: &'a [HookReport],
 }
 
 impl Place<'_> {
     fn hop(&self) -> Option<&Hop> {
         self.path.hop_of(self.after)
+    }
+
+    /// Where the packets can have been: the hook's interface, and those behind it that have none.
+    fn places(&self) -> impl Iterator<Item = &Hop> {
+        let is_hooked = |hop: &&Hop| self.hooks.iter().any(|hook| self.path.hop_of(&hook.hook) == Some(*hop));
+        let next = move |hop: &&Hop| self.path.next(hop, self.direction).filter(|next| !is_hooked(next));
+        iter::successors(self.hop(), next)
     }
 
     /// The interface of the hook.
@@ -149,9 +159,9 @@ impl Place<'_> {
 
     /// Which filter it was, as far as the host's rules and counters tell.
     fn firewall(&self, report: &PortTrace<'_>, drop: &Drop) -> Advice {
-        let in_bridge = self.hop().is_some_and(|hop| hop.facts.firewall_behind == Some(self.direction));
-        let bridge = self.hop().and_then(|hop| hop.bridge.as_deref()).map(|name| Printable(name).to_string());
-        let place = match bridge.filter(|_| in_bridge) {
+        let before = self.places().find(|hop| hop.facts.firewall_behind == Some(self.direction));
+        let bridge = before.and_then(|hop| hop.bridge.as_deref()).map(|name| Printable(name).to_string());
+        let place = match bridge {
             Some(bridge) => format!("on {bridge}"),
             None => format!("behind {}", self.own()),
         };
@@ -159,11 +169,14 @@ impl Place<'_> {
     }
 
     fn queue(&self) -> Advice {
-        let device = match self.hop() {
+        // An interface queues what it sends.
+        let sends = |hop: &&Hop| hop.facts.receives != self.direction;
+        let hop = self.places().find(sends).or_else(|| self.hop());
+        let device = match hop {
             Some(hop) => Printable(&hop.ifname).to_string(),
             None => self.after.to_owned(),
         };
-        if self.hop().is_some_and(|hop| hop.stacked) {
+        if hop.is_some_and(|hop| hop.stacked) {
             return Advice::new(format!(
                 "the queueing discipline of {device}, or of an interface below it, is full or limits the rate"
             ))
@@ -204,15 +217,24 @@ impl Place<'_> {
 mod tests {
     use super::*;
     use crate::{
-        model::{DropExample, Firewall, FirewallRule, HostReport},
+        model::{DropExample, Firewall, FirewallRule, HostReport, Snapshot},
         report::trace_samples::{packet, path, snapshot, watched},
     };
 
     /// In words, on a host whose filters are these.
     fn told(path: &Path, firewall: Option<Firewall>, direction: Direction, drop: &Drop) -> Option<String> {
+        told_with(path, &snapshot(10), firewall, direction, drop)
+    }
+
+    fn told_with(
+        path: &Path,
+        snapshot: &Snapshot,
+        firewall: Option<Firewall>,
+        direction: Direction,
+        drop: &Drop,
+    ) -> Option<String> {
         let host = HostReport { firewall, ..HostReport::default() };
-        let snapshot = snapshot(10);
-        let report = watched(path, &snapshot, &host);
+        let report = watched(path, snapshot, &host);
         let port = report.each_port().next().unwrap();
         advice(&port, direction, drop).map(|advice| advice.to_string())
     }
@@ -303,6 +325,31 @@ mod tests {
         assert!(silent.contains("nft table bridge t, chain f, rule 4 can drop there"), "{silent}");
         let many = filtered(vec![rule("iptables", &["FORWARD"], None, None); 5]);
         assert!(many.contains("chain FORWARD, policy and others can drop there"), "{many}");
+    }
+
+    #[test]
+    fn with_few_hooks_what_has_none_is_looked_at_where_packets_can_have_been() {
+        let mut few = snapshot(10);
+        for way in Direction::ALL {
+            few.directions.get_mut(way).hooks.retain(|hook| hook.hook != "qvb");
+        }
+        let of = |direction, after: &str, reason: &str| {
+            let drop = Drop {
+                after: after.to_owned(),
+                reason: Some(reason.to_owned()),
+                location: Some("some_function+0x1".to_owned()),
+                ..Drop::default()
+            };
+            told_with(&path(), &few, None, direction, &drop).unwrap()
+        };
+        for (direction, after) in [(Direction::Egress, "tap"), (Direction::Ingress, "qvo")] {
+            let filter = of(direction, after, "NETFILTER_DROP");
+            assert!(filter.contains("on qbrc3d70d5c-a90"), "{filter}");
+        }
+        let queue = of(Direction::Egress, "tap", "QDISC_DROP");
+        assert!(queue.contains("tc -s qdisc show dev qvb"), "{queue}");
+        let queue = of(Direction::Ingress, "qvo", "QDISC_DROP");
+        assert!(queue.contains("tc -s qdisc show dev qvo"), "{queue}");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Direction, Hop, IfIndex, InstanceId, OtherPort};
+use super::{Direction, HookChoice, Hop, IfIndex, InstanceId, OtherPort};
 
 /// The layout a path follows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -206,6 +206,31 @@ impl Path {
             Step::Interface(hop) => Some(hop),
             _ => None,
         })
+    }
+
+    /// Those of them that get hooks.
+    #[must_use]
+    pub fn hooked(&self, choice: HookChoice) -> Vec<&Hop> {
+        let is_near_end = |hop: &&Hop| {
+            let next = self.next(hop, Direction::Egress);
+            next.is_some_and(|next| hop.is_pair_with(next))
+        };
+        let few: Vec<_> = self.hops().filter(|hop| !is_near_end(hop)).collect();
+        // Latency is between two hooks at least.
+        if choice == HookChoice::Few && few.len() > 1 { few } else { self.hops().collect() }
+    }
+
+    /// The hops that a packet passes from `from` to `to`, both among them, in its order.
+    #[must_use]
+    pub fn between<'p>(&'p self, from: &'p Hop, to: &'p Hop) -> Vec<&'p Hop> {
+        let passed = |hop: &&Hop| {
+            *hop == from || *hop == to || !(hop.is_alternative_to(from) || hop.is_alternative_to(to))
+        };
+        let hops: Vec<_> = self.hops().filter(passed).collect();
+        let place = |wanted: &Hop| hops.iter().position(|hop| *hop == wanted);
+        let Some((start, end)) = place(from).zip(place(to)) else { return vec![from, to] };
+        let between = hops.iter().skip(start.min(end)).take(start.abs_diff(end) + 1).copied();
+        if start > end { between.rev().collect() } else { between.collect() }
     }
 
     /// The hop with this interface.

@@ -6,8 +6,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{
-    Directions, Evidence, Finding, Firewall, GuestTimes, Hop, HostReport, InstanceId, Latencies, LinkChange,
-    MacAddr, Mechanism, Neighbour, Path, Problem, Snapshot, SourceName, Taken, TracerCost, Upcalls, XdpMode,
+    Directions, Evidence, Finding, Firewall, GuestTimes, HookChoice, Hop, HostReport, InstanceId, Latencies,
+    LinkChange, MacAddr, Mechanism, Neighbour, Path, Problem, Snapshot, SourceName, Taken, TracerCost,
+    Upcalls, XdpMode,
 };
 
 /// Which version of the report it is. Another number means that something was renamed, moved or removed; members may be added
@@ -90,6 +91,9 @@ pub struct Settings {
     pub xdp: Option<XdpMode>,
     /// Where the hooks were to be; `None`: where it is best on that kernel.
     pub mechanism: Option<Mechanism>,
+    /// Which of a path's interfaces got hooks.
+    #[serde(default)]
+    pub hooks: HookChoice,
     /// Whether the switch was asked about packets.
     pub explain: bool,
 }

@@ -86,10 +86,17 @@ pub(super) fn devices(plan: &Plan, path: &Path, around: &Around<'_>) -> Devices 
             .filter_map(|behind| place(behind, path))
         {
             devices.at(index).live_after |= after;
-            if let Some(bridge) = linux_bridge(path, hop, behind).and_then(around.index_of) {
-                let device = devices.at(bridge);
-                device.live_after |= after;
-                device.flags |= Device::FILTER_ONLY;
+            let passed = path.between(hop, behind);
+            for (one, other) in passed.iter().zip(passed.iter().skip(1)) {
+                // Without a hook of its own.
+                if *other != behind {
+                    devices.at(other.ifindex).live_after |= after;
+                }
+                if let Some(bridge) = linux_bridge(path, one, other).and_then(around.index_of) {
+                    let device = devices.at(bridge);
+                    device.live_after |= after;
+                    device.flags |= Device::FILTER_ONLY;
+                }
             }
         }
     }
@@ -151,7 +158,7 @@ mod tests {
     use super::*;
     use crate::{
         attach::{self, PlanOptions},
-        model::{Role, Step},
+        model::{HookChoice, Role, Step},
         path::testing::{hop, hybrid_path},
     };
 
@@ -247,6 +254,18 @@ mod tests {
         );
         let others = devices.by_index.iter().filter(|(index, _)| **index != QBR && !MEMBERS.contains(index));
         assert!(others.into_iter().all(|(_, device)| device.flags == 0), "{devices:?}");
+    }
+
+    #[test]
+    fn with_few_hooks_packets_can_be_where_there_is_none() {
+        let path = path("system");
+        let plan = attach::plan(&path.hooked(HookChoice::Few), PlanOptions::default()).unwrap();
+        let devices = devices(&plan, &path, &around(false));
+        let live = |index| names(&plan, devices.by_index[&index].live_after);
+        assert_eq!(live(TAP), ["egress tap", "ingress qvo", "ingress tap"]);
+        assert_eq!(live(QVB), ["egress tap", "ingress qvo"]);
+        assert_eq!(live(QVO), ["egress tap", "egress qvo", "ingress nic", "ingress qvo"]);
+        assert_eq!((live(QBR), devices.by_index[&QBR].flags), (live(QVB), Device::FILTER_ONLY));
     }
 
     #[test]

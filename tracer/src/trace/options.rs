@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{error::TraceError, note::NoteTo};
 use crate::{
     discover::Sources,
-    model::{MacAddr, Mechanism, PacketFilter, Room, Settings, Tail, XdpMode},
+    model::{HookChoice, MacAddr, Mechanism, PacketFilter, Room, Settings, Tail, XdpMode},
 };
 
 /// How long a packet may stay away. Less than a second by more than the sweeper's period: requests (ARP, neighbour discovery, SYN) are sent
@@ -43,6 +43,8 @@ pub struct TraceOptions {
     pub xdp: Option<XdpMode>,
     /// Where the hooks are to be; `None`: where it is best on this kernel.
     pub mechanism: Option<Mechanism>,
+    /// Which of a path's interfaces get hooks.
+    pub hooks: HookChoice,
     /// Which packets are told one by one; of one port only.
     pub records: RecordOptions,
     /// Whether the switch is asked at the end about packets that died there, and about some that went through.
@@ -81,6 +83,7 @@ impl TraceOptions {
             wire: self.wire,
             xdp: self.xdp,
             mechanism: self.mechanism,
+            hooks: self.hooks,
             explain: self.explain,
         }
     }
@@ -101,6 +104,7 @@ impl Default for TraceOptions {
             wire: false,
             xdp: None,
             mechanism: None,
+            hooks: HookChoice::All,
             records: RecordOptions::default(),
             explain: false,
             debug: false,

@@ -18,7 +18,7 @@ use super::{
     beside::{self, Beside},
     ending::Ending,
     prepare::{Kernel, mechanism, note_other_tracers, note_others_addresses, remove_leftovers},
-    traced::{TracedPort, load_options, plan_all, trace_of},
+    traced::{Placing, TracedPort, load_options, plan_all, trace_of},
 };
 use crate::{
     attach::{self, Attached, Filters, Plans},
@@ -86,7 +86,8 @@ impl Session {
             explain: options.explain,
         });
         probes.why_not().for_each(|why| note(&Note::Without(why)));
-        let ports = plan_all(paths, &beside, (mechanism, several), &probes, leaves_out, options)?;
+        let placing = Placing { mechanism, several, hooks: options.hooks };
+        let ports = plan_all(paths, &beside, placing, &probes, leaves_out, options)?;
         for port in &ports {
             probes.check(&port.plan).await?;
         }

@@ -8,7 +8,7 @@ use super::{Note, NoteTo, TraceError, TraceOptions, beside::Beside};
 use crate::{
     attach::{self, LoadOptions, PlanOptions, PortPlan},
     collect::Share,
-    model::{Hop, Mechanism, OtherPort, Path, Plan, Printable, Tail, Traceability},
+    model::{HookChoice, Hop, Mechanism, OtherPort, Path, Plan, Printable, Tail, Traceability},
     probes::{Probes, Trace},
 };
 
@@ -27,12 +27,21 @@ impl TracedPort {
     }
 }
 
+/// How hooks are placed.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Placing {
+    pub(super) mechanism: Mechanism,
+    /// It is a trace of several ports.
+    pub(super) several: bool,
+    pub(super) hooks: HookChoice,
+}
+
 /// Where the hooks of a port are to be. In a trace of several ports (`several`) the ports beside its path are those of all of them, and not
 /// part of its plan; that some of its path cannot be hooked is said with its name.
 pub(super) fn plan(
     path: &Path,
     neighbours: &[OtherPort],
-    (mechanism, several): (Mechanism, bool),
+    Placing { mechanism, several, hooks }: Placing,
     probes: &Probes,
     note: NoteTo,
 ) -> Result<Plan, TraceError> {
@@ -47,7 +56,7 @@ pub(super) fn plan(
     // What goes on from the end of a path before the switch's ports is behind that end, as in a trace of one.
     let neighbours: &[OtherPort] = if several && !path.hops().any(Hop::is_uplink) { &[] } else { neighbours };
     let mut plan = attach::plan(
-        &path.hops().collect::<Vec<_>>(),
+        &path.hooked(hooks),
         probes.wishes(PlanOptions {
             neighbours,
             at_tracepoints: mechanism == Mechanism::Tracepoints,
@@ -65,20 +74,20 @@ pub(super) fn plan(
 pub(super) fn plan_all(
     paths: Vec<Path>,
     beside: &Beside,
-    (mechanism, several): (Mechanism, bool),
+    placing: Placing,
     probes: &Probes,
     leaves_out: bool,
     options: &TraceOptions,
 ) -> Result<Vec<TracedPort>, TraceError> {
     let mut ports = Vec::new();
     for (place, path) in paths.into_iter().enumerate() {
-        match plan(&path, &beside.of_path(place), (mechanism, several), probes, options.note) {
+        match plan(&path, &beside.of_path(place), placing, probes, options.note) {
             Ok(plan) => ports.push(TracedPort { path, plan }),
             Err(why) if leaves_out => {
                 let (port, why) = (path.instance.title(), why.to_string());
                 (options.note)(&Note::Skipped { port, why });
             }
-            Err(why) if several => {
+            Err(why) if placing.several => {
                 return Err(TraceError::OfPort { port: path.instance.title(), why: Box::new(why) });
             }
             Err(why) => return Err(why),

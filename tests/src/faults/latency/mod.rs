@@ -19,8 +19,8 @@ pub use verdict::{Delayed, delay_table};
 
 use anyhow::Result;
 
-use super::Scene;
 use super::runner::{guarded, prepare};
+use super::{Hooks, Scene};
 use crate::lab::Lab;
 use site::{DELAYS, SITES};
 use traced::traced;
@@ -34,7 +34,7 @@ pub fn delay_all(lab: &Lab, each: &mut dyn FnMut(&Delayed)) -> Result<Vec<Delaye
     if lab.datapath == "bridge" {
         return kernel_path::delay_all(lab, each);
     }
-    let scene = Scene::new(lab)?;
+    let scene = Scene::new(lab, Hooks::All)?;
     if !scene.platform.has_kernel_datapath {
         return Ok(Vec::new());
     }

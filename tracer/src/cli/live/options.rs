@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     cli::{CliError, CommonArgs, note, output},
-    model::{MacAddr, Mechanism, Path, Plan, Printable, XdpMode},
+    model::{HookChoice, Hop, MacAddr, Mechanism, Path, Plan, Printable, XdpMode},
     trace::{RecordOptions, TraceOptions, Tracer},
 };
 
@@ -53,6 +53,28 @@ pub(in crate::cli) struct LiveArgs {
     /// meanwhile
     #[arg(long, value_enum, value_name = "WHERE", default_value = "auto")]
     attach: Attach,
+    /// Which of the path's interfaces get hooks: all, or few, of a veth pair only the end nearer to the wire; then a packet costs a hook
+    /// less, and what dies in the pair is told behind the hook before it
+    #[arg(long, value_enum, value_name = "WHICH", default_value = "all")]
+    hooks: Hooks,
+}
+
+/// Which interfaces get hooks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Hooks {
+    /// All of the path
+    All,
+    /// One of each veth pair
+    Few,
+}
+
+impl From<Hooks> for HookChoice {
+    fn from(hooks: Hooks) -> Self {
+        match hooks {
+            Hooks::All => Self::All,
+            Hooks::Few => Self::Few,
+        }
+    }
 }
 
 /// Where hooks are.
@@ -123,6 +145,7 @@ impl LiveArgs {
             wire: self.wire,
             xdp: self.xdp.map(XdpMode::from),
             mechanism: self.attach.mechanism(),
+            hooks: self.hooks.into(),
             records,
             explain,
             debug: common.verbose >= 2,
@@ -152,7 +175,10 @@ fn greeting(tracer: &Tracer) -> String {
 
 /// One port, and where its hooks are.
 fn alone(path: &Path, plan: &Plan) -> String {
-    let ifnames: Vec<_> = path.hops().map(|hop| Printable(&hop.ifname).to_string()).collect();
+    let is_hooked =
+        |hop: &&Hop| plan.hooks.iter().flat_map(|hook| &hook.interfaces).any(|at| at.ifindex == hop.ifindex);
+    let ifnames: Vec<_> =
+        path.hops().filter(is_hooked).map(|hop| Printable(&hop.ifname).to_string()).collect();
     let neighbours = match plan.neighbours.len() {
         0 => String::new(),
         1 => " and at 1 port beside the path".to_owned(),

@@ -10,7 +10,7 @@ use crate::{
         TraceError,
         beside::Beside,
         prepare::remove_leftovers,
-        traced::{TracedPort, plan, trace_of},
+        traced::{Placing, TracedPort, plan, trace_of},
     },
 };
 
@@ -40,7 +40,8 @@ impl Session {
         let beside = Beside::of(&mut paths, true, self.options.path_only, self.described).await;
         let [path] = paths;
         self.probes.meet(&path);
-        let plan = plan(&path, &beside.of_path(0), (self.mechanism, true), &self.probes, note)?;
+        let placing = Placing { mechanism: self.mechanism, several: true, hooks: self.options.hooks };
+        let plan = plan(&path, &beside.of_path(0), placing, &self.probes, note)?;
         if plan.segment_count > self.room.port_segments() {
             let why = "its path has more segments than there is room for in this trace".to_owned();
             return Err(TraceError::Untraceable(why));
