@@ -1,7 +1,7 @@
 //! Ports that come and go while others are traced, by the library's example.
 
 use std::env;
-use std::io::{BufRead as _, BufReader, Lines, Write as _};
+use std::io::{BufRead as _, BufReader, Lines, Read as _, Write as _};
 use std::path::PathBuf;
 use std::process::{Child, ChildStderr, Command, Stdio};
 
@@ -28,8 +28,15 @@ impl Example {
 
     /// Waits until it says this.
     fn says(&mut self, wanted: &str) -> Result<()> {
-        let line = self.said.find(|line| line.as_ref().is_ok_and(|line| line.as_str() == wanted));
-        line.with_context(|| format!("it never says \"{wanted}\""))?.map(drop).map_err(Into::into)
+        let mut others = Vec::new();
+        for line in self.said.by_ref() {
+            let line = line?;
+            if line == wanted {
+                return Ok(());
+            }
+            others.push(line);
+        }
+        bail!("it never says \"{wanted}\", only {others:?}")
     }
 
     fn tell(&mut self, line: &str) -> Result<()> {
@@ -39,9 +46,19 @@ impl Example {
     /// The ports' reports.
     fn finish(mut self) -> Result<Vec<(String, Report)>> {
         drop(self.child.stdin.take());
-        let ended = self.child.wait_with_output()?;
-        ensure!(ended.status.success(), "{}", ended.status);
-        Report::read_each(&ended.stdout)
+        let mut printed = Vec::new();
+        self.child.stdout.take().context("no stdout")?.read_to_end(&mut printed)?;
+        let status = self.child.wait()?;
+        ensure!(status.success(), "{status}");
+        Report::read_each(&printed)
+    }
+}
+
+impl Drop for Example {
+    fn drop(&mut self) {
+        // It has ended by itself, but where a test fails.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 

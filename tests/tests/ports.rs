@@ -28,7 +28,12 @@ fn two_ports_are_traced_together_by_clsact() -> Result<()> {
     let together = Tracer::start(&[&words[..], &clsact].concat())?;
     let alone = trace_each(guests, &clsact)?;
     talk(&lab, guests)?;
-    compare(&together.finish_each()?, alone, guests)
+    compare(&together.finish_each()?, alone, guests)?;
+    let filters = |side| run("tc", &["filter", "show", "dev", &one.qvo, side]);
+    let left =
+        [filters("ingress")?, filters("egress")?, run("tc", &["qdisc", "show", "dev", &one.qvo])?].concat();
+    ensure!(!left.contains("hop_") && !left.contains("several_") && !left.contains("clsact"), "{left}");
+    Ok(())
 }
 
 #[test]

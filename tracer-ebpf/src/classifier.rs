@@ -40,9 +40,15 @@ hooks! {
     several_out_beside hop_beside_of_several 1
 }
 
-/// Does nothing: it stands where another one is to be.
+/// Does nothing: it stands where a program of the path is to be.
 #[classifier]
 pub(crate) fn hop_nothing(_ctx: TcContext) -> i32 {
+    GO_ON
+}
+
+/// Likewise where one beside the path is to be. (The kernel knows programs apart, not what they do.)
+#[classifier]
+pub(crate) fn hop_nothing_beside(_ctx: TcContext) -> i32 {
     GO_ON
 }
 

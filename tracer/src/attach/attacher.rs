@@ -7,8 +7,7 @@ use aya::programs::{SchedClassifier, tc::SchedClassifierLinkId};
 use super::{
     AttachError,
     clsact::Clsact,
-    error::attach_error,
-    stand_in::{StandIns, Wanted},
+    stand_in::{HookPlace, StandIns},
     tcx,
 };
 use crate::model::Mechanism;
@@ -45,15 +44,13 @@ impl Attacher {
     pub(super) fn attach(
         &mut self,
         program: &mut SchedClassifier,
-        wanted: &Wanted,
+        place: &HookPlace,
     ) -> Result<Option<SchedClassifierLinkId>, AttachError> {
-        let Wanted { interface, side, namespace } = wanted;
+        let HookPlace { interface, side, namespace, .. } = place;
         match (self, namespace) {
-            (Self::Tcx(stand_ins), _) => match stand_ins.take(wanted) {
-                Some(link) => program
-                    .attach_to_link(link)
-                    .map_err(|source| attach_error(&interface.ifname, side.side(), source)),
-                None => tcx::attach(program, wanted),
+            (Self::Tcx(stand_ins), _) => match stand_ins.take(place) {
+                Some(link) => tcx::replace(program, link, place),
+                None => tcx::attach(program, place),
             }
             .map(Some),
             (Self::Clsact(clsact), None) => clsact.attach(program, interface, *side).map(Some),

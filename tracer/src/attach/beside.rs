@@ -9,7 +9,7 @@ use aya::{
 };
 use hoptrace_common::neighbour::{BEHIND, MAX_NEIGHBOURS, Neighbour, behind_key, port_key};
 
-use super::{AttachError, attacher::Attacher, side::TcSide, stand_in::Wanted};
+use super::{AttachError, attacher::Attacher, side::TcSide, stand_in::HookPlace};
 use crate::model::{Direction, Interface, MacAddr, OtherPort, PortKind, Printable};
 
 /// What the programs know and count of the ports.
@@ -113,7 +113,7 @@ impl Beside {
             if !known.is_some_and(|directions| directions.insert(direction)) {
                 continue;
             }
-            match attacher.attach(program, &wanted(port, direction)) {
+            match attacher.attach(program, &place(port, direction)) {
                 Ok(_) => {}
                 Err(AttachError::Gone { ifname }) => {
                     log::info!("{} is gone: not attached to it", Printable(&ifname));
@@ -133,9 +133,10 @@ impl Beside {
 }
 
 /// Where the program of one direction is to be.
-pub(super) fn wanted(port: &OtherPort, direction: Direction) -> Wanted {
+pub(super) fn place(port: &OtherPort, direction: Direction) -> HookPlace {
     let interface = Interface { ifname: port.ifname.clone(), ifindex: port.ifindex };
-    Wanted { interface, side: side(port, direction), namespace: port.namespace.clone() }
+    let namespace = port.namespace.clone();
+    HookPlace { interface, side: side(port, direction), namespace, beside: true }
 }
 
 /// Tells the programs who else is behind the ports, each of which has a number.

@@ -9,7 +9,7 @@ use super::{
     held::{Held, Place},
     programs::classifier,
     side::TcSide,
-    stand_in::Wanted,
+    stand_in::HookPlace,
 };
 use crate::model::{OtherPort, Plan, PortId};
 
@@ -25,19 +25,16 @@ pub(super) struct Hooks<'h> {
 }
 
 impl Hooks<'_> {
-    /// Where they are to be, each with its program.
-    pub(super) fn wanted(&self, beside: &Beside) -> Vec<(Wanted, &'static str)> {
-        let mut wanted = Vec::new();
-        for (name, hook) in self.names.iter().zip(&self.plan.hooks) {
-            if hook.is_neighbour() {
-                let ports = self.beside.iter().filter(|port| beside.is_known(port));
-                wanted.extend(ports.map(|port| (beside::wanted(port, hook.direction), *name)));
-            } else if let Some(side) = TcSide::of(hook.side) {
-                let here = |interface| Wanted { interface, side, namespace: None };
-                wanted.extend(hook.interfaces.iter().cloned().map(|interface| (here(interface), *name)));
-            }
-        }
-        wanted
+    /// Where they are to be.
+    pub(super) fn places(&self, beside: &Beside) -> impl Iterator<Item = HookPlace> {
+        self.plan.hooks.iter().flat_map(|hook| {
+            let here = TcSide::of(hook.side).filter(|_| !hook.is_neighbour()).map(|side| {
+                let at = move |interface| HookPlace { interface, side, namespace: None, beside: false };
+                hook.interfaces.iter().cloned().map(at)
+            });
+            let ports = self.beside.iter().filter(|port| hook.is_neighbour() && beside.is_known(port));
+            here.into_iter().flatten().chain(ports.map(|port| beside::place(port, hook.direction)))
+        })
     }
 
     /// Attaches what is not there yet.
@@ -54,8 +51,9 @@ impl Hooks<'_> {
                 for interface in &hook.interfaces {
                     let at = Place { ifindex: interface.ifindex, side, program: name };
                     let program = classifier(ebpf, name)?;
-                    let wanted = Wanted { interface: interface.clone(), side, namespace: None };
-                    held.hold(at, self.port, || attacher.attach(program, &wanted))?;
+                    let place =
+                        HookPlace { interface: interface.clone(), side, namespace: None, beside: false };
+                    held.hold(at, self.port, || attacher.attach(program, &place))?;
                 }
             }
         }

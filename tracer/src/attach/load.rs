@@ -1,6 +1,10 @@
 //! Loads the programs, attaches them, and undoes it all on drop.
 
-use std::{collections::BTreeSet, thread};
+use std::{
+    collections::BTreeSet,
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+};
 
 use aya::{
     Ebpf, EbpfLoader,
@@ -23,7 +27,7 @@ use super::{
     host_wide,
     locked::locked_bytes,
     programs::{connect_rare_programs, hook_programs, host_wide_programs, shared_programs},
-    stand_in::{STAND_IN, StandIns, Wanted},
+    stand_in::{HookPlaces, STAND_INS, StandIns},
     strangers,
     told::{self, Told},
     verify::{Programs, load_all, named},
@@ -183,12 +187,12 @@ impl Attached {
             of_port.map(|((port, plan), names)| Hooks { port, plan, names, beside: &plans.beside })
         };
         let mut wanted: BTreeSet<_> = of_hooks.iter().chain(&others).copied().collect();
-        let places = match &attacher {
-            Some(Attacher::Tcx(_)) => hooks().flat_map(|hooks| hooks.wanted(&beside)).collect(),
-            _ => Vec::new(),
-        };
+        let mut places = HookPlaces::default();
+        if let Some(Attacher::Tcx(_)) = &attacher {
+            hooks().for_each(|hooks| places.extend(hooks.places(&beside)));
+        }
         if !places.is_empty() {
-            wanted.insert(STAND_IN);
+            wanted.extend(STAND_INS);
         }
         let stand_ins = load_programs(named(&mut ebpf, &wanted)?, &places)?;
         if let Some(Attacher::Tcx(empty)) = &mut attacher {
@@ -382,16 +386,19 @@ impl Attached {
     }
 }
 
-/// Hands programs to the verifier, and attaches the one that does nothing at these places meanwhile, if it is one of them.
-fn load_programs(
-    mut programs: Programs<'_>,
-    places: &[(Wanted, &'static str)],
-) -> Result<StandIns, AttachError> {
-    let stand_in = programs.remove(STAND_IN);
+/// Hands programs to the verifier, and attaches those that do nothing at these places meanwhile, if they are among them.
+fn load_programs(mut programs: Programs<'_>, places: &HookPlaces) -> Result<StandIns, AttachError> {
+    let stand_ins = STAND_INS.map(|name| programs.remove(name));
+    let needed = AtomicBool::new(true);
     thread::scope(|scope| {
-        let attaching = stand_in.map(|program| scope.spawn(|| StandIns::attach(program, places)));
-        load_all(&mut programs)?;
-        Ok(attaching.and_then(|attaching| attaching.join().ok()).unwrap_or_default())
+        let attaching = scope.spawn(|| StandIns::attach(stand_ins, places, &needed));
+        let loaded = load_all(&mut programs);
+        needed.store(loaded.is_ok(), Ordering::Relaxed);
+        let attached = attaching.join().unwrap_or_else(|_| {
+            log::warn!("programs are attached one after the other: the thread that attaches has ended");
+            StandIns::default()
+        });
+        loaded.map(|()| attached)
     })
 }
 

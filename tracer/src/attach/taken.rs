@@ -8,7 +8,7 @@ use rtnetlink::{
 };
 
 use super::{
-    clsact::{OwnerId, TrafficControl, tag_of},
+    clsact::{Filter, OwnerId, TrafficControl, tag_of},
     side::TcSide,
 };
 use crate::model::{HookPlan, IfIndex, Plan, Printable, Taken};
@@ -61,7 +61,9 @@ impl Filters {
                 continue;
             };
             let filters = control.filters(interface.ifindex, side)?;
-            let is_ours = |filter| tag_of(filter).is_some_and(|tag| tag.owner == self.owner);
+            let is_ours = |filter: &Filter| {
+                tag_of(filter).is_some_and(|tag| tag.owner == self.owner) && !filter.is_beside()
+            };
             if !filters.iter().any(is_ours) && is_there(interface.ifindex) {
                 missing.insert(name(hook, &interface.ifname));
             }

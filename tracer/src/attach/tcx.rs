@@ -9,24 +9,44 @@ use std::{
 
 use aya::programs::{
     LinkOrder, SchedClassifier,
-    tc::{SchedClassifierLinkId, TcAttachOptions},
+    tc::{SchedClassifierLink, SchedClassifierLinkId, TcAttachOptions},
 };
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
-use super::{AttachError, error::attach_error, side::TcSide, stand_in::Wanted};
-use crate::model::{Interface, Namespace};
+use super::{AttachError, error::attach_error, side::TcSide, stand_in::HookPlace};
+use crate::{
+    kernel::interface_index,
+    model::{Interface, Namespace},
+};
 
-/// Puts a program where it is wanted: first on the way in and last on the way out, so that what others do to the packet is inside what we
+/// Puts a program at a place: first on the way in and last on the way out, so that what others do to the packet is inside what we
 /// measure.
 pub(super) fn attach(
     program: &mut SchedClassifier,
-    wanted: &Wanted,
+    place: &HookPlace,
 ) -> Result<SchedClassifierLinkId, AttachError> {
-    let Wanted { interface, side, namespace } = wanted;
+    let HookPlace { interface, side, namespace, .. } = place;
     match namespace {
         None => attach_here(program, interface, *side),
         Some(namespace) => attach_away(program, interface, *side, namespace),
     }
+}
+
+/// Puts it in the place of the one that holds `link`. What has been plugged anew since then, or moved away, has not got it: then it is attached
+/// as if there had been no link.
+pub(super) fn replace(
+    program: &mut SchedClassifier,
+    link: SchedClassifierLink,
+    place: &HookPlace,
+) -> Result<SchedClassifierLinkId, AttachError> {
+    let Ok(id) = program.attach_to_link(link) else { return attach(program, place) };
+    let is_elsewhere = || interface_index(&place.interface.ifname) != Some(place.interface.ifindex);
+    if place.namespace.is_none() && is_elsewhere() {
+        // Where it is now nobody asked for it.
+        let _detached = program.detach(id);
+        return attach(program, place);
+    }
+    Ok(id)
 }
 
 /// In the calling thread's network namespace.

@@ -132,9 +132,9 @@ fn write<T: IntoBytes + Immutable, const BYTES: usize>(
     statics.set(0, bytes, 0).map_err(|source| refused(name, source))
 }
 
-/// Waits until no program is running that was when this was called. What such a one has found in a map may be gone by now, and would be
-/// another port's as soon as that takes its place there. (The kernel waits for its readers, `membarrier(2)`; it does not with `nohz_full`,
-/// where attaching the next port's programs waits for them.)
+/// Waits until no program is running that was when this was called: what such a one has found in a map may be gone by now, and would be
+/// another port's as soon as that takes its place there. (The kernel waits for its readers, `membarrier(2)`. With `nohz_full` it refuses, and a packet
+/// that is looked at while a port goes and the next one comes, both within that moment, can be counted for the wrong one.)
 fn await_programs() {
     if let Err(error) = membarrier(MembarrierCommand::Global) {
         log::debug!("not waited for programs that are running: {error}");

@@ -205,7 +205,7 @@ impl Report {
             live: false,
             began_ns,
             duration,
-            upcalls: snapshots().filter_map(|snapshot| snapshot.upcalls).reduce(Upcalls::with),
+            upcalls: upcalls(snapshots()),
             evidence: evidence.chain(trace.evidence).collect(),
             firewall: trace.firewall,
             silent_at_end: trace.silent_at_end,
@@ -237,6 +237,14 @@ impl From<PortFigures> for PortReport {
             neighbours: snapshot.neighbours,
         }
     }
+}
+
+/// Those of all ports, as the one tells the switch's own that was traced for longest.
+fn upcalls<'s>(ports: impl Iterator<Item = &'s Snapshot>) -> Option<Upcalls> {
+    let mut told: Vec<_> =
+        ports.filter_map(|snapshot| Some((snapshot.duration, snapshot.upcalls?))).collect();
+    told.sort_by_key(|(duration, _)| std::cmp::Reverse(*duration));
+    told.into_iter().map(|(_, upcalls)| upcalls).reduce(Upcalls::with)
 }
 
 /// From when on packets of any port were admitted, and for how long.
@@ -323,7 +331,9 @@ mod tests {
     use crate::report::trace_samples::{path, snapshot};
 
     fn of(began_ns: u64, seconds: u64, misses: u64) -> PortFigures {
-        let upcalls = Upcalls { misses, traced: [1, 2], ..Upcalls::default() };
+        #[allow(clippy::cast_precision_loss, reason = "small numbers")]
+        let misses_per_s = misses as f64 / seconds as f64;
+        let upcalls = Upcalls { misses, misses_per_s, traced: [1, 2], ..Upcalls::default() };
         let notes = vec!["alike".to_owned(), format!("at {began_ns}")];
         let snapshot = Snapshot {
             began_ns,
@@ -346,6 +356,7 @@ mod tests {
         assert_eq!((one.duration, other.began_ns), (Duration::from_secs(2), 4_000_000_000));
         let upcalls = report.upcalls.unwrap();
         assert_eq!((upcalls.misses, upcalls.traced), (70, [2, 4]), "the switch's own are those of all ports");
+        assert!((upcalls.misses_per_s - 35.0).abs() < 1e-9, "and of one time: {upcalls:?}");
         assert_eq!(report.notes, ["first", "alike", "at 5000000000", "at 4000000000"]);
         assert_eq!(report.drops_without_site, 4);
     }

@@ -19,17 +19,16 @@ pub struct Upcalls {
 }
 
 impl Upcalls {
-    /// What was seen of two ports: each has its own traced packets, and the switch's packets are those of all.
+    /// What was seen of this port and another one: each has its own traced packets, and the switch's packets are those of all: as this one,
+    /// which was traced for longer, tells them.
     #[must_use]
     pub fn with(self, other: Self) -> Self {
         let [egress, ingress] = self.traced;
         let [more_egress, more_ingress] = other.traced;
         Self {
-            misses: self.misses.max(other.misses),
-            misses_per_s: self.misses_per_s.max(other.misses_per_s),
-            actions: self.actions.max(other.actions),
             traced: [egress + more_egress, ingress + more_ingress],
             unmarked: self.unmarked + other.unmarked,
+            ..self
         }
     }
 }

@@ -1,6 +1,9 @@
 //! Packets that Open vSwitch's kernel datapath gives to user space: its slow path.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use aya::{Ebpf, EbpfLoader};
 use btf_rs::Btf;
@@ -83,7 +86,8 @@ impl Probe for Upcalls {
         maps: &Maps,
         trace: &Trace<'_>,
     ) -> Result<Option<Box<dyn Reading>>, CollectError> {
-        Ok(Some(Box::new(Counts::of(PerCpu::of(object, maps, COUNTS, trace.share)?))))
+        let counters = PerCpu::of(object, maps, COUNTS, trace.share)?;
+        Ok(Some(Box::new(Counts::of(counters, trace.share.room.is_for_one()))))
     }
 }
 
@@ -116,21 +120,25 @@ struct Counts {
     counters: PerCpu<UpcallCounters>,
     /// What they said of the host when the port came.
     before: OfHost,
+    /// When that was, if they count all the time; `None`: they do while packets are admitted.
+    since: Option<Instant>,
 }
 
 impl Counts {
-    fn of(counters: PerCpu<UpcallCounters>) -> Self {
+    /// `alone`: it is a trace of one port.
+    fn of(counters: PerCpu<UpcallCounters>, alone: bool) -> Self {
         let before = OfHost::of(counters.of_host());
-        Self { counters, before }
+        Self { counters, before, since: (!alone).then(Instant::now) }
     }
 }
 
 impl Reading for Counts {
-    /// All upcalls in the time that packets of the port were admitted.
+    /// All upcalls while the port was traced.
     fn tell(&self, plan: &Plan, snapshot: &mut Snapshot) {
         snapshot.upcalls = (!plan.upcalled_after.is_empty()).then(|| {
             let host = OfHost::of(self.counters.of_host()).since(self.before);
-            sum(host, self.counters.iter(), snapshot.duration)
+            let counted_for = self.since.map_or(snapshot.duration, |since| since.elapsed());
+            sum(host, self.counters.iter(), counted_for)
         });
     }
 }
@@ -160,7 +168,7 @@ impl OfHost {
 }
 
 /// Those of the host, and what each CPU has counted of the port's packets.
-fn sum(host: OfHost, port: impl Iterator<Item = UpcallCounters>, admitted: Duration) -> model::Upcalls {
+fn sum(host: OfHost, port: impl Iterator<Item = UpcallCounters>, counted_for: Duration) -> model::Upcalls {
     let mut sum = model::Upcalls { misses: host.misses, actions: host.actions, ..model::Upcalls::default() };
     for more in port {
         for (sum, more) in sum.traced.iter_mut().zip(more.traced) {
@@ -170,7 +178,7 @@ fn sum(host: OfHost, port: impl Iterator<Item = UpcallCounters>, admitted: Durat
     }
     #[allow(clippy::cast_precision_loss, reason = "a rate")]
     let misses = sum.misses as f64;
-    let seconds = admitted.as_secs_f64();
+    let seconds = counted_for.as_secs_f64();
     model::Upcalls { misses_per_s: if seconds > 0.0 { misses / seconds } else { 0.0 }, ..sum }
 }
 

@@ -130,6 +130,10 @@ fn an_address_that_another_host_takes_over_is_no_guest_s_any_more() -> Result<()
         let before = several.entered()?;
         several.come(ROUTER, 2)?;
         ensure!(several.entered()? == before, "{before:?} before, now {:?}", several.entered()?);
+        // Its own address is still its own.
+        several.come(mac(1), 3)?;
+        let [now, _] = several.entered()?;
+        ensure!(now == before[0] + PACKETS, "{before:?} before, now {now}");
         Ok(())
     })
 }

@@ -72,6 +72,8 @@ fn ensure_is(ifname: &str, expected: [&[&str]; 2]) -> Result<()> {
 /// The kernel keeps fifteen bytes of a name.
 const ON_PATH: [&[&str]; 2] = [&["several_in"], &["several_out"]];
 const BESIDE: [&[&str]; 2] = [&["several_in_besi"], &["several_out_bes"]];
+/// The path's program is next to the interface.
+const BOTH: [&[&str]; 2] = [&["several_in", "several_in_besi"], &["several_out_bes", "several_out"]];
 const NOTHING: [&[&str]; 2] = [&[], &[]];
 
 #[test]
@@ -81,33 +83,30 @@ fn programs_are_where_a_traced_port_needs_them_and_once() -> Result<()> {
         for ifname in ["tap1", "tap2", "nic0", "other0"] {
             ip(&format!("link add {ifname} type veth peer name {ifname}p"))?;
         }
-        let beside = OtherPort {
-            ifname: "other0".to_owned(),
-            ifindex: index("other0")?,
-            macs: vec![MacAddr(mac(9))],
-            ..OtherPort::default()
+        let beside = |ifname: &str, number| -> Result<OtherPort> {
+            let (ifname, ifindex) = (ifname.to_owned(), index(ifname)?);
+            Ok(OtherPort { ifname, ifindex, macs: vec![MacAddr(mac(number))], ..OtherPort::default() })
         };
-        let [one, other] = [at("tap1", 1, &beside)?, at("tap2", 2, &beside)?];
+        let [neighbour, other_path] = [beside("other0", 9)?, beside("tap2", 2)?];
+        let [one, other] = [at("tap1", 1, &neighbour)?, at("tap2", 2, &neighbour)?];
+        let neighbours = vec![neighbour, other_path];
         let (plans, mut probes) =
-            (Plans::several(vec![one.clone()], vec![beside], Some(2)), Probes::of(&Host::default()));
+            (Plans::several(vec![one.clone()], neighbours, Some(2)), Probes::of(&Host::default()));
         let room = plans.room();
         probes.planned(&trace(&one, Share { room, port: PortId::FIRST }));
         let mut attached = Attached::new(&plans, &options()?, &mut probes.attachable())?;
-        for (ifname, expected) in
-            [("tap1", ON_PATH), ("nic0", ON_PATH), ("other0", BESIDE), ("tap2", NOTHING)]
+        for (ifname, expected) in [("tap1", ON_PATH), ("nic0", ON_PATH), ("other0", BESIDE), ("tap2", BESIDE)]
         {
             ensure_is(ifname, expected)?;
         }
         let port = PortId(1);
         probes.planned(&trace(&other, Share { room, port }));
         attached.add(port, &other, &mut probes.attachable())?;
-        for (ifname, expected) in
-            [("tap1", ON_PATH), ("nic0", ON_PATH), ("other0", BESIDE), ("tap2", ON_PATH)]
-        {
+        for (ifname, expected) in [("tap1", ON_PATH), ("nic0", ON_PATH), ("other0", BESIDE), ("tap2", BOTH)] {
             ensure_is(ifname, expected)?;
         }
         attached.remove(PortId::FIRST, &mut probes.attachable());
-        for (ifname, expected) in [("tap1", NOTHING), ("nic0", ON_PATH), ("tap2", ON_PATH)] {
+        for (ifname, expected) in [("tap1", NOTHING), ("nic0", ON_PATH), ("tap2", BOTH)] {
             ensure_is(ifname, expected)?;
         }
         // With its tap gone a port can still be taken off.
@@ -116,6 +115,33 @@ fn programs_are_where_a_traced_port_needs_them_and_once() -> Result<()> {
         ensure_is("nic0", NOTHING)?;
         drop(attached);
         ensure_is("other0", NOTHING)
+    })
+}
+
+#[test]
+#[ignore = "needs root: cargo xtask test"]
+fn where_a_path_is_beside_another_one_from_the_start_both_programs_are_there() -> Result<()> {
+    in_namespace(|| {
+        for ifname in ["tap1", "tap2", "nic0"] {
+            ip(&format!("link add {ifname} type veth peer name {ifname}p"))?;
+        }
+        let beside = |ifname: &str, number| -> Result<OtherPort> {
+            let (ifname, ifindex) = (ifname.to_owned(), index(ifname)?);
+            Ok(OtherPort { ifname, ifindex, macs: vec![MacAddr(mac(number))], ..OtherPort::default() })
+        };
+        let both = [beside("tap1", 1)?, beside("tap2", 2)?];
+        let ports = vec![at("tap1", 1, &both[1])?, at("tap2", 2, &both[0])?];
+        let (plans, mut probes) =
+            (Plans::several(ports.clone(), both.to_vec(), Some(2)), Probes::of(&Host::default()));
+        for (port, planned) in (0..).map(PortId).zip(&ports) {
+            probes.planned(&trace(planned, Share { room: plans.room(), port }));
+        }
+        let attached = Attached::new(&plans, &options()?, &mut probes.attachable())?;
+        for (ifname, expected) in [("tap1", BOTH), ("tap2", BOTH), ("nic0", ON_PATH)] {
+            ensure_is(ifname, expected)?;
+        }
+        drop(attached);
+        ensure_is("tap1", NOTHING)
     })
 }
 

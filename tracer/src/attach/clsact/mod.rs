@@ -18,9 +18,9 @@ pub(super) use owner::Owner;
 pub(super) use tag::is_program;
 
 pub(super) use footprint::tag_of;
-pub(super) use netlink::TrafficControl;
+pub(super) use netlink::{Filter, TrafficControl};
 pub(super) use tag::OwnerId;
 
 use footprint::remove_filters;
-use netlink::{Filter, Qdisc};
+use netlink::Qdisc;
 use tag::Tag;

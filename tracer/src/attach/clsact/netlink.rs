@@ -36,6 +36,12 @@ pub(in crate::attach) struct Filter {
 }
 
 impl Filter {
+    /// Whether its program is one for interfaces beside a path: one of ours that is a path's, too, has another one.
+    pub(in crate::attach) fn is_beside(&self) -> bool {
+        // The kernel may have cut the name.
+        self.name.as_deref().is_some_and(|name| name.contains("_bes"))
+    }
+
     pub(in crate::attach) fn priority(&self) -> u16 {
         u16::try_from(self.info >> 16).unwrap_or_default()
     }
