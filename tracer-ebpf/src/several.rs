@@ -1,6 +1,6 @@
 //! Whose packet it is, in a trace of several ports: at a port's own interface the interface tells, at others the packet's addresses.
 
-use core::ffi::c_void;
+use core::{ffi::c_void, ptr};
 
 use aya_ebpf::{
     bindings::{__sk_buff, xdp_md},
@@ -20,7 +20,7 @@ use crate::{
     },
     neighbour::is_inward,
     raw::RawSkb,
-    reader::{Copied, SkbReader as _},
+    reader::{Copied, Direct, SkbReader as _},
 };
 
 /// Where the target's address stands in an ARP packet, behind its Ethernet header.
@@ -80,6 +80,9 @@ fn number_at(whose: Whose, side: usize, port: impl FnOnce(usize) -> Option<u32>)
 
 /// The bytes of a frame, from the context of the running program.
 trait Bytes: Copy {
+    /// Those that can be read where they are.
+    fn in_place(self) -> Direct;
+
     /// Copies `len` bytes at `offset` to `target`; `false`: they are not there.
     ///
     /// # Safety
@@ -89,6 +92,12 @@ trait Bytes: Copy {
 
 impl Bytes for *mut __sk_buff {
     #[inline(always)]
+    fn in_place(self) -> Direct {
+        // SAFETY: the context of the running program; nothing that needs a scratch word is asked of it.
+        unsafe { Direct::new(self, ptr::null_mut()) }
+    }
+
+    #[inline(always)]
     unsafe fn load(self, offset: u32, target: *mut c_void, len: u32) -> bool {
         // SAFETY: the context of the running program; the caller's.
         unsafe { bpf_skb_load_bytes(self.cast(), offset, target, len) == 0 }
@@ -96,6 +105,12 @@ impl Bytes for *mut __sk_buff {
 }
 
 impl Bytes for *mut xdp_md {
+    #[inline(always)]
+    fn in_place(self) -> Direct {
+        // SAFETY: as above.
+        unsafe { Direct::at_xdp(self, ptr::null_mut()) }
+    }
+
     #[inline(always)]
     unsafe fn load(self, offset: u32, target: *mut c_void, len: u32) -> bool {
         // SAFETY: the context of the running program; the caller's.
@@ -169,6 +184,9 @@ fn port_beside(macs: &Macs, side: usize, target: impl FnOnce() -> u32) -> Option
 
 #[inline(always)]
 fn macs<B: Bytes>(bytes: B) -> Option<Macs> {
+    if let Some(frame) = bytes.in_place().frame() {
+        return Some(Macs { destination: frame.destination, source: frame.source });
+    }
     const MAC: u64 = 0xffff_ffff_ffff;
     let mut head = [0_u64; 2];
     // SAFETY: room for the addresses.

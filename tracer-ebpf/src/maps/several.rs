@@ -59,6 +59,18 @@ static LEARNED: LruHashMap<u64, u32> = LruHashMap::with_max_entries(1, 0);
 #[map]
 static TARGETS: HashMap<u32, u32> = HashMap::with_max_entries(1, 0);
 
+/// Not 0 from when on one has been learned: until then there is nothing to look for.
+#[unsafe(no_mangle)]
+#[unsafe(link_section = ".bss.learned")]
+static HAS_LEARNED: Noted = Noted(UnsafeCell::new(0));
+
+/// A word that programs write.
+#[repr(transparent)]
+struct Noted(UnsafeCell<u32>);
+
+// SAFETY: read and written by volatile accesses; it only ever becomes 1.
+unsafe impl Sync for Noted {}
+
 /// The facts of hook `number`. It is bounded in a way that every kernel's verifier sees, whatever the compiler knows of it: 6.1 forgets bounds
 /// where 32-bit numbers are put together.
 #[inline(always)]
@@ -120,8 +132,11 @@ pub(crate) fn whose(ifindex: u32) -> Option<Whose> {
 /// The traced port with this MAC address.
 #[inline(always)]
 pub(crate) fn port_with_mac(mac: u64) -> Option<u32> {
+    // SAFETY: a static of this object.
+    let has_learned = unsafe { HAS_LEARNED.0.get().read_volatile() } != 0;
+    let learned = || if has_learned { LEARNED.get_ptr(&mac) } else { None };
     // SAFETY: map values.
-    MACS.get_ptr(&mac).or_else(|| LEARNED.get_ptr(&mac)).map(|port| unsafe { port.read_volatile() })
+    MACS.get_ptr(&mac).or_else(learned).map(|port| unsafe { port.read_volatile() })
 }
 
 /// The traced port with this IPv4 address.
@@ -137,5 +152,7 @@ pub(crate) fn learn(mac: u64, port: u32) {
     if port_with_mac(mac) != Some(port) {
         // What is lost by a failure is that address at shared interfaces.
         let _ = LEARNED.insert(&mac, &port, 0);
+        // SAFETY: a static of this object. Behind the address, so that who sees this finds that.
+        unsafe { HAS_LEARNED.0.get().write_volatile(1) };
     }
 }
