@@ -2,7 +2,7 @@
 
 use crate::{
     claim::{self, CLAIM_NONE, CLAIM_OWN, CLAIM_SIGHTED, claim},
-    maps::{config, control},
+    maps::{control, hooks},
     place::At,
 };
 
@@ -18,7 +18,7 @@ pub(crate) const ADDRESS_CLAIM: u32 = 4;
 #[inline(never)]
 pub(crate) extern "C" fn hop_address(at: u32, what: u32) -> u32 {
     let Some(frame) = At(at).frame() else { return 0 };
-    let hook = config::hook(At(at).number());
+    let hook = hooks::hook(At(at).number());
     match what {
         ADDRESS_SIGHTED => claim::count(hook, &frame, CLAIM_SIGHTED),
         ADDRESS_FOLLOWED => claim::count(hook, &frame, CLAIM_OWN),

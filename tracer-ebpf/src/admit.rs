@@ -4,10 +4,7 @@ use hoptrace_common::config::{Control as GateState, HookConfig};
 
 use crate::{
     claim::CLAIM_IF_TRACKED,
-    maps::{
-        config::{self, HookFacts},
-        control::Gate,
-    },
+    maps::{config, control::Gate, hooks::HookFacts},
     neighbour,
 };
 

@@ -17,9 +17,8 @@ use hoptrace_common::{
 use crate::{
     clock::now_ns,
     maps::{
-        answers,
-        config::{self, HookFacts},
-        counters,
+        answers, config, counters,
+        hooks::{self, HookFacts},
         inflight::Inflight,
         rare::Note,
         room,
@@ -110,7 +109,7 @@ fn settle(copy: &Copied, note: Note) {
     }
     answers::count_by_switch(port);
     if part == ANSWERS_AGAIN {
-        let hook = config::hook(note.hook).for_rules(note.hook, false);
+        let hook = hooks::hook(note.hook).for_rules(note.hook, false);
         let visit = Visit { hook, key: packet.identity, now_ns, admit: true, aside: Aside::No, large: false };
         if come_again(Inflight(word), &visit) {
             counted.copies -= 1;

@@ -11,8 +11,9 @@ use crate::{
     clock::now_ns,
     maps::{
         addresses::{self, Passage},
-        config::{self, HookFacts},
+        config,
         control::{self, Gate},
+        hooks::HookFacts,
         several,
     },
 };

@@ -22,9 +22,10 @@ use crate::{
     kept::Sighted,
     left::{CHECK, DONE},
     maps::{
-        config::{self, HookFacts},
+        config,
         control::{self, Gate},
         counters, heads,
+        hooks::{self, HookFacts},
         rare::{self, Note},
         room::{self, Owner},
     },
@@ -85,7 +86,7 @@ fn decide(at: u32, gate: Gate) -> u32 {
     let Some(counted) = counters::of(counters::cpu(), number) else { return Kind::Missing as u32 };
     // SAFETY: the map value that `hop_identify` wrote.
     let Sighted { skb, packet, sight, admissible, .. } = unsafe { &(*room).sighted };
-    let admit = admit::admits(gate, gate.state(), config::hook(number), *admissible != 0);
+    let admit = admit::admits(gate, gate.state(), hooks::hook(number), *admissible != 0);
     let large = merged::is_large(packet.protocol, skb.len_bytes);
     let now_ns = now_ns();
     guest::leave_time(counted, now_ns);
@@ -105,7 +106,7 @@ pub(crate) extern "C" fn hop_settle(at: u32, kind: u32) -> u32 {
     if left != DONE {
         return left;
     }
-    let hook = config::hook(At(at).number());
+    let hook = hooks::hook(At(at).number());
     let is_followed = matches!(Kind::from_number(kind), Kind::New | Kind::Passed);
     let is_checked = hook.has(HookConfig::GUEST) && hook.direction() == 1 && is_followed;
     let Some(gate) = control::gate(hook.port()) else { return DONE };

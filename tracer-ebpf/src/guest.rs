@@ -10,9 +10,9 @@ use hoptrace_common::{
 
 use crate::{
     maps::{
-        config::{self, HookFacts},
-        conversations,
+        config, conversations,
         counters::{self, Here},
+        hooks::{self, HookFacts},
         latency, questions,
     },
     place,
@@ -148,6 +148,6 @@ pub(crate) extern "C" fn hop_at_guest(len: u32, packed: u64, ends: u64) -> u32 {
     // SAFETY: the buffer that the packet's head was copied to, and a word of this CPU.
     let reader = unsafe { Copied::of(copy, len, word) };
     let followed = ends >> 48 & 1 != 0;
-    passes(&reader, &packet, config::hook(number), now_ns, cpu, followed);
+    passes(&reader, &packet, hooks::hook(number), now_ns, cpu, followed);
     0
 }

@@ -15,8 +15,9 @@ use crate::{
     admit, clock, guest,
     left::{CHECK, DONE, EXCHANGE, OTHERS, PARTS, RARE},
     maps::{
-        config::{self, HookFacts, Scope},
-        control, counters, heads, neighbours, rare, scratch,
+        config, control, counters, heads,
+        hooks::{self, HookFacts, Scope},
+        neighbours, rare, scratch,
     },
     merged, pieces,
     place::At,
@@ -30,7 +31,7 @@ use crate::{
 #[inline(always)]
 pub(crate) fn hop(skb: *mut __sk_buff, side: usize) {
     // SAFETY: the context of the running program.
-    let Some(hook) = config::hook_on(side, unsafe { (*skb).ifindex }) else { return };
+    let Some(hook) = hooks::hook_on(side, unsafe { (*skb).ifindex }) else { return };
     at(skb, hook, hook.number(), Of::Own);
 }
 
@@ -38,7 +39,7 @@ pub(crate) fn hop(skb: *mut __sk_buff, side: usize) {
 #[inline(always)]
 pub(crate) fn hop_of_several(skb: *mut __sk_buff, side: usize) {
     let Some(number) = several::own_number(skb, side) else { return };
-    at(skb, config::hook(number).on_path().within(Scope::Several), number, Of::Own);
+    at(skb, hooks::hook(number).on_path().within(Scope::Several), number, Of::Own);
 }
 
 /// One that may be the VM's under another address than its own. A note says at which hook.
@@ -46,21 +47,21 @@ pub(crate) fn hop_of_several(skb: *mut __sk_buff, side: usize) {
 pub(crate) fn others(skb: *mut __sk_buff) {
     let Some(note) = rare::note() else { return };
     let number = note.hook & NUMBER_MASK;
-    at(skb, config::hook(number).on_path(), number, Of::Others(note.claim()));
+    at(skb, hooks::hook(number).on_path(), number, Of::Others(note.claim()));
 }
 
 /// A packet on one side of a neighbour's port, in a trace of one port.
 #[inline(always)]
 pub(crate) fn hop_beside(skb: *mut __sk_buff, side: usize) {
     let number = u32::from(config::beside(0)[side] & 0xf);
-    at(skb, config::hook(number).within(Scope::One), number, Of::Beside);
+    at(skb, hooks::hook(number).within(Scope::One), number, Of::Beside);
 }
 
 /// The same in a trace of several.
 #[inline(always)]
 pub(crate) fn hop_beside_of_several(skb: *mut __sk_buff, side: usize) {
     let Some(number) = several::number_beside(skb, side) else { return };
-    at(skb, config::hook(number).within(Scope::Several), number, Of::Beside);
+    at(skb, hooks::hook(number).within(Scope::Several), number, Of::Beside);
 }
 
 #[inline(always)]
@@ -117,7 +118,7 @@ fn handle(seen: &Tc, at: At) -> u32 {
     let (admit, now_ns) = if note.is_decided() {
         (note.admit(), note.now_ns)
     } else {
-        (admit::admits(gate, gate_state, config::hook(number), is_admissible), clock::now_ns())
+        (admit::admits(gate, gate_state, hooks::hook(number), is_admissible), clock::now_ns())
     };
     let Some(counted) = counters::of(counters::cpu(), number) else { return DONE };
     guest::leave_time(counted, now_ns);

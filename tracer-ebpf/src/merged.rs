@@ -16,8 +16,8 @@ use hoptrace_common::{
 
 use crate::{
     maps::{
-        config::{self, HookFacts},
-        counters,
+        config, counters,
+        hooks::{self, HookFacts},
         inflight::Inflight,
         rare::{self, Note},
         room, scratch,
@@ -66,7 +66,7 @@ pub(crate) extern "C" fn hop_has_parts(hook: u32, part_bytes: u32, outcome: u32)
     }
     let grown = outcome >> 8 != 0;
     let noted = outcome & 0xff == Kind::New as u32 && protocol == PROTOCOL_UDP;
-    u32::from(grown || noted || config::hook(hook & NUMBER_MASK).has(HookConfig::MERGES))
+    u32::from(grown || noted || hooks::hook(hook & NUMBER_MASK).has(HookConfig::MERGES))
 }
 
 /// Whether it is worth to ask what a packet at a tracepoint is made of: see [`has_parts`].
@@ -286,7 +286,7 @@ pub(crate) extern "C" fn hop_part(number: u32, part: u32) -> u32 {
         (counting, merged.segment(part, offset_bytes, IpIds::Fixed))
     };
     // Nothing is on its way to the first hook.
-    if config::hook(number).has(HookConfig::ENTRY) {
+    if hooks::hook(number).has(HookConfig::ENTRY) {
         return 0;
     }
     if hop_merge(number, counting) == 0 && fixed != counting {
@@ -328,7 +328,7 @@ pub(crate) extern "C" fn hop_body(number: u32, len: u32) -> u64 {
 pub(crate) extern "C" fn hop_merge(number: u32, key: u64) -> u32 {
     let cpu = counters::cpu();
     let Some(counted) = counters::of(cpu, number) else { return 0 };
-    let hook = config::hook(number).for_rules(number, false);
+    let hook = hooks::hook(number).for_rules(number, false);
     let port = config::port(number);
     let key = config::key(key, port);
     let Some(control) = merge(Inflight(counted.scratch.as_mut_ptr()), key, &hook) else { return 0 };

@@ -11,8 +11,9 @@ use hoptrace_common::{
 use crate::{
     claim,
     maps::{
-        config::{self, HookFacts},
-        control, neighbours,
+        config, control,
+        hooks::{self, HookFacts},
+        neighbours,
     },
     place::At,
 };
@@ -220,7 +221,7 @@ pub(crate) fn is_inward(key: u64) -> Option<bool> {
 #[inline(never)]
 pub(crate) extern "C" fn hop_at_port(at: u32, port: u64, what: u32) -> u32 {
     let Some(frame) = At(at).frame() else { return SIGHT_COPY };
-    let hook = config::hook(At(at).number());
+    let hook = hooks::hook(At(at).number());
     match what & 0xff {
         PORT_SIGHT => return beside(hook, &frame, port, true),
         PORT_LEARN => learn_at(hook, &frame, port),

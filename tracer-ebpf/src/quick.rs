@@ -25,9 +25,10 @@ use crate::{
     guest,
     left::{CHECK, DONE, OTHERS, PARTS},
     maps::{
-        config::{self, HookFacts},
+        config,
         control::{self, Gate},
         counters, heads,
+        hooks::HookFacts,
         inflight::{Cell, Inflight},
         latency::Figures,
         rare::{self, Note},

@@ -18,8 +18,8 @@ use crate::{
     guest::{self, hop_at_guest, packed},
     left::{DONE, EXCHANGE, PARTS},
     maps::{
-        config::{self, HookFacts},
-        control, counters, heads,
+        config, control, counters, heads,
+        hooks::{self, HookFacts},
         rare::{self, Note},
     },
     neighbour::{self, SIGHT_LAST, SIGHT_OF_NOTHING},
@@ -72,7 +72,7 @@ pub(crate) fn is_wanted<R: Reader>(reader: &R, packet: &Packet, claim: u32, port
 #[inline(always)]
 pub(crate) fn identify<S: Seen>(seen: &S, at: At) -> Option<Identified> {
     let number = at.number();
-    let hook = config::hook(number);
+    let hook = hooks::hook(number);
     let head = seen.head();
     let frame = head.frame()?;
     let claim =
@@ -122,7 +122,7 @@ pub(crate) fn identify<S: Seen>(seen: &S, at: At) -> Option<Identified> {
 pub(crate) fn settle<S: Seen>(seen: &S, at: At, packet: &Packet, sight: u32, kind: u32) -> u32 {
     let number = at.number();
     // Facts are read again where they are needed, rather than kept on the stack.
-    let hook = config::hook(number);
+    let hook = hooks::hook(number);
     if neighbour::is_way_in(sight) {
         neighbour::count_copied(hook, at, Kind::Copy, sight, || seen.port());
         return DONE;

@@ -17,8 +17,9 @@ use crate::{
     follow::follow,
     left::{CHECK, EXCHANGE, PARTS},
     maps::{
-        config::{self, HookFacts},
-        control, costs, layout, neighbours, rare,
+        config, control, costs,
+        hooks::{self, HookFacts},
+        layout, neighbours, rare,
         room::Owner,
     },
     merged, neighbour, raw,
@@ -137,7 +138,7 @@ fn hop(ctx: &RawTracePointContext, side: usize) -> u32 {
     } else if config::is_of_several() {
         own_number_of(skb, Owner::Hooks, ifindex, side)
     } else {
-        config::hook_on(side, ifindex).map(HookFacts::number)
+        hooks::hook_on(side, ifindex).map(HookFacts::number)
     };
     if let Some(number) = on_path {
         if side == INGRESS && is_inactive(number, ifindex) {

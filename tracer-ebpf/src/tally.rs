@@ -11,8 +11,9 @@ use hoptrace_common::{
 use crate::{
     claim::{CLAIM_LEARN, CLAIM_OWN},
     maps::{
-        config::{self, HookFacts},
-        counters, drops, latency, upcalls,
+        config, counters, drops,
+        hooks::{self, HookFacts},
+        latency, upcalls,
     },
     thorough,
 };
@@ -63,7 +64,7 @@ fn gone(cpu: u32, number: u32, seen_ns: u64, key: u64) {
     let seen_last = config::number(config::port_behind(key), last);
     match gone.fate() {
         Fate::Lost => {
-            let crossed = direction != config::hook(seen_last).direction();
+            let crossed = direction != hooks::hook(seen_last).direction();
             if let Some(counted) = counters::of(cpu, seen_last) {
                 if crossed {
                     counted.lost_crossed += 1;
@@ -134,14 +135,14 @@ fn overtaken(cpu: u32, counted: &mut HookCounters, outcome: &Outcome, hook: &Hoo
     if outcome.hook == Outcome::NO_HOOK {
         return;
     }
-    let after = config::hook(config::number(facts.port(), outcome.hook));
+    let after = hooks::hook(config::number(facts.port(), outcome.hook));
     latency::record_untimed(cpu, after.segment_from(hook.id));
     if outcome.before != Outcome::NO_HOOK {
         let segment = segment(after, outcome.before, outcome.control);
         latency::take_back(cpu, segment, outcome.latency_ns);
         latency::record_untimed(cpu, facts.segment_from(outcome.before));
     } else if matches!(outcome.control.state(), State::Done) && !outcome.control.crossed() {
-        let last = config::hook(config::number(facts.port(), outcome.control.last()));
+        let last = hooks::hook(config::number(facts.port(), outcome.control.last()));
         latency::record_untimed(cpu, last.total_segment(outcome.control.passed()));
     }
 }
@@ -197,7 +198,7 @@ pub(crate) extern "C" fn hop_strange(kind: u32, number: u32, identity: u64) -> u
     let cpu = counters::cpu();
     let Some(counted) = counters::of(cpu, number) else { return 0 };
     let outcome = &thorough::outcome(kind, counted);
-    let hook = config::hook(number);
+    let hook = hooks::hook(number);
     match outcome.kind {
         Kind::Overtaken => overtaken(cpu, counted, outcome, &hook.for_rules(number, false), hook),
         Kind::Grouped => grouped(cpu, counted, outcome, &hook.for_rules(number, false), hook),

@@ -10,7 +10,7 @@ use hoptrace_common::{
 };
 
 use crate::{
-    maps::{config, counters, inflight::Inflight},
+    maps::{counters, hooks, inflight::Inflight},
     neighbour,
 };
 
@@ -85,7 +85,7 @@ pub(crate) extern "C" fn hop_deferred(number: u32, key: u64, now_ns: u64, terms:
 pub(crate) fn visit(number: u32, key: u64, now_ns: u64, terms: u32) -> Visit {
     let sight = terms >> TERMS_SIGHT_SHIFT;
     Visit {
-        hook: config::hook(number).for_rules(number, neighbour::ends_here(sight)),
+        hook: hooks::hook(number).for_rules(number, neighbour::ends_here(sight)),
         key,
         now_ns,
         admit: terms & TERMS_ADMIT != 0,

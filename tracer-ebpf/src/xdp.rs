@@ -20,7 +20,7 @@ use crate::{
     claim::{CLAIM_NONE, claim},
     clock::now_ns,
     left::DONE,
-    maps::{config, control, counters, inflight::Inflight},
+    maps::{config, control, counters, hooks, inflight::Inflight},
     merged,
     neighbour::SIGHT_ON_PATH,
     reader::{Copied, Direct, SkbReader},
@@ -77,7 +77,7 @@ fn handle<R: SkbReader>(reader: &R, ctx: *mut xdp_md, number: u32) -> u32 {
     if gate_state == GateState::CLOSED {
         return DONE;
     }
-    let hook = config::hook(number);
+    let hook = hooks::hook(number);
     let Some(frame) = reader.frame() else { return if R::THOROUGH { DONE } else { UNUSUAL } };
     let claim = claim(hook, &frame, gate);
     if claim == CLAIM_NONE {
@@ -139,7 +139,7 @@ pub(crate) extern "C" fn hop_settle_xdp(number: u32, identity: u64, kind: u32) -
 #[inline(always)]
 fn count(number: u32, identity: u64, counted: &mut HookCounters, outcome: &Outcome) {
     let cpu = counters::cpu();
-    let hook = config::hook(number);
+    let hook = hooks::hook(number);
     let this = hook.for_rules(number, false);
     match outcome.kind {
         Kind::Missing => return,

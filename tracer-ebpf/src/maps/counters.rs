@@ -3,10 +3,7 @@
 use aya_ebpf::{helpers::generated::bpf_get_smp_processor_id, macros::map, maps::Array};
 use hoptrace_common::{config::MAX_HOOKS, counters::HookCounters};
 
-use super::{
-    MMAPABLE,
-    config::{self, HookFacts},
-};
+use super::{MMAPABLE, config, hooks::HookFacts};
 
 /// `MAX_HOOKS` entries per possible CPU and port; the loader sets the size.
 #[map]

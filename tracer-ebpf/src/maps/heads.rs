@@ -13,11 +13,7 @@ use hoptrace_common::{
     heads::{HEAD_BYTES, Head},
 };
 
-use super::{
-    MMAPABLE,
-    config::{self, HookFacts},
-    counters, scratch,
-};
+use super::{MMAPABLE, config, counters, hooks::HookFacts, scratch};
 use crate::raw::RawSkb;
 
 /// The loader sets the size: one where none are kept.

@@ -6,11 +6,7 @@ use hoptrace_common::{
     histogram::{BUCKETS, bucket_of},
 };
 
-use super::{
-    MMAPABLE,
-    config::{self, Scope},
-    counters,
-};
+use super::{MMAPABLE, config, counters, hooks::Scope};
 use crate::atomic;
 
 /// One entry per possible CPU and segment; the loader sets the size.

@@ -10,6 +10,7 @@ pub(crate) mod costs;
 pub(crate) mod counters;
 pub(crate) mod drops;
 pub(crate) mod heads;
+pub(crate) mod hooks;
 pub(crate) mod inflight;
 pub(crate) mod latency;
 pub(crate) mod layout;

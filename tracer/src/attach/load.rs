@@ -1,10 +1,6 @@
 //! Loads the programs, attaches them, and undoes it all on drop.
 
-use std::{
-    collections::BTreeSet,
-    sync::atomic::{AtomicBool, Ordering},
-    thread,
-};
+use std::collections::BTreeSet;
 
 use aya::{
     Ebpf, EbpfLoader,
@@ -27,10 +23,10 @@ use super::{
     host_wide,
     locked::locked_bytes,
     programs::{connect_rare_programs, hook_programs, host_wide_programs, shared_programs},
-    stand_in::{HookPlaces, STAND_INS, StandIns},
+    stand_in::{HookPlaces, STAND_INS},
     strangers,
     told::{self, Told},
-    verify::{Programs, load_all, named},
+    verify::{load_programs, named},
     whose::Ports,
 };
 use crate::model::{MacAddr, Mechanism, OtherPort, Plan, PortId};
@@ -384,22 +380,6 @@ impl Attached {
     pub const fn ebpf_mut(&mut self) -> &mut Ebpf {
         &mut self.ebpf
     }
-}
-
-/// Hands programs to the verifier, and attaches those that do nothing at these places meanwhile, if they are among them.
-fn load_programs(mut programs: Programs<'_>, places: &HookPlaces) -> Result<StandIns, AttachError> {
-    let stand_ins = STAND_INS.map(|name| programs.remove(name));
-    let needed = AtomicBool::new(true);
-    thread::scope(|scope| {
-        let attaching = scope.spawn(|| StandIns::attach(stand_ins, places, &needed));
-        let loaded = load_all(&mut programs);
-        needed.store(loaded.is_ok(), Ordering::Relaxed);
-        let attached = attaching.join().unwrap_or_else(|_| {
-            log::warn!("programs are attached one after the other: the thread that attaches has ended");
-            StandIns::default()
-        });
-        loaded.map(|()| attached)
-    })
 }
 
 /// Sizes of the maps that hooks count in.

@@ -3,7 +3,10 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     num::NonZero,
-    sync::{Mutex, PoisonError},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     thread,
 };
 
@@ -12,7 +15,10 @@ use aya::{
     programs::{Program, ProgramError},
 };
 
-use super::AttachError;
+use super::{
+    AttachError,
+    stand_in::{HookPlaces, STAND_INS, StandIns},
+};
 
 /// Hands one program to the verifier.
 fn load(program: &mut Program) -> Result<(), ProgramError> {
@@ -47,8 +53,27 @@ fn loader_ended() -> AttachError {
     AttachError::Missing("loader thread".to_owned())
 }
 
+/// Hands programs to the verifier, and attaches those that do nothing at these places meanwhile, if they are among them.
+pub(super) fn load_programs(
+    mut programs: Programs<'_>,
+    places: &HookPlaces,
+) -> Result<StandIns, AttachError> {
+    let stand_ins = STAND_INS.map(|name| programs.remove(name));
+    let needed = AtomicBool::new(true);
+    thread::scope(|scope| {
+        let attaching = scope.spawn(|| StandIns::attach(stand_ins, places, &needed));
+        let loaded = load_all(&mut programs);
+        needed.store(loaded.is_ok(), Ordering::Relaxed);
+        let attached = attaching.join().unwrap_or_else(|_| {
+            log::warn!("programs are attached one after the other: the thread that attaches has ended");
+            StandIns::default()
+        });
+        loaded.map(|()| attached)
+    })
+}
+
 /// Hands the programs to the verifier, on all CPUs at a time: it is most of what starting takes.
-pub(super) fn load_all(programs: &mut Programs<'_>) -> Result<(), AttachError> {
+fn load_all(programs: &mut Programs<'_>) -> Result<(), AttachError> {
     let mut wanted: Vec<_> = programs.iter_mut().collect();
     // Taken from the end: what takes longest first, so that no CPU has it left over.
     wanted.sort_by_key(|(name, _)| {
