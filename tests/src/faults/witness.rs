@@ -14,8 +14,8 @@ use crate::lab::InterfaceCounts;
 const WAIT: Duration = Duration::from_secs(5);
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
-/// Of the doomed packets of this direction that `send` sends: how many came to the path's other end neither with their
-/// identity nor with the guest's address where it was.
+/// Of the doomed packets of this direction that `send` sends: how many did not come to the path's other end with their
+/// identity, and with an address by which they are the guest's.
 pub(super) fn changed(
     scene: &Scene<'_>,
     direction: Direction,
@@ -39,7 +39,8 @@ pub(super) fn changed(
     let mac = scene.guest_mac()?;
     let is_own = |seen: &&Seen| {
         seen.macs.is_some_and(|(source, destination)| match direction {
-            Direction::Egress => source == mac,
+            // Under whatever address it came to the switch's port, it is the guest's, and known from there on; but for a group's.
+            Direction::Egress => source[0] & 1 == 0,
             Direction::Ingress => destination == mac,
         })
     };
