@@ -65,8 +65,10 @@ fn resolve_in(mut symbols: impl BufRead, addresses: &[u64]) -> io::Result<BTreeM
 pub(super) fn parse(line: &str) -> Option<(u64, &str)> {
     let (address, rest) = line.trim_end().split_once(' ')?;
     let (kind, name) = rest.split_once(' ')?;
-    let address = u64::from_str_radix(address, 16).ok().filter(|address| *address != 0)?;
-    matches!(kind, "T" | "t" | "W" | "w").then_some((address, name))
+    // What is left out is not read.
+    let is_function = matches!(kind, "T" | "t" | "W" | "w");
+    let address = is_function.then(|| u64::from_str_radix(address, 16).ok()).flatten()?;
+    (address != 0).then_some((address, name))
 }
 
 #[cfg(test)]
