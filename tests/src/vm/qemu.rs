@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
-use super::accelerator::{Accelerator, CPU};
+use super::accelerator::Accelerator;
 use crate::exec::command;
 
 /// The kernel's own idea of a lockup, in seconds. Emulated CPUs share real ones with whatever else runs: what is well
@@ -36,7 +36,7 @@ pub(super) fn qemu(boot: &Boot) -> Command {
     let mut qemu = command("setpriv");
     qemu.args(["--pdeathsig", "KILL", "--", "qemu-system-x86_64"]);
     qemu.args(["-accel", boot.accelerator.option()]);
-    qemu.args(["-machine", "q35,hpet=off", "-cpu", CPU, "-nodefaults", "-no-user-config"]);
+    qemu.args(["-machine", "q35,hpet=off", "-cpu", boot.accelerator.cpu(), "-nodefaults", "-no-user-config"]);
     qemu.args(["-smp", &boot.cpus.to_string(), "-m", &boot.memory_mib.to_string()]);
     qemu.arg("-kernel").arg(&boot.kernel).arg("-initrd").arg(&boot.initramfs);
     qemu.args(["-append", &kernel_arguments()]);

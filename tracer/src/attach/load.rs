@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use aya::{
-    Ebpf, EbpfLoader,
+    Ebpf,
     maps::{MapData, ProgramArray},
     programs::{SchedClassifier, Xdp},
 };
@@ -21,6 +21,7 @@ use super::{
     held::Held,
     hooks::Hooks,
     host_wide,
+    loader::loader,
     locked::locked_bytes,
     programs::{connect_rare_programs, hook_programs, host_wide_programs, shared_programs},
     stand_in::{HookPlaces, STAND_INS},
@@ -134,7 +135,7 @@ impl Attached {
         let mut constants = Constants::of(plans, options, probes)?;
         constants.trace.slot_shift = 64 - slots.trailing_zeros();
         let namespaces = beside::namespaces(plans.beside.iter());
-        let mut object = EbpfLoader::new();
+        let mut object = loader();
         object
             .override_global("TRACE", constants.trace.as_bytes(), true)
             .override_global("HOOKS", constants.hooks.as_bytes(), true)

@@ -16,6 +16,7 @@ mod held;
 mod hooks;
 mod host_wide;
 mod load;
+mod loader;
 mod locked;
 mod missed;
 mod nic;

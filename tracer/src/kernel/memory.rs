@@ -19,10 +19,11 @@ impl MemoryBases {
     /// `None`: the kernel does not tell (it lists its functions only).
     fn of(symbols: &str) -> Option<Self> {
         let of = |name: &str| {
-            symbols.lines().find_map(|line| {
+            symbols.lines().filter(|line| line.ends_with(name)).find_map(|line| {
                 let (address, rest) = line.split_once(' ')?;
                 let (_, found) = rest.split_once(' ')?;
-                u64::from_str_radix(address, 16).ok().filter(|address| *address != 0 && found == name)
+                let address = u64::from_str_radix(address, 16).ok();
+                address.filter(|address| *address != 0 && found == name)
             })
         };
         Some(Self { page_offset: of("page_offset_base")?, vmemmap: of("vmemmap_base")? })

@@ -10,6 +10,9 @@ const KALLSYMS: &str = "/proc/kallsyms";
 /// No function is longer; an address further behind a symbol is in nothing that has a name.
 const MAX_OFFSET: u64 = 1 << 20;
 
+/// Hexadecimal digits of an address in the list.
+const ADDRESS_DIGITS: usize = 16;
+
 /// Names of the kernel's functions, modules included.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Symbols;
@@ -61,12 +64,13 @@ fn resolve_in(mut symbols: impl BufRead, addresses: &[u64]) -> io::Result<BTreeM
     Ok(named.collect())
 }
 
-/// `ffffffff81000000 T _text`, of a module with `\t[tun]` behind it: the address and the rest. Functions only.
+/// `ffffffff81000000 T _text`, of a module with `\t[tun]` behind it: the address and the rest. Functions only. The kernel writes all digits of
+/// an address, so that the places of a line's parts are known.
 pub(super) fn parse(line: &str) -> Option<(u64, &str)> {
-    let (address, rest) = line.trim_end().split_once(' ')?;
-    let (kind, name) = rest.split_once(' ')?;
+    let (address, rest) = line.trim_end().split_at_checked(ADDRESS_DIGITS)?;
+    let [b' ', b'T' | b't' | b'W' | b'w', b' ', ..] = rest.as_bytes() else { return None };
     let address = u64::from_str_radix(address, 16).ok().filter(|address| *address != 0)?;
-    matches!(kind, "T" | "t" | "W" | "w").then_some((address, name))
+    Some((address, rest.get(3..)?))
 }
 
 #[cfg(test)]
