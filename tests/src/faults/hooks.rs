@@ -28,11 +28,9 @@ impl Hooks {
             (Self::All, outcome) => outcome,
             (Self::Few, Outcome::Dies { after, cause }) => Outcome::Dies { after: seen(after), cause },
             (Self::Few, Outcome::Ends { after, cause }) => Outcome::Ends { after: seen(after), cause },
-            // What a bridge refuses behind qvb, no hook has met under its new name.
-            (Self::Few, Outcome::Changes { after, refused_after }) => Outcome::Changes {
-                after: seen(after),
-                refused_after: refused_after.filter(|after| *after != "qvb"),
-            },
+            (Self::Few, Outcome::Changes { after, refused_after }) => {
+                Outcome::Changes { after: seen(after), refused_after: refused_after.map(seen) }
+            }
             (Self::Few, Outcome::Survives) => Outcome::Survives,
         }
     }

@@ -1,10 +1,10 @@
 //! What can go wrong while attaching.
 
-use std::fs;
+use std::{ffi::CString, fs};
 
 use aya::{EbpfError, maps::MapError, programs::ProgramError};
 
-use crate::model::Side;
+use crate::model::{IfIndex, Interface, Side};
 
 /// Why the programs are not on the path.
 #[derive(Debug, thiserror::Error)]
@@ -170,6 +170,14 @@ pub(crate) fn attach_error(ifname: &str, side: Side, source: ProgramError) -> At
         return AttachError::Gone { ifname: ifname.to_owned() };
     }
     AttachError::Attach { ifname: ifname.to_owned(), side: side.name(), source: Box::new(source) }
+}
+
+/// Whether there is no such interface any more where this thread is, or another one is called so.
+pub(super) fn is_replaced(interface: &Interface) -> bool {
+    let Ok(name) = CString::new(interface.ifname.as_str()) else { return true };
+    // SAFETY: a string with its end.
+    let index = unsafe { libc::if_nametoindex(name.as_ptr()) };
+    IfIndex(index) != interface.ifindex
 }
 
 /// Whether there is no such interface any more.

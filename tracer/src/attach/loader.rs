@@ -15,12 +15,12 @@ const ELSEWHERE: &str = "/sys/kernel/btf";
 /// A loader that relocates no program by the kernel's types: none of ours is. aya has no way to say so before it has read and parsed
 /// all of them, which takes tens of milliseconds; so it is made in a thread that does not find them. Where a thread may not do that, they are parsed.
 pub(super) fn loader() -> EbpfLoader<'static> {
-    let made = thread::spawn(|| {
+    let made = thread::Builder::new().spawn(|| {
         // Nothing else is done in this thread, and no other one shares its root.
         let _parsed = look_elsewhere();
         EbpfLoader::new()
     });
-    made.join().unwrap_or_default()
+    made.ok().and_then(|made| made.join().ok()).unwrap_or_default()
 }
 
 /// Gives this thread a root of its own, where the kernel's types are not.

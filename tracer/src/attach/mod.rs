@@ -48,7 +48,7 @@ pub(crate) use error::attach_error;
 pub use load::{Attached, LoadOptions};
 pub(crate) use missed::missed_runs;
 pub(crate) use nic::Nic;
-pub use nic::merges_datagrams;
+pub use nic::{is_merging, merges_datagrams};
 pub use others::{leftovers, other_tracers, remove_leftovers};
 pub use plan::{PlanError, PlanOptions, plan};
 pub use plans::{Plans, PortPlan};

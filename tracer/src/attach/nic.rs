@@ -4,7 +4,7 @@ use std::fs;
 
 use crate::{
     kernel::ethtool,
-    model::{HookPlan, Interface, Path, Plan, XdpMode},
+    model::{HookPlan, Path, Plan, XdpMode},
 };
 
 /// Merges received packets.
@@ -45,9 +45,16 @@ struct State {
 /// Whether the interface of `hook` merges packets before the hook sees them. Behind native XDP it is taken for granted:
 /// attaching may switch that on.
 pub(super) fn merges(hook: &HookPlan, plan: &Plan) -> bool {
-    let merges = |interface: &Interface| ethtool::value(&interface.ifname, GRO.1).is_some_and(|on| on != 0);
     let mut native = plan.xdp_hooks().filter(|(_, mode, _)| *mode == XdpMode::Native);
-    hook.interfaces.iter().any(|interface| merges(interface) || native.any(|(_, _, nic)| nic == interface))
+    hook.interfaces
+        .iter()
+        .any(|interface| is_merging(&interface.ifname) || native.any(|(_, _, nic)| nic == interface))
+}
+
+/// Whether the interface merges packets that it receives (GRO).
+#[must_use]
+pub fn is_merging(ifname: &str) -> bool {
+    ethtool::value(ifname, GRO.1).is_some_and(|on| on != 0)
 }
 
 /// An interface of the path that merges datagrams before hooks see them, and the feature that does.

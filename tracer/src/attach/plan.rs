@@ -88,6 +88,7 @@ pub fn plan(hops: &[&Hop], options: PlanOptions<'_>) -> Result<Plan, PlanError> 
         neighbour_entries: builder.neighbour_entries,
         upcalled_after: builder.upcalled_after(),
         hooks: builder.hooks,
+        unhooked: Vec::new(),
         segments: builder.segments,
         totals: PerDirection { egress: egress_total, ingress: ingress_total },
         neighbour_totals,

@@ -13,11 +13,13 @@ use aya::programs::{
 };
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
-use super::{AttachError, error::attach_error, side::TcSide, stand_in::HookPlace};
-use crate::{
-    kernel::interface_index,
-    model::{Interface, Namespace},
+use super::{
+    AttachError,
+    error::{attach_error, is_replaced},
+    side::TcSide,
+    stand_in::HookPlace,
 };
+use crate::model::{Interface, Namespace};
 
 /// Puts a program at a place: first on the way in and last on the way out, so that what others do to the packet is inside what we
 /// measure.
@@ -32,19 +34,18 @@ pub(super) fn attach(
     }
 }
 
-/// Puts it in the place of the one that holds `link`. What has been plugged anew since then, or moved away, has not got it: then it is attached
-/// as if there had been no link.
+/// Puts it in the place of the one that holds `link`; where that has ended, it is attached as if there had been none. What has been plugged anew
+/// since it was found is another interface, and gone is what was there before.
 pub(super) fn replace(
     program: &mut SchedClassifier,
     link: SchedClassifierLink,
     place: &HookPlace,
 ) -> Result<SchedClassifierLinkId, AttachError> {
     let Ok(id) = program.attach_to_link(link) else { return attach(program, place) };
-    let is_elsewhere = || interface_index(&place.interface.ifname) != Some(place.interface.ifindex);
-    if place.namespace.is_none() && is_elsewhere() {
-        // Where it is now nobody asked for it.
+    if place.namespace.is_none() && is_replaced(&place.interface) {
+        // Where it is now it was not asked for.
         let _detached = program.detach(id);
-        return attach(program, place);
+        return Err(AttachError::Gone { ifname: place.interface.ifname.clone() });
     }
     Ok(id)
 }
@@ -55,6 +56,9 @@ fn attach_here(
     interface: &Interface,
     side: TcSide,
 ) -> Result<SchedClassifierLinkId, AttachError> {
+    if is_replaced(interface) {
+        return Err(AttachError::Gone { ifname: interface.ifname.clone() });
+    }
     let order = match side {
         TcSide::Ingress => LinkOrder::first(),
         TcSide::Egress => LinkOrder::last(),

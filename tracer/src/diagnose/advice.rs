@@ -1,10 +1,10 @@
 //! What a drop means and what to look at, in a line of plain words. Pure; only what the kernel's reason says, no guesses.
 
-use std::{fmt, iter};
+use std::fmt;
 
 use super::filters;
 use crate::kernel::{is_in_queue, is_nf_queue, is_purge, is_queue_s};
-use crate::model::{Direction, Drop, HookReport, Hop, Path, PortTrace, Printable};
+use crate::model::{Direction, Drop, Hop, Path, PortTrace, Printable};
 
 /// Bytes before what an MTU is about.
 const ETHERNET_HEADER_BYTES: u32 = 14;
@@ -52,8 +52,8 @@ impl fmt::Display for Advice {
 #[must_use]
 pub(super) fn advice(report: &PortTrace<'_>, direction: Direction, drop: &Drop) -> Option<Advice> {
     let location = drop.location.as_deref()?;
-    let hooks = &report.port.directions.get(direction).hooks;
-    let place = Place { path: report.path(), direction, after: &drop.after, hooks };
+    let passed = report.passed(direction, &drop.after);
+    let place = Place { path: report.path(), direction, after: &drop.after, passed };
     let reason = drop.reason.as_deref().unwrap_or_default();
     Some(match (drop.subsystem.as_deref(), reason) {
         (Some("openvswitch"), reason) => place.openvswitch(reason),
@@ -82,8 +82,8 @@ struct Place<'a> {
     direction: Direction,
     /// The hook's label: a role, perhaps with an interface behind a colon.
     after: &'a str,
-    /// Those of its direction.
-    hooks: &'a [HookReport],
+    /// As [`PortTrace::passed`].
+    passed: Vec<&'a Hop>,
 }
 
 impl Place<'_> {
@@ -93,9 +93,8 @@ impl Place<'_> {
 
     /// Where the packets can have been: the hook's interface, and those behind it that have none.
     fn places(&self) -> impl Iterator<Item = &Hop> {
-        let is_hooked = |hop: &&Hop| self.hooks.iter().any(|hook| self.path.hop_of(&hook.hook) == Some(*hop));
-        let next = move |hop: &&Hop| self.path.next(hop, self.direction).filter(|next| !is_hooked(next));
-        iter::successors(self.hop(), next)
+        let all = self.passed.len();
+        self.passed.iter().take(if all > 1 { all - 1 } else { all }).copied()
     }
 
     /// The interface of the hook.
@@ -106,7 +105,8 @@ impl Place<'_> {
     /// What shows that the packets' example is too large for the interface behind the hook, if it is.
     fn over_mtu(&self, drop: &Drop) -> Option<String> {
         let bytes = drop.example.as_ref()?.len_bytes.checked_sub(ETHERNET_HEADER_BYTES)?;
-        let Hop { ifname, mtu_bytes, .. } = self.path.next(self.hop()?, self.direction)?;
+        let smallest = self.passed.iter().skip(1).min_by_key(|hop| hop.mtu_bytes)?;
+        let Hop { ifname, mtu_bytes, .. } = smallest;
         let name = Printable(ifname);
         (bytes > *mtu_bytes)
             .then(|| format!("the one shown has {bytes} bytes, and the MTU of {name} is {mtu_bytes}"))
@@ -217,7 +217,7 @@ impl Place<'_> {
 mod tests {
     use super::*;
     use crate::{
-        model::{DropExample, Firewall, FirewallRule, HostReport, Snapshot},
+        model::{DropExample, Firewall, FirewallRule, HostReport, Role, Snapshot, Step},
         report::trace_samples::{packet, path, snapshot, watched},
     };
 
@@ -346,6 +346,19 @@ mod tests {
             let filter = of(direction, after, "NETFILTER_DROP");
             assert!(filter.contains("on qbrc3d70d5c-a90"), "{filter}");
         }
+        let mut small = path();
+        for step in &mut small.steps {
+            if let Step::Interface(hop) = step
+                && hop.role == Role::Qvo
+            {
+                hop.mtu_bytes = 1_000;
+            }
+        }
+        let example = Some(DropExample { time_ns: 0, len_bytes: 1_400, flow: packet().flow });
+        let drop =
+            Drop { after: "tap".to_owned(), example, location: Some("f+0x1".to_owned()), ..Drop::default() };
+        let large = told_with(&small, &few, None, Direction::Egress, &drop).unwrap();
+        assert!(large.contains("and the MTU of qvoc3d70d5c-a90 is 1000"), "{large}");
         let queue = of(Direction::Egress, "tap", "QDISC_DROP");
         assert!(queue.contains("tc -s qdisc show dev qvb"), "{queue}");
         let queue = of(Direction::Ingress, "qvo", "QDISC_DROP");

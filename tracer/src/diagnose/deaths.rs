@@ -72,7 +72,7 @@ fn of(report: &PortTrace<'_>, direction: Direction) -> Vec<Finding> {
 /// Why, by what says most: what is wrong with the interfaces in between, the switch's own rule, the kernel's reason, and the
 /// host's counters.
 fn cause(report: &PortTrace<'_>, direction: Direction, drop: &Drop) -> Advice {
-    let between = between(report.path(), direction, &drop.after);
+    let between = between(report, direction, &drop.after);
     let blocking = blocking(report, &between, direction, drop);
     if let Some((trouble, When::Throughout)) = &blocking {
         return Advice { what: trouble.words(report.path()), next: trouble.next(report.path()) };
@@ -130,9 +130,10 @@ fn late(report: &PortTrace<'_>, direction: Direction, drop: &Drop) -> String {
 }
 
 /// What is between the hook and the next one, both included, in the order a packet passes it.
-fn between<'a>(path: &'a Path, direction: Direction, after: &str) -> Vec<&'a Step> {
-    let Some(hop) = path.hop_of(after) else { return Vec::new() };
-    let next = path.next(hop, direction);
+fn between<'a>(report: &PortTrace<'a>, direction: Direction, after: &str) -> Vec<&'a Step> {
+    let (path, passed) = (report.path(), report.passed(direction, after));
+    let Some(hop) = passed.first().copied() else { return Vec::new() };
+    let next = passed.last();
     let place = |name: &str| path.steps.iter().position(|step| step.name() == name);
     let Some(from) = place(&hop.ifname) else { return Vec::new() };
     let to = next.and_then(|next| place(&next.ifname)).unwrap_or(from);

@@ -38,6 +38,7 @@ fn problem(kind: ProblemKind, at: &str) -> Problem {
 }
 
 const QVO: &str = "qvoc3d70d5c-a90";
+const TAP: &str = "tapc3d70d5c-a90";
 
 #[test]
 fn when_nothing_is_wrong_the_first_finding_says_so() {
@@ -120,6 +121,18 @@ fn an_interface_that_is_down_is_why_packets_die_before_it() {
     (drop.reason, drop.location) = (Some("NETFILTER_DROP".to_owned()), Some("nf_hook_slow+0x9a".to_owned()));
     let found = told(&path, &HostReport::default(), &filtered);
     assert!(!found[0].text.contains("DOWN"), "{found:?}");
+}
+
+#[test]
+fn behind_an_interface_without_a_hook_the_next_ones_are_why_too() {
+    let mut path = path();
+    path.problems = vec![problem(ProblemKind::Down, TAP)];
+    let mut few = lost_behind_nic();
+    few.directions.ingress.drops[0].after = "qvo".to_owned();
+    assert!(!told(&path, &HostReport::default(), &few)[0].text.contains("DOWN"), "qvb has a hook");
+    few.directions.ingress.hooks.retain(|hook| hook.hook != "qvb");
+    let found = told(&path, &HostReport::default(), &few);
+    assert!(found[0].text.ends_with(&format!("{TAP} is DOWN (IFF_UP is not set)")), "{found:?}");
 }
 
 #[test]

@@ -208,14 +208,13 @@ impl Path {
         })
     }
 
-    /// Those of them that get hooks.
-    #[must_use]
-    pub fn hooked(&self, choice: HookChoice) -> Vec<&Hop> {
+    /// Those of them that get hooks. One that `merges` packets always does: what becomes of these is known by its hook.
+    pub fn hooked(&self, choice: HookChoice, merges: impl Fn(&Hop) -> bool) -> Vec<&Hop> {
         let is_near_end = |hop: &&Hop| {
             let next = self.next(hop, Direction::Egress);
             next.is_some_and(|next| hop.is_pair_with(next))
         };
-        let few: Vec<_> = self.hops().filter(|hop| !is_near_end(hop)).collect();
+        let few: Vec<_> = self.hops().filter(|hop| !is_near_end(hop) || merges(hop)).collect();
         // Latency is between two hooks at least.
         if choice == HookChoice::Few && few.len() > 1 { few } else { self.hops().collect() }
     }

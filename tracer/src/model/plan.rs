@@ -100,6 +100,8 @@ pub struct SegmentPlan {
 pub struct Plan {
     /// The hooks, egress first, each direction in path order.
     pub hooks: Vec<HookPlan>,
+    /// The interfaces of the path that have none.
+    pub unhooked: Vec<Interface>,
     /// The segments between them.
     pub segments: Vec<SegmentPlan>,
     /// The segment of the whole way.
@@ -170,6 +172,11 @@ impl Plan {
             Direction::Ingress => 1 << (16 + (segment.to.0 & 0xf)),
         });
         inner.fold(0, |bits, more| bits | more)
+    }
+
+    /// The interfaces of the path, with hooks and without.
+    pub fn path_interfaces(&self) -> impl Iterator<Item = &Interface> {
+        self.path_places().map(|(interface, _)| interface).chain(&self.unhooked)
     }
 
     /// Where hooks are on the path: interfaces and sides of them.

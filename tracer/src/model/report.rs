@@ -6,9 +6,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{
-    Directions, Evidence, Finding, Firewall, GuestTimes, HookChoice, Hop, HostReport, InstanceId, Latencies,
-    LinkChange, MacAddr, Mechanism, Neighbour, Path, Problem, Snapshot, SourceName, Taken, TracerCost,
-    Upcalls, XdpMode,
+    Direction, Directions, Evidence, Finding, Firewall, GuestTimes, HookChoice, Hop, HostReport, InstanceId,
+    Latencies, LinkChange, MacAddr, Mechanism, Neighbour, Path, Problem, Snapshot, SourceName, Taken,
+    TracerCost, Upcalls, XdpMode,
 };
 
 /// Which version of the report it is. Another number means that something was renamed, moved or removed; members may be added
@@ -309,6 +309,21 @@ impl<'a> PortTrace<'a> {
     #[must_use]
     pub const fn path(&self) -> &'a Path {
         &self.port.path
+    }
+
+    /// The interfaces that packets come to behind the hook called `after`, on their way to the next one that has hooks; both are among them.
+    #[must_use]
+    pub fn passed(&self, direction: Direction, after: &str) -> Vec<&'a Hop> {
+        let (path, hooks) = (self.path(), &self.port.directions.get(direction).hooks);
+        let is_hooked = |hop: &Hop| hooks.iter().any(|hook| path.hop_of(&hook.hook) == Some(hop));
+        let mut passed = Vec::from_iter(path.hop_of(after));
+        while let Some(next) = passed.last().and_then(|hop| path.next(hop, direction)) {
+            passed.push(next);
+            if is_hooked(next) || hooks.is_empty() {
+                break;
+            }
+        }
+        passed
     }
 
     /// Whether a counter of the host can be about this port: the others' own interfaces are not.

@@ -259,7 +259,7 @@ mod tests {
     #[test]
     fn with_few_hooks_packets_can_be_where_there_is_none() {
         let path = path("system");
-        let plan = attach::plan(&path.hooked(HookChoice::Few), PlanOptions::default()).unwrap();
+        let plan = attach::plan(&path.hooked(HookChoice::Few, |_| false), PlanOptions::default()).unwrap();
         let devices = devices(&plan, &path, &around(false));
         let live = |index| names(&plan, devices.by_index[&index].live_after);
         assert_eq!(live(TAP), ["egress tap", "ingress qvo", "ingress tap"]);

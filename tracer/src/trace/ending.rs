@@ -85,9 +85,9 @@ impl Endings {
 }
 
 fn waiting(plans: Vec<Plan>, filters: Option<Filters>, note: NoteTo) -> (Waiting<Vanished>, Waiting<Taken>) {
-    let places = plans.iter().flat_map(Plan::path_places);
+    let interfaces = plans.iter().flat_map(Plan::path_interfaces);
     let interfaces: BTreeMap<IfIndex, Interface> =
-        places.map(|(interface, _)| (interface.ifindex, interface.clone())).collect();
+        interfaces.map(|interface| (interface.ifindex, interface.clone())).collect();
     let interfaces: Vec<Interface> = interfaces.into_values().collect();
     let taken: Waiting<Taken> = match filters {
         Some(filters) => Box::pin(async move {

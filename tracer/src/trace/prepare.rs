@@ -9,7 +9,7 @@ use std::{
 use btf_rs::Btf;
 use hoptrace_common::skb::SkbLayout;
 
-use super::{Note, NoteTo, TraceError};
+use super::{Note, NoteTo, TraceError, TraceOptions};
 use crate::{
     attach::{self, Wanted},
     kernel::{KERNEL_BTF, kernel_btf, skb_layout},
@@ -22,15 +22,14 @@ const MOST_AT_INTERFACES: usize = 128;
 
 /// Where the hooks are to be, given what was asked for and whether the kernel describes its structures.
 pub(super) fn mechanism(
-    wanted: Option<Mechanism>,
+    options: &TraceOptions,
     described: bool,
     paths: &[Path],
-    path_only: bool,
-    note: NoteTo,
 ) -> Result<Mechanism, TraceError> {
+    let (wanted, note) = (options.mechanism, options.note);
     let preflight = |mechanism| attach::preflight(Wanted { mechanism, described });
     let mut found = preflight(wanted)?;
-    let hooks = 2 * interfaces(paths, path_only);
+    let hooks = 2 * interfaces(paths, options);
     if wanted.is_none() && found == Mechanism::Tcx && described && hooks > MOST_AT_INTERFACES {
         found = preflight(Some(Mechanism::Tracepoints))?;
         note(&Note::ManyHooks { hooks });
@@ -52,10 +51,10 @@ pub(super) fn mechanism(
 }
 
 /// At how many interfaces hooks are to be: those of the paths, and unless these are too many already, the ports beside them.
-fn interfaces(paths: &[Path], path_only: bool) -> usize {
-    let hops = paths.iter().flat_map(Path::hops);
+fn interfaces(paths: &[Path], options: &TraceOptions) -> usize {
+    let hops = paths.iter().flat_map(|path| path.hooked(options.hooks, |_| false));
     let mut all: BTreeSet<_> = hops.map(|hop| (None, hop.ifindex)).collect();
-    if !path_only && 2 * all.len() <= MOST_AT_INTERFACES {
+    if !options.path_only && 2 * all.len() <= MOST_AT_INTERFACES {
         let place =
             |port: &OtherPort| (port.namespace.as_ref().map(|namespace| namespace.inum), port.ifindex);
         all.extend(paths.iter().flat_map(|path| &path.other_ports).map(place));
@@ -81,8 +80,11 @@ pub(super) fn note_others_addresses(path: &Path, macs: &[MacAddr], note: NoteTo)
 /// Removes what a killed hoptrace has left on the plans' interfaces and at ports beside their paths, and says so.
 pub(super) fn remove_leftovers(plans: &[Plan], beside: &[OtherPort], note: NoteTo) -> Result<(), TraceError> {
     let mut interfaces = BTreeMap::new();
-    for hook in plans.iter().flat_map(|plan| &plan.hooks) {
-        interfaces.extend(hook.interfaces.iter().map(|interface| (interface.ifindex, interface.clone())));
+    let beside_paths = plans.iter().flat_map(|plan| &plan.hooks).filter(|hook| hook.is_neighbour());
+    for interface in
+        plans.iter().flat_map(Plan::path_interfaces).chain(beside_paths.flat_map(|hook| &hook.interfaces))
+    {
+        interfaces.insert(interface.ifindex, interface.clone());
     }
     for port in beside.iter().filter(|port| port.namespace.is_none()) {
         let interface = Interface { ifname: port.ifname.clone(), ifindex: port.ifindex };

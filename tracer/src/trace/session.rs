@@ -76,7 +76,7 @@ impl Session {
         let several = options.is_of_several(paths.len())?;
         let kernel = Kernel::ask(note);
         let described = kernel.is_some();
-        let mechanism = mechanism(options.mechanism, described, &paths, options.path_only, note)?;
+        let mechanism = mechanism(options, described, &paths)?;
         let beside = Beside::of(&mut paths, several, options.path_only, described).await;
         let mut probes = Probes::of(&Host {
             btf: kernel.as_ref().map(|kernel| &kernel.btf),
@@ -210,7 +210,7 @@ impl Session {
 
     /// The ports whose paths have this interface.
     pub(super) fn ports_at(&self, ifindex: IfIndex) -> BTreeSet<PortId> {
-        let is_there = |plan: &Plan| plan.path_places().any(|(interface, _)| interface.ifindex == ifindex);
+        let is_there = |plan: &Plan| plan.path_interfaces().any(|interface| interface.ifindex == ifindex);
         let there = self.ports.iter().filter(|(_, port)| is_there(&port.plan));
         there.map(|(port, _)| *port).collect()
     }

@@ -8,7 +8,7 @@ use super::{Note, NoteTo, TraceError, TraceOptions, beside::Beside};
 use crate::{
     attach::{self, LoadOptions, PlanOptions, PortPlan},
     collect::Share,
-    model::{HookChoice, Hop, Mechanism, OtherPort, Path, Plan, Printable, Tail, Traceability},
+    model::{HookChoice, Hop, Interface, Mechanism, OtherPort, Path, Plan, Printable, Tail, Traceability},
     probes::{Probes, Trace},
 };
 
@@ -55,14 +55,18 @@ pub(super) fn plan(
     }
     // What goes on from the end of a path before the switch's ports is behind that end, as in a trace of one.
     let neighbours: &[OtherPort] = if several && !path.hops().any(Hop::is_uplink) { &[] } else { neighbours };
+    let hooked = path.hooked(hooks, |hop| attach::is_merging(&hop.ifname));
     let mut plan = attach::plan(
-        &path.hooked(hooks),
+        &hooked,
         probes.wishes(PlanOptions {
             neighbours,
             at_tracepoints: mechanism == Mechanism::Tracepoints,
             ..PlanOptions::default()
         }),
     )?;
+    let unhooked = path.hops().filter(|hop| !hooked.contains(hop));
+    plan.unhooked =
+        unhooked.map(|hop| Interface { ifname: hop.ifname.clone(), ifindex: hop.ifindex }).collect();
     if several {
         plan.neighbours.clear();
         plan.hooks.iter_mut().filter(|hook| hook.is_neighbour()).for_each(|hook| hook.interfaces.clear());

@@ -85,7 +85,7 @@ pub(super) fn id(number: u16) -> String {
 }
 
 /// The beginning of its id, by which interfaces are called.
-fn short(number: u16) -> String {
+pub(super) fn short(number: u16) -> String {
     id(number).chars().take(11).collect()
 }
 

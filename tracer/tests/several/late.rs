@@ -1,15 +1,22 @@
 //! Ports that come while others are traced, on hosts of other kinds: with XDP, with hooks where drivers take over, without a NIC.
 
-use std::{future::pending, net::UdpSocket};
+use std::{
+    future::pending,
+    io::{Read as _, Write as _},
+    net::UdpSocket,
+    process::{Child, Command, Stdio},
+};
 
 use anyhow::{Context as _, Result, ensure};
 use hoptrace::{
-    model::{Direction, Report, XdpMode},
+    model::{Direction, HookChoice, Report, XdpMode},
     trace::{Ending, TraceOptions, Tracer},
 };
 
 use super::{
-    host::{DATAGRAMS, UDP_PORT, ensure_sent, host, id, isolated_host, options, run, send, sent, trace},
+    host::{
+        DATAGRAMS, UDP_PORT, ensure_sent, host, id, isolated_host, options, run, send, sent, short, trace,
+    },
     veths::{in_namespace, ip},
 };
 
@@ -99,6 +106,45 @@ fn a_port_that_comes_has_the_hook_at_the_wire_like_those_before() -> Result<()> 
                 ensure!(at.iter().all(|seen| matches!(seen, Ok(DATAGRAMS))), "VM {number}: {at:?}");
             }
             Ok(())
+        })
+    })
+}
+
+/// A network namespace that lasts as long as this.
+struct Away(Child);
+
+impl Drop for Away {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+#[ignore = "needs root: cargo xtask test"]
+fn an_interface_without_a_hook_that_moves_away_takes_its_port_along() -> Result<()> {
+    in_namespace(|| {
+        let ovsdb = host(2)?;
+        let mut child = Command::new("unshare")
+            .args(["-n", "cat"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()?;
+        // It echoes when it is there.
+        child.stdin.as_mut().context("no stdin")?.write_all(b"x")?;
+        child.stdout.as_mut().context("no stdout")?.read_exact(&mut [0])?;
+        let away = Away(child);
+        run(async {
+            let options = TraceOptions { hooks: HookChoice::Few, ..options(&ovsdb)? };
+            let mut tracer = Tracer::start([id(1).as_str(), id(2).as_str()], options).await?;
+            (1..=2).try_for_each(send)?;
+            ensure!(trace(&mut tracer).await.is_none(), "it ended");
+            ip(&format!("link set qvb{} netns {}", short(2), away.0.id()))?;
+            ensure!(trace(&mut tracer).await.is_none(), "it ended");
+            ensure!(tracer.ports().count() == 1, "it is still traced");
+            let report = tracer.finish(&Ending::Wanted, pending).await;
+            ensure_sent(&report, 1, 1)?;
+            ensure_sent(&report, 2, 1)
         })
     })
 }

@@ -145,6 +145,43 @@ fn where_a_path_is_beside_another_one_from_the_start_both_programs_are_there() -
     })
 }
 
+#[test]
+#[ignore = "needs root: cargo xtask test"]
+fn what_is_plugged_anew_before_programs_are_attached_is_another_interface() -> Result<()> {
+    in_namespace(|| {
+        let plug = |ifname: &str| ip(&format!("link add {ifname} type veth peer name {ifname}p"));
+        ["tap1", "nic0", "other0"].into_iter().try_for_each(plug)?;
+        let beside = OtherPort {
+            ifname: "other0".to_owned(),
+            ifindex: index("other0")?,
+            macs: vec![MacAddr(mac(9))],
+            ..OtherPort::default()
+        };
+        let port = at("tap1", 1, &beside)?;
+        let attach = || -> Result<Attached> {
+            let (plans, mut probes) = (
+                Plans::several(vec![port.clone()], vec![beside.clone()], None),
+                Probes::of(&Host::default()),
+            );
+            probes.planned(&trace(&port, Share { room: plans.room(), port: PortId::FIRST }));
+            Ok(Attached::new(&plans, &options()?, &mut probes.attachable())?)
+        };
+        // Beside the path it is left out.
+        ip("link delete other0")?;
+        plug("other0")?;
+        let attached = attach()?;
+        ensure_is("other0", NOTHING)?;
+        ensure_is("tap1", ON_PATH)?;
+        drop(attached);
+        ip("link delete tap1")?;
+        plug("tap1")?;
+        let Err(error) = attach() else { anyhow::bail!("it was attached") };
+        ensure!(error.to_string().contains("tap1 vanished"), "{error}");
+        ensure_is("tap1", NOTHING)?;
+        ensure_is("nic0", NOTHING)
+    })
+}
+
 /// Ports of a large host.
 const MANY: u32 = 500;
 /// How long it may take until all their hooks are attached, programs loaded among it; and the kernel's memory for all maps.

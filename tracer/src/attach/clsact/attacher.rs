@@ -12,7 +12,7 @@ use super::{Footprint, Owner, OwnerId, Qdisc, Step, Tag, TrafficControl, tag_of}
 use crate::{
     attach::{
         AttachError,
-        error::{attach_error, is_gone},
+        error::{attach_error, is_gone, is_replaced},
         guardian::Guardian,
         side::TcSide,
     },
@@ -55,6 +55,9 @@ impl Clsact {
         side: TcSide,
     ) -> Result<SchedClassifierLinkId, AttachError> {
         let ifname = interface.ifname.clone();
+        if is_replaced(interface) {
+            return Err(AttachError::Gone { ifname });
+        }
         let failed = |source| {
             if is_gone(&ifname) {
                 AttachError::Gone { ifname }
