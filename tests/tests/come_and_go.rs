@@ -26,6 +26,15 @@ impl Example {
         Ok(Self { child, said })
     }
 
+    /// Traces one guest, and then another one, too.
+    fn of_both([one, two]: [&Guest; 2]) -> Result<Self> {
+        let mut example = Self::start(&[&one.port_id, "udp"])?;
+        example.says("port 0 is traced")?;
+        example.tell(&format!("add {}", two.port_id))?;
+        example.says("port 1 is traced")?;
+        Ok(example)
+    }
+
     /// Waits until it says this.
     fn says(&mut self, wanted: &str) -> Result<()> {
         let mut others = Vec::new();
@@ -67,12 +76,8 @@ impl Drop for Example {
 fn a_port_that_comes_is_beside_those_before_and_they_beside_it() -> Result<()> {
     let lab = Lab::from_env()?;
     let guests = guests(&lab)?;
-    let [one, two] = guests;
     let _trap = prepare(&lab, guests)?;
-    let mut together = Example::start(&[&one.port_id, "udp"])?;
-    together.says("port 0 is traced")?;
-    together.tell(&format!("add {}", two.port_id))?;
-    together.says("port 1 is traced")?;
+    let together = Example::of_both(guests)?;
     let alone = trace_each(guests, &[])?;
     talk(&lab, guests)?;
     compare(&together.finish()?, alone, guests)
@@ -83,15 +88,11 @@ fn a_port_that_comes_is_beside_those_before_and_they_beside_it() -> Result<()> {
 fn a_port_that_goes_leaves_the_other_as_if_it_had_been_alone() -> Result<()> {
     let lab = Lab::from_env()?;
     let guests = guests(&lab)?;
-    let [one, two] = guests;
     let _trap = prepare(&lab, guests)?;
-    let mut together = Example::start(&[&one.port_id, "udp"])?;
-    together.says("port 0 is traced")?;
-    together.tell(&format!("add {}", two.port_id))?;
-    together.says("port 1 is traced")?;
+    let mut together = Example::of_both(guests)?;
     together.tell("remove 0")?;
     together.says("port 0 is no longer traced")?;
-    let alone = Tracer::start(&["trace", &two.port_id, "udp", "--json"])?;
+    let alone = Tracer::start(&["trace", &guests[1].port_id, "udp", "--json"])?;
     talk(&lab, guests)?;
     let (together, alone) = (together.finish()?, alone.finish()?);
     let [(_, first), (_, second)] = together.as_slice() else { bail!("{} ports", together.len()) };

@@ -29,8 +29,7 @@ impl Hooks<'_> {
     pub(super) fn places(&self, beside: &Beside) -> impl Iterator<Item = HookPlace> {
         self.plan.hooks.iter().flat_map(|hook| {
             let here = TcSide::of(hook.side).filter(|_| !hook.is_neighbour()).map(|side| {
-                let at = move |interface| HookPlace { interface, side, namespace: None, beside: false };
-                hook.interfaces.iter().cloned().map(at)
+                hook.interfaces.iter().cloned().map(move |interface| HookPlace::on_path(interface, side))
             });
             let ports = self.beside.iter().filter(|port| hook.is_neighbour() && beside.is_known(port));
             here.into_iter().flatten().chain(ports.map(|port| beside::place(port, hook.direction)))
@@ -51,8 +50,7 @@ impl Hooks<'_> {
                 for interface in &hook.interfaces {
                     let at = Place { ifindex: interface.ifindex, side, program: name };
                     let program = classifier(ebpf, name)?;
-                    let place =
-                        HookPlace { interface: interface.clone(), side, namespace: None, beside: false };
+                    let place = HookPlace::on_path(interface.clone(), side);
                     held.hold(at, self.port, || attacher.attach(program, &place))?;
                 }
             }

@@ -34,6 +34,11 @@ type Key = (Option<u32>, IfIndex, TcSide, OnPath);
 type OnPath = bool;
 
 impl HookPlace {
+    /// One of the path.
+    pub(super) const fn on_path(interface: Interface, side: TcSide) -> Self {
+        Self { interface, side, namespace: None, beside: false }
+    }
+
     fn key(&self) -> Key {
         let namespace = self.namespace.as_ref().map(|namespace| namespace.inum);
         (namespace, self.interface.ifindex, self.side, !self.beside)

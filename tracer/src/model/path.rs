@@ -214,9 +214,10 @@ impl Path {
             let next = self.next(hop, Direction::Egress);
             next.is_some_and(|next| hop.is_pair_with(next))
         };
-        let few: Vec<_> = self.hops().filter(|hop| !is_near_end(hop) || merges(hop)).collect();
+        let is_left_out = |hop: &&Hop| choice == HookChoice::Few && is_near_end(hop) && !merges(hop);
+        let hooked: Vec<_> = self.hops().filter(|hop| !is_left_out(hop)).collect();
         // Latency is between two hooks at least.
-        if choice == HookChoice::Few && few.len() > 1 { few } else { self.hops().collect() }
+        if hooked.len() > 1 { hooked } else { self.hops().collect() }
     }
 
     /// The hops that a packet passes from `from` to `to`, both among them, in its order.

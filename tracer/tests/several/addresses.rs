@@ -1,7 +1,6 @@
 //! Addresses that guests use beside their own, and whose packets of these come from the NIC.
 
-use anyhow::{Context as _, Result, ensure};
-use aya::programs::{TestRun as _, TestRunOptions};
+use anyhow::{Result, ensure};
 use hoptrace::model::PortId;
 
 use super::{
@@ -27,22 +26,17 @@ fn taps(ports: u8) -> Result<()> {
 impl Several {
     /// A frame comes out of the guest of `port`.
     fn leave(&self, port: u8, frame: &[u8]) -> Result<()> {
-        let program = self.attached.program(TAP_OUT).context("no such hook")?;
         let mut context = [0; CONTEXT_LEN];
         context[IFINDEX_AT..IFINDEX_AT + 4].copy_from_slice(&tap_index(port).to_ne_bytes());
-        let options =
-            TestRunOptions { data_in: Some(frame), ctx_in: Some(&context), ..TestRunOptions::default() };
-        program.test_run(options).context("run a program (BPF_PROG_TEST_RUN)").map(drop)
+        self.run(TAP_OUT, frame, Some(&context))
     }
 
     /// So many new datagrams come from the wire for an address.
     fn come(&self, to: [u8; 6], round: u64) -> Result<()> {
-        let program = self.attached.program(WIRE_IN).context("no such hook")?;
         for number in 0..PACKETS {
             let mut frame = datagram(9, 1, round * PACKETS + number);
             frame[..6].copy_from_slice(&to);
-            let options = TestRunOptions { data_in: Some(&frame), ..TestRunOptions::default() };
-            program.test_run(options).context("run a program (BPF_PROG_TEST_RUN)")?;
+            self.run(WIRE_IN, &frame, None)?;
         }
         Ok(())
     }
@@ -123,10 +117,7 @@ fn an_address_that_another_host_takes_over_is_no_guest_s_any_more() -> Result<()
         ensure!(several.entered()? == [PACKETS, 0], "{:?}", several.entered()?);
         // It is kept for a moment, lest a frame of the guest's own that comes back takes it away.
         std::thread::sleep(super::TIMEOUT);
-        let program = several.attached.program(WIRE_IN).context("no such hook")?;
-        let frame = announcement(ROUTER, [10, 0, 0, 7]);
-        let options = TestRunOptions { data_in: Some(&frame), ..TestRunOptions::default() };
-        program.test_run(options)?;
+        several.run(WIRE_IN, &announcement(ROUTER, [10, 0, 0, 7]), None)?;
         let before = several.entered()?;
         several.come(ROUTER, 2)?;
         ensure!(several.entered()? == before, "{before:?} before, now {:?}", several.entered()?);

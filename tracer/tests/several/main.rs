@@ -136,12 +136,16 @@ impl Several {
     /// So many datagrams from one VM to another pass the NIC's hook at this place.
     fn pass(&self, place: usize, from: u8, to: u8) -> Result<()> {
         for number in 0..PACKETS {
-            let program = self.attached.program(place).context("no such hook")?;
-            let frame = datagram(from, to, number);
-            let options = TestRunOptions { data_in: Some(&frame), ..TestRunOptions::default() };
-            program.test_run(options).context("run a program (BPF_PROG_TEST_RUN)")?;
+            self.run(place, &datagram(from, to, number), None)?;
         }
         Ok(())
+    }
+
+    /// A frame passes the hook at this place of the plan; without a `context` at the loopback interface.
+    fn run(&self, place: usize, frame: &[u8], context: Option<&[u8]>) -> Result<()> {
+        let program = self.attached.program(place).context("no such hook")?;
+        let options = TestRunOptions { data_in: Some(frame), ctx_in: context, ..TestRunOptions::default() };
+        program.test_run(options).context("run a program (BPF_PROG_TEST_RUN)").map(drop)
     }
 
     /// Out and in.

@@ -47,6 +47,12 @@ fn index(ifname: &str) -> Result<IfIndex> {
     Ok(IfIndex(text.trim().parse()?))
 }
 
+/// A port beside paths, with the MAC address of this number behind it.
+fn beside(ifname: &str, number: u8) -> Result<OtherPort> {
+    let (ifname, ifindex) = (ifname.to_owned(), index(ifname)?);
+    Ok(OtherPort { ifname, ifindex, macs: vec![MacAddr(mac(number))], ..OtherPort::default() })
+}
+
 /// A port whose tap and NIC are there, and beside whose path this other port is.
 fn at(tap: &str, number: u8, beside: &OtherPort) -> Result<PortPlan> {
     let hops = [hybrid_hop(Role::Tap, tap, index(tap)?), hybrid_hop(Role::Nic, "nic0", index("nic0")?)];
@@ -83,10 +89,6 @@ fn programs_are_where_a_traced_port_needs_them_and_once() -> Result<()> {
         for ifname in ["tap1", "tap2", "nic0", "other0"] {
             ip(&format!("link add {ifname} type veth peer name {ifname}p"))?;
         }
-        let beside = |ifname: &str, number| -> Result<OtherPort> {
-            let (ifname, ifindex) = (ifname.to_owned(), index(ifname)?);
-            Ok(OtherPort { ifname, ifindex, macs: vec![MacAddr(mac(number))], ..OtherPort::default() })
-        };
         let [neighbour, other_path] = [beside("other0", 9)?, beside("tap2", 2)?];
         let [one, other] = [at("tap1", 1, &neighbour)?, at("tap2", 2, &neighbour)?];
         let neighbours = vec![neighbour, other_path];
@@ -125,10 +127,6 @@ fn where_a_path_is_beside_another_one_from_the_start_both_programs_are_there() -
         for ifname in ["tap1", "tap2", "nic0"] {
             ip(&format!("link add {ifname} type veth peer name {ifname}p"))?;
         }
-        let beside = |ifname: &str, number| -> Result<OtherPort> {
-            let (ifname, ifindex) = (ifname.to_owned(), index(ifname)?);
-            Ok(OtherPort { ifname, ifindex, macs: vec![MacAddr(mac(number))], ..OtherPort::default() })
-        };
         let both = [beside("tap1", 1)?, beside("tap2", 2)?];
         let ports = vec![at("tap1", 1, &both[1])?, at("tap2", 2, &both[0])?];
         let (plans, mut probes) =
@@ -151,18 +149,11 @@ fn what_is_plugged_anew_before_programs_are_attached_is_another_interface() -> R
     in_namespace(|| {
         let plug = |ifname: &str| ip(&format!("link add {ifname} type veth peer name {ifname}p"));
         ["tap1", "nic0", "other0"].into_iter().try_for_each(plug)?;
-        let beside = OtherPort {
-            ifname: "other0".to_owned(),
-            ifindex: index("other0")?,
-            macs: vec![MacAddr(mac(9))],
-            ..OtherPort::default()
-        };
-        let port = at("tap1", 1, &beside)?;
+        let other = beside("other0", 9)?;
+        let port = at("tap1", 1, &other)?;
         let attach = || -> Result<Attached> {
-            let (plans, mut probes) = (
-                Plans::several(vec![port.clone()], vec![beside.clone()], None),
-                Probes::of(&Host::default()),
-            );
+            let (plans, mut probes) =
+                (Plans::several(vec![port.clone()], vec![other.clone()], None), Probes::of(&Host::default()));
             probes.planned(&trace(&port, Share { room: plans.room(), port: PortId::FIRST }));
             Ok(Attached::new(&plans, &options()?, &mut probes.attachable())?)
         };
