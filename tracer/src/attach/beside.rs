@@ -10,7 +10,7 @@ use aya::{
 use hoptrace_common::neighbour::{BEHIND, MAX_NEIGHBOURS, Neighbour, behind_key, port_key};
 
 use super::{AttachError, attacher::Attacher, side::TcSide, stand_in::HookPlace};
-use crate::model::{Direction, Interface, MacAddr, OtherPort, PortKind, Printable};
+use crate::model::{Direction, MacAddr, OtherPort, PortKind, Printable};
 
 /// What the programs know and count of the ports.
 pub(super) const NEIGHBOURS: &str = "NEIGHBOURS";
@@ -134,8 +134,7 @@ impl Beside {
 
 /// Where the program of one direction is to be.
 pub(super) fn place(port: &OtherPort, direction: Direction) -> HookPlace {
-    let interface = Interface { ifname: port.ifname.clone(), ifindex: port.ifindex };
-    let namespace = port.namespace.clone();
+    let (interface, namespace) = (port.interface(), port.namespace.clone());
     HookPlace { interface, side: side(port, direction), namespace, beside: true }
 }
 

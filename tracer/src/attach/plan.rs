@@ -208,7 +208,7 @@ impl Builder<'_> {
                 here.push(place);
                 self.hooks.push(HookPlan {
                     label: stop.label.clone(),
-                    interfaces: vec![Interface { ifname: hop.ifname.clone(), ifindex: hop.ifindex }],
+                    interfaces: vec![hop.interface()],
                     side: stop.side,
                     direction,
                     config,

@@ -5,7 +5,7 @@ use std::{fmt, path::PathBuf};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{IfIndex, MacAddr, Printable};
+use super::{IfIndex, Interface, MacAddr, Printable};
 
 /// Whose port it is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
@@ -68,6 +68,12 @@ pub struct OtherPort {
 }
 
 impl OtherPort {
+    /// What it is to the kernel, in its network namespace.
+    #[must_use]
+    pub fn interface(&self) -> Interface {
+        Interface { ifname: self.ifname.clone(), ifindex: self.ifindex }
+    }
+
     /// Where that is, in words: `br-ex (local port of bridge br-ex)`, `tap1 in netns qdhcp-2 (internal port of bridge br-int)`.
     #[must_use]
     pub fn place(&self) -> String {

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Direction, IfIndex};
+use super::{Direction, IfIndex, Interface};
 
 /// What an interface is called on the path. A name for people and for machine-readable output: what follows from the interface's place
 /// is in its [`HopFacts`].
@@ -86,6 +86,12 @@ pub struct Hop {
 }
 
 impl Hop {
+    /// What it is to the kernel.
+    #[must_use]
+    pub fn interface(&self) -> Interface {
+        Interface { ifname: self.ifname.clone(), ifindex: self.ifindex }
+    }
+
     /// Whether the guest is at its other end.
     #[must_use]
     pub fn is_guests(&self) -> bool {

@@ -87,8 +87,7 @@ pub(super) fn remove_leftovers(plans: &[Plan], beside: &[OtherPort], note: NoteT
         interfaces.insert(interface.ifindex, interface.clone());
     }
     for port in beside.iter().filter(|port| port.namespace.is_none()) {
-        let interface = Interface { ifname: port.ifname.clone(), ifindex: port.ifindex };
-        interfaces.insert(port.ifindex, interface);
+        interfaces.insert(port.ifindex, port.interface());
     }
     let interfaces: Vec<Interface> = interfaces.into_values().collect();
     let removed = attach::remove_leftovers(&interfaces)?;

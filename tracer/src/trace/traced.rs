@@ -8,7 +8,7 @@ use super::{Note, NoteTo, TraceError, TraceOptions, beside::Beside};
 use crate::{
     attach::{self, LoadOptions, PlanOptions, PortPlan},
     collect::Share,
-    model::{HookChoice, Hop, Interface, Mechanism, OtherPort, Path, Plan, Printable, Tail, Traceability},
+    model::{HookChoice, Hop, Mechanism, OtherPort, Path, Plan, Printable, Tail, Traceability},
     probes::{Probes, Trace},
 };
 
@@ -65,8 +65,7 @@ pub(super) fn plan(
         }),
     )?;
     let unhooked = path.hops().filter(|hop| !hooked.contains(hop));
-    plan.unhooked =
-        unhooked.map(|hop| Interface { ifname: hop.ifname.clone(), ifindex: hop.ifindex }).collect();
+    plan.unhooked = unhooked.map(Hop::interface).collect();
     if several {
         plan.neighbours.clear();
         plan.hooks.iter_mut().filter(|hook| hook.is_neighbour()).for_each(|hook| hook.interfaces.clear());

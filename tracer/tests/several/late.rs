@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 use hoptrace::{
-    model::{Direction, HookChoice, Report, XdpMode},
+    model::{Direction, HookChoice, Ledger, Report, XdpMode},
     trace::{Ending, TraceOptions, Tracer},
 };
 
@@ -57,6 +57,21 @@ fn seen(report: &Report, number: u16, way: Direction, hook: &str) -> Result<u64>
     hooks.iter().find(|found| found.hook == hook).map(|found| found.seen).context("no such hook")
 }
 
+/// Whether all datagrams of one way are in a VM's ledger, where `counted` looks, and at both hooks.
+fn ensure_seen(
+    report: &Report,
+    number: u16,
+    way: Direction,
+    counted: fn(&Ledger) -> u64,
+    hooks: [&str; 2],
+) -> Result<()> {
+    let ledger = sent(report, number)?.directions.get(way).ledger;
+    ensure!(ledger.balanced && counted(&ledger) == DATAGRAMS, "VM {number}: {ledger:?}");
+    let at = hooks.map(|hook| seen(report, number, way, hook));
+    ensure!(at.iter().all(|seen| matches!(seen, Ok(DATAGRAMS))), "VM {number}: {at:?}");
+    Ok(())
+}
+
 #[test]
 #[ignore = "needs root: cargo xtask test"]
 fn a_port_that_comes_has_the_hooks_of_xdp_like_those_before() -> Result<()> {
@@ -73,13 +88,9 @@ fn a_port_that_comes_has_the_hooks_of_xdp_like_those_before() -> Result<()> {
             come(2)?;
             ensure!(trace(&mut tracer).await.is_none(), "it ended");
             let report = tracer.finish(&Ending::Wanted, pending).await;
-            for number in 1..=2 {
-                let ledger = sent(&report, number)?.directions.ingress.ledger;
-                ensure!(ledger.balanced && ledger.entered == DATAGRAMS, "VM {number}: {ledger:?}");
-                let at = ["xdp", "nic"].map(|hook| seen(&report, number, Direction::Ingress, hook));
-                ensure!(at.iter().all(|seen| matches!(seen, Ok(DATAGRAMS))), "VM {number}: {at:?}");
-            }
-            Ok(())
+            (1..=2).try_for_each(|number| {
+                ensure_seen(&report, number, Direction::Ingress, |ledger| ledger.entered, ["xdp", "nic"])
+            })
         })
     })
 }
@@ -99,13 +110,9 @@ fn a_port_that_comes_has_the_hook_at_the_wire_like_those_before() -> Result<()> 
             go(2)?;
             ensure!(trace(&mut tracer).await.is_none(), "it ended");
             let report = tracer.finish(&Ending::Wanted, pending).await;
-            for number in 1..=2 {
-                let ledger = sent(&report, number)?.directions.egress.ledger;
-                ensure!(ledger.balanced && ledger.completed == DATAGRAMS, "VM {number}: {ledger:?}");
-                let at = ["nic", "wire"].map(|hook| seen(&report, number, Direction::Egress, hook));
-                ensure!(at.iter().all(|seen| matches!(seen, Ok(DATAGRAMS))), "VM {number}: {at:?}");
-            }
-            Ok(())
+            (1..=2).try_for_each(|number| {
+                ensure_seen(&report, number, Direction::Egress, |ledger| ledger.completed, ["nic", "wire"])
+            })
         })
     })
 }

@@ -4,7 +4,7 @@
 use hoptrace_common::config::HookConfig;
 
 use super::{Builder, set_segment};
-use crate::model::{Direction, HookPlan, Interface, OtherPort, PerDirection, PortKind, SegmentId, Side};
+use crate::model::{Direction, HookPlan, OtherPort, PerDirection, PortKind, SegmentId, Side};
 
 /// What reports call them, all together.
 const LABEL: &str = "neighbour";
@@ -94,7 +94,6 @@ impl Builder<'_> {
 /// other one.
 fn hook(ports: &[OtherPort], direction: Direction, side: Side, config: HookConfig) -> HookPlan {
     let here = ports.iter().filter(|port| port.namespace.is_none());
-    let interfaces =
-        here.map(|port| Interface { ifname: port.ifname.clone(), ifindex: port.ifindex }).collect();
+    let interfaces = here.map(OtherPort::interface).collect();
     HookPlan { label: LABEL.to_owned(), interfaces, side, direction, config }
 }
