@@ -243,8 +243,10 @@ fn a_long_echo_over_ipv6_is_told_segment_by_segment() -> Result<()> {
         let ledger = found.ledger;
         let none = Ledger { joined_midway: 0, dropped: 0, in_flight: 0, untracked: 0, ..ledger };
         ledger.expect(&none).context(direction)?;
-        // Acknowledgements that say the same again.
-        ensure!(ledger.ambiguous <= ledger.entered / 100, "{direction}: {ledger}");
+        // Acknowledgements that say the same again; and what a socket had no room for, which dies out of the tracer's sight:
+        // what is sent again looks like it, so neither is timed.
+        let alike = ledger.entered / 100 + 2 * ledger.lost;
+        ensure!(ledger.ambiguous <= alike, "{direction}: {ledger}");
         ensure!(ledger.completed > BYTES / 65_536, "{direction}: {ledger}");
         lost += ledger.lost;
     }
