@@ -130,6 +130,31 @@ impl Whose {
     }
 }
 
+/// Words of the bits that tell at a glance what is no traced port's: [`mac_bit`], [`own_bit`], [`target_bit`].
+pub const GLANCE_WORDS: usize = 1 << 10;
+
+/// The word and the bit in it that stand for a MAC address. Where it is not set no traced port has the address; others can have the same.
+#[inline(always)]
+#[must_use]
+pub const fn mac_bit(mac: u64) -> (usize, u64) {
+    let spread = mac.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 48;
+    ((spread >> 6) as usize & (GLANCE_WORDS - 1), 1 << (spread & 63))
+}
+
+/// Likewise for an IPv4 address, its bytes read as a little-endian number.
+#[inline(always)]
+#[must_use]
+pub const fn target_bit(address: u32) -> (usize, u64) {
+    mac_bit(address as u64)
+}
+
+/// Likewise for an interface with this index that is one traced port's own.
+#[inline(always)]
+#[must_use]
+pub const fn own_bit(ifindex: u32) -> (usize, u64) {
+    ((ifindex >> 6) as usize & (GLANCE_WORDS - 1), 1 << (ifindex & 63))
+}
+
 /// Where the map of interfaces at which packets can die has one: by its index, and the port for whose packets that is said. In a trace of one
 /// port that is port 0.
 #[inline(always)]

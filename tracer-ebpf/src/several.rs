@@ -8,7 +8,7 @@ use aya_ebpf::{
 };
 use hoptrace_common::{
     address::is_group,
-    packet::{ETHERTYPE_ARP, Frame, Reader as _, Window as _},
+    packet::{ETHERTYPE_ARP, ETHERTYPE_IPV4, ETHERTYPE_IPV6, Frame, Reader as _, Window as _},
     ports::{PortConfig, Whose, number_of},
 };
 
@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// Where the target's address stands in an ARP packet, behind its Ethernet header.
-const ARP_TARGET: u32 = 24;
+pub(crate) const ARP_TARGET: u32 = 24;
 /// Length of a VLAN tag in a frame.
 const TAG_LEN: u32 = 4;
 const ETHERNET_LEN: u32 = 14;
@@ -118,9 +118,32 @@ impl Bytes for *mut xdp_md {
     }
 }
 
+/// Whether the frame is certainly no traced port's, as far as one glance tells: most that come by an interface which many share are not.
+#[inline(always)]
+fn is_foreign<B: Bytes>(bytes: B) -> bool {
+    let Some(frame) = bytes.in_place().frame() else { return false };
+    // In a tag, too, which is not looked behind here.
+    if is_group(frame.destination)
+        && !matches!(frame.ether_type, ETHERTYPE_IPV4 | ETHERTYPE_IPV6 | ETHERTYPE_ARP)
+    {
+        return false;
+    }
+    // What asks all hosts for a port's address is for that.
+    let is_asked = is_group(frame.destination) && frame.ether_type == ETHERTYPE_ARP;
+    let is_about_one = is_asked && {
+        let target = bytes.in_place().window(frame.l3_offset + ARP_TARGET, 4);
+        target.is_none_or(|target| several::may_be_target(target.u32(0)))
+    };
+    !is_about_one && !several::may_be_known(frame.destination) && !several::may_be_known(frame.source)
+}
+
 /// The number of the hook on the path at `side` of interface `ifindex`, which the running program is at.
 #[inline(always)]
 fn own_number_in<B: Bytes>(bytes: B, ifindex: u32, side: usize) -> Option<u32> {
+    // What comes by a port's own interface is its, whatever address it is from.
+    if !several::may_be_own(ifindex) && is_foreign(bytes) {
+        return None;
+    }
     let whose = several::whose(ifindex)?;
     number_at(whose, side, |direction| port_of(&macs(bytes)?, direction, || arp_target(bytes)))
 }
@@ -142,6 +165,9 @@ pub(crate) fn own_number_at_xdp(ctx: *mut xdp_md, ifindex: u32) -> Option<u32> {
 /// or the port is its own.
 #[inline(always)]
 pub(crate) fn number_beside(skb: *mut __sk_buff, side: usize) -> Option<u32> {
+    if is_foreign(skb) {
+        return None;
+    }
     let port = port_beside(&macs(skb)?, side, || arp_target(skb))?;
     // SAFETY: the context of the running program.
     let is_own = neighbours::is_here(skb) && is_own(unsafe { (*skb).ifindex }, port);

@@ -8,7 +8,9 @@ use aya_ebpf::{
 };
 use hoptrace_common::{
     config::{HookConfig, MAX_HOOKS},
-    ports::{MAX_PORTS, MAX_SHARED, NUMBER_MASK, PortConfig, Whose},
+    ports::{
+        GLANCE_WORDS, MAX_PORTS, MAX_SHARED, NUMBER_MASK, PortConfig, Whose, mac_bit, own_bit, target_bit,
+    },
 };
 
 /// Memory that user space writes and programs read.
@@ -59,17 +61,69 @@ static LEARNED: LruHashMap<u64, u32> = LruHashMap::with_max_entries(1, 0);
 #[map]
 static TARGETS: HashMap<u32, u32> = HashMap::with_max_entries(1, 0);
 
-/// Not 0 from when on one has been learned: until then there is nothing to look for.
+/// The bits of the ports' MAC addresses, of their own interfaces, and of their IPv4 addresses.
+#[unsafe(no_mangle)]
+#[unsafe(link_section = ".bss.glance")]
+static GLANCE: Written<[[u64; GLANCE_WORDS]; 3]> = Written(UnsafeCell::new([[0; GLANCE_WORDS]; 3]));
+
+/// The bits of addresses that have been learned. They stay.
 #[unsafe(no_mangle)]
 #[unsafe(link_section = ".bss.learned")]
-static HAS_LEARNED: Noted = Noted(UnsafeCell::new(0));
+static LEARNED_BITS: Noted = Noted(UnsafeCell::new([0; GLANCE_WORDS]));
 
-/// A word that programs write.
+/// Words that programs write.
 #[repr(transparent)]
-struct Noted(UnsafeCell<u32>);
+struct Noted(UnsafeCell<[u64; GLANCE_WORDS]>);
 
-// SAFETY: read and written by volatile accesses; it only ever becomes 1.
+// SAFETY: read and written by volatile accesses. Two CPUs that set bits of one word at the same time can lose one: that address is
+// learned again with the next frame from it.
 unsafe impl Sync for Noted {}
+
+/// A word of bits that user space has set.
+#[inline(always)]
+fn glance(which: usize, word: usize) -> u64 {
+    let words: *const u64 = GLANCE.0.get().cast_const().cast();
+    // SAFETY: both are below their bounds; volatile because user space writes it.
+    unsafe { words.add(which * GLANCE_WORDS + (black_box(word) & (GLANCE_WORDS - 1))).read_volatile() }
+}
+
+/// Where the bits of learned addresses are.
+#[inline(always)]
+fn learned_word(word: usize) -> *mut u64 {
+    let words: *mut u64 = LEARNED_BITS.0.get().cast();
+    // SAFETY: below the bound.
+    unsafe { words.add(black_box(word) & (GLANCE_WORDS - 1)) }
+}
+
+/// Whether a guest may have used `mac` that is not its port's own.
+#[inline(always)]
+fn may_be_learned(mac: u64) -> bool {
+    let (word, bit) = mac_bit(mac);
+    // SAFETY: a word of this object's.
+    unsafe { learned_word(word).read_volatile() & bit != 0 }
+}
+
+/// Whether a traced port may have `mac`: of most other addresses it says no, and says it fast.
+#[inline(always)]
+pub(crate) fn may_be_known(mac: u64) -> bool {
+    let (word, bit) = mac_bit(mac);
+    // SAFETY: a word of this object's.
+    (glance(0, word) | unsafe { learned_word(word).read_volatile() }) & bit != 0
+}
+
+/// Whether a traced port may have this IPv4 address, likewise.
+#[inline(always)]
+pub(crate) fn may_be_target(address: u32) -> bool {
+    let (word, bit) = target_bit(address);
+    glance(2, word) & bit != 0
+}
+
+/// Whether the interface with this index may be one port's own, likewise.
+#[inline(always)]
+pub(crate) fn may_be_own(ifindex: u32) -> bool {
+    let (word, bit) = own_bit(ifindex);
+    glance(1, word) & bit != 0
+}
 
 /// The facts of hook `number`. It is bounded in a way that every kernel's verifier sees, whatever the compiler knows of it: 6.1 forgets bounds
 /// where 32-bit numbers are put together.
@@ -132,9 +186,7 @@ pub(crate) fn whose(ifindex: u32) -> Option<Whose> {
 /// The traced port with this MAC address.
 #[inline(always)]
 pub(crate) fn port_with_mac(mac: u64) -> Option<u32> {
-    // SAFETY: a static of this object.
-    let has_learned = unsafe { HAS_LEARNED.0.get().read_volatile() } != 0;
-    let learned = || if has_learned { LEARNED.get_ptr(&mac) } else { None };
+    let learned = || if may_be_learned(mac) { LEARNED.get_ptr(&mac) } else { None };
     // SAFETY: map values.
     MACS.get_ptr(&mac).or_else(learned).map(|port| unsafe { port.read_volatile() })
 }
@@ -152,7 +204,9 @@ pub(crate) fn learn(mac: u64, port: u32) {
     if port_with_mac(mac) != Some(port) {
         // What is lost by a failure is that address at shared interfaces.
         let _ = LEARNED.insert(&mac, &port, 0);
-        // SAFETY: a static of this object. Behind the address, so that who sees this finds that.
-        unsafe { HAS_LEARNED.0.get().write_volatile(1) };
+        let (word, bit) = mac_bit(mac);
+        let word = learned_word(word);
+        // SAFETY: a word of this object's. Behind the address, so that who sees this finds that.
+        unsafe { word.write_volatile(word.read_volatile() | bit) };
     }
 }

@@ -11,7 +11,7 @@ use aya::{
 };
 use hoptrace_common::{
     config::{HookConfig, MAX_HOOKS},
-    ports::{MAX_PORTS, MAX_SHARED, PortConfig, Whose},
+    ports::{GLANCE_WORDS, MAX_PORTS, MAX_SHARED, PortConfig, Whose, mac_bit, own_bit, target_bit},
 };
 use rustix::thread::{MembarrierCommand, membarrier};
 use zerocopy::{Immutable, IntoBytes};
@@ -22,8 +22,11 @@ use crate::model::{PortId, Room};
 /// What holds for each port, and for each hook: a map for each static of the object, with one element.
 const PORTS: &str = ".bss.ports";
 const HOOKS: &str = ".bss.hooks";
+const GLANCE: &str = ".bss.glance";
 const PORTS_BYTES: usize = size_of::<PortConfig>() * MAX_PORTS;
 const HOOKS_BYTES: usize = size_of::<HookConfig>() * MAX_PORTS * MAX_HOOKS;
+const GLANCE_KINDS: usize = 3;
+const GLANCE_BYTES: usize = size_of::<[u64; GLANCE_WORDS]>() * GLANCE_KINDS;
 /// Interfaces, MAC addresses and IPv4 addresses, by which a packet's port is found.
 pub(super) const WHOSE: &str = "WHOSE";
 pub(super) const MACS: &str = "MACS";
@@ -40,12 +43,16 @@ pub(super) const fn entries(room: Room) -> [(&'static str, u32); 4] {
     [(WHOSE, 64 + ports * 16), (MACS, ports), (TARGETS, ports * 4), (LEARNED, 256 + ports * 64)]
 }
 
+/// Bits of the ports' MAC addresses, of their own interfaces, and of their IPv4 addresses.
+type Glance = Vec<u64>;
+
 /// What the kernel's maps hold, as far as user space has written it.
 #[derive(Debug)]
 pub(super) struct Told {
     /// Those of ports that have gone stay: programs may be looking at them still, and no other port gets their numbers.
     configs: Vec<PortConfig>,
     hooks: Vec<HookConfig>,
+    glance: Glance,
     whose: BTreeMap<u32, [u32; 2]>,
     macs: BTreeMap<u64, u32>,
     targets: BTreeMap<u32, u32>,
@@ -61,6 +68,7 @@ impl Default for Told {
         Self {
             configs: vec![nothing; MAX_PORTS],
             hooks: vec![HookConfig::NONE; MAX_PORTS * MAX_HOOKS],
+            glance: vec![0; GLANCE_WORDS * GLANCE_KINDS],
             whose: BTreeMap::new(),
             macs: BTreeMap::new(),
             targets: BTreeMap::new(),
@@ -88,9 +96,15 @@ impl Told {
     pub(super) fn owners(&mut self, ebpf: &mut Ebpf, ports: &Ports) -> Result<(), AttachError> {
         let whose: BTreeMap<u32, [u32; 2]> =
             ports.whose().into_iter().map(|(ifindex, whose)| (ifindex, words(whose))).collect();
+        let targets = ports.targets();
+        let glance = glance(&whose, ports.macs().into_keys(), targets.keys().copied());
+        // Bits are set before what they stand for is there.
+        write::<_, GLANCE_BYTES>(ebpf, GLANCE, &both(&self.glance, &glance))?;
         let gone = update(ebpf, WHOSE, &mut self.whose, &whose)?
-            | update(ebpf, TARGETS, &mut self.targets, &ports.targets())?
+            | update(ebpf, TARGETS, &mut self.targets, &targets)?
             | update(ebpf, MACS, &mut self.macs, &ports.macs())?;
+        write::<_, GLANCE_BYTES>(ebpf, GLANCE, &glance)?;
+        self.glance = glance;
         if gone {
             await_programs();
         }
@@ -108,6 +122,34 @@ impl Told {
         }
         Ok(())
     }
+}
+
+/// The bits of these interfaces, with whose they are, and addresses.
+fn glance(
+    whose: &BTreeMap<u32, [u32; 2]>,
+    macs: impl Iterator<Item = u64>,
+    targets: impl Iterator<Item = u32>,
+) -> Glance {
+    let own = whose.iter().filter(|(_, [port, _])| *port != Whose::SHARED);
+    let own = own.map(|(ifindex, _)| own_bit(*ifindex));
+    let kinds = [words_of(macs.map(mac_bit)), words_of(own), words_of(targets.map(target_bit))];
+    kinds.concat()
+}
+
+/// Where these bits are set, given the word of each.
+fn words_of(bits: impl Iterator<Item = (usize, u64)>) -> Vec<u64> {
+    let mut words = vec![0; GLANCE_WORDS];
+    for (word, bit) in bits {
+        if let Some(word) = words.get_mut(word) {
+            *word |= bit;
+        }
+    }
+    words
+}
+
+/// What is set in one or the other.
+fn both(one: &[u64], other: &[u64]) -> Glance {
+    one.iter().zip(other).map(|(word, more)| word | more).collect()
 }
 
 fn words(whose: Whose) -> [u32; 2] {
