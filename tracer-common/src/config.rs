@@ -72,7 +72,9 @@ pub struct TraceConfig {
     /// 1 if `filter` is one.
     pub filtering: u16,
     /// 1 to send packets slower than [`Control::slower_than_ns`] to the ring buffer.
-    pub tail: u32,
+    pub tail: u16,
+    /// 1 if it can be that not every packet is timed ([`Control::untimed_below`]).
+    pub sharing: u16,
     /// What spreads the hooks over their places: see [`place_of`].
     pub spread: u32,
     /// The hooks at neighbours' ports, ingress side first.
@@ -162,6 +164,9 @@ pub struct Control {
     pub has_addresses: u32,
     /// Packets still to be admitted; counts below zero, as a two's complement.
     pub budget: u64,
+    /// Packets whose identity is below this are counted and followed, and not timed; 0: all are. Read only if
+    /// [`TraceConfig::sharing`] is 1.
+    pub untimed_below: u64,
     /// A packet whose whole way took longer goes to the ring buffer; per direction, egress first, in nanoseconds.
     /// [`Control::NEVER`]: none does. Read only if [`TraceConfig::tail`] is 1.
     pub slower_than_ns: [u64; 2],
@@ -170,6 +175,8 @@ pub struct Control {
     /// Interfaces by their index, 0: none, where hooks at tracepoints see nothing: what a bond's inactive member receives the bond
     /// throws away.
     pub inactive: [u32; INACTIVE],
+    /// Zero: what is read for each packet is in the first of two cache lines.
+    pub reserved: [u64; 7],
     /// MAC addresses that are the port's beside its own: see [`crate::address`].
     pub addresses: [u64; ADDRESSES],
 }
@@ -189,4 +196,4 @@ impl Control {
 }
 
 const _: () = assert!(size_of::<HookConfig>() == 32);
-const _: () = assert!(size_of::<Control>() == 64 + 8 * ADDRESSES);
+const _: () = assert!(size_of::<Control>() == 128 + 8 * ADDRESSES);

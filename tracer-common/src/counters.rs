@@ -74,8 +74,10 @@ pub struct SegmentStats {
     pub max_ns: u64,
     /// Packets that passed both hooks, but in what time is not known.
     pub untimed: u64,
+    /// Packets that passed both hooks and were not to be timed: [`crate::config::Control::untimed_below`].
+    pub unasked: u64,
     /// Zero: one cache line.
-    pub reserved: [u64; 4],
+    pub reserved: [u64; 3],
 }
 
 impl SegmentStats {

@@ -9,7 +9,7 @@ use aya_ebpf::bindings::__sk_buff;
 use hoptrace_common::{
     answer::{self, Asked},
     config::HookConfig,
-    inflight::{Answered, Aside, Kind, Visit, answered, come_again},
+    inflight::{Answered, Aside, Clock, Kind, Visit, answered, come_again},
     packet::Packet,
     ports::NUMBER_MASK,
 };
@@ -110,7 +110,15 @@ fn settle(copy: &Copied, note: Note) {
     answers::count_by_switch(port);
     if part == ANSWERS_AGAIN {
         let hook = hooks::hook(note.hook).for_rules(note.hook, false);
-        let visit = Visit { hook, key: packet.identity, now_ns, admit: true, aside: Aside::No, large: false };
+        let visit = Visit {
+            hook,
+            key: packet.identity,
+            now_ns,
+            clock: Clock::Exact,
+            admit: true,
+            aside: Aside::No,
+            large: false,
+        };
         if come_again(Inflight(word), &visit) {
             counted.copies -= 1;
             counted.joined += 1;

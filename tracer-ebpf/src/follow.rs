@@ -16,9 +16,7 @@ use hoptrace_common::{
 };
 
 use crate::{
-    admit,
-    clock::now_ns,
-    guest,
+    admit, clock, guest,
     kept::Sighted,
     left::{CHECK, DONE},
     maps::{
@@ -88,9 +86,10 @@ fn decide(at: u32, gate: Gate) -> u32 {
     let Sighted { skb, packet, sight, admissible, .. } = unsafe { &(*room).sighted };
     let admit = admit::admits(gate, gate.state(), hooks::hook(number), *admissible != 0);
     let large = merged::is_large(packet.protocol, skb.len_bytes);
-    let now_ns = now_ns();
-    guest::leave_time(counted, now_ns);
-    thorough::hop_decide(number, packet.identity, now_ns, thorough::terms(admit, large, *sight))
+    let moment = clock::moment_at_tracepoint(gate, packet.identity);
+    guest::leave_time(counted, moment);
+    let terms = thorough::terms(admit, large, moment.clock, *sight);
+    thorough::hop_decide(number, packet.identity, moment.ns, terms)
 }
 
 /// What is made of the packet in the room, given what [`decide`] gave: what [`rules::settle`] gives, or [`CHECK`].

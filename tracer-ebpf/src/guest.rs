@@ -9,6 +9,7 @@ use hoptrace_common::{
 };
 
 use crate::{
+    clock::{Moment, now_ns},
     maps::{
         config, conversations,
         counters::{self, Here},
@@ -19,8 +20,8 @@ use crate::{
     reader::Copied,
 };
 
-/// A packet at the guest's tap, which `hook` is at. Only what is `followed` asks and is measured; an answer is one
-/// however its packet fares.
+/// A packet at the guest's tap, which `hook` is at, at `now_ns` by the exact clock ([`exact_ns`]). Only what is `followed` asks and is
+/// measured; an answer is one however its packet fares.
 #[inline(always)]
 pub(crate) fn passes<R: Reader>(
     reader: &R,
@@ -108,11 +109,28 @@ fn record(here: Here, figures: u32, time_ns: u64) {
     latency::record(here.cpu, first + figures, time_ns);
 }
 
-/// Leaves when the packet came for [`hop_at_guest`]: in the scratch memory, not on the stack.
+/// When the packet came, by the exact clock: how long the guest takes is measured whether or not the packet is timed on its way. What cannot
+/// speak is not measured.
 #[inline(always)]
-pub(crate) fn leave_time(counted: &mut HookCounters, now_ns: u64) {
+pub(crate) fn exact_ns(moment: Moment, packet: &Packet) -> u64 {
+    let exact_ns = moment.exact_ns();
+    if exact_ns == 0 && may_speak(packet) { now_ns() } else { exact_ns }
+}
+
+/// The same for [`hop_at_guest`], of a packet that can speak, where [`leave_time`] has left a time.
+#[inline(always)]
+pub(crate) fn make_exact(counted: &mut HookCounters) {
     let [.., kept_ns] = &mut counted.scratch;
-    *kept_ns = now_ns;
+    if *kept_ns == 0 {
+        *kept_ns = now_ns();
+    }
+}
+
+/// Leaves when the packet came for [`hop_at_guest`]: in the scratch memory, not on the stack. 0: the exact clock was not asked.
+#[inline(always)]
+pub(crate) fn leave_time(counted: &mut HookCounters, moment: Moment) {
+    let [.., kept_ns] = &mut counted.scratch;
+    *kept_ns = moment.exact_ns();
 }
 
 /// A packet's offsets and protocols in one number. Headers end within 64 KiB.

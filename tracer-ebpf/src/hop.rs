@@ -115,16 +115,18 @@ fn handle(seen: &Tc, at: At) -> u32 {
     // Read here, not kept on the stack.
     let Some(note) = rare::note() else { return DONE };
     let number = at.number();
-    let (admit, now_ns) = if note.is_decided() {
-        (note.admit(), note.now_ns)
+    let (admit, moment) = if note.is_decided() {
+        (note.admit(), note.moment())
     } else {
-        (admit::admits(gate, gate_state, hooks::hook(number), is_admissible), clock::now_ns())
+        let admit = admit::admits(gate, gate_state, hooks::hook(number), is_admissible);
+        (admit, clock::moment(gate, packet.identity))
     };
     let Some(counted) = counters::of(counters::cpu(), number) else { return DONE };
-    guest::leave_time(counted, now_ns);
+    guest::leave_time(counted, moment);
     let admit = seen.copy.opaque(u32::from(admit)) != 0;
     let large = merged::is_large(packet.protocol, seen.len_bytes());
-    let kind = thorough::thoroughly(number, packet.identity, now_ns, thorough::terms(admit, large, sight));
+    let terms = thorough::terms(admit, large, moment.clock, sight);
+    let kind = thorough::thoroughly(number, packet.identity, moment.ns, terms);
     rules::settle(seen, at, &packet, sight, kind)
 }
 

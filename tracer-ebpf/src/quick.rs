@@ -14,13 +14,13 @@ use hoptrace_common::{
     config::{Control as GateState, HookConfig},
     counters::HookCounters,
     inflight::{Aside, Control, Hook, Kind, Pass, SlotCell as _, Table as _, Visit, arrive, set_of},
-    packet::{ETHERTYPE_IPV4, ETHERTYPE_IPV6, Frame},
+    packet::{ETHERTYPE_ARP, ETHERTYPE_IPV4, ETHERTYPE_IPV6, Frame, Reader as _, Window as _},
 };
 
 use crate::{
     admit,
     claim::{self, CLAIM_GROUP, CLAIM_IF_TRACKED, CLAIM_NONE, CLAIM_OWN, CLAIM_SIGHTED},
-    clock::now_ns,
+    clock,
     emit::emit_if_wanted,
     guest,
     left::{CHECK, DONE, OTHERS, PARTS},
@@ -30,13 +30,14 @@ use crate::{
         counters, heads,
         hooks::HookFacts,
         inflight::{Cell, Inflight},
-        latency::Figures,
+        latency::{self, Figures},
         rare::{self, Note},
     },
     merged,
     neighbour::{self, SIGHT_OF_NOTHING},
     pieces,
     reader::{Direct, SkbReader as _, Usual},
+    several::ARP_TARGET,
     skb::len_bytes,
     tally,
 };
@@ -66,12 +67,12 @@ pub(crate) fn hop(skb: *mut __sk_buff, hook: HookFacts, number: u32, of: Of) -> 
     let claim = match of {
         Of::Own if claim::is_to_or_from_vm(hook, &frame) => CLAIM_OWN,
         // A way of its own: what comes next, the verifier follows for one claim.
-        Of::Own => return other(hook, &frame, claim::claim(hook, &frame, gate), number, of),
+        Of::Own => return other(hook, &reader, &frame, claim::claim(hook, &frame, gate), number, of),
         Of::Others(claim) => claim,
         Of::Beside => claim::claim(hook, &frame, gate),
     };
     if matches!(of, Of::Beside) && claim != CLAIM_OWN {
-        return other(hook, &frame, claim, number, of);
+        return other(hook, &reader, &frame, claim, number, of);
     }
     // Elsewhere such packets are rare: at neighbours' ports, and where addresses are learned.
     let is_tracked_only = claim == CLAIM_IF_TRACKED;
@@ -104,7 +105,7 @@ pub(crate) fn hop(skb: *mut __sk_buff, hook: HookFacts, number: u32, of: Of) -> 
     if is_tracked_only && slot.key() != packet.identity && table.spilled(set_of(home)) == 0 {
         return DONE;
     }
-    let now_ns = now_ns();
+    let moment = clock::moment(gate, packet.identity);
     let hook = hook.again();
     let sight = neighbour::sight(hook, &frame, skb);
     if sight == SIGHT_OF_NOTHING {
@@ -113,7 +114,8 @@ pub(crate) fn hop(skb: *mut __sk_buff, hook: HookFacts, number: u32, of: Of) -> 
     let mut visit = Visit {
         hook: hook.for_rules(number, neighbour::ends_here(sight)),
         key: packet.identity,
-        now_ns,
+        now_ns: moment.ns,
+        clock: moment.clock,
         admit: false,
         aside: neighbour::aside(sight),
         // Usual packets are TCP or UDP.
@@ -127,7 +129,7 @@ pub(crate) fn hop(skb: *mut __sk_buff, hook: HookFacts, number: u32, of: Of) -> 
         visit.admit = admit::admits(gate, gate_state, hook, admit::is_admissible(hook, claim));
         kind = if is_simple { at.is_new(counted, control, &visit) } else { Kind::Retry };
         if matches!(kind, Kind::Retry) {
-            return rare::leave(Note::decided(number, visit.admit, now_ns));
+            return rare::leave(Note::decided(number, visit.admit, moment));
         }
     }
     neighbour::count(hook, kind, sight, skb);
@@ -135,7 +137,8 @@ pub(crate) fn hop(skb: *mut __sk_buff, hook: HookFacts, number: u32, of: Of) -> 
         heads::keep(skb, packet.identity, number);
     }
     if !matches!(of, Of::Beside) && hook.has(HookConfig::GUEST) {
-        guest::passes(&reader, &packet.packet(), hook, now_ns, cpu, true);
+        let packet = packet.packet();
+        guest::passes(&reader, &packet, hook, guest::exact_ns(moment, &packet), cpu, true);
         if hook.direction() == 1 && packet.identity < gate.checksum_below() {
             rare::leave(Note::undecided(number));
             return CHECK;
@@ -150,8 +153,11 @@ pub(crate) fn hop(skb: *mut __sk_buff, hook: HookFacts, number: u32, of: Of) -> 
 
 /// What is done with a frame that is not one for this program.
 #[inline(always)]
-fn other(hook: HookFacts, frame: &Frame, claim: u32, number: u32, of: Of) -> u32 {
+fn other(hook: HookFacts, reader: &Direct, frame: &Frame, claim: u32, number: u32, of: Of) -> u32 {
     if claim == CLAIM_NONE || (claim == CLAIM_GROUP && is_ip(frame.ether_type)) {
+        return DONE;
+    }
+    if claim == CLAIM_GROUP && hook.has(HookConfig::SHARED) && asks_others(hook, reader, frame) {
         return DONE;
     }
     if matches!(of, Of::Own) && is_of_others(hook, claim) {
@@ -169,6 +175,17 @@ fn is_of_others(hook: HookFacts, claim: u32) -> bool {
     claim == CLAIM_OWN
         || claim == CLAIM_SIGHTED
         || (claim == CLAIM_IF_TRACKED && !hook.has_trait(HookConfig::LEARNS))
+}
+
+/// Whether the frame is certainly an ARP packet that is not about the VM: [`claim::concerns_guest`] says the same.
+#[inline(always)]
+fn asks_others(hook: HookFacts, reader: &Direct, frame: &Frame) -> bool {
+    if frame.ether_type != ETHERTYPE_ARP {
+        return false;
+    }
+    let Some(target) = reader.window(frame.l3_offset + ARP_TARGET, 4) else { return false };
+    let (target, [a, b, c, d]) = (target.u32(0), config::ipv4(hook.port()));
+    target != a && target != b && target != c && target != d
 }
 
 /// The EtherType of packets that are of no interest where they go to a group.
@@ -195,6 +212,9 @@ impl At<'_> {
     #[inline(always)]
     fn comes(&self, counted: &mut HookCounters, control: Control, visit: &Visit) -> bool {
         let Some(pass) = Pass::plan(self.slot, control, visit) else { return false };
+        if pass.after.untimed() {
+            return self.comes_untimed(counted, pass, visit);
+        }
         let Some(figures) = Figures::read(self.cpu, self.hook.segment_from(pass.from()), self.hook.scope())
         else {
             return false;
@@ -223,6 +243,26 @@ impl At<'_> {
         if visit.hook.terminal {
             let total_ns = if whole_way { u64::from(pass.total_ns()) } else { 0 };
             self.emit(counted, &visit.hook, &pass, total_ns);
+        }
+        true
+    }
+
+    /// The same of a packet that is not timed: it is counted.
+    #[inline(always)]
+    fn comes_untimed(&self, counted: &mut HookCounters, pass: Pass, visit: &Visit) -> bool {
+        if !pass.carry_out(self.slot) {
+            return false;
+        }
+        counted.passed += 1;
+        latency::record_unasked(self.cpu, self.hook.segment_from(pass.from()));
+        if visit.hook.terminal {
+            counted.completed += 1;
+            if !pass.after.joined() {
+                latency::record_unasked(self.cpu, self.hook.total_segment(pass.after.passed()));
+            }
+        }
+        if pass.after.large() {
+            pieces::expect(self.skb, &self.packet.packet(), self.number);
         }
         true
     }

@@ -135,6 +135,7 @@ pub(crate) fn settle<S: Seen>(seen: &S, at: At, packet: &Packet, sight: u32, kin
         // What comes next is there once, for the compiler and for the verifier.
         let followed = head.opaque(u32::from(matches!(outcome.kind, Kind::New | Kind::Passed)));
         let ends = u64::from(packet.l3_end) | u64::from(number | followed << 16 | at.place() << 24) << 32;
+        guest::make_exact(counted);
         hop_at_guest(head.len(), packed(packet), ends);
     }
     if hook.has_trait(HookConfig::LEARNS) && matches!(outcome.kind, Kind::New | Kind::Passed) {

@@ -102,7 +102,9 @@ pub(crate) fn passed(
     }
     let skewed = outcome.latency_ns == Outcome::SKEWED;
     let segment = segment(facts, outcome.hook, outcome.control);
-    if skewed {
+    if outcome.control.untimed() {
+        latency::record_unasked(cpu, segment);
+    } else if skewed {
         counted.clock_skew += 1;
         latency::record_untimed(cpu, segment);
     } else {
@@ -116,6 +118,10 @@ pub(crate) fn passed(
         }
         if whole_way(outcome.control, hook) {
             let total = facts.total_segment(outcome.control.passed());
+            if outcome.control.untimed() {
+                latency::record_unasked(cpu, total);
+                return 0;
+            }
             // Overtaken at its first hook, its first time is that of a later one.
             if skewed || outcome.control.overtaken() {
                 latency::record_untimed(cpu, total);
@@ -139,7 +145,11 @@ fn overtaken(cpu: u32, counted: &mut HookCounters, outcome: &Outcome, hook: &Hoo
     latency::record_untimed(cpu, after.segment_from(hook.id));
     if outcome.before != Outcome::NO_HOOK {
         let segment = segment(after, outcome.before, outcome.control);
-        latency::take_back(cpu, segment, outcome.latency_ns);
+        if outcome.control.untimed() {
+            latency::take_back_unasked(cpu, segment);
+        } else {
+            latency::take_back(cpu, segment, outcome.latency_ns);
+        }
         latency::record_untimed(cpu, facts.segment_from(outcome.before));
     } else if matches!(outcome.control.state(), State::Done) && !outcome.control.crossed() {
         let last = hooks::hook(config::number(facts.port(), outcome.control.last()));
@@ -156,7 +166,9 @@ fn aside(cpu: u32, counted: &mut HookCounters, outcome: &Outcome, facts: HookFac
         // It was faster than the sight at the hook before it.
         return;
     }
-    if outcome.latency_ns == Outcome::SKEWED {
+    if outcome.control.untimed() {
+        latency::record_unasked(cpu, segment);
+    } else if outcome.latency_ns == Outcome::SKEWED {
         latency::record_untimed(cpu, segment);
     } else {
         latency::record(cpu, segment, outcome.latency_ns);

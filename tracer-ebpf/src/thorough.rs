@@ -6,7 +6,7 @@
 
 use hoptrace_common::{
     counters::HookCounters,
-    inflight::{self, ATTEMPTS, Control, Gone, Kind, Outcome, Visit, attempt_once, quickly},
+    inflight::{self, ATTEMPTS, Clock, Control, Gone, Kind, Outcome, Visit, attempt_once, quickly},
 };
 
 use crate::{
@@ -18,13 +18,16 @@ use crate::{
 const TERMS_ADMIT: u32 = 1;
 /// Bit of `terms` of a packet that may be cut into pieces.
 const TERMS_LARGE: u32 = 2;
+/// Bit of `terms` of a packet that is not timed.
+const TERMS_COARSE: u32 = 4;
 /// Above them: what the sight means.
-const TERMS_SIGHT_SHIFT: u32 = 2;
+const TERMS_SIGHT_SHIFT: u32 = 3;
 
 /// What [`thoroughly`] needs to know besides, in one number.
 #[inline(always)]
-pub(crate) const fn terms(admit: bool, large: bool, sight: u32) -> u32 {
-    (admit as u32) | ((large as u32) << 1) | (sight << TERMS_SIGHT_SHIFT)
+pub(crate) const fn terms(admit: bool, large: bool, clock: Clock, sight: u32) -> u32 {
+    let clock = if matches!(clock, Clock::Coarse) { TERMS_COARSE } else { 0 };
+    (admit as u32) | ((large as u32) << 1) | clock | (sight << TERMS_SIGHT_SHIFT)
 }
 
 /// Applies all rules of the table to the packet `key` at hook `number`; `terms` is from [`terms`]. Gives the number of the
@@ -88,6 +91,7 @@ pub(crate) fn visit(number: u32, key: u64, now_ns: u64, terms: u32) -> Visit {
         hook: hooks::hook(number).for_rules(number, neighbour::ends_here(sight)),
         key,
         now_ns,
+        clock: if terms & TERMS_COARSE != 0 { Clock::Coarse } else { Clock::Exact },
         admit: terms & TERMS_ADMIT != 0,
         aside: neighbour::aside(sight),
         large: terms & TERMS_LARGE != 0,

@@ -18,7 +18,7 @@ use hoptrace_common::{
 use crate::{
     admit,
     claim::{CLAIM_NONE, claim},
-    clock::now_ns,
+    clock,
     left::DONE,
     maps::{config, control, counters, hooks, inflight::Inflight},
     merged,
@@ -96,14 +96,16 @@ fn handle<R: SkbReader>(reader: &R, ctx: *mut xdp_md, number: u32) -> u32 {
     if !is_wanted(reader, &packet, claim, config::port(number)) {
         return DONE;
     }
-    let now_ns = now_ns();
+    let moment = clock::moment(gate, packet.identity);
     // Before generic XDP there may be a hook at a tracepoint.
     let admit = admit::admits(gate, gate_state, hook, admit::is_admissible(hook, claim));
     // SAFETY: the context of the running program.
     let frame_len = unsafe { bpf_xdp_get_buff_len(ctx) } as u32;
-    let terms = thorough::terms(admit, merged::is_large(packet.protocol, frame_len), SIGHT_ON_PATH);
-    if hop_quick_xdp(number, packet.identity, now_ns, terms) == 0 {
-        hop_settle_xdp(number, packet.identity, thorough::thoroughly(number, packet.identity, now_ns, terms));
+    let terms =
+        thorough::terms(admit, merged::is_large(packet.protocol, frame_len), moment.clock, SIGHT_ON_PATH);
+    if hop_quick_xdp(number, packet.identity, moment.ns, terms) == 0 {
+        let kind = thorough::thoroughly(number, packet.identity, moment.ns, terms);
+        hop_settle_xdp(number, packet.identity, kind);
     }
     DONE
 }

@@ -11,6 +11,9 @@ pub struct TracerCost {
     pub mechanism: String,
     /// Runs of its programs that the kernel left out.
     pub missed_runs: u64,
+    /// CPU that its programs took, in percent of one core.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub hooks_cpu_pct: Option<f64>,
     /// Memory locked for the kernel's maps, in bytes.
     pub map_bytes: u64,
     /// What a frame that is sent costs at the tracepoints, in nanoseconds.

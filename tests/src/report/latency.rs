@@ -12,8 +12,39 @@ pub struct LatencyNs {
     pub min: u64,
     /// The median.
     pub p50: u64,
+    /// 90 % are not larger.
+    pub p90: u64,
+    /// 99 % are not larger.
+    pub p99: u64,
+    /// 99.9 % are not larger.
+    pub p999: u64,
     /// The largest.
     pub max: u64,
+}
+
+/// How far a share of the packets tells of all.
+#[derive(Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Sample {
+    /// Packets that were timed.
+    pub timed: u64,
+    /// Where the median is.
+    pub p50_ns: Interval,
+    /// Likewise.
+    pub p90_ns: Interval,
+    /// Likewise.
+    pub p99_ns: Interval,
+    /// Likewise.
+    pub p999_ns: Interval,
+}
+
+/// Between what a quantile is, in nanoseconds.
+#[derive(Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Interval {
+    /// No smaller.
+    pub low: u64,
+    /// No larger, where that is known.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub high: Option<u64>,
 }
 
 /// How many packets, and how long they took.
@@ -21,6 +52,9 @@ pub struct LatencyNs {
 pub struct Latencies {
     /// Packets.
     pub count: u64,
+    /// What is known where a share was timed.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub sample: Option<Sample>,
     /// Their latencies; none: there were none.
     #[serde(deserialize_with = "Option::deserialize")]
     pub latency_ns: Option<LatencyNs>,
@@ -37,6 +71,9 @@ pub struct Segment {
     pub off_path: bool,
     /// Packets.
     pub count: u64,
+    /// What is known where a share was timed.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub sample: Option<Sample>,
     /// Their latencies.
     #[serde(deserialize_with = "Option::deserialize")]
     pub latency_ns: Option<LatencyNs>,
@@ -64,4 +101,4 @@ impl Segment {
     }
 }
 
-prints_as_json!(LatencyNs, Latencies, Segment);
+prints_as_json!(LatencyNs, Sample, Latencies, Segment);

@@ -26,7 +26,7 @@ pub use drops::{DirectionDrops, DropExample, Dropped, DropsReport, EarlyDrop, On
 pub use explanation::{Explanation, Rule};
 pub use finding::{Evidence, Finding};
 pub use guest::{Application, GuestTimes};
-pub use latency::{Latencies, LatencyNs, Segment};
+pub use latency::{Interval, Latencies, LatencyNs, Sample, Segment};
 pub use ledger::Ledger;
 pub use neighbour::Neighbour;
 pub use packet::{Packet, WayPoint};

@@ -15,8 +15,8 @@ fn explanation() -> Value {
 }
 
 fn direction(more: &Value) -> Value {
-    let latency = json!({"min": 1, "p50": 2, "max": 3});
-    let latencies = json!({"count": 1, "latency_ns": latency});
+    let latency = json!({"min": 1, "p50": 2, "p90": 2, "p99": 2, "p999": 3, "max": 3});
+    let latencies = json!({"count": 1, "sample": null, "latency_ns": latency});
     let example = json!({"protocol": "udp", "len_bytes": 60, "destination_port": 9});
     let mut direction = json!({
         "ledger": {
@@ -36,7 +36,7 @@ fn direction(more: &Value) -> Value {
         return direction;
     }
     direction["segments"] = json!([{
-        "from": "tap", "to": "qvb", "off_path": false, "count": 1, "latency_ns": latency, "fast_path": latencies,
+        "from": "tap", "to": "qvb", "off_path": false, "count": 1, "sample": null, "latency_ns": latency, "fast_path": latencies,
         "slow_path": latencies,
     }]);
     direction["total"] = latencies.clone();
@@ -51,8 +51,8 @@ fn direction(more: &Value) -> Value {
 
 /// A report with all that tests look at, and nothing else: of a trace, or of drops alone.
 fn sample(is_trace: bool) -> Value {
-    let latency = json!({"min": 1, "p50": 2, "max": 3});
-    let latencies = json!({"count": 1, "latency_ns": latency});
+    let latency = json!({"min": 1, "p50": 2, "p90": 2, "p99": 2, "p999": 3, "max": 3});
+    let latencies = json!({"count": 1, "sample": null, "latency_ns": latency});
     let more = if is_trace { json!(true) } else { Value::Null };
     let mut port = json!({
         "path": {
@@ -70,7 +70,7 @@ fn sample(is_trace: bool) -> Value {
         }],
         "notes": ["a note"],
         "drops_without_site": 0,
-        "tracer": {"mechanism": "tcx", "missed_runs": 0, "map_bytes": 1, "ns_per_sent": 1.5},
+        "tracer": {"mechanism": "tcx", "missed_runs": 0, "map_bytes": 1, "hooks_cpu_pct": 0.5, "ns_per_sent": 1.5},
     });
     if is_trace {
         port["off_path"] = latencies.clone();

@@ -1,5 +1,7 @@
 //! The control word of a slot.
 
+use super::Clock;
+
 /// Who owns a slot and what for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
@@ -17,7 +19,7 @@ pub enum State {
 
 /// Bits: 0..3 state · 3 joined · 4 direction · 5 crossed · 6 overtaken · 7 elsewhere ·
 /// 8..12 count · 12..16 last hook · 16..32 hooks passed · 32 large · 33 upcalled · 34 slow · 35 dead · 36 astray ·
-/// 37 flooded · 38..64 generation. In state `Group` bits 8..16 change with each change of the group, and the hooks are those behind which
+/// 37 flooded · 38 untimed · 39..64 generation. In state `Group` bits 8..16 change with each change of the group, and the hooks are those behind which
 /// its packets are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Control(pub u64);
@@ -39,6 +41,7 @@ const SLOW: u64 = 1 << 34;
 const DEAD: u64 = 1 << 35;
 const ASTRAY: u64 = 1 << 36;
 const FLOODED: u64 = 1 << 37;
+const UNTIMED: u64 = 1 << 38;
 const TURN: u64 = COUNT | LAST;
 const TURN_ONE: u64 = 1 << COUNT_SHIFT;
 const GENERATION_SHIFT: u32 = Control::GENERATION_SHIFT;
@@ -54,7 +57,7 @@ impl Control {
     /// The bits that say which path through a switch the packet took.
     pub const PATH_BITS: u64 = UPCALLED | SLOW;
     /// Where the generation begins; it goes on to the word's end.
-    pub const GENERATION_SHIFT: u32 = 38;
+    pub const GENERATION_SHIFT: u32 = 39;
 
     /// The word of a packet seen at its first hook, generation 0.
     #[inline(always)]
@@ -149,6 +152,13 @@ impl Control {
         self.0 & FLOODED != 0
     }
 
+    /// Whether some hook has not taken the exact time: then no latency of the packet is known.
+    #[inline(always)]
+    #[must_use]
+    pub const fn untimed(self) -> bool {
+        self.0 & UNTIMED != 0
+    }
+
     /// Whether this is a done packet that did not reach its end: it was dropped, and that is counted. A hook that sees it all
     /// the same takes that back.
     #[inline(always)]
@@ -182,7 +192,7 @@ impl Control {
 
     /// The low bits of the generation.
     #[inline(always)]
-    #[allow(clippy::cast_possible_truncation, reason = "26 bits")]
+    #[allow(clippy::cast_possible_truncation, reason = "25 bits")]
     pub(super) const fn generation(self) -> u32 {
         (self.0 >> GENERATION_SHIFT) as u32
     }
@@ -262,6 +272,12 @@ impl Control {
         Self(self.0 | FLOODED)
     }
 
+    /// Marks the packet as one whose times are not known, if the clock at this hook says so.
+    #[inline(always)]
+    pub(super) const fn timed_by(self, clock: Clock) -> Self {
+        Self(if matches!(clock, Clock::Coarse) { self.0 | UNTIMED } else { self.0 })
+    }
+
     #[inline(always)]
     pub(super) const fn without_joined(self) -> Self {
         Self(self.0 & !JOINED)
@@ -297,14 +313,15 @@ impl Control {
     /// A group of packets, the hooks that they passed last being `hooks`, a bit each.
     #[inline(always)]
     pub(super) const fn group(self, hooks: u16) -> Self {
-        let kept = (self.0 & (DIRECTION | GENERATION)) | (self.0 & TURN).wrapping_add(TURN_ONE) & TURN;
+        let kept =
+            (self.0 & (DIRECTION | UNTIMED | GENERATION)) | (self.0 & TURN).wrapping_add(TURN_ONE) & TURN;
         Self(kept | GROUP | (hooks as u64) << MASK_SHIFT)
     }
 
     /// The last packet of a group, which ended at `hook`. What comes late at an earlier hook puts nothing right.
     #[inline(always)]
     pub(super) const fn last_of_group(self, hook: u8) -> Self {
-        let kept = self.0 & (DIRECTION | GENERATION);
+        let kept = self.0 & (DIRECTION | UNTIMED | GENERATION);
         Self(kept | DONE | OVERTAKEN | (1 << COUNT_SHIFT)).with_last(hook).with_passed(hook)
     }
 

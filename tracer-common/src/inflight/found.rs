@@ -2,7 +2,7 @@
 
 use super::{
     Aside, Control, DELTAS, Gone, Hook, Kind, Outcome, SlotCell, State, Table, Visit, group, place,
-    slot::{is_over, last_seen_ns},
+    slot::{age_ns, delta_of, is_over, last_seen_ns},
 };
 
 /// A hook can come later than those behind it by so long: longer than a CPU is taken away, and shorter than packets are repeated.
@@ -81,7 +81,7 @@ fn meaning<T: Table>(table: T, slot: T::Slot, control: Control, visit: &Visit) -
     let done = matches!(control.state(), State::Done);
     let later = if done { visit.hook.later | visit.hook.beside } else { visit.hook.later };
     let overtaken = !passed_here && same_direction && control.passed() & later != 0;
-    let age_ns = visit.now_ns.wrapping_sub(last_seen_ns(slot, control));
+    let age_ns = age_ns(slot, control, visit.now_ns);
     let is_old = is_over(age_ns, table.timeout_ns());
     // It was first seen behind here, just now: this is no repetition of it, but its own way in, seen late.
     let comes_late = overtaken && visit.hook.entry && control.joined() && !is_over(age_ns, LATE_NS);
@@ -177,7 +177,7 @@ fn late<S: SlotCell>(slot: S, control: Control, visit: &Visit) -> Outcome {
 #[inline(always)]
 fn aside<S: SlotCell>(slot: S, control: Control, visit: &Visit) -> Outcome {
     let passed_here = has_passed(control, &visit.hook);
-    let mut marked = control.with_passed(visit.hook.id);
+    let mut marked = control.with_passed(visit.hook.id).timed_by(visit.clock);
     marked = match visit.aside {
         Aside::Copy => marked.with_elsewhere(),
         // At two ports: no packet goes wrong twice.
@@ -216,7 +216,7 @@ pub(super) fn pass<S: SlotCell>(slot: S, index: u32, control: Control, visit: &V
     let hooks_before = slot.hooks();
     // Earlier than the hook before, by however little: the CPUs' clocks disagree.
     let skewed = total_ns < u64::from(before_ns) || total_ns > u64::MAX / 2;
-    let delta_ns = if skewed { before_ns } else { u32::try_from(total_ns).unwrap_or(u32::MAX) };
+    let delta_ns = delta_of(total_ns, before_ns);
 
     let position = (if count < DELTAS { count } else { DELTAS - 1 }) & (DELTAS - 1);
     let shift = position * 4;
@@ -231,7 +231,7 @@ pub(super) fn pass<S: SlotCell>(slot: S, index: u32, control: Control, visit: &V
         }
     }
     let mut after = before.with_last(visit.hook.id).with_passed(visit.hook.id).with_count(position + 1);
-    after = after.back_from_upcall();
+    after = after.back_from_upcall().timed_by(visit.clock);
     if control.direction() != visit.hook.direction {
         after = after.with_crossed();
     }

@@ -92,7 +92,7 @@ pub(super) fn begin<S: SlotCell>(slot: S, control: Control, visit: &Visit) -> Ou
     let hooks = come(slot, come(slot, 0, control.last()), visit.hook.id);
     slot.set_first_ns(visit.now_ns);
     slot.set_hooks(0);
-    let group = control.group(hooks);
+    let group = control.timed_by(visit.clock).group(hooks);
     slot.publish(group);
     Outcome { control: group, begins: true, ..grouped(Outcome::NO_HOOK) }
 }
@@ -125,6 +125,7 @@ pub(super) fn seen<S: SlotCell>(slot: S, control: Control, visit: &Visit) -> Out
         hooks = go(slot, hooks, from);
     }
     slot.set_first_ns(visit.now_ns);
+    let control = control.timed_by(visit.clock);
     let after = if hooks == 0 {
         slot.set_delta_ns(0, 0);
         slot.set_hooks(u32::from(hook.id));

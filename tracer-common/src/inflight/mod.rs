@@ -43,4 +43,4 @@ pub use settle::{End, Ended, EndedGroup, InFlightGroup, Settled, settle};
 pub use slot::{DELTAS, Slot, SlotCell, WAYS, home_of, set_of};
 pub use table::{SETTLED_NS, Table};
 pub use upcall::{Upcalled, upcalled};
-pub use visit::{Aside, Hook, Visit};
+pub use visit::{Aside, Clock, Hook, Visit};

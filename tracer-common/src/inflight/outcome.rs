@@ -65,7 +65,7 @@ pub struct Outcome {
     pub index: u32,
     /// [`Kind::Passed`], [`Kind::Overtaken`], [`Kind::Aside`], [`Kind::Grouped`]: the slot's control word as published.
     pub control: Control,
-    /// [`Kind::Passed`], [`Kind::Aside`]: nanoseconds since the hook before, or [`Outcome::SKEWED`].
+    /// [`Kind::Passed`], [`Kind::Aside`]: nanoseconds since the hook before, or [`Outcome::SKEWED`]; nothing where [`Control::untimed`].
     /// [`Kind::Overtaken`]: what was recorded between `before` and `hook`. Else: when the packet that is gone was seen last.
     pub latency_ns: u64,
     /// [`Kind::Passed`]: nanoseconds since the first hook. Else: the identity of the packet that is gone.

@@ -4,7 +4,7 @@ use super::{
     Control, Kind, Outcome, SlotCell, State, Table, Visit, WAYS,
     gone::GivenUp,
     set_of,
-    slot::{base_of, is_over, last_seen_ns},
+    slot::{age_ns, base_of, is_over},
     table::left,
 };
 
@@ -17,7 +17,8 @@ pub const BUSY: u32 = u32::MAX - 1;
 #[inline(always)]
 const fn first_word(visit: &Visit) -> Control {
     let hook = &visit.hook;
-    Control::first(hook.id, hook.direction, !hook.entry, hook.terminal).with_large(visit.large)
+    let first = Control::first(hook.id, hook.direction, !hook.entry, hook.terminal);
+    first.with_large(visit.large).timed_by(visit.clock)
 }
 
 /// Writes a new packet into a slot that is `BUSY` and ours.
@@ -182,7 +183,7 @@ fn is_vacant<T: Table>(table: T, slot: T::Slot, control: Control, now_ns: u64) -
     match control.state() {
         State::Free | State::Done => true,
         State::Live => {
-            let age_ns = now_ns.wrapping_sub(last_seen_ns(slot, control));
+            let age_ns = age_ns(slot, control, now_ns);
             let is_marked = slot.mark().site(control).is_some();
             is_over(age_ns, if is_marked { table.settled_ns() } else { table.timeout_ns() })
         }

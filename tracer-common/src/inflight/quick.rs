@@ -4,7 +4,9 @@
 //! it is done and holds up everything behind it. So what can be known without it is read and computed before it
 //! ([`Pass::plan`]), and nothing but stores is left for after it.
 
-use super::{Aside, Control, DELTAS, Kind, Outcome, Search, SlotCell, State, Visit, found, place};
+use super::{
+    Aside, Control, DELTAS, Kind, Outcome, Search, SlotCell, State, Visit, found, place, slot::delta_of,
+};
 
 /// What becomes of the slot of a packet that comes from the hook before to this one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,7 +18,7 @@ pub struct Pass {
     position: u32,
     hooks: u32,
     delta_ns: u32,
-    /// Nanoseconds since the hook before.
+    /// Nanoseconds since the hook before, of a packet that is timed.
     pub latency_ns: u32,
 }
 
@@ -38,15 +40,16 @@ impl Pass {
         let count = control.count();
         let total_ns = visit.now_ns.wrapping_sub(slot.first_ns());
         let before_ns = slot.delta_ns(count.wrapping_sub(1) & (DELTAS - 1));
+        let after = control.timed_by(visit.clock).passed_on(hook.id, hook.terminal);
         // Earlier than the hook before, or too late for the slot's figures.
-        if count >= DELTAS || total_ns < u64::from(before_ns) || total_ns > u64::from(u32::MAX) {
+        let is_odd = total_ns < u64::from(before_ns) || total_ns > u64::from(u32::MAX);
+        if count >= DELTAS || (is_odd && !after.untimed()) {
             return None;
         }
-        #[allow(clippy::cast_possible_truncation, reason = "compared above")]
-        let delta_ns = total_ns as u32;
+        let delta_ns = delta_of(total_ns, before_ns);
         Some(Self {
             before: control,
-            after: control.passed_on(hook.id, hook.terminal),
+            after,
             position: count,
             hooks: slot.hooks() | (u32::from(hook.id) << (count * 4)),
             delta_ns,
@@ -61,7 +64,7 @@ impl Pass {
         self.before.last()
     }
 
-    /// Nanoseconds since the first hook.
+    /// Nanoseconds since the first hook, likewise.
     #[inline(always)]
     #[must_use]
     pub const fn total_ns(&self) -> u32 {

@@ -2,7 +2,7 @@
 
 use super::{
     Control, SlotCell, State, Table, group,
-    slot::{is_over, last_seen_ns},
+    slot::{age_ns, age_of, is_over, last_seen_ns},
     table::left,
 };
 
@@ -96,7 +96,7 @@ pub fn settle<T: Table>(table: T, index: u32, now_ns: u64) -> Settled {
         State::Free | State::Busy => Settled::Idle,
         State::Live => live(table, slot, index, control, now_ns),
         State::Done => {
-            let age_ns = now_ns.wrapping_sub(last_seen_ns(slot, control));
+            let age_ns = age_ns(slot, control, now_ns);
             let key = slot.key();
             if !is_over(age_ns, table.done_ns()) || !slot.exchange(control, control.free()) {
                 return Settled::Idle;
@@ -110,7 +110,7 @@ pub fn settle<T: Table>(table: T, index: u32, now_ns: u64) -> Settled {
 
 fn live<T: Table>(table: T, slot: T::Slot, index: u32, control: Control, now_ns: u64) -> Settled {
     let seen_ns = last_seen_ns(slot, control);
-    let age_ns = now_ns.wrapping_sub(seen_ns);
+    let age_ns = age_of(control, seen_ns, now_ns);
     let key = slot.key();
     let packet = Ended { control, key, seen_ns, site: slot.mark().site(control) };
     if let Some(site) = packet.site {
@@ -127,7 +127,7 @@ fn live<T: Table>(table: T, slot: T::Slot, index: u32, control: Control, now_ns:
 
 fn of_group<T: Table>(table: T, slot: T::Slot, index: u32, control: Control, now_ns: u64) -> Settled {
     let seen_ns = slot.first_ns();
-    let age_ns = now_ns.wrapping_sub(seen_ns);
+    let age_ns = age_of(control, seen_ns, now_ns);
     let key = slot.key();
     let mut behind = [0; 16];
     for (hook, count) in (0..).zip(&mut behind) {

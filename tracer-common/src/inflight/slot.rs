@@ -91,6 +91,37 @@ pub(super) const fn is_over(age_ns: u64, limit_ns: u64) -> bool {
     age_ns > limit_ns && age_ns < u64::MAX / 2
 }
 
+/// What a slot keeps for a hook that saw the packet `total_ns` after the first one, and the hook before `before_ns` after it: no hook
+/// is earlier than the one before, and the figures have an end.
+#[inline(always)]
+#[allow(clippy::cast_possible_truncation, reason = "compared")]
+pub(super) const fn delta_of(total_ns: u64, before_ns: u32) -> u32 {
+    if total_ns > u64::MAX / 2 || total_ns < before_ns as u64 {
+        before_ns
+    } else if total_ns > u32::MAX as u64 {
+        u32::MAX
+    } else {
+        total_ns as u32
+    }
+}
+
+/// The coarse clock is late by so much at most: a tick of the timer of a kernel with 100 of them a second, in nanoseconds.
+const COARSE_NS: u64 = 10_000_000;
+
+/// How long after `seen_ns` it is at `now_ns` at least, where the packet of `control` was seen then; less than nothing, as a two's
+/// complement, where the clocks disagree.
+#[inline(always)]
+pub(super) const fn age_of(control: Control, seen_ns: u64, now_ns: u64) -> u64 {
+    let late_ns = if control.untimed() { COARSE_NS } else { 0 };
+    now_ns.wrapping_sub(seen_ns).wrapping_sub(late_ns)
+}
+
+/// How long the packet in `slot` was not seen, read without protection.
+#[inline(always)]
+pub(super) fn age_ns<S: SlotCell>(slot: S, control: Control, now_ns: u64) -> u64 {
+    age_of(control, last_seen_ns(slot, control), now_ns)
+}
+
 /// When the packet in `slot` was seen last, read without protection.
 #[inline(always)]
 pub(super) fn last_seen_ns<S: SlotCell>(slot: S, control: Control) -> u64 {

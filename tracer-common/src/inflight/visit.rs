@@ -32,6 +32,15 @@ pub enum Aside {
     Flooded,
 }
 
+/// Which clock a hook has asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Clock {
+    /// The exact one.
+    Exact,
+    /// One that costs next to nothing and is late by a timer tick at most: the packet is counted and followed, and not timed.
+    Coarse,
+}
+
 /// A packet at a hook.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Visit {
@@ -41,6 +50,8 @@ pub struct Visit {
     pub key: u64,
     /// The time there, in nanoseconds of `CLOCK_MONOTONIC`.
     pub now_ns: u64,
+    /// By which clock.
+    pub clock: Clock,
     /// Whether a packet without a slot shall get one.
     pub admit: bool,
     /// What the sight means where the hook is beside the path.

@@ -1,6 +1,8 @@
 //! Packets that leave by a port beside the path, or come from there.
 
-use hoptrace_common::inflight::{Answered, Aside, End, Hook, Kind, Outcome, Settled, State, Visit, answered};
+use hoptrace_common::inflight::{
+    Answered, Aside, Clock, End, Hook, Kind, Outcome, Settled, State, Visit, answered,
+};
 
 use crate::traced::{KEY, TIMEOUT_NS, Traced, hook};
 
@@ -26,6 +28,7 @@ impl Traced {
             hook: neighbour(true),
             key: KEY,
             now_ns,
+            clock: Clock::Exact,
             admit: false,
             aside: Aside::No,
             large: false,
@@ -33,7 +36,15 @@ impl Traced {
     }
 
     fn copied(&mut self, now_ns: u64, aside: Aside) -> Outcome {
-        self.sight(Visit { hook: neighbour(false), key: KEY, now_ns, admit: false, aside, large: false })
+        self.sight(Visit {
+            hook: neighbour(false),
+            key: KEY,
+            now_ns,
+            clock: Clock::Exact,
+            admit: false,
+            aside,
+            large: false,
+        })
     }
 }
 

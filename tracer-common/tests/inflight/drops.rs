@@ -1,8 +1,8 @@
 //! Packets that the kernel frees.
 
 use hoptrace_common::inflight::{
-    Aside, Control, End, Fate, Kind, Mark, Marked, Outcome, Reach, SETTLED_NS, Settled, SlotCell as _, State,
-    Visit, WAYS,
+    Aside, Clock, Control, End, Fate, Kind, Mark, Marked, Outcome, Reach, SETTLED_NS, Settled, SlotCell as _,
+    State, Visit, WAYS,
 };
 
 use crate::traced::{KEY, TIMEOUT_NS, Traced, hook, key};
@@ -408,6 +408,7 @@ fn copies_beside_the_path_say_nothing_of_how_the_packet_ended() {
         hook: hoptrace_common::inflight::Hook { id: 8, later: 0, ..hook(3) },
         key: KEY,
         now_ns: 250,
+        clock: Clock::Exact,
         admit: false,
         aside,
         large: false,

@@ -1,8 +1,8 @@
 //! The drop program beside hooks and the sweeper, on the simulated machine: a mark never lands on another packet.
 
 use hoptrace_common::inflight::{
-    Aside, Hook, Mark, Reach, Settled, SlotCell as _, State, Table as _, Tracked, Visit, find, mark, settle,
-    visit,
+    Aside, Clock, Hook, Mark, Reach, Settled, SlotCell as _, State, Table as _, Tracked, Visit, find, mark,
+    settle, visit,
 };
 
 use crate::{
@@ -27,7 +27,15 @@ const fn key(number: u64) -> u64 {
 
 fn walk(processor: Processor<'_>, ledger: &mut Ledger, key: u64, now_ns: u64, hooks: &[u8]) {
     for &id in hooks {
-        let sight = Visit { hook: hook(id), key, now_ns, admit: true, aside: Aside::No, large: false };
+        let sight = Visit {
+            hook: hook(id),
+            key,
+            now_ns,
+            clock: Clock::Exact,
+            admit: true,
+            aside: Aside::No,
+            large: false,
+        };
         let outcome = visit(processor, &sight);
         ledger.count(hook(id), &outcome);
     }

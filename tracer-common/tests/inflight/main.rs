@@ -10,6 +10,7 @@ mod ledger;
 mod machine;
 mod merge;
 mod rules;
+mod shares;
 mod stress;
 mod table;
 mod traced;

@@ -1,6 +1,6 @@
 //! Packets that become part of another one.
 
-use hoptrace_common::inflight::{Aside, Kind, State, Visit};
+use hoptrace_common::inflight::{Aside, Clock, Kind, State, Visit};
 
 use crate::traced::{KEY, Traced, hook, key};
 
@@ -79,7 +79,15 @@ fn a_packet_away_from_home_is_no_longer_missed_there() {
 fn a_packet_that_grew_says_so_once() {
     let mut traced = Traced::new(16);
     let mut sight = |id: u8, large: bool| {
-        let visit = Visit { hook: hook(id), key: KEY, now_ns: 10, admit: true, aside: Aside::No, large };
+        let visit = Visit {
+            hook: hook(id),
+            key: KEY,
+            now_ns: 10,
+            clock: Clock::Exact,
+            admit: true,
+            aside: Aside::No,
+            large,
+        };
         let outcome = traced.sight(visit);
         (outcome.grown, outcome.control.large())
     };

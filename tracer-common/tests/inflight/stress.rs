@@ -14,7 +14,7 @@ use std::{
 };
 
 use hoptrace_common::inflight::{
-    Aside, Hook, Kind, MAX_SITES, Reach, Settled, State, Visit, find, mark, settle, visit,
+    Aside, Clock, Hook, Kind, MAX_SITES, Reach, Settled, State, Visit, find, mark, settle, visit,
 };
 
 use crate::{ledger::Ledger, table::HostTable};
@@ -122,7 +122,15 @@ impl Run<'_> {
         let now_ns = packet.base_ns + u64::from(hook.id) * STEP_NS;
         let outcome = visit(
             self.table,
-            &Visit { hook, key: packet.key, now_ns, admit: true, aside: Aside::No, large: false },
+            &Visit {
+                hook,
+                key: packet.key,
+                now_ns,
+                clock: Clock::Exact,
+                admit: true,
+                aside: Aside::No,
+                large: false,
+            },
         );
         tally.ledger.count(hook, &outcome);
         packet.next_hook += 1;

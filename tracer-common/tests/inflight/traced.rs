@@ -1,8 +1,8 @@
 //! A table with its books, on a path of four hooks each way.
 
 use hoptrace_common::inflight::{
-    Aside, Hook, Kind, Marked, Outcome, Reach, Settled, State, Table as _, Visit, WAYS, find, mark, merge,
-    settle, visit,
+    Aside, Clock, Hook, Kind, Marked, Outcome, Reach, Settled, State, Table as _, Visit, WAYS, find, mark,
+    merge, settle, visit,
 };
 
 use crate::{ledger::Ledger, table::HostTable};
@@ -34,7 +34,15 @@ impl Traced {
     }
 
     pub(crate) fn at_hook(&mut self, hook: Hook, key: u64, now_ns: u64) -> Outcome {
-        self.sight(Visit { hook, key, now_ns, admit: true, aside: Aside::No, large: false })
+        self.sight(Visit {
+            hook,
+            key,
+            now_ns,
+            clock: Clock::Exact,
+            admit: true,
+            aside: Aside::No,
+            large: false,
+        })
     }
 
     pub(crate) fn at(&mut self, id: u8, key: u64, now_ns: u64) -> Outcome {

@@ -1,6 +1,6 @@
 //! Races too narrow for real threads, on the simulated machine.
 
-use hoptrace_common::inflight::{Aside, Hook, Kind, Outcome, State, Visit, settle, visit};
+use hoptrace_common::inflight::{Aside, Clock, Hook, Kind, Outcome, State, Visit, settle, visit};
 
 use crate::{
     ledger::Ledger,
@@ -23,7 +23,15 @@ fn walk(processor: Processor<'_>, ledger: &mut Ledger, key: u64, base_ns: u64, h
             let now_ns = base_ns + u64::from(id) * STEP_NS;
             let outcome = visit(
                 processor,
-                &Visit { hook: hook(id), key, now_ns, admit: true, aside: Aside::No, large: false },
+                &Visit {
+                    hook: hook(id),
+                    key,
+                    now_ns,
+                    clock: Clock::Exact,
+                    admit: true,
+                    aside: Aside::No,
+                    large: false,
+                },
             );
             ledger.count(hook(id), &outcome);
             outcome

@@ -27,6 +27,7 @@ static TRACE: Global<TraceConfig> = Global::new(TraceConfig {
     neighbour_entries: 0,
     filtering: 0,
     tail: 0,
+    sharing: 0,
     spread: 1,
     beside: [0; 2],
     keeping_heads: 0,
@@ -108,7 +109,8 @@ trace_fields! {
     timeout_ns: u64
     sample_below: u64
     budgeted: u32
-    tail: u32
+    tail: u16
+    sharing: u16
     filtering: u16
     keeping_heads: u16
     spread: u32

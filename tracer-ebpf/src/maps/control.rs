@@ -58,6 +58,13 @@ impl Gate {
         unsafe { atomic::load(thresholds.add(usize::from(direction & 1))) }
     }
 
+    /// Packets whose identity is below this are not timed.
+    #[inline(always)]
+    pub(crate) fn untimed_below(self) -> u64 {
+        // SAFETY: a map value.
+        unsafe { atomic::load(&raw const (*self.0).untimed_below) }
+    }
+
     /// Packets to the guest whose identity is below this have their checksum looked at.
     #[inline(always)]
     pub(crate) fn checksum_below(self) -> u64 {

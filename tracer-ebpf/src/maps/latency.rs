@@ -89,6 +89,26 @@ pub(crate) fn record_untimed(cpu: u32, segment: u32) {
     }
 }
 
+/// Counts a packet on `cpu` that passed a segment and was not to be timed.
+#[inline(always)]
+pub(crate) fn record_unasked(cpu: u32, segment: u32) {
+    change_unasked(cpu, segment, 1);
+}
+
+/// Takes such a packet back.
+#[inline(always)]
+pub(crate) fn take_back_unasked(cpu: u32, segment: u32) {
+    change_unasked(cpu, segment, u64::MAX);
+}
+
+#[inline(always)]
+fn change_unasked(cpu: u32, segment: u32, change: u64) {
+    if let Some(stats) = SEGMENTS.get_ptr_mut(cpu * config::segments() + segment) {
+        // SAFETY: a map value that only this CPU writes; user space adds up two's complements.
+        unsafe { (*stats).unasked = (*stats).unasked.wrapping_add(change) };
+    }
+}
+
 /// Takes back a latency that some CPU recorded.
 #[inline(always)]
 pub(crate) fn take_back(cpu: u32, segment: u32, latency_ns: u64) {

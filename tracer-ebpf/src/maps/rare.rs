@@ -6,6 +6,9 @@ use aya_ebpf::{
     maps::{PerCpuArray, ProgramArray},
     programs::{RawTracePointContext, TcContext},
 };
+use hoptrace_common::inflight::Clock;
+
+use crate::clock::Moment;
 
 /// Place of the program that knows all rules.
 pub(crate) const THOROUGH: u32 = 0;
@@ -46,13 +49,15 @@ pub(crate) struct Note {
     /// Whether the packet may be admitted: [`Note::UNDECIDED`] or its siblings.
     admit: u32,
     /// When the hook saw the packet, if that was decided.
-    pub(crate) now_ns: u64,
+    now_ns: u64,
 }
 
 impl Note {
     const UNDECIDED: u32 = 0;
     const REFUSED: u32 = 1;
     const ADMITTED: u32 = 2;
+    /// Beside them: by which clock the packet came.
+    const COARSE: u32 = 4;
 
     /// Nothing but the hook is known.
     #[inline(always)]
@@ -72,10 +77,19 @@ impl Note {
         self.admit
     }
 
-    /// The packet came at `now_ns`, and may be admitted or not.
+    /// The packet came at this moment, and may be admitted or not.
     #[inline(always)]
-    pub(crate) const fn decided(hook: u32, admit: bool, now_ns: u64) -> Self {
-        Self { hook, admit: if admit { Self::ADMITTED } else { Self::REFUSED }, now_ns }
+    pub(crate) const fn decided(hook: u32, admit: bool, moment: Moment) -> Self {
+        let admit = if admit { Self::ADMITTED } else { Self::REFUSED };
+        let clock = if matches!(moment.clock, Clock::Coarse) { Self::COARSE } else { 0 };
+        Self { hook, admit: admit | clock, now_ns: moment.ns }
+    }
+
+    /// What [`Note::decided`] was given as `moment`.
+    #[inline(always)]
+    pub(crate) const fn moment(&self) -> Moment {
+        let clock = if self.admit & Self::COARSE != 0 { Clock::Coarse } else { Clock::Exact };
+        Moment { ns: self.now_ns, clock }
     }
 
     /// The segments before number `next` of the packet at `hook` have been looked for.
@@ -117,7 +131,7 @@ impl Note {
     /// Whether the packet may be admitted.
     #[inline(always)]
     pub(crate) const fn admit(&self) -> bool {
-        self.admit == Self::ADMITTED
+        self.admit & Self::ADMITTED != 0
     }
 }
 

@@ -119,6 +119,7 @@ fn bars(bench: &rows::Bench) -> Vec<Bar> {
     [
         at_most("matching packet, hot, above empty ÷ clock above empty", above("hop_hot"), 1.6),
         at_most("matching packet, hot, ÷ clock", ratio("hop_hot", rows::CLOCK), 1.25),
+        at_most("one of 16 timed, hot, ÷ clock", ratio("hop_hot_timed_16", rows::CLOCK), 0.95),
         at_most("matching packet, distinct, ÷ clock", ratio("hop_distinct", rows::CLOCK), 1.7),
         at_most("matching packet, distinct, ÷ LRU hash map", ratio("hop_distinct", "lru_distinct"), 0.6),
         at_most("packet the filter rejects ÷ clock", ratio("filtered", rows::CLOCK), 0.75),

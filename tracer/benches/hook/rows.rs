@@ -26,7 +26,9 @@ pub(crate) const EMPTY: &str = "empty";
 const DISTINCT: Traffic = Traffic { window_bits: 6, fresh: true };
 const DISTINCT_ONE: Traffic = Traffic { window_bits: 0, fresh: true };
 const DISTINCT_MANY: Traffic = Traffic { window_bits: 10, fresh: true };
-const TRAFFIC: [Traffic; 4] = [HOT, DISTINCT, DISTINCT_ONE, DISTINCT_MANY];
+/// So many that about one of 16 is one of them.
+const HOT_MANY: Traffic = Traffic { window_bits: 7, fresh: false };
+const TRAFFIC: [Traffic; 5] = [HOT, HOT_MANY, DISTINCT, DISTINCT_ONE, DISTINCT_MANY];
 
 /// Whose programs stand at the stations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +36,8 @@ enum Contender {
     Clock,
     /// The hooks of the way out.
     Hops,
+    /// Likewise where one packet of 16 is timed.
+    HopsTimed16,
     /// The first hook only: from the second time on the packet is ambiguous.
     FirstHopOnly,
     /// With a filter that lets TCP by and nothing else.
@@ -63,6 +67,9 @@ const ROWS: &[(&str, Contender, Kind, Traffic)] = &[
     ("told_distinct", Contender::Told, Kind::UdpV4, DISTINCT),
     ("hop_hot", Contender::Hops, Kind::UdpV4, HOT),
     ("hop_distinct", Contender::Hops, Kind::UdpV4, DISTINCT),
+    ("hop_hot_many", Contender::Hops, Kind::UdpV4, HOT_MANY),
+    ("hop_hot_timed_16", Contender::HopsTimed16, Kind::UdpV4, HOT_MANY),
+    ("hop_distinct_timed_16", Contender::HopsTimed16, Kind::UdpV4, DISTINCT),
     ("filtered", Contender::HopsForTcp, Kind::UdpV4, HOT),
     ("lru_hot", Contender::Lru, Kind::UdpV4, HOT),
     ("lru_distinct", Contender::Lru, Kind::UdpV4, DISTINCT),
@@ -95,6 +102,7 @@ pub(crate) struct Bench {
     floor: Vec<ProgramFd>,
     told: Vec<ProgramFd>,
     tracer: Tracer,
+    timed_16: Tracer,
     for_tcp: Tracer,
     for_udp: Tracer,
     /// For what would spoil the ledger.
@@ -135,6 +143,7 @@ impl Bench {
             told: programs(&others, &told)?,
             others,
             tracer: Tracer::load(Filter::default())?,
+            timed_16: Tracer::load_timed_16(Filter::default())?,
             for_tcp: Tracer::load(Filter { protocol: Filter::PROTOCOL_TCP, ..Filter::default() })?,
             for_udp: Tracer::load(Filter { protocol: Filter::PROTOCOL_UDP, ..Filter::default() })?,
             spoilt: Tracer::load(Filter::default())?,
@@ -154,7 +163,7 @@ impl Bench {
             bases.push((traffic, self.course.ns_per_run(driver, &self.plain, &plain, traffic, runs)?));
         }
         for row in &mut self.rows {
-            for tracer in [&mut self.tracer, &mut self.for_udp] {
+            for tracer in [&mut self.tracer, &mut self.timed_16, &mut self.for_udp] {
                 tracer.sweep();
             }
             let stations = match row.contender {
@@ -163,6 +172,7 @@ impl Bench {
                 Contender::Floor => &self.floor,
                 Contender::Told => &self.told,
                 Contender::Hops => &self.tracer.programs([0, 1])?,
+                Contender::HopsTimed16 => &self.timed_16.programs([0, 1])?,
                 Contender::FirstHopOnly => &self.spoilt.programs([0, 0])?,
                 Contender::HopsForTcp => &self.for_tcp.programs([0, 1])?,
                 Contender::HopsForUdp => &self.for_udp.programs([0, 1])?,
@@ -172,6 +182,7 @@ impl Bench {
             let packets = u64::from(runs) / STATIONS;
             match row.contender {
                 Contender::Hops => self.tracer.expect(packets),
+                Contender::HopsTimed16 => self.timed_16.expect(packets),
                 Contender::HopsForUdp => self.for_udp.expect(packets),
                 _ => {}
             }
@@ -205,7 +216,7 @@ impl Bench {
         );
         self.for_tcp.check()?;
         self.parts.iter_mut().try_for_each(|part| part.check())?;
-        Ok(self.tracer.check()? + self.for_udp.check()?)
+        Ok(self.tracer.check()? + self.timed_16.check()? + self.for_udp.check()?)
     }
 
     /// The figures of every row, in the order of the table.

@@ -15,7 +15,7 @@ use hoptrace_common::{address::Known, config::Control, filter::Filter};
 use crate::{
     course::{SLICES, ns_per_run},
     packets::Packet,
-    support::plan::{TIMEOUT_NS, load, load_options, load_several, plan},
+    support::plan::{TIMEOUT_NS, load, load_options, load_options_timed_16, load_several, plan},
 };
 
 /// The programs, and what keeps their table clean.
@@ -37,6 +37,11 @@ impl Tracer {
     /// With these hooks.
     pub(crate) fn load_plan(plan: &Plan, filter: Filter) -> Result<Self> {
         Ok(Self::of(load(plan, &load_options(filter, 0), TIMEOUT)?))
+    }
+
+    /// Where one packet of 16 is timed.
+    pub(crate) fn load_timed_16(filter: Filter) -> Result<Self> {
+        Ok(Self::of(load(&plan()?, &load_options_timed_16(filter), TIMEOUT)?))
     }
 
     /// For two ports.

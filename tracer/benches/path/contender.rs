@@ -19,8 +19,10 @@ pub(crate) enum Contender {
     Untraced,
     /// A program of the benchmark's own object, at each hook that hoptrace has.
     Program(&'static str),
-    /// As it is without options: at the interfaces alone, as the benchmark's own programs.
+    /// Every packet timed: at the interfaces alone, as the benchmark's own programs.
     Hoptrace,
+    /// Likewise where one packet of 16 is timed.
+    HoptraceTimed16,
     /// With the wire hook, too.
     HoptraceWire,
     /// With XDP at the NIC, in the driver.
@@ -62,13 +64,23 @@ impl Contender {
         Ok(match self {
             Self::Untraced => Running::Nobody,
             Self::Program(name) => Running::Programs(attach(name, &interfaces)?, name),
-            Self::Hoptrace => Running::Tracer(Tracer::start(&["trace", &guest.port_id, "--json"])?),
+            Self::Hoptrace => {
+                Running::Tracer(Tracer::start(&["trace", &guest.port_id, "--json", "--exact"])?)
+            }
+            Self::HoptraceTimed16 => {
+                Running::Tracer(Tracer::start(&["trace", &guest.port_id, "--json", "--timed", "1:16"])?)
+            }
             Self::HoptraceWire => {
-                Running::Tracer(Tracer::start(&["trace", &guest.port_id, "--json", "--wire"])?)
+                Running::Tracer(Tracer::start(&["trace", &guest.port_id, "--json", "--exact", "--wire"])?)
             }
-            Self::HoptraceXdp => {
-                Running::Tracer(Tracer::start(&["trace", &guest.port_id, "--json", "--xdp", "native"])?)
-            }
+            Self::HoptraceXdp => Running::Tracer(Tracer::start(&[
+                "trace",
+                &guest.port_id,
+                "--json",
+                "--exact",
+                "--xdp",
+                "native",
+            ])?),
             Self::HoptraceWaterfalls => {
                 let words = ["packets", &guest.port_id, "--sample", "1:100", "--jsonl"];
                 Running::Printer(Tracer::start(&words)?)

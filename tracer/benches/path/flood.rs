@@ -11,12 +11,13 @@ use crate::contender::Contender;
 /// Before each flood goes one of so many times fewer packets.
 const LEAD_IN: u64 = 4;
 
-const CONTENDERS: [(&str, Contender); 10] = [
+const CONTENDERS: [(&str, Contender); 11] = [
     ("untraced", Contender::Untraced),
     ("empty", Contender::Program("empty")),
     ("clock", Contender::Program("clock")),
     ("floor", Contender::Program("floor")),
     ("hoptrace", Contender::Hoptrace),
+    ("hoptrace_timed_16", Contender::HoptraceTimed16),
     ("hoptrace_wire", Contender::HoptraceWire),
     ("hoptrace_waterfalls", Contender::HoptraceWaterfalls),
     ("hoptrace_drops", Contender::Drops),

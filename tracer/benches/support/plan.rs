@@ -6,7 +6,7 @@ use anyhow::Result;
 use hoptrace::{
     attach::{self, Attached, LoadOptions, PlanOptions, Plans, PortPlan},
     collect::{CollectOptions, Collector, Share},
-    model::{Direction, HookPlan, IfIndex, Mechanism, Plan, PortId, Role, Side, Tail, XdpMode},
+    model::{Direction, HookPlan, IfIndex, Mechanism, Plan, PortId, Role, Side, Tail, Timing, XdpMode},
     path::hybrid_hop,
     probes::{Host, Probes, Trace},
 };
@@ -75,6 +75,16 @@ pub(crate) fn load_options(filter: Filter, sample_below: u64) -> LoadOptions {
     }
 }
 
+/// The same where one packet of 16 is timed.
+pub(crate) fn load_options_timed_16(filter: Filter) -> LoadOptions {
+    let options = load_options(filter, 0);
+    LoadOptions { trace: TraceConfig { sharing: 1, ..options.trace }, ..options }
+}
+
+fn timing(options: &LoadOptions) -> Timing {
+    if options.trace.sharing == 0 { Timing::Exact } else { Timing::OneOf(16) }
+}
+
 /// Loads the programs on no interface, with those probes that need nothing of the host.
 pub(crate) fn load(plan: &Plan, options: &LoadOptions, timeout: Duration) -> Result<(Attached, Collector)> {
     load_for(&Host::default(), plan, options, timeout)
@@ -94,7 +104,7 @@ pub(crate) fn load_for(
     let port = PortPlan { plan: plan.clone(), mac: options.trace.mac, ipv4: options.trace.ipv4 };
     let mut attached = Attached::load(&Plans::one(port), options, &mut probes.attachable())?;
     let readings = probes.readings(attached.ebpf(), &maps, &trace)?;
-    let settings = CollectOptions { room: share.room, timeout, seed: 1 };
+    let settings = CollectOptions { room: share.room, timeout, seed: 1, timing: timing(options) };
     let (mut collector, _) = Collector::new(attached.ebpf_mut(), &maps, settings)?;
     collector.add(share.port, plan.clone(), attached.ebpf_mut(), readings, Tail::None)?;
     Ok((attached, collector))
@@ -123,8 +133,11 @@ pub(crate) fn load_several(
         probes.planned(&trace(share, &port.plan));
     }
     let mut attached = Attached::load(&plans, options, &mut probes.attachable())?;
-    let (mut collector, _) =
-        Collector::new(attached.ebpf_mut(), &maps, CollectOptions { room, timeout, seed: 1 })?;
+    let (mut collector, _) = Collector::new(
+        attached.ebpf_mut(),
+        &maps,
+        CollectOptions { room, timeout, seed: 1, timing: Timing::Exact },
+    )?;
     for (share, port) in shares() {
         let readings = probes.readings(attached.ebpf(), &maps, &trace(share, &port.plan))?;
         collector.add(share.port, port.plan.clone(), attached.ebpf_mut(), readings, Tail::None)?;

@@ -3,11 +3,14 @@
 use super::{
     CliError, CommonArgs, Exit,
     format::{Format, FormatArgs},
-    live::{LiveArgs, PortsArgs, Unnamed},
+    live::{LiveArgs, PortsArgs, Telling, Unnamed},
     output,
     watch::{Watch, watch},
 };
-use crate::{model::Report, report, trace::RecordOptions};
+use crate::{
+    model::{Report, Timing},
+    report,
+};
 
 /// Options of `drops`.
 #[derive(Debug, Clone, clap::Args)]
@@ -29,8 +32,9 @@ pub struct Args {
 /// # Errors
 /// As `trace`.
 pub(super) async fn run(common: &CommonArgs, args: &Args) -> Result<Exit, CliError> {
-    let (explain, records) = (args.explain, RecordOptions::default());
-    let begun = Box::pin(args.live.begin(common, args.ports.asked(Unnamed::All)?, records, explain)).await?;
+    // It tells of no packet how long it took.
+    let telling = Telling { timing: Timing::Nothing, explain: args.explain, ..Telling::default() };
+    let begun = Box::pin(args.live.begin(common, args.ports.asked(Unnamed::All)?, telling)).await?;
     watch(begun, Watch { format: args.format.wanted(), render }).await
 }
 

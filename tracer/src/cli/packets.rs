@@ -3,7 +3,7 @@
 use super::{
     CliError, CommonArgs, Exit,
     conclude::conclude,
-    live::{Format, LiveArgs, PortArgs, Printer, parse_sample, parse_share_ppm, parse_threshold_ns},
+    live::{Format, LiveArgs, PortArgs, Printer, Telling, parse_sample, parse_share_ppm, parse_threshold_ns},
     output,
 };
 use crate::{
@@ -40,7 +40,7 @@ pub struct Args {
 }
 
 impl Args {
-    fn records(&self) -> RecordOptions {
+    fn telling(&self) -> Telling {
         let tail = match (self.slower_than, self.slowest) {
             (Some(threshold_ns), _) => Tail::SlowerThan(threshold_ns),
             (None, Some(share_ppm)) => Tail::Slowest(share_ppm),
@@ -51,7 +51,10 @@ impl Args {
             None if tail == Tail::None => u64::MAX,
             None => 0,
         };
-        RecordOptions { ring_bytes: RING_BYTES, sample_below, tail }
+        Telling {
+            records: RecordOptions { ring_bytes: RING_BYTES, sample_below, tail },
+            ..Telling::default()
+        }
     }
 }
 
@@ -61,7 +64,7 @@ impl Args {
 /// As `trace`.
 pub(super) async fn run(common: &CommonArgs, args: &Args) -> Result<Exit, CliError> {
     let (mut tracer, mut endings) =
-        Box::pin(args.live.begin(common, args.port.asked()?, args.records(), false)).await?;
+        Box::pin(args.live.begin(common, args.port.asked()?, args.telling())).await?;
     let format: Format = if args.jsonl { packet_json } else { packet_text };
     let records = tracer.take_records().ok_or_else(|| CliError::new("the records are taken already"))?;
     let mut printer = Printer::start(records, tracer.plan().clone(), format);

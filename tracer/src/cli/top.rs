@@ -7,13 +7,13 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use super::{
     CliError, CommonArgs, Exit,
     conclude::conclude,
-    live::{Endings, LiveArgs, Pages, PortsArgs, Screen, Unnamed, parse_interval},
+    live::{Endings, LiveArgs, Pages, PortsArgs, Screen, Telling, TimingArgs, Unnamed, parse_interval},
     output,
 };
 use crate::{
     model::Report,
     report::{Top, TopSort, top_json, top_text},
-    trace::{Ending, Event, RecordOptions},
+    trace::{Ending, Event},
 };
 
 /// Options of `top`.
@@ -24,6 +24,8 @@ pub struct Args {
     ports: PortsArgs,
     #[command(flatten)]
     live: LiveArgs,
+    #[command(flatten)]
+    timing: TimingArgs,
     /// What comes first
     #[arg(long, value_enum, value_name = "KEY", default_value_t = Sort::Worst)]
     sort: Sort,
@@ -142,7 +144,8 @@ impl Teller {
 /// As `trace`.
 pub(super) async fn run(common: &CommonArgs, args: &Args) -> Result<Exit, CliError> {
     let asked = args.ports.asked(Unnamed::All)?;
-    let begun = args.live.begin(common, asked, RecordOptions::default(), false);
+    let telling = Telling { timing: args.timing.timing(), ..Telling::default() };
+    let begun = args.live.begin(common, asked, telling);
     let (mut tracer, mut endings) = Box::pin(begun).await?;
     let mut teller = Teller::new(args);
     let mut before = tracer.snapshot();

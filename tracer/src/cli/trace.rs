@@ -3,7 +3,7 @@
 use super::{
     CliError, CommonArgs, Exit,
     format::{Format, FormatArgs},
-    live::{LiveArgs, PortsArgs, Unnamed},
+    live::{LiveArgs, PortsArgs, Telling, TimingArgs, Unnamed},
     output,
     watch::{Watch, watch},
 };
@@ -27,12 +27,15 @@ pub struct Args {
     #[command(flatten)]
     live: LiveArgs,
     #[command(flatten)]
+    timing: TimingArgs,
+    #[command(flatten)]
     format: FormatArgs,
     /// Ask Open vSwitch at the end what its rules do with a packet of each kind that died there, and with one that went through
     #[arg(long)]
     explain: bool,
     /// List the N slowest packets of each direction, with their times at all hooks
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1_000))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1_000),
+          conflicts_with_all = ["timed", "cost"])]
     slowest: Option<u16>,
 }
 
@@ -52,9 +55,9 @@ impl Args {
 /// # Errors
 /// When a port has no path that can be traced, the programs cannot be attached, or stdout cannot be written.
 pub(super) async fn run(common: &CommonArgs, args: &Args) -> Result<Exit, CliError> {
-    let (explain, records) = (args.explain, args.records());
-    let begun =
-        Box::pin(args.live.begin(common, args.ports.asked(Unnamed::Nothing)?, records, explain)).await?;
+    let telling = Telling { records: args.records(), timing: args.timing.timing(), explain: args.explain };
+    let asked = args.ports.asked(Unnamed::Nothing)?;
+    let begun = Box::pin(args.live.begin(common, asked, telling)).await?;
     watch(begun, Watch { format: args.format.wanted(), render }).await
 }
 

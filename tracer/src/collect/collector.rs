@@ -10,9 +10,9 @@ use aya::Ebpf;
 
 use super::{
     CollectError, Maps, Reading, Records, Share, clock::monotonic_ns, members::Members, port::PortCollector,
-    table::SharedTable,
+    table::SharedTable, timing::TimingPolicy,
 };
-use crate::model::{Interface, MacAddr, Plan, PortId, Room, Snapshot, Tail, TracerCost};
+use crate::model::{Interface, MacAddr, Plan, PortId, Room, Snapshot, Tail, Timing, TracerCost};
 
 /// Reads the maps of one trace.
 #[derive(Debug)]
@@ -21,6 +21,7 @@ pub struct Collector {
     maps: Rc<Maps>,
     table: SharedTable,
     members: Members,
+    timing: TimingPolicy,
     ports: BTreeMap<PortId, PortCollector>,
 }
 
@@ -33,6 +34,8 @@ pub struct CollectOptions {
     pub timeout: Duration,
     /// What decides where in the table packets have their home.
     pub seed: u64,
+    /// Which packets are timed. The programs must be loaded for that.
+    pub timing: Timing,
 }
 
 /// How far a trace is.
@@ -60,6 +63,7 @@ impl Collector {
             maps: Rc::clone(maps),
             table: SharedTable::new(object, maps, options.room, timeout_ns, options.seed | 1)?,
             members: Members::default(),
+            timing: TimingPolicy::new(options.timing),
             ports: BTreeMap::new(),
         };
         Ok((collector, Records::new(object)?))
@@ -81,12 +85,14 @@ impl Collector {
         let share = Share { room: self.room, port };
         let reader = PortCollector::new(plan, (object, &self.maps), share, readings, tail)?;
         reader.gate().set_inactive(self.members.inactive());
+        reader.begin_timing(self.timing.first(port));
         self.ports.insert(port, reader);
         Ok(())
     }
 
     /// Forgets a port. What comes of its packets from now on is nobody's.
     pub fn remove(&mut self, port: PortId) {
+        self.timing.forget(port);
         self.ports.remove(&port);
     }
 
@@ -168,6 +174,17 @@ impl Collector {
         self.table.wait_for_ever();
     }
 
+    /// The hooks' programs took this share of one CPU's time, measured just now.
+    pub fn cost_was(&mut self, share: f64) {
+        self.timing.measured(share);
+    }
+
+    /// Whether the programs take more than they were to, and nothing is left to be done about it.
+    #[must_use]
+    pub fn costs_too_much(&self) -> bool {
+        self.timing.is_out_of_reach()
+    }
+
     /// Settles packets that were not seen again in time. Call it several times per time-out.
     pub fn sweep(&mut self) -> Progress {
         let now_ns = monotonic_ns();
@@ -177,6 +194,12 @@ impl Collector {
         let mut sweeps = self.table.sweep(now_ns, &known);
         for (port, reader) in &mut self.ports {
             reader.take(&sweeps.of_port(*port), now_ns);
+        }
+        let packets = self.ports.iter().map(|(port, reader)| (*port, reader.packets()));
+        for (port, one_of) in self.timing.moves(packets) {
+            if let Some(reader) = self.ports.get_mut(&port) {
+                reader.time_one_of(one_of);
+            }
         }
         Progress {
             in_flight: self.ports.values().map(PortCollector::in_flight).sum(),

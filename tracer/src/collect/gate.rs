@@ -73,6 +73,19 @@ impl Gate {
         }
     }
 
+    /// From now on one of so many packets is timed: those with the largest identities, which are random numbers.
+    pub(super) fn time_one_of(&self, one_of: u32) {
+        let below = match one_of {
+            0 | 1 => 0,
+            u32::MAX => u64::MAX,
+            _ => u64::MAX - u64::MAX / u64::from(one_of),
+        };
+        if let Some(control) = self.page() {
+            // SAFETY: inside the mapping, the field aligned to eight bytes.
+            unsafe { atomic_u64(&raw mut (*control).untimed_below) }.store(below, Ordering::SeqCst);
+        }
+    }
+
     /// From now on packets to the guest whose identity is below `below` have their checksum looked at.
     pub(crate) fn set_checksum_below(&self, below: u64) {
         if let Some(control) = self.page() {

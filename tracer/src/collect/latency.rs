@@ -1,16 +1,15 @@
-//! Latency figures of the segments, added up over all CPUs and fed into an HDR histogram.
+//! Latency figures of the segments, added up over all CPUs.
 
-use std::rc::Rc;
+use std::{collections::BTreeMap, rc::Rc};
 
 use aya::Ebpf;
-use hdrhistogram::Histogram;
-use hoptrace_common::{
-    counters::SegmentStats,
-    histogram::{BUCKETS, MAX_NS, middle_ns},
-};
+use hoptrace_common::{counters::SegmentStats, histogram::BUCKETS};
 
-use super::{CollectError, Mapped, Maps, Share};
-use crate::model::{Latencies, LatencyNs, SegmentId};
+use super::{
+    CollectError, Mapped, Maps, Share,
+    weighted::{Counted, Told, Weighted},
+};
+use crate::model::{Interval, Latencies, LatencyNs, Sample, SegmentId};
 
 /// Figures of all segments of one port.
 #[derive(Debug)]
@@ -18,12 +17,22 @@ pub(super) struct LatencyMaps {
     stats: Rc<Mapped<SegmentStats>>,
     buckets: Rc<Mapped<u64>>,
     share: Share,
+    /// Where the share of the packets that are timed has moved.
+    before: BTreeMap<SegmentId, Before>,
+}
+
+/// A segment's figures until the share moved last.
+#[derive(Debug, Default)]
+struct Before {
+    strata: Weighted,
+    /// What was counted then.
+    until: Option<Counted>,
 }
 
 impl LatencyMaps {
     pub(super) fn new(object: &Ebpf, maps: &Maps, share: Share) -> Result<Self, CollectError> {
         let stats = maps.array(object, "SEGMENTS")?;
-        Ok(Self { stats, buckets: maps.array(object, "LATENCIES")?, share })
+        Ok(Self { stats, buckets: maps.array(object, "LATENCIES")?, share, before: BTreeMap::new() })
     }
 
     /// Where the figures of a segment are, one place per CPU.
@@ -51,6 +60,30 @@ impl LatencyMaps {
         })
     }
 
+    /// What is counted of a segment so far, in all CPUs together.
+    fn counted(&self, segment: SegmentId) -> Counted {
+        let stats = self.stats_of(&[segment]);
+        let buckets = self.buckets(segment).collect();
+        Counted { buckets, sum_ns: stats.sum_ns, unasked: stats.unasked }
+    }
+
+    fn stats_of(&self, segments: &[SegmentId]) -> SegmentStats {
+        let blocks = segments.iter().flat_map(|segment| self.blocks(*segment));
+        let stats = blocks.filter_map(|block| self.stats.read(block));
+        stats.fold(SegmentStats::default(), |sum, more| add(&sum, &more))
+    }
+
+    /// From now on another share of the packets is timed: what was counted so far of `segments` is weighed by itself.
+    pub(super) fn begin_stratum(&mut self, segments: impl Iterator<Item = SegmentId>) {
+        for segment in segments {
+            let now = self.counted(segment);
+            let mut before = self.before.remove(&segment).unwrap_or_default();
+            before.strata.add(&before.until.as_ref().map_or_else(|| now.clone(), |until| now.since(until)));
+            before.until = Some(now);
+            self.before.insert(segment, before);
+        }
+    }
+
     /// The figures of a segment. While packets flow, count and quantiles may be a few packets apart.
     pub(super) fn of(&self, segment: SegmentId) -> Latencies {
         self.of_all(&[segment])
@@ -58,30 +91,34 @@ impl LatencyMaps {
 
     /// The figures of all packets of `segments` together.
     pub(super) fn of_all(&self, segments: &[SegmentId]) -> Latencies {
-        let stats = segments
-            .iter()
-            .flat_map(|segment| self.blocks(*segment))
-            .filter_map(|block| self.stats.read(block))
-            .fold(SegmentStats::default(), |sum, more| add(&sum, &more));
-        let untimed = Latencies { count: stats.untimed, latency_ns: None };
+        let stats = self.stats_of(segments);
+        // For a moment it may count below zero, as the buckets.
+        let unasked = stats.unasked.cast_signed().max(0).unsigned_abs();
+        let others = stats.untimed.saturating_add(unasked);
+        let sample = (unasked > 0).then_some(Sample::NONE);
+        let unknown = Latencies { count: others, sample, latency_ns: None };
         // Nothing was ever recorded there: not even the smallest.
-        let Some(mut histogram) = (stats.min_ns_inverted > 0).then(histogram).flatten() else {
-            return untimed;
-        };
-        let mut timed = 0_u64;
+        if stats.min_ns_inverted == 0 {
+            return unknown;
+        }
+        let (mut weighted, mut timed) = (Weighted::default(), 0_i64);
         for segment in segments {
-            for (bucket, in_bucket) in (0..BUCKETS).zip(self.buckets(*segment)) {
-                // For a moment it may count below zero: one CPU has taken back what another one has not recorded yet.
-                if in_bucket.cast_signed() > 0 {
-                    timed += in_bucket;
-                    histogram.saturating_record_n(middle_ns(bucket).max(1), in_bucket);
+            let now = self.counted(*segment);
+            timed += now.buckets.iter().map(|in_bucket| in_bucket.cast_signed()).sum::<i64>();
+            match self.before.get(segment) {
+                Some(Before { strata, until: Some(until) }) => {
+                    weighted.merge(strata);
+                    weighted.add(&now.since(until));
                 }
+                _ => weighted.add(&now),
             }
         }
-        if timed == 0 {
-            return untimed;
+        let Some(told) = weighted.told() else { return unknown };
+        Latencies {
+            count: others.saturating_add(timed.max(0).unsigned_abs()),
+            sample: told.sample().map(|sample| within(sample, &stats)),
+            latency_ns: Some(latency_ns(&stats, &told)),
         }
-        Latencies { count: timed + stats.untimed, latency_ns: Some(quantiles(&stats, timed, &histogram)) }
     }
 }
 
@@ -92,37 +129,58 @@ fn add(sum: &SegmentStats, more: &SegmentStats) -> SegmentStats {
         min_ns_inverted: sum.min_ns_inverted.max(more.min_ns_inverted),
         max_ns: sum.max_ns.max(more.max_ns),
         untimed: sum.untimed + more.untimed,
+        unasked: sum.unasked.wrapping_add(more.unasked),
         ..SegmentStats::default()
     }
 }
 
-/// Three digits: finer than the buckets it is fed from.
-fn histogram() -> Option<Histogram<u64>> {
-    Histogram::new_with_bounds(1, MAX_NS, 3).ok()
+/// No quantile is beyond what was measured.
+fn within(sample: Sample, stats: &SegmentStats) -> Sample {
+    let min = u64::MAX - stats.min_ns_inverted;
+    let measured = |ns: u64| ns.clamp(min, stats.max_ns.max(min));
+    let clamped = |it: Interval| Interval { low: measured(it.low), high: it.high.map(measured) };
+    Sample {
+        timed: sample.timed,
+        p50_ns: clamped(sample.p50_ns),
+        p90_ns: clamped(sample.p90_ns),
+        p99_ns: clamped(sample.p99_ns),
+        p999_ns: clamped(sample.p999_ns),
+    }
 }
 
-fn quantiles(stats: &SegmentStats, timed: u64, histogram: &Histogram<u64>) -> LatencyNs {
+fn latency_ns(stats: &SegmentStats, told: &Told<'_>) -> LatencyNs {
     let min = u64::MAX - stats.min_ns_inverted;
     // A bucket's middle may lie beyond what was really measured.
-    let at = |quantile| histogram.value_at_quantile(quantile).clamp(min, stats.max_ns.max(min));
-    #[allow(clippy::cast_precision_loss, reason = "a mean needs no more than 52 bits")]
-    let mean = stats.sum_ns as f64 / timed as f64;
-    LatencyNs { min, mean, p50: at(0.5), p90: at(0.9), p99: at(0.99), p999: at(0.999), max: stats.max_ns }
+    let at = |quantile| told.at(quantile).clamp(min, stats.max_ns.max(min));
+    LatencyNs {
+        min,
+        mean: told.mean(),
+        p50: at(0.5),
+        p90: at(0.9),
+        p99: at(0.99),
+        p999: at(0.999),
+        max: stats.max_ns,
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use hoptrace_common::histogram::bucket_of;
+
     use super::*;
 
     #[test]
     fn quantiles_stay_between_the_exact_extremes() {
         let mut stats = SegmentStats::default();
-        let mut histogram = histogram().unwrap();
+        let mut counted = Counted { buckets: vec![0; BUCKETS as usize], sum_ns: 0, unasked: 0 };
         for latency_ns in [1_000_u64, 1_001, 1_002, 5_000] {
             stats.record(latency_ns);
-            histogram.record(middle_ns(hoptrace_common::histogram::bucket_of(latency_ns))).unwrap();
+            counted.buckets[bucket_of(latency_ns) as usize] += 1;
+            counted.sum_ns += latency_ns;
         }
-        let figures = quantiles(&stats, 4, &histogram);
+        let mut weighted = Weighted::default();
+        weighted.add(&counted);
+        let figures = latency_ns(&stats, &weighted.told().unwrap());
         assert_eq!((figures.min, figures.max), (1_000, 5_000));
         assert!((figures.mean - 2_000.75).abs() < f64::EPSILON);
         assert!((1_000..=1_016).contains(&figures.p50), "{figures:?}");

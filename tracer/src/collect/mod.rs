@@ -22,7 +22,9 @@ mod share;
 mod sweep;
 mod table;
 mod thresholds;
+mod timing;
 mod top;
+mod weighted;
 mod witness;
 
 pub(crate) use clock::{WallClock, monotonic_ns};

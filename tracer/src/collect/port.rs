@@ -1,6 +1,9 @@
 //! The figures of one port, from opening its gate to its last packet.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
 
 use aya::Ebpf;
 use hoptrace_common::{
@@ -18,6 +21,7 @@ use super::{
     neighbours::Neighbours,
     sweep::Sweep,
     thresholds::Thresholds,
+    timing::OneOf,
     top::Top,
 };
 use crate::model::{
@@ -120,6 +124,30 @@ impl PortCollector {
     /// Makes `mac` one of the port's addresses. `false`: there is no room for it.
     pub(super) fn give_address(&self, mac: MacAddr) -> bool {
         self.gate.give_address(mac)
+    }
+
+    /// One of so many of its packets is timed, from the first one on.
+    pub(super) fn begin_timing(&self, one_of: OneOf) {
+        self.gate.time_one_of(one_of);
+    }
+
+    /// From now on one of so many of its packets is timed.
+    pub(super) fn time_one_of(&mut self, one_of: OneOf) {
+        let paths = self.plan.segments.iter().flat_map(segments_of);
+        let others = [SegmentId(OFF_PATH_SEGMENT)].into_iter();
+        let totals = self.plan.totals.array().into_iter().chain(self.plan.neighbour_totals.array());
+        let all: BTreeSet<SegmentId> = paths.chain(others).chain(totals).collect();
+        self.latencies.begin_stratum(all.into_iter());
+        self.gate.time_one_of(one_of);
+    }
+
+    /// Packets that have come so far.
+    pub(super) fn packets(&self) -> u64 {
+        let come = |place| {
+            let counted = self.counters.of(place);
+            counted.entered + counted.joined
+        };
+        (0..self.plan.hooks.len()).map(come).sum()
     }
 
     /// Lets nothing new in.
@@ -271,7 +299,7 @@ impl PortCollector {
             reading.account(direction, &mut account);
         }
         let total = |totals: PerDirection<SegmentId>| match *totals.of(direction) {
-            SegmentId(OFF_PATH_SEGMENT) => Latencies { count: 0, latency_ns: None },
+            SegmentId(OFF_PATH_SEGMENT) => Latencies::NONE,
             segment => self.latencies.of(segment),
         };
 

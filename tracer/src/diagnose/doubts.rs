@@ -1,7 +1,7 @@
 //! What makes some of the figures doubtful.
 
 use super::words::{came, course, packets};
-use crate::model::{Direction, Finding, Ledger, PortTrace, Report, Severity};
+use crate::model::{Direction, Finding, Ledger, PortTrace, Report, Severity, timed_part};
 
 /// More than this share of the packets, in percent, is worth a word where only latencies are missing.
 const MUCH_PCT: u128 = 1;
@@ -49,8 +49,18 @@ pub(super) fn at_wire(report: &PortTrace<'_>) -> Vec<Finding> {
 
 /// Any packet that was not followed may have died; of latencies only much is worth a word.
 fn of(report: &PortTrace<'_>, direction: Direction) -> Vec<Finding> {
-    let ledger = &report.port.directions.get(direction).ledger;
+    let figures = report.port.directions.get(direction);
+    let ledger = &figures.ledger;
     let who = course(direction);
+    // It is known only of those that were timed.
+    let part = timed_part(figures.segments.iter()).unwrap_or(1.0);
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        reason = "about"
+    )]
+    let skewed_of_all = (ledger.clock_skew as f64 / part.max(f64::MIN_POSITIVE)) as u64;
     let doubts = [
         (
             Severity::Warning,
@@ -64,7 +74,7 @@ fn of(report: &PortTrace<'_>, direction: Direction) -> Vec<Finding> {
         (
             Severity::Warning,
             "clock-skew",
-            is_much(ledger.clock_skew, ledger),
+            is_much(skewed_of_all, ledger),
             format!(
                 "{} sights of packets {who} are skewed: in the wrong order or with contradicting clocks, without latency",
                 ledger.clock_skew

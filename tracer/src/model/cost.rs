@@ -20,6 +20,9 @@ pub struct TracerCost {
     pub ns_per_sent: Option<f64>,
     /// Runs that the figure is the mean of.
     pub sent_measured: u64,
+    /// CPU that the hooks' programs took, in percent of one core, while that was measured; `None`: it was not.
+    #[serde(default)]
+    pub hooks_cpu_pct: Option<f64>,
     /// Packets that hooks at tracepoints have missed because the kernel did not run their program.
     pub missed_runs: u64,
     /// CPU of this process, in percent of one core.

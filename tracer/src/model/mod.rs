@@ -38,6 +38,7 @@ mod snapshot;
 mod source;
 mod tail;
 mod taken;
+mod timing;
 mod topology;
 mod upcalls;
 
@@ -81,5 +82,6 @@ pub use snapshot::Snapshot;
 pub use source::{SourceName, SourceStatus};
 pub use tail::{PARTS_PER_MILLION, Tail};
 pub use taken::Taken;
+pub use timing::Timing;
 pub use topology::{LinkAway, OvsPlace, Topology};
 pub use upcalls::Upcalls;

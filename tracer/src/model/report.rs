@@ -7,8 +7,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{
     Direction, Directions, Evidence, Finding, Firewall, GuestTimes, HookChoice, Hop, HostReport, InstanceId,
-    Latencies, LinkChange, MacAddr, Mechanism, Neighbour, Path, Problem, Snapshot, SourceName, Taken,
-    TracerCost, Upcalls, XdpMode,
+    Latencies, LinkChange, MacAddr, Mechanism, Neighbour, Path, Problem, Snapshot, SourceName, Taken, Timing,
+    TracerCost, Upcalls, XdpMode, timed_part,
 };
 
 /// Which version of the report it is. Another number means that something was renamed, moved or removed; members may be added
@@ -94,6 +94,9 @@ pub struct Settings {
     /// Which of a path's interfaces got hooks.
     #[serde(default)]
     pub hooks: HookChoice,
+    /// Which packets were timed.
+    #[serde(default = "Timing::exact")]
+    pub timing: Timing,
     /// Whether the switch was asked about packets.
     pub explain: bool,
 }
@@ -285,6 +288,16 @@ impl Report {
         let mac = finding.port.filter(|_| self.ports.len() > 1)?;
         let place = self.ports.iter().position(|port| port.path.instance.mac == mac)?;
         self.port_names().into_iter().nth(place)
+    }
+
+    /// Which part of the packets was timed, where that was not all of them: of those that passed two hooks.
+    #[must_use]
+    pub fn timed_part(&self) -> Option<f64> {
+        if self.settings.timing == Timing::Nothing {
+            return None;
+        }
+        let directions = self.ports.iter().flat_map(|port| Direction::ALL.map(|it| port.directions.get(it)));
+        timed_part(directions.flat_map(|direction| &direction.segments))
     }
 
     /// The port at whose own interface a counter rose; `None`: at one that several share, or at none.

@@ -9,6 +9,7 @@ use super::{
         schema::schemas,
         trace_samples::{
             explanation, latencies, path, report, snapshot, with_drops, with_early_drops, with_evidence,
+            with_share,
         },
         trace_text,
     },
@@ -45,6 +46,7 @@ fn samples() -> Vec<Snapshot> {
         with_drops(),
         with_evidence(),
         with_early_drops(),
+        with_share(),
         with_upcalls(),
         explained(),
         odd,
@@ -194,11 +196,11 @@ fn what_is_unknown_is_null() {
     assert_eq!(object["ports"][0]["path"]["instance"]["name"], Value::Null);
     assert_eq!(object["settings"]["filter"], "");
     assert_eq!(object["upcalls"], Value::Null);
-    let none = json!({"count": 0, "latency_ns": null});
+    let none = json!({"count": 0, "sample": null, "latency_ns": null});
     assert_eq!(object["ports"][0]["guest"]["acknowledgements"], none);
     assert_eq!(
         object["ports"][0]["guest"]["application"],
-        json!({"count": 0, "latency_ns": null, "unclear": 0})
+        json!({"count": 0, "sample": null, "latency_ns": null, "unclear": 0})
     );
     assert_eq!(object["ports"][0]["guest"]["latency_ns"], json!(null));
     assert_eq!(object["tracer"]["ns_per_hook"], Value::Null);

@@ -7,8 +7,8 @@ use crate::{
     model::{
         Application, BridgeKind, Direction, DirectionReport, Directions, Drop, DropExample, EarlyDrop,
         Evidence, EvidenceSource, Explanation, Flow, GuestTimes, HookReport, HostFacts, HostReport,
-        InstanceId, Latencies, LatencyNs, Ledger, MacAddr, Mechanism, OnCpu, OpenFlowRule, PacketWay, Path,
-        Report, Segment, Settings, Snapshot, SwitchPaths, TracerCost, WayPoint,
+        InstanceId, Interval, Latencies, LatencyNs, Ledger, MacAddr, Mechanism, OnCpu, OpenFlowRule,
+        PacketWay, Path, Report, Sample, Segment, Settings, Snapshot, SwitchPaths, TracerCost, WayPoint,
     },
     path::testing::hybrid_path,
 };
@@ -44,10 +44,23 @@ pub(crate) fn latencies(count: u64, p50: u64) -> Latencies {
         p999: p50.saturating_mul(10),
         max: p50.saturating_mul(100),
     });
-    Latencies { count, latency_ns }
+    Latencies { count, sample: None, latency_ns }
 }
 
 /// A packet on its way to the wire.
+/// Of which a sixteenth was timed, too few to know the last quantile.
+fn sampled(count: u64, p50: u64) -> Latencies {
+    let within = |ns: u64| Interval { low: ns - ns / 20, high: Some(ns + ns / 20) };
+    let sample = Sample {
+        timed: count / 16,
+        p50_ns: within(p50),
+        p90_ns: within(2 * p50),
+        p99_ns: within(4 * p50),
+        p999_ns: Interval { low: 8 * p50, high: None },
+    };
+    Latencies { sample: Some(sample), ..latencies(count, p50) }
+}
+
 pub(crate) fn packet() -> PacketWay<'static> {
     let point = |hook: &'static str, at_ns| WayPoint { hook: hook.into(), at_ns };
     PacketWay {
@@ -123,12 +136,24 @@ pub(crate) fn snapshot(count: u64) -> Snapshot {
             runs_measured: count.saturating_mul(8),
             ns_per_sent: None,
             sent_measured: 0,
+            hooks_cpu_pct: (count > 0).then_some(0.47),
             missed_runs: 0,
             cpu_pct: 0.34,
             map_bytes: 12_900_000,
             mechanism: Mechanism::Tcx,
         },
     }
+}
+
+/// The same where a share of the packets on their way out was timed.
+pub(crate) fn with_share() -> Snapshot {
+    let mut snapshot = snapshot(16_000);
+    let egress = &mut snapshot.directions.egress;
+    for segment in &mut egress.segments {
+        segment.latencies = sampled(16_000, 2_000);
+    }
+    egress.total = sampled(16_000, 6_000);
+    snapshot
 }
 
 /// The same with packets that died: five without a reason behind qvb, two with one behind the tap, one behind the NIC.

@@ -5,6 +5,7 @@ use super::{
         layout::columns,
         trace_samples::{
             direction, explanation, latencies, packet, path, report, snapshot, with_drops, with_evidence,
+            with_share,
         },
     },
     *,
@@ -132,6 +133,25 @@ fn lost_packets_may_have_been_late_where_others_joined_midway() {
     let text = drawn(&path(), &snapshot, at(100));
     assert!(text.contains(&format!("up to 3 {late}")) && text.contains("(now 1000 ms)"), "{text}");
     assert_eq!(text.matches(late).count(), 1, "{text}");
+}
+
+#[test]
+fn what_a_share_tells_is_marked_and_says_how_far_it_holds() {
+    for width in [80, 100, 140] {
+        let text = drawn(&path(), &with_share(), at(width));
+        // Those of the other direction were all timed.
+        assert!(text.contains(" packets in 100 timed, all counted"), "{text}");
+        assert_eq!(
+            text.matches("1000 timed: p50 1.90 µs to 2.10 µs, p99 7.60 µs to 8.40 µs,").count(),
+            3,
+            "{text}"
+        );
+        assert_eq!(text.matches("p99.9 16.0 µs or more").count(), 3, "{text}");
+        assert_eq!(words(&text, "total").get(1).map(String::as_str), Some("16000"), "{text}");
+        assert!(text.contains("~6.00 µs") && text.contains("~24.0 µs"), "{text}");
+    }
+    let all = drawn(&path(), &snapshot(16_000), at(100));
+    assert!(!all.contains('~') && !all.contains("timed"), "{all}");
 }
 
 #[test]

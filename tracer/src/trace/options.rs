@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{error::TraceError, note::NoteTo};
 use crate::{
     discover::Sources,
-    model::{HookChoice, MacAddr, Mechanism, PacketFilter, Room, Settings, Tail, XdpMode},
+    model::{HookChoice, MacAddr, Mechanism, PacketFilter, Room, Settings, Tail, Timing, XdpMode},
 };
 
 /// How long a packet may stay away. Less than a second by more than the sweeper's period: requests (ARP, neighbour discovery, SYN) are sent
@@ -45,6 +45,8 @@ pub struct TraceOptions {
     pub mechanism: Option<Mechanism>,
     /// Which of a path's interfaces get hooks.
     pub hooks: HookChoice,
+    /// Which packets are timed; where packets are told one by one, all are.
+    pub timing: Timing,
     /// Which packets are told one by one; of one port only.
     pub records: RecordOptions,
     /// Whether the switch is asked at the end about packets that died there, and about some that went through.
@@ -62,14 +64,18 @@ impl TraceOptions {
     /// When something else is asked for that there is of one port only, or the ports are too many.
     pub(super) fn is_of_several(&self, ports: usize) -> Result<bool, TraceError> {
         let several = ports > 1 || self.room.is_some();
-        let told = self.records.sample_below != 0 || self.records.tail != Tail::None;
-        let what = match (several, told, self.macs.is_empty()) {
+        let what = match (several, self.records.tell(), self.macs.is_empty()) {
             (true, true, _) => "packets are told one by one",
             (true, _, false) => "further addresses (--mac) can be given",
             _ if ports > Room::MOST as usize => return Err(TraceError::Full { room: Room::MOST }),
             _ => return Ok(several),
         };
         Err(TraceError::OnePortOnly { what })
+    }
+
+    /// Which packets are timed: who tells packets one by one tells all their times.
+    pub(super) const fn timed(&self) -> Timing {
+        if self.records.tell() { Timing::Exact } else { self.timing }
     }
 
     /// What of them a report says.
@@ -84,6 +90,7 @@ impl TraceOptions {
             xdp: self.xdp,
             mechanism: self.mechanism,
             hooks: self.hooks,
+            timing: self.timed(),
             explain: self.explain,
         }
     }
@@ -105,6 +112,7 @@ impl Default for TraceOptions {
             xdp: None,
             mechanism: None,
             hooks: HookChoice::All,
+            timing: Timing::default(),
             records: RecordOptions::default(),
             explain: false,
             debug: false,
@@ -122,4 +130,11 @@ pub struct RecordOptions {
     pub sample_below: u64,
     /// And those that are slow.
     pub tail: Tail,
+}
+
+impl RecordOptions {
+    /// Whether any packet is.
+    const fn tell(&self) -> bool {
+        self.sample_below != 0 || !matches!(self.tail, Tail::None)
+    }
 }

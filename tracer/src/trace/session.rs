@@ -27,11 +27,17 @@ use crate::{
     },
     model::{
         IfIndex, Interface, Mechanism, OtherPort, Path, Plan, PortId, Room, Side, Snapshot, Tail, Taken,
-        TraceFigures, TracerCost,
+        Timing, TraceFigures, TracerCost,
     },
     probes::{Host, Probes},
 };
 
+/// Said where a cost was asked for that can not be held.
+const COSTS_TOO_MUCH: &str =
+    "counting packets alone takes more CPU than --cost allows; --hooks few and a FILTER help";
+/// Said where it cannot be measured.
+const BLIND: &str =
+    "what tracing costs can not be measured (CAP_SYS_ADMIN): --cost has no effect, every packet is timed";
 /// How often the table is looked at while the last packets come in.
 const DRAIN_EVERY: Duration = Duration::from_millis(20);
 
@@ -48,6 +54,8 @@ pub(super) struct Session {
     maps: Rc<Maps>,
     collector: Collector,
     cost: CostMeter,
+    /// Whether a cost is to be held that cannot be measured.
+    is_blind: bool,
     options: TraceOptions,
     /// Whether the kernel describes its structures.
     described: bool,
@@ -111,7 +119,9 @@ impl Session {
         let seed = RandomState::new().hash_one(0);
         let skb = kernel.map_or_else(SkbLayout::default, |kernel| kernel.skb);
         let load = load_options(options, seed, skb, mechanism);
-        let cost = CostMeter::start(mechanism == Mechanism::Tracepoints);
+        let watched = matches!(options.timing, Timing::Cost(_));
+        let cost = CostMeter::start(mechanism == Mechanism::Tracepoints, watched);
+        let is_blind = watched && !cost.can_measure();
         let loading = Instant::now();
         for (port, traced) in &ports {
             probes.planned(&trace_of(traced, Share { room, port: *port }, mechanism, options.timeout));
@@ -128,7 +138,7 @@ impl Session {
         let diagnostics = if options.debug { diagnostics(&mut attached) } else { None };
         introduce_strangers(&mut attached, &ports, &beside, options)?;
         let maps = Rc::new(Maps::default());
-        let settings = CollectOptions { room, timeout: options.timeout, seed };
+        let settings = CollectOptions { room, timeout: options.timeout, seed, timing: options.timed() };
         let (collector, records) = Collector::new(attached.ebpf_mut(), &maps, settings)?;
         let next = PortId(u32::try_from(ports.len()).unwrap_or(u32::MAX));
         let mut session = Self {
@@ -141,6 +151,7 @@ impl Session {
             maps,
             collector,
             cost: cost.from_now(),
+            is_blind,
             options: options.clone(),
             described,
             records: Some(records),
@@ -231,7 +242,10 @@ impl Session {
         if let Some(diagnostics) = &mut self.diagnostics {
             diagnostics.flush();
         }
-        self.cost.tick(self.attached.run_statistics().0 + self.attached.host_wide_statistics().0);
+        let (of_hooks, host_wide) = (self.attached.run_statistics(), self.attached.host_wide_statistics());
+        if let Some(cost) = self.cost.tick((of_hooks.0 + host_wide.0, of_hooks.1 + host_wide.1)) {
+            self.collector.cost_was(cost);
+        }
         self.keep_slowest();
         self.collector.sweep()
     }
@@ -262,6 +276,9 @@ impl Session {
     pub(super) fn figures(&self) -> TraceFigures {
         let notes =
             self.probes.changes().chain(self.attached.notes()).chain(self.found.unasked.iter().cloned());
+        let costs_too_much = self.collector.costs_too_much().then(|| COSTS_TOO_MUCH.to_owned());
+        let is_blind = self.is_blind.then(|| BLIND.to_owned());
+        let notes = notes.chain(costs_too_much).chain(is_blind);
         TraceFigures {
             notes: notes.collect(),
             evidence: self.found.evidence.clone(),
@@ -282,6 +299,7 @@ impl Session {
             runs_measured: statistics.0,
             ns_per_sent: mean(host_wide),
             sent_measured: host_wide.0,
+            hooks_cpu_pct: self.cost.hooks_cpu_pct(),
             missed_runs: self.attached.missed_runs(),
             cpu_pct: self.cost.cpu_pct(),
             map_bytes: self.attached.locked_bytes(),

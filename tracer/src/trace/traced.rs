@@ -8,7 +8,7 @@ use super::{Note, NoteTo, TraceError, TraceOptions, beside::Beside};
 use crate::{
     attach::{self, LoadOptions, PlanOptions, PortPlan},
     collect::Share,
-    model::{HookChoice, Hop, Mechanism, OtherPort, Path, Plan, Printable, Tail, Traceability},
+    model::{HookChoice, Hop, Mechanism, OtherPort, Path, Plan, Printable, Tail, Timing, Traceability},
     probes::{Probes, Trace},
 };
 
@@ -122,7 +122,8 @@ pub(super) fn load_options(
         trace: TraceConfig {
             timeout_ns: u64::try_from(options.timeout.as_nanos()).unwrap_or(u64::MAX),
             sample_below: options.records.sample_below,
-            tail: u32::from(options.records.tail != Tail::None),
+            tail: u16::from(options.records.tail != Tail::None),
+            sharing: u16::from(options.timed() != Timing::Exact),
             seed,
             budgeted: u32::from(options.count.is_some()),
             filter: options.filter.to_kernel(),

@@ -10,7 +10,7 @@ use hoptrace::{
     kernel::{KERNEL_BTF, kernel_btf, skb_layout},
     model::{
         Direction, Evidence, IfIndex, Ledger, MacAddr, Mechanism, OtherPort, Plan, PortId, Role, Snapshot,
-        Tail, TracerCost, XdpMode,
+        Tail, Timing, TracerCost, XdpMode,
     },
     path::hybrid_hop,
     probes::{Host, Probes, Trace},
@@ -118,7 +118,8 @@ impl Port {
         let (plans, maps) = (Plans::one(planned(&plan, &options)), Rc::default());
         let mut attached = Attached::load(&plans, &options, &mut probes.attachable())?;
         let readings = probes.readings(attached.ebpf(), &maps, &trace)?;
-        let settings = CollectOptions { room: trace.share.room, timeout: TIMEOUT, seed: 1 };
+        let settings =
+            CollectOptions { room: trace.share.room, timeout: TIMEOUT, seed: 1, timing: Timing::Exact };
         let (mut collector, _) = Collector::new(attached.ebpf_mut(), &maps, settings)?;
         collector.add(PortId::FIRST, plan.clone(), attached.ebpf_mut(), readings, Tail::None)?;
         collector.open(None);

@@ -18,8 +18,8 @@ use hoptrace::{
     collect::{CollectOptions, Collector, Maps, Share},
     kernel::{KERNEL_BTF, kernel_btf, skb_layout},
     model::{
-        Direction, IfIndex, Ledger, MacAddr, Mechanism, OtherPort, PortId, Role, Room, Tail, TracerCost,
-        XdpMode,
+        Direction, IfIndex, Ledger, MacAddr, Mechanism, OtherPort, PortId, Role, Room, Tail, Timing,
+        TracerCost, XdpMode,
     },
     path::hybrid_hop,
     probes::{Host, Probes, Trace},
@@ -94,7 +94,7 @@ impl Several {
             probes.planned(&trace(planned, Share { room, port }));
         }
         let mut attached = Attached::load(&plans, &options()?, &mut probes.attachable())?;
-        let settings = CollectOptions { room, timeout: TIMEOUT, seed: 1 };
+        let settings = CollectOptions { room, timeout: TIMEOUT, seed: 1, timing: Timing::Exact };
         let (collector, _) = Collector::new(attached.ebpf_mut(), &maps, settings)?;
         let mut several = Self { attached, probes, maps, collector, room };
         for (port, planned) in (0..).map(PortId).zip(&ports) {

@@ -9,9 +9,20 @@ use super::{
 };
 use crate::{
     cli::{CliError, CommonArgs, note, output},
-    model::{HookChoice, Hop, MacAddr, Mechanism, Path, Plan, Printable, XdpMode},
+    model::{HookChoice, Hop, MacAddr, Mechanism, Path, Plan, Printable, Timing, XdpMode},
     trace::{RecordOptions, TraceOptions, Tracer},
 };
+
+/// What a command tells of packets.
+#[derive(Debug, Clone, Copy, Default)]
+pub(in crate::cli) struct Telling {
+    /// Which are told one by one.
+    pub(in crate::cli) records: RecordOptions,
+    /// Which are timed.
+    pub(in crate::cli) timing: Timing,
+    /// Whether the switch is asked about some.
+    pub(in crate::cli) explain: bool,
+}
 
 /// For how long, and how.
 #[derive(Debug, Clone, clap::Args)]
@@ -120,8 +131,7 @@ impl From<Xdp> for XdpMode {
 }
 
 impl LiveArgs {
-    /// Finds the paths of what is asked for, attaches, and admits packets. `records` says which packets are told one by one, `explain`
-    /// whether the switch is asked about some.
+    /// Finds the paths of what is asked for, attaches, and admits packets.
     ///
     /// # Errors
     /// When a path cannot be traced, or the kernel refuses.
@@ -129,8 +139,7 @@ impl LiveArgs {
         &self,
         common: &CommonArgs,
         asked: Asked,
-        records: RecordOptions,
-        explain: bool,
+        telling: Telling,
     ) -> Result<(Tracer, Endings), CliError> {
         let options = TraceOptions {
             sources: common.sources(),
@@ -146,8 +155,9 @@ impl LiveArgs {
             xdp: self.xdp.map(XdpMode::from),
             mechanism: self.attach.mechanism(),
             hooks: self.hooks.into(),
-            records,
-            explain,
+            timing: telling.timing,
+            records: telling.records,
+            explain: telling.explain,
             debug: common.verbose >= 2,
             note,
         };

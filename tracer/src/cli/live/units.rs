@@ -66,12 +66,21 @@ pub(in crate::cli) fn parse_sample(text: &str) -> Result<u32, String> {
 
 /// `0.1%`, in parts per million.
 pub(in crate::cli) fn parse_share_ppm(text: &str) -> Result<u32, String> {
+    parse_ppm(text, 0.001, 50.0)
+}
+
+/// `1%` of one CPU's time, in parts per million.
+pub(in crate::cli) fn parse_cost_ppm(text: &str) -> Result<u32, String> {
+    parse_ppm(text, 0.01, 100.0)
+}
+
+fn parse_ppm(text: &str, least_pct: f64, most_pct: f64) -> Result<u32, String> {
     let pct: f64 =
         text.trim_end_matches('%').parse().map_err(|_| "must be a share in percent, as 0.1%".to_owned())?;
-    if !(0.001..=50.0).contains(&pct) {
-        return Err("must be between 0.001% and 50%".to_owned());
+    if !(least_pct..=most_pct).contains(&pct) {
+        return Err(format!("must be between {least_pct}% and {most_pct}%"));
     }
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 10 and 500,000")]
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "no more than a million")]
     Ok((pct / 100.0 * f64::from(PARTS_PER_MILLION)).round() as u32)
 }
 

@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 
-use crate::model::{Direction, DirectionReport, Finding, Ledger, MacAddr, PortReport, Report, Severity};
+use crate::model::{
+    Direction, DirectionReport, Finding, Interval, Ledger, MacAddr, PortReport, Report, Severity,
+};
 
 /// A port.
 #[derive(Debug, Clone)]
@@ -27,6 +29,8 @@ pub(super) struct Way {
     pub(super) since: Counts,
     /// 99 % of the packets took no longer from the first hook to the last.
     pub(super) p99_ns: Option<u64>,
+    /// Where that is among all packets, where only a share was timed.
+    pub(super) p99_within_ns: Option<Interval>,
 }
 
 /// Packets.
@@ -111,7 +115,8 @@ impl Way {
         let total = Counts::of(figures);
         let before = before.map(|port| Counts::of(port.directions.get(direction))).unwrap_or_default();
         let p99_ns = figures.total.latency_ns.map(|latency| latency.p99);
-        Self { total, since: total.since(before), p99_ns }
+        let p99_within_ns = figures.total.sample.map(|sample| sample.p99_ns);
+        Self { total, since: total.since(before), p99_ns, p99_within_ns }
     }
 }
 

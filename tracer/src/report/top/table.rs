@@ -1,6 +1,9 @@
 //! A line per port, in columns.
 
-use super::{Top, row::Row};
+use super::{
+    Top,
+    row::{Row, Way},
+};
 use crate::{
     model::{Printable, Severity},
     report::{
@@ -67,6 +70,9 @@ impl Column {
 
     fn cell(self, top: &Top<'_>, row: &Row<'_>) -> String {
         let time = |ns: Option<u64>| ns.map_or_else(|| NOTHING.to_owned(), nanoseconds);
+        let p99 = |way: Way| {
+            if way.p99_within_ns.is_some() { format!("~{}", time(way.p99_ns)) } else { time(way.p99_ns) }
+        };
         match self {
             Self::Port => Printable(&row.name).to_string(),
             Self::Tap => row.tap().map_or_else(|| NOTHING.to_owned(), |tap| Printable(tap).to_string()),
@@ -74,8 +80,8 @@ impl Column {
             Self::PacketsIn => rate(top.per_second(row.ingress.since.packets)),
             Self::DiedOut => short_count(row.egress.since.died()),
             Self::DiedIn => short_count(row.ingress.since.died()),
-            Self::P99Out => time(row.egress.p99_ns),
-            Self::P99In => time(row.ingress.p99_ns),
+            Self::P99Out => p99(row.egress),
+            Self::P99In => p99(row.ingress),
             Self::Guest => time(row.guest_p99_ns),
             Self::Findings => findings(row),
         }

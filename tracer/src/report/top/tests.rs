@@ -191,7 +191,7 @@ fn json_has_rates_and_totals_and_keeps_to_its_schema() {
         first["egress"],
         json!({
             "packets_per_s": 10.0, "died_per_s": 2.0, "packets": 30, "died": 5, "dropped": 0, "lost": 5, "misdelivered": 0,
-            "died_early": 0, "p99_ns": 5_200_000
+            "died_early": 0, "p99_ns": 5_200_000, "p99_within_ns": null
         })
     );
     assert_eq!(

@@ -16,8 +16,10 @@ impl Page<'_> {
             ("", count) => format!("all packets of {count} ports"),
             (filter, _) => format!("filter: {}", Printable(filter)),
         };
+        let timed =
+            report.timed_part().map(|part| Piece::plain(format!("~ {} timed, all counted", part_of(part))));
         let facts = [state, Piece::plain(units::duration(report.duration)), Piece::plain(filter)];
-        self.flow(&facts, " · ", 2)
+        self.flow(&facts.into_iter().chain(timed).collect::<Vec<_>>(), " · ", 2)
     }
 
     /// What else is to know about the trace.
@@ -26,6 +28,17 @@ impl Page<'_> {
         notes
             .flat_map(|note| self.flow(&[Piece::plain(format!("note: {}", Printable(note)))], " ", 2))
             .collect()
+    }
+}
+
+/// `1 packet in 16`, `75 packets in 100`.
+fn part_of(part: f64) -> String {
+    if part == 0.0 {
+        "no packet".to_owned()
+    } else if part > 0.5 {
+        format!("{:.0} packets in 100", (part * 100.0).clamp(51.0, 99.0))
+    } else {
+        format!("1 packet in {:.0}", 1.0 / part)
     }
 }
 

@@ -65,7 +65,9 @@ impl<'a> Page<'a> {
             return Vec::new();
         }
         let times = hops.latency_ns.map_or(String::new(), |latency| {
-            format!(" (p50 {}, max {})", units::nanoseconds(latency.p50), units::nanoseconds(latency.max))
+            let about = if hops.sample.is_some() { "~" } else { "" };
+            let [p50, max] = [latency.p50, latency.max].map(units::nanoseconds);
+            format!(" (p50 {about}{p50}, max {about}{max})")
         });
         let text = format!("off the path: {} hops between hooks that are no neighbours{times}", hops.count);
         self.flow(&[Piece::new(Ink::Warn, text)], " ", 0)
@@ -92,10 +94,12 @@ impl<'a> Page<'a> {
             .ns_per_hook
             .and(cost.ns_per_sent)
             .map(|ns| format!("{ns:.0} ns more per packet that any device sends (wire hook)"));
+        let hooks = cost.hooks_cpu_pct.map(|pct| format!("hooks {pct:.1} % of one core"));
         let pieces: Vec<_> =
             [format!("tracer: {} hooks ({})", cost.hooks, cost.mechanism.name()), per_packet]
                 .into_iter()
                 .chain(per_sent)
+                .chain(hooks)
                 .chain([
                     format!("CPU {:.1} % of one core", cost.cpu_pct),
                     format!("{} locked", units::bytes(cost.map_bytes)),

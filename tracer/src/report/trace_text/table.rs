@@ -2,7 +2,7 @@
 
 use super::places::Ends;
 use crate::{
-    model::Latencies,
+    model::{Interval, Latencies, Sample},
     report::{
         Canvas, Ink,
         layout::{columns, pad},
@@ -52,13 +52,24 @@ impl Row {
     fn cells(&self, short_counts: bool) -> Cells {
         let count = if short_counts { short_count } else { |count: u64| count.to_string() };
         let latency = self.latencies.latency_ns.map(|it| [it.min, it.p50, it.p90, it.p99, it.p999, it.max]);
-        let mut quantiles = latency.into_iter().flatten().map(nanoseconds);
+        // Of those that were timed, or of all as far as these tell.
+        let about = if self.latencies.sample.is_some() { "~" } else { "" };
+        let mut quantiles = latency.into_iter().flatten().map(|ns| format!("{about}{}", nanoseconds(ns)));
         let lost = self.lost.as_ref().map_or(String::new(), |lost| lost.parse().map_or(lost.clone(), count));
         let mut cells = [count(self.latencies.count)]
             .into_iter()
             .chain((0..QUANTILES.len()).map(|_| quantiles.next().unwrap_or_else(|| NOTHING.to_owned())))
             .chain([lost]);
         std::array::from_fn(|_| cells.next().unwrap_or_default())
+    }
+}
+
+/// Between what a quantile of all packets is.
+fn between((name, Interval { low, high }): (&str, Interval)) -> String {
+    match high {
+        Some(high) if nanoseconds(low) == nanoseconds(high) => format!("{name} {}", nanoseconds(low)),
+        Some(high) => format!("{name} {} to {}", nanoseconds(low), nanoseconds(high)),
+        None => format!("{name} {} or more", nanoseconds(low)),
     }
 }
 
@@ -167,6 +178,22 @@ impl Layout {
         line
     }
 
+    /// Where the quantiles of all packets are, given those that were timed; in two lines where one is too narrow.
+    fn within(&self, sample: &Sample) -> Vec<String> {
+        if sample.timed == 0 {
+            return vec!["none of them timed".to_owned()];
+        }
+        let [p50, p99, p999] =
+            [("p50", sample.p50_ns), ("p99", sample.p99_ns), ("p99.9", sample.p999_ns)].map(between);
+        let timed = format!("{} timed: {p50}, {p99}", short_count(sample.timed));
+        let whole = format!("{timed}, {p999}");
+        if columns(&whole) + DETAIL_INDENT <= self.room {
+            vec![whole]
+        } else {
+            vec![format!("{timed},"), p999]
+        }
+    }
+
     /// What did not fit into the row, in two lines where one is too narrow.
     fn detail(&self, row: &Row) -> Vec<String> {
         let names = if self.names_in_row { "" } else { row.ends.names.as_str() };
@@ -174,9 +201,12 @@ impl Layout {
         let parts: Vec<_> = [names, via].into_iter().filter(|part| !part.is_empty()).collect();
         let indented = |text: &str| format!("{}{text}", " ".repeat(DETAIL_INDENT));
         let whole = indented(&parts.join("  "));
-        if columns(&whole) <= self.room {
-            return (!parts.is_empty()).then_some(whole).into_iter().collect();
-        }
-        parts.into_iter().map(indented).collect()
+        let lines: Vec<String> = if columns(&whole) > self.room {
+            parts.into_iter().map(indented).collect()
+        } else {
+            (!parts.is_empty()).then_some(whole).into_iter().collect()
+        };
+        let within = row.latencies.sample.iter().flat_map(|sample| self.within(sample));
+        lines.into_iter().chain(within.map(|line| indented(&line))).collect()
     }
 }
