@@ -28,6 +28,13 @@ pub fn talk(lab: &Lab, guests: [&Guest; 2]) -> Result<()> {
     let [one, two] = guests;
     // Without these, who sends there is told that nothing listens.
     let _sinks = [lab.wire_udp_sink(SINK_PORT)?, lab.wire_udp_sink(DOOMED_PORT)?];
+    // While an address is asked for, the kernel keeps some of what is sent to it, and not all.
+    for (from, to) in [(one, two), (two, one)] {
+        for address in [lab.wire.ipv4, to.ipv4] {
+            let ping = from.ping(address.into(), 1, Duration::ZERO)?;
+            ensure!(ping.received == 1, "{ping:?}");
+        }
+    }
     for (from, to) in [(one, two), (two, one)] {
         let others = [
             (to.ipv4, SINK_PORT, PACKETS),
