@@ -2,6 +2,9 @@
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
+/// Programs at tracepoints measure what they cost in one of so many runs, a power of two.
+pub const MEASURED_ONE_OF: u64 = 64;
+
 /// Counters of one hook on one CPU. Only that CPU writes them, with bottom halves off; user space adds them up.
 ///
 /// What follows from others is not counted for each packet: see [`HookCounters::seen`].

@@ -1,10 +1,8 @@
 //! Packets that leave by a port beside the path, or come from there.
 
-use hoptrace_common::inflight::{
-    Answered, Aside, Clock, End, Hook, Kind, Outcome, Settled, State, Visit, answered,
-};
+use hoptrace_common::inflight::{Answered, Aside, End, Hook, Kind, Outcome, Settled, State, Visit, answered};
 
-use crate::traced::{KEY, TIMEOUT_NS, Traced, hook};
+use crate::traced::{KEY, TIMEOUT_NS, Traced, hook, seen_at};
 
 /// The neighbours' hook on the way out: an alternative to the NIC's, hook 3.
 fn neighbour(ends_here: bool) -> Hook {
@@ -24,27 +22,11 @@ impl Traced {
     }
 
     fn received(&mut self, now_ns: u64) -> Outcome {
-        self.sight(Visit {
-            hook: neighbour(true),
-            key: KEY,
-            now_ns,
-            clock: Clock::Exact,
-            admit: false,
-            aside: Aside::No,
-            large: false,
-        })
+        self.sight(Visit { admit: false, ..seen_at(neighbour(true), KEY, now_ns) })
     }
 
     fn copied(&mut self, now_ns: u64, aside: Aside) -> Outcome {
-        self.sight(Visit {
-            hook: neighbour(false),
-            key: KEY,
-            now_ns,
-            clock: Clock::Exact,
-            admit: false,
-            aside,
-            large: false,
-        })
+        self.sight(Visit { admit: false, aside, ..seen_at(neighbour(false), KEY, now_ns) })
     }
 }
 

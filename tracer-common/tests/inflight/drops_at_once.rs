@@ -1,13 +1,13 @@
 //! The drop program beside hooks and the sweeper, on the simulated machine: a mark never lands on another packet.
 
 use hoptrace_common::inflight::{
-    Aside, Clock, Hook, Mark, Reach, Settled, SlotCell as _, State, Table as _, Tracked, Visit, find, mark,
-    settle, visit,
+    Hook, Mark, Reach, Settled, SlotCell as _, State, Table as _, Tracked, find, mark, settle, visit,
 };
 
 use crate::{
     ledger::Ledger,
     machine::{Machine, Processor},
+    traced::seen_at,
 };
 
 const TIMEOUT_NS: u64 = 1_000_000_000;
@@ -27,15 +27,7 @@ const fn key(number: u64) -> u64 {
 
 fn walk(processor: Processor<'_>, ledger: &mut Ledger, key: u64, now_ns: u64, hooks: &[u8]) {
     for &id in hooks {
-        let sight = Visit {
-            hook: hook(id),
-            key,
-            now_ns,
-            clock: Clock::Exact,
-            admit: true,
-            aside: Aside::No,
-            large: false,
-        };
+        let sight = seen_at(hook(id), key, now_ns);
         let outcome = visit(processor, &sight);
         ledger.count(hook(id), &outcome);
     }

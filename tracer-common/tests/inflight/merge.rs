@@ -1,8 +1,8 @@
 //! Packets that become part of another one.
 
-use hoptrace_common::inflight::{Aside, Clock, Kind, State, Visit};
+use hoptrace_common::inflight::{Kind, State, Visit};
 
-use crate::traced::{KEY, Traced, hook, key};
+use crate::traced::{KEY, Traced, hook, key, seen_at};
 
 #[test]
 fn what_became_part_of_another_packet_is_merged_and_not_lost() {
@@ -79,15 +79,7 @@ fn a_packet_away_from_home_is_no_longer_missed_there() {
 fn a_packet_that_grew_says_so_once() {
     let mut traced = Traced::new(16);
     let mut sight = |id: u8, large: bool| {
-        let visit = Visit {
-            hook: hook(id),
-            key: KEY,
-            now_ns: 10,
-            clock: Clock::Exact,
-            admit: true,
-            aside: Aside::No,
-            large,
-        };
+        let visit = Visit { large, ..seen_at(hook(id), KEY, 10) };
         let outcome = traced.sight(visit);
         (outcome.grown, outcome.control.large())
     };

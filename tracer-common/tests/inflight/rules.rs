@@ -1,11 +1,10 @@
 //! Each rule by itself, in one thread.
 
 use hoptrace_common::inflight::{
-    Aside, Clock, Control, End, Fate, Hook, Kind, Outcome, Settled, SlotCell as _, State, Visit, WAYS,
-    settle, visit,
+    Control, End, Fate, Hook, Kind, Outcome, Settled, SlotCell as _, State, Visit, WAYS, settle, visit,
 };
 
-use crate::traced::{KEY, TIMEOUT_NS, Traced, hook, key};
+use crate::traced::{KEY, TIMEOUT_NS, Traced, hook, key, seen_at};
 
 #[test]
 fn the_whole_way_in_either_direction() {
@@ -44,29 +43,13 @@ fn the_whole_way_in_either_direction() {
 #[test]
 fn without_admission_only_known_packets_are_followed() {
     let mut traced = Traced::new(16);
-    let stranger = Visit {
-        hook: hook(1),
-        key: KEY,
-        now_ns: 5,
-        clock: Clock::Exact,
-        admit: false,
-        aside: Aside::No,
-        large: false,
-    };
+    let stranger = Visit { admit: false, ..seen_at(hook(1), KEY, 5) };
     assert_eq!(visit(&traced.table, &stranger).kind, Kind::Missing);
     assert_eq!(traced.kind(0, KEY, 5), Kind::New);
     assert_eq!(visit(&traced.table, &stranger).kind, Kind::Passed);
     assert_eq!(traced.kind(3, KEY, 5), Kind::Passed);
     // A done one is no reason to start again, and what comes now is no copy of it.
-    let again = Visit {
-        hook: hook(0),
-        key: KEY,
-        now_ns: 9,
-        clock: Clock::Exact,
-        admit: false,
-        aside: Aside::No,
-        large: false,
-    };
+    let again = Visit { admit: false, ..seen_at(hook(0), KEY, 9) };
     assert_eq!(visit(&traced.table, &again).kind, Kind::Missing);
     assert_eq!(traced.table.count(State::Done), 0);
 }
@@ -240,15 +223,7 @@ fn packets_that_look_alike_and_go_astray() {
 }
 
 fn uninvited(id: u8, now_ns: u64) -> Visit {
-    Visit {
-        hook: hook(id),
-        key: KEY,
-        now_ns,
-        clock: Clock::Exact,
-        admit: false,
-        aside: Aside::No,
-        large: false,
-    }
+    Visit { admit: false, ..seen_at(hook(id), KEY, now_ns) }
 }
 
 /// Its further sights would be taken for those of the other one.

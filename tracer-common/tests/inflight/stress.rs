@@ -13,11 +13,9 @@ use std::{
     thread,
 };
 
-use hoptrace_common::inflight::{
-    Aside, Clock, Hook, Kind, MAX_SITES, Reach, Settled, State, Visit, find, mark, settle, visit,
-};
+use hoptrace_common::inflight::{Hook, Kind, MAX_SITES, Reach, Settled, State, find, mark, settle, visit};
 
-use crate::{ledger::Ledger, table::HostTable};
+use crate::{ledger::Ledger, table::HostTable, traced::seen_at};
 
 const HOOKS: u8 = 4;
 const WORKERS: usize = 4;
@@ -120,18 +118,7 @@ impl Run<'_> {
     fn walk(&self, packet: &mut Packet, tally: &mut Tally) {
         let hook = hook(packet.next_hook);
         let now_ns = packet.base_ns + u64::from(hook.id) * STEP_NS;
-        let outcome = visit(
-            self.table,
-            &Visit {
-                hook,
-                key: packet.key,
-                now_ns,
-                clock: Clock::Exact,
-                admit: true,
-                aside: Aside::No,
-                large: false,
-            },
-        );
+        let outcome = visit(self.table, &seen_at(hook, packet.key, now_ns));
         tally.ledger.count(hook, &outcome);
         packet.next_hook += 1;
         if packet.nature == Nature::Twin {

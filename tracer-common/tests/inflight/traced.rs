@@ -16,6 +16,11 @@ pub(crate) fn hook(id: u8) -> Hook {
     Hook { id, direction, entry: position == 0, terminal: position == 3, later, beside: 0 }
 }
 
+/// A packet like any other at a hook.
+pub(crate) const fn seen_at(hook: Hook, key: u64, now_ns: u64) -> Visit {
+    Visit { hook, key, now_ns, clock: Clock::Exact, admit: true, aside: Aside::No, large: false }
+}
+
 /// A table with its books.
 pub(crate) struct Traced {
     pub(crate) table: HostTable,
@@ -34,15 +39,7 @@ impl Traced {
     }
 
     pub(crate) fn at_hook(&mut self, hook: Hook, key: u64, now_ns: u64) -> Outcome {
-        self.sight(Visit {
-            hook,
-            key,
-            now_ns,
-            clock: Clock::Exact,
-            admit: true,
-            aside: Aside::No,
-            large: false,
-        })
+        self.sight(seen_at(hook, key, now_ns))
     }
 
     pub(crate) fn at(&mut self, id: u8, key: u64, now_ns: u64) -> Outcome {

@@ -1,10 +1,11 @@
 //! Races too narrow for real threads, on the simulated machine.
 
-use hoptrace_common::inflight::{Aside, Clock, Hook, Kind, Outcome, State, Visit, settle, visit};
+use hoptrace_common::inflight::{Hook, Kind, Outcome, State, settle, visit};
 
 use crate::{
     ledger::Ledger,
     machine::{Machine, Processor},
+    traced::seen_at,
 };
 
 const TIMEOUT_NS: u64 = 1_000_000_000;
@@ -21,18 +22,7 @@ fn walk(processor: Processor<'_>, ledger: &mut Ledger, key: u64, base_ns: u64, h
         .iter()
         .map(|&id| {
             let now_ns = base_ns + u64::from(id) * STEP_NS;
-            let outcome = visit(
-                processor,
-                &Visit {
-                    hook: hook(id),
-                    key,
-                    now_ns,
-                    clock: Clock::Exact,
-                    admit: true,
-                    aside: Aside::No,
-                    large: false,
-                },
-            );
+            let outcome = visit(processor, &seen_at(hook(id), key, now_ns));
             ledger.count(hook(id), &outcome);
             outcome
         })

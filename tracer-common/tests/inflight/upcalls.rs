@@ -1,15 +1,15 @@
 //! Packets that a switch gives to user space.
 
 use hoptrace_common::inflight::{
-    Aside, Clock, Control, End, Kind, Marked, Outcome, Reach, Settled, SlotCell as _, State, Table as _,
-    Upcalled, Visit, WAYS, find, quickly, settle, upcalled,
+    Aside, Control, End, Kind, Marked, Outcome, Reach, Settled, SlotCell as _, State, Table as _, Upcalled,
+    Visit, WAYS, find, quickly, settle, upcalled,
 };
 use proptest::{collection::vec, prelude::*};
 
 use crate::{
     ledger::Ledger,
     machine::{Machine, Processor},
-    traced::{KEY, TIMEOUT_NS, Traced, hook, key},
+    traced::{KEY, TIMEOUT_NS, Traced, hook, key, seen_at},
 };
 
 /// The switch is between qvo and the NIC: behind hooks 2 and 4.
@@ -51,15 +51,7 @@ fn the_hook_behind_the_switch_finds_out_and_those_after_it_do_not() {
 #[test]
 fn only_such_a_packet_leaves_the_quick_way_and_for_one_hook_only() {
     let mut traced = Traced::new(16);
-    let sight = |id: u8| Visit {
-        hook: hook(id),
-        key: KEY,
-        now_ns: 9,
-        clock: Clock::Exact,
-        admit: true,
-        aside: Aside::No,
-        large: false,
-    };
+    let sight = |id: u8| seen_at(hook(id), KEY, 9);
     for id in 4..8 {
         let quick = quickly(&traced.table, &sight(id)).kind;
         assert_eq!(quick == Kind::Retry, id == 5, "hook {id}: {quick:?}");
@@ -146,15 +138,7 @@ fn a_copy_beside_the_path_comes_by_the_slow_path_too() {
     traced.at(2, KEY, 0);
     traced.upcall(KEY);
     let beside = hoptrace_common::inflight::Hook { id: 8, later: 0, ..hook(3) };
-    let sight = Visit {
-        hook: beside,
-        key: KEY,
-        now_ns: 5,
-        clock: Clock::Exact,
-        admit: false,
-        aside: Aside::Copy,
-        large: false,
-    };
+    let sight = Visit { admit: false, aside: Aside::Copy, ..seen_at(beside, KEY, 5) };
     let outcome = traced.sight(sight);
     assert_eq!((outcome.kind, outcome.control.back_from_upcall().slow()), (Kind::Aside, true));
     // The packet itself is still on its way.
@@ -263,15 +247,7 @@ fn upcalls_beside_frees_and_the_sweeper() {
         let key = 1 << 40 | 5 << 32;
         let mut ledger = Ledger::default();
         for id in 0..3 {
-            let sight = Visit {
-                hook: hook(id),
-                key,
-                now_ns: 0,
-                clock: Clock::Exact,
-                admit: true,
-                aside: Aside::No,
-                large: false,
-            };
+            let sight = seen_at(hook(id), key, 0);
             ledger.count(hook(id), &hoptrace_common::inflight::visit(machine.alone(), &sight));
         }
         let sweeper: Program<'_> = Box::new(|processor| {

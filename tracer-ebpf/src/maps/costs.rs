@@ -4,11 +4,9 @@
 //! where all these programs run. So here one run in so many reads the clock.
 
 use aya_ebpf::{macros::map, maps::PerCpuArray};
+use hoptrace_common::counters::MEASURED_ONE_OF;
 
 use crate::clock::now_ns;
-
-/// One run of so many is measured.
-const ONE_OF: u64 = 64;
 
 #[map]
 static COSTS: PerCpuArray<Cost> = PerCpuArray::with_max_entries(1, 0);
@@ -33,7 +31,7 @@ pub(crate) fn begin() -> u64 {
         (*cost).runs += 1;
         (*cost).runs
     };
-    if runs & (ONE_OF - 1) == 0 { now_ns() } else { 0 }
+    if runs & (MEASURED_ONE_OF - 1) == 0 { now_ns() } else { 0 }
 }
 
 /// The run that [`begin`] gave `began` for ends.

@@ -96,13 +96,13 @@ impl Told {
     pub(super) fn owners(&mut self, ebpf: &mut Ebpf, ports: &Ports) -> Result<(), AttachError> {
         let whose: BTreeMap<u32, [u32; 2]> =
             ports.whose().into_iter().map(|(ifindex, whose)| (ifindex, words(whose))).collect();
-        let targets = ports.targets();
-        let glance = glance(&whose, ports.macs().into_keys(), targets.keys().copied());
+        let (macs, targets) = (ports.macs(), ports.targets());
+        let glance = glance(&whose, macs.keys().copied(), targets.keys().copied());
         // Bits are set before what they stand for is there.
         write::<_, GLANCE_BYTES>(ebpf, GLANCE, &both(&self.glance, &glance))?;
         let gone = update(ebpf, WHOSE, &mut self.whose, &whose)?
             | update(ebpf, TARGETS, &mut self.targets, &targets)?
-            | update(ebpf, MACS, &mut self.macs, &ports.macs())?;
+            | update(ebpf, MACS, &mut self.macs, &macs)?;
         write::<_, GLANCE_BYTES>(ebpf, GLANCE, &glance)?;
         self.glance = glance;
         if gone {

@@ -6,6 +6,7 @@ use std::{
 };
 
 use aya::sys::{Stats, enable_stats};
+use hoptrace_common::counters::MEASURED_ONE_OF;
 use rustix::time::{ClockId, clock_gettime};
 
 /// Above this many runs per second statistics are on for a part of the time only: they read the clock twice per run.
@@ -16,8 +17,6 @@ const SHORTEST_WINDOW_S: f64 = 0.05;
 const BUSY_TICKS: u32 = 50;
 /// The same where the cost is to be held.
 const WATCHED_TICKS: u32 = 10;
-/// Programs that measure themselves do so in one of so many runs.
-const ONE_OF: u64 = 64;
 
 /// Measures in windows: always while little happens, a fiftieth of the time while much does.
 #[derive(Debug)]
@@ -105,8 +104,8 @@ impl CostMeter {
         }
         // Before the first tick the programs were attached, which takes its time.
         let measured_ns = time_ns.saturating_sub(self.last_ns?);
-        let taken =
-            Duration::from_nanos(measured_ns.saturating_mul(if self.by_themselves { ONE_OF } else { 1 }));
+        let one_of = if self.by_themselves { MEASURED_ONE_OF } else { 1 };
+        let taken = Duration::from_nanos(measured_ns.saturating_mul(one_of));
         // While much happens, one window of some stands for all of them.
         let stands_for = if self.busy { self.busy_ticks } else { 1 };
         self.measured.0 += elapsed * stands_for;
