@@ -46,6 +46,15 @@ pub(crate) fn of_hook(cpu: u32, hook: u32) -> Option<&'static mut Counted> {
     Some(unsafe { &mut *counted })
 }
 
+/// Counts a packet of that segment, of which no latency is known.
+#[inline(always)]
+pub(crate) fn count(cpu: u32, segment: u32) {
+    if let Some(figures) = FIGURES.get_ptr_mut(cpu * (HOOKS + 1) + segment) {
+        // SAFETY: a map value of this CPU.
+        unsafe { (*figures).unasked += 1 };
+    }
+}
+
 /// Records a latency of the segment that ends at hook `segment`; [`HOOKS`] is the whole way.
 #[inline(always)]
 pub(crate) fn record(cpu: u32, segment: u32, latency_ns: u64) {

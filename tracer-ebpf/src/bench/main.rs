@@ -11,6 +11,7 @@ mod atomic;
 #[path = "../buffered.rs"]
 #[allow(dead_code, reason = "a program here needs less of it than a hook's")]
 mod buffered;
+mod counted;
 mod course;
 mod deep;
 mod figures;

@@ -18,8 +18,9 @@ use crate::{
     reader::Direct,
 };
 
-const LIVE: u64 = 1;
-const BUSY: u64 = 2;
+/// States of a slot here.
+pub(crate) const LIVE: u64 = 1;
+pub(crate) const BUSY: u64 = 2;
 
 #[map]
 static TOLD: Array<Slot> = Array::with_max_entries(SLOTS, 0);

@@ -49,6 +49,8 @@ enum Contender {
     Floor,
     /// That, and the figures that a report needs.
     Told,
+    /// Headers, a slot taken, the coarse clock, and counts: what a packet takes that is not timed.
+    Counted,
 }
 
 struct Row {
@@ -65,6 +67,8 @@ const ROWS: &[(&str, Contender, Kind, Traffic)] = &[
     ("floor_distinct", Contender::Floor, Kind::UdpV4, DISTINCT),
     ("told_hot", Contender::Told, Kind::UdpV4, HOT),
     ("told_distinct", Contender::Told, Kind::UdpV4, DISTINCT),
+    ("counted_hot", Contender::Counted, Kind::UdpV4, HOT),
+    ("counted_distinct", Contender::Counted, Kind::UdpV4, DISTINCT),
     ("hop_hot", Contender::Hops, Kind::UdpV4, HOT),
     ("hop_distinct", Contender::Hops, Kind::UdpV4, DISTINCT),
     ("hop_hot_many", Contender::Hops, Kind::UdpV4, HOT_MANY),
@@ -101,6 +105,7 @@ pub(crate) struct Bench {
     lru: Vec<ProgramFd>,
     floor: Vec<ProgramFd>,
     told: Vec<ProgramFd>,
+    counted: Vec<ProgramFd>,
     tracer: Tracer,
     timed_16: Tracer,
     for_tcp: Tracer,
@@ -117,7 +122,8 @@ impl Bench {
     pub(crate) fn new(only: Option<&str>) -> Result<Self> {
         let lru = ["lru_first", "lru_last"];
         let told = ["told_first", "told_last"];
-        let names = [&["empty", "clock", "course", "floor"][..], &lru, &told].concat();
+        let counted = ["counted_first", "counted_last"];
+        let names = [&["empty", "clock", "course", "floor"][..], &lru, &told, &counted].concat();
         let mut others = object::load(mac_number(VM_MAC), &names)?;
         let wanted = |name: &str| name == CLOCK || only.is_none_or(|part| name.contains(part));
         let rows = ROWS.iter().filter(|(name, ..)| wanted(name)).map(|(name, contender, kind, traffic)| {
@@ -141,6 +147,7 @@ impl Bench {
             lru: programs(&others, &lru)?,
             floor: programs(&others, &["floor"; 2])?,
             told: programs(&others, &told)?,
+            counted: programs(&others, &counted)?,
             others,
             tracer: Tracer::load(Filter::default())?,
             timed_16: Tracer::load_timed_16(Filter::default())?,
@@ -171,6 +178,7 @@ impl Bench {
                 Contender::Lru => &self.lru,
                 Contender::Floor => &self.floor,
                 Contender::Told => &self.told,
+                Contender::Counted => &self.counted,
                 Contender::Hops => &self.tracer.programs([0, 1])?,
                 Contender::HopsTimed16 => &self.timed_16.programs([0, 1])?,
                 Contender::FirstHopOnly => &self.spoilt.programs([0, 0])?,

@@ -17,11 +17,11 @@ pub struct Args {
 /// When no source can name a VM, or stdout cannot be written.
 pub(super) async fn run(common: &CommonArgs, args: &Args) -> Result<Exit, CliError> {
     let topology = survey(&common.sources(), note).await?;
-    let rows = path::list(&topology);
+    let (rows, leftovers) = (path::list(&topology), path::leftovers(&topology));
     let text = if args.json {
-        format!("{}\n", report::list_json(&rows, &topology.sources))
+        format!("{}\n", report::list_json(&rows, &leftovers, &topology.sources))
     } else {
-        report::list_text(&rows, output::canvas())
+        report::list_text(&rows, &leftovers, output::canvas())
     };
     output::result(&text)?;
     Ok(Exit::Ok)

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use roxmltree::{Document, Node, ParsingOptions};
 
-use crate::model::{Instance, InstanceInterface, InstanceState, MacAddr, ParseMacError};
+use crate::model::{Attachment, Instance, InstanceInterface, InstanceState, MacAddr, ParseMacError};
 
 /// Larger XML is refused: real ones have some tens of kilobytes.
 const MAX_BYTES: usize = 4 << 20;
@@ -104,14 +104,45 @@ fn interface(node: Node<'_, '_>) -> Result<Option<InstanceInterface>, ParseMacEr
     let port_id =
         child(node, "virtualport").and_then(|port| child_attribute(port, "parameters", "interfaceid"));
     Ok(Some(InstanceInterface {
+        attachment: attachment(node),
         mac,
         tap: child_attribute(node, "target", "dev").map(str::to_owned),
         unplugged: child_attribute(node, "link", "state") == Some("down"),
         source_bridge: child_attribute(node, "source", "bridge").map(str::to_owned),
+        network: child_attribute(node, "source", "network").map(str::to_owned),
         mtu_bytes: child_attribute(node, "mtu", "size").and_then(|size| size.parse().ok()),
         port_id: port_id.map(str::to_ascii_lowercase),
         fixed_ips: Vec::new(),
     }))
+}
+
+/// By the interface's type, which libvirt calls the connection's kind.
+fn attachment(node: Node<'_, '_>) -> Attachment {
+    let source = |attribute| child_attribute(node, "source", attribute);
+    match node.attribute("type").unwrap_or_default() {
+        "hostdev" => {
+            Attachment::Device(pci_address(node).map_or("a PCI device".to_owned(), |at| format!("PCI {at}")))
+        }
+        "vdpa" => Attachment::Device(format!("vDPA {}", source("dev").unwrap_or("device"))),
+        "vhostuser" => Attachment::VhostUser,
+        "direct" => Attachment::Macvtap(source("dev").unwrap_or_default().to_owned()),
+        // A network whose guests get macvtaps names the interface in use while the domain runs.
+        "network" if source("dev").is_some() => {
+            Attachment::Macvtap(source("dev").unwrap_or_default().to_owned())
+        }
+        kind @ ("user" | "udp" | "mcast" | "server" | "client" | "null") => {
+            Attachment::Sockets(kind.to_owned())
+        }
+        _ => Attachment::Tap,
+    }
+}
+
+/// `0000:01:00.5`
+fn pci_address(node: Node<'_, '_>) -> Option<String> {
+    let address = child(child(node, "source")?, "address")?;
+    let digits = |name| address.attribute(name).map(|text| text.trim_start_matches("0x"));
+    let (domain, bus) = (digits("domain").unwrap_or("0000"), digits("bus")?);
+    Some(format!("{domain}:{bus}:{}.{}", digits("slot")?, digits("function")?))
 }
 
 /// Nova's element in the metadata, whatever version its namespace has.
@@ -147,7 +178,7 @@ fn child_text(node: Node<'_, '_>, name: &str) -> Option<String> {
 }
 
 fn child_attribute<'a>(node: Node<'a, '_>, name: &str, attribute: &str) -> Option<&'a str> {
-    child(node, name)?.attribute(attribute).filter(|value| !value.is_empty())
+    child(node, name)?.attribute(attribute).map(str::trim).filter(|value| !value.is_empty())
 }
 
 #[cfg(test)]

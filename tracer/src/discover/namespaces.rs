@@ -1,4 +1,5 @@
-//! Links in other network namespaces that ports of Open vSwitch are, or lead to: DHCP, metadata and router ports.
+//! Links in other network namespaces that ports of Open vSwitch are, or lead to, and those that ports of the VMs' Linux bridges lead to: DHCP,
+//! metadata and router ports.
 //!
 //! A thread of its own enters each namespace that `ip netns` or a process of this host has, and lists the links there. Nothing
 //! is asked unless a port has no link here, and no more than it takes to find all of them.
@@ -24,7 +25,7 @@ const MAX_NAMESPACES: usize = 4096;
 /// What is looked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Wanted {
-    /// The OVS interface.
+    /// The OVS interface, or the port of a Linux bridge.
     of: String,
     what: What,
 }
@@ -41,6 +42,7 @@ enum What {
 pub(super) fn links_away(topology: &Topology) -> Vec<LinkAway> {
     let mut wanted: Vec<Wanted> =
         topology.ovs_interfaces().filter_map(|place| wanted(topology, place.interface)).collect();
+    wanted.extend(beside_vms(topology));
     let mut found = Vec::new();
     if wanted.is_empty() {
         return found;
@@ -69,6 +71,23 @@ pub(super) fn links_away(topology: &Topology) -> Vec<LinkAway> {
         });
     }
     found
+}
+
+/// The ports of Linux bridges that a VM's tap is a port of, too, and that lead to another namespace.
+fn beside_vms(topology: &Topology) -> impl Iterator<Item = Wanted> {
+    let taps = topology.instances.iter().flat_map(|instance| &instance.interfaces);
+    let taps = taps.filter_map(|interface| topology.link(interface.tap.as_deref()?));
+    let bridges: HashSet<IfIndex> = taps.filter_map(|tap| tap.master).collect();
+    topology
+        .links()
+        .iter()
+        .filter(move |link| link.master.is_some_and(|it| bridges.contains(&it)))
+        .filter_map(|link| match link.peer {
+            Some(VethPeer::OtherNamespace(peer)) => {
+                Some(Wanted { of: link.name.clone(), what: What::Peer(peer, link.index) })
+            }
+            _ => None,
+        })
 }
 
 fn wanted(topology: &Topology, interface: &OvsInterface) -> Option<Wanted> {

@@ -49,9 +49,27 @@ pub struct Instance {
     pub interfaces: Vec<InstanceInterface>,
 }
 
+/// How a guest's interface is connected to the host.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Attachment {
+    /// By a tap, which is a port of some bridge.
+    #[default]
+    Tap,
+    /// The guest has a device of the host's: SR-IOV, vDPA. In words, with its address: `PCI 0000:01:00.5`.
+    Device(String),
+    /// By memory that it shares with a switch in user space.
+    VhostUser,
+    /// By a macvtap on this interface of the host's.
+    Macvtap(String),
+    /// By sockets of QEMU's own, of this type.
+    Sockets(String),
+}
+
 /// One interface of a domain.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InstanceInterface {
+    /// How it is connected.
+    pub attachment: Attachment,
     /// The address the guest has.
     pub mac: MacAddr,
     /// The tap device; only a running domain has one for sure.
@@ -60,6 +78,8 @@ pub struct InstanceInterface {
     pub unplugged: bool,
     /// The bridge the tap is plugged into.
     pub source_bridge: Option<String>,
+    /// libvirt's network that it belongs to.
+    pub network: Option<String>,
     /// The MTU asked for, in bytes.
     pub mtu_bytes: Option<u32>,
     /// The Neutron port, from Nova's metadata or the virtual port's `interfaceid`.

@@ -15,6 +15,8 @@ pub enum LinkKind {
     Vlan,
     /// A Linux bond or team.
     Bond,
+    /// One end of a tunnel: VXLAN, Geneve, GRE.
+    Tunnel,
     /// A device of the Open vSwitch kernel datapath (a bridge's own port).
     OpenVswitch,
     /// Anything else; physical NICs have no kind.

@@ -36,3 +36,22 @@ pub struct ListRow {
     #[serde(flatten)]
     pub traceability: Traceability,
 }
+
+/// A row of Open vSwitch's database that a VM has left behind.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct StaleRow {
+    /// The OVS interface.
+    pub ifname: String,
+    /// The bridge it is on.
+    pub bridge: String,
+    /// The Neutron port it was for.
+    pub port_id: Option<String>,
+    /// The MAC address that port had.
+    pub mac: Option<MacAddr>,
+    /// The instance it was for.
+    pub uuid: Option<String>,
+    /// What shows that nothing uses it.
+    pub why: String,
+    /// The commands that remove it.
+    pub remove: Vec<String>,
+}

@@ -26,6 +26,8 @@ pub struct OvsPort {
     pub tag: Option<u16>,
     /// The VLANs it trunks; empty means all.
     pub trunks: Vec<u16>,
+    /// `access`, `trunk`, `native-tagged` …, where it is set.
+    pub vlan_mode: Option<String>,
     /// More than one: an OVS bond.
     pub interfaces: Vec<OvsInterface>,
     /// What Neutron's agent noted about the network.
@@ -64,9 +66,17 @@ pub struct OvsInterface {
     pub link_up: Option<bool>,
     /// Neutron's keys.
     pub neutron: NeutronKeys,
+    /// Whether OVN installed flows for it.
+    pub of_ovn: bool,
 }
 
 impl OvsInterface {
+    /// Whether packets leave the host by it inside of others.
+    #[must_use]
+    pub fn is_tunnel(&self) -> bool {
+        matches!(self.kind.as_str(), "vxlan" | "geneve" | "gre" | "ip6gre" | "stt" | "erspan" | "gtpu")
+    }
+
     /// Whether a netdev of this network namespace backs it.
     #[must_use]
     pub fn is_netdev(&self) -> bool {

@@ -11,6 +11,12 @@ use super::{Direction, HookChoice, Hop, IfIndex, InstanceId, OtherPort};
 pub enum PathKind {
     /// tap, Linux bridge, veth pair, br-int, br-ex, physical NIC: Neutron's OVS driver with `iptables_hybrid`.
     OvsHybrid,
+    /// tap, br-int, and from there likewise: Neutron's OVS driver with its own firewall.
+    OvsNative,
+    /// The same where OVN programs the switch.
+    Ovn,
+    /// tap, Linux bridge, NIC: Neutron's Linux bridge agent, or a bridge of libvirt's or an operator's.
+    LinuxBridge,
 }
 
 impl PathKind {
@@ -19,6 +25,9 @@ impl PathKind {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::OvsHybrid => "ovs-hybrid",
+            Self::OvsNative => "ovs-native",
+            Self::Ovn => "ovn",
+            Self::LinuxBridge => "linux-bridge",
         }
     }
 }
@@ -117,12 +126,14 @@ pub enum Step {
         /// What it is made of.
         kind: BridgeKind,
     },
-    /// A pair of patch ports between two OVS bridges: no netdev, so no hook.
+    /// A pair of ports between two OVS bridges, which gets no hooks.
     Patch {
         /// The end towards the VM.
         name: String,
         /// The end towards the wire.
         peer: String,
+        /// Whether it is a veth pair of the kernel's, instead of patch ports, which are no interfaces.
+        veth: bool,
     },
     /// Where the way ends before it should.
     Gap {
@@ -262,6 +273,12 @@ impl Path {
             Step::Bridge { name, kind } => Some((name.as_str(), kind)),
             _ => None,
         })
+    }
+
+    /// What a Linux bridge of this path is, in words: whether the VM's firewall is there.
+    #[must_use]
+    pub fn firewall_in_words(&self) -> Option<&'static str> {
+        self.hops().any(|hop| hop.facts.firewall_behind.is_some()).then_some("security groups")
     }
 
     /// The bridge that `hop` is a port of.

@@ -2,6 +2,7 @@
 
 use std::collections::{HashSet, VecDeque};
 
+use super::plug;
 use crate::model::{
     InstanceInterface, Link, LinkKind, MacAddr, OtherPort, OvsBridge, OvsInterface, OvsPlace, PortKind,
     Topology, VethPeer,
@@ -24,6 +25,26 @@ pub(super) fn bridge(link: &Link) -> OtherPort {
         bridge: Some(link.name.clone()),
         ..OtherPort::default()
     }
+}
+
+/// The other ports of a Linux bridge, those of other VMs among them.
+pub(super) fn ports_of_bridge(topology: &Topology, bridge: &Link, on_path: &HashSet<&str>) -> Vec<OtherPort> {
+    let ports = topology.links().iter().filter(|link| link.master == Some(bridge.index));
+    let others = ports.filter(|link| !on_path.contains(link.name.as_str()));
+    let port = |link: &Link| {
+        let of_vm = mac_behind(topology, &link.name);
+        let kind = if of_vm.is_some() { PortKind::Vm } else { PortKind::Other };
+        let macs = of_vm.or_else(|| mac_of_peer(topology, link, &link.name)).into_iter().collect();
+        OtherPort {
+            ifname: link.name.clone(),
+            ifindex: link.index,
+            kind,
+            macs,
+            bridge: Some(bridge.name.clone()),
+            ..OtherPort::default()
+        }
+    };
+    others.map(port).collect()
 }
 
 /// The bridge and all that patch ports lead to from there.
@@ -61,6 +82,10 @@ fn port(topology: &Topology, start: OvsPlace<'_>, place: OvsPlace<'_>) -> Option
         return if is_apart && !is_mirror { None } else { internal(topology, place, other) };
     }
     let link = topology.link(&interface.name).filter(|_| interface.is_netdev())?;
+    // A dead row, or one that the kernel contradicts: the interface is no port of this switch.
+    if interface.ofport == Some(-1) || plug::is_in_linux_bridge(topology, link) {
+        return None;
+    }
     let of_vm = vm_mac(topology, interface);
     let kind = if of_vm.is_some() { PortKind::Vm } else { PortKind::Other };
     let macs = of_vm.or_else(|| mac_of_peer(topology, link, &interface.name)).into_iter().collect();
@@ -92,15 +117,19 @@ const fn is_internal(link: &Link) -> bool {
     matches!(link.kind, LinkKind::OpenVswitch | LinkKind::Tun | LinkKind::Other)
 }
 
-/// The MAC address of the VM behind an interface, as OVSDB or libvirt has it.
+/// The MAC address of the VM behind an interface of Open vSwitch's, as OVSDB or libvirt has it.
 fn vm_mac(topology: &Topology, ovs: &OvsInterface) -> Option<MacAddr> {
+    ovs.neutron.attached_mac.or_else(|| mac_behind(topology, &ovs.name))
+}
+
+/// The MAC address of the VM whose tap, or veth end on the switch, the interface is, as libvirt has it.
+fn mac_behind(topology: &Topology, ifname: &str) -> Option<MacAddr> {
     let is_it = |interface: &&InstanceInterface| {
         let short = interface.tap.as_deref().and_then(|tap| tap.strip_prefix("tap"));
-        interface.tap.as_ref() == Some(&ovs.name)
-            || (short.is_some() && short == ovs.name.strip_prefix("qvo"))
+        interface.tap.as_deref() == Some(ifname) || (short.is_some() && short == ifname.strip_prefix("qvo"))
     };
     let mut of_vms = topology.instances.iter().flat_map(|instance| &instance.interfaces);
-    ovs.neutron.attached_mac.or_else(|| of_vms.find(is_it).map(|interface| interface.mac))
+    of_vms.find(is_it).map(|interface| interface.mac)
 }
 
 /// The address of a veth's other end, if that is no port of another bridge.

@@ -9,8 +9,31 @@ use crate::model::{
 /// Neutron's OVS agent puts a port it could not bind into this VLAN, whose packets are dropped.
 const DEAD_VLAN_TAG: u16 = 4095;
 
+/// All that can be wrong with a port, whatever its layout, once its interfaces are known.
+pub(super) fn port(walk: &mut Walk, topology: &Topology, port: &VmPort) {
+    identity(walk, port);
+    stale_rows(walk, topology, port);
+    interfaces(walk, topology);
+}
+
+/// Further rows that carry the port's iface-id: an agent may bind the wrong one.
+fn stale_rows(walk: &mut Walk, topology: &Topology, port: &VmPort) {
+    for row in port.stale_rows.iter().filter_map(|name| topology.ovs_interface(name)) {
+        let (bridge, name) = (Printable(&row.bridge.name), Printable(&row.interface.name));
+        let dead = not_opened(row.interface).map_or(String::new(), |what| format!(" ({what})"));
+        let what = format!(
+            "a second row, {name} on {bridge}, has this port's iface-id{dead}: the agent may bind that one; to remove it: ovs-vsctl del-port \
+             {bridge} {}",
+            Printable(&row.port.name)
+        );
+        // In the drawing if the row is: else at the guest.
+        let at = port.ovs_interface.clone().filter(|at| walk.hops().any(|hop| hop.ifname == *at));
+        walk.problem(at.as_deref().unwrap_or(Path::GUEST), what);
+    }
+}
+
 /// The port's identity: what libvirt and OVSDB disagree on, and a guest that is not running.
-pub(super) fn identity(walk: &mut Walk, port: &VmPort) {
+fn identity(walk: &mut Walk, port: &VmPort) {
     if let Some(attached) = port.attached_mac.filter(|attached| *attached != port.id.mac) {
         let what = format!(
             "the guest has {} (libvirt), but OVSDB's attached-mac is {attached}: port security drops what it sends",
@@ -29,7 +52,7 @@ pub(super) fn identity(walk: &mut Walk, port: &VmPort) {
 }
 
 /// Every hop: down, no carrier, not forwarding, or with a smaller MTU than the hop before.
-pub(super) fn interfaces(walk: &mut Walk, topology: &Topology) {
+fn interfaces(walk: &mut Walk, topology: &Topology) {
     let hops: Vec<(OtherEnd, &Link)> =
         walk.hops().filter_map(|hop| Some((hop.facts.other_end, topology.link_at(hop.ifindex)?))).collect();
     let mut largest: Option<&Link> = None;

@@ -1,6 +1,6 @@
 //! Why a handle leads to no path. Texts from outside are escaped here, once.
 
-use crate::model::{InstanceState, Printable, VmPort};
+use crate::model::{InstanceState, Printable, StaleRow, VmPort};
 
 /// No path for that handle.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -28,6 +28,12 @@ pub enum PathError {
         /// What was asked for.
         handle: String,
     },
+    /// What a VM that is gone left in the switch.
+    #[error("{} is a leftover on {}: {}; to remove it: {}", Printable(&.row.ifname), Printable(&.row.bridge), Printable(&.row.why), Printable(&.row.remove.join("; ")))]
+    Leftover {
+        /// What was found of it.
+        row: Box<StaleRow>,
+    },
     /// A VM without any port.
     #[error("{} has no network interface to trace", Printable(.handle))]
     NoPort {
@@ -42,6 +48,14 @@ pub enum PathError {
         /// What it can mean.
         ports: Vec<VmPort>,
     },
+    /// A port whose packets no hook can see.
+    #[error("{} cannot be traced: {what}", Printable(.port))]
+    OutsideKernel {
+        /// Which port.
+        port: String,
+        /// What it is, and what else shows its packets; escaped.
+        what: String,
+    },
     /// A port in a layout that is not supported.
     #[error("{} is plugged in a way hoptrace does not know: {found}", Printable(.port))]
     UnknownLayout {
@@ -50,6 +64,17 @@ pub enum PathError {
         /// What was found instead, escaped.
         found: String,
     },
+}
+
+impl PathError {
+    /// What is wrong with a port, where it is clear which one.
+    pub(super) fn of_port(&self) -> String {
+        match self {
+            Self::OutsideKernel { what, .. } => what.clone(),
+            Self::UnknownLayout { found, .. } => format!("plugged in a way hoptrace does not know: {found}"),
+            _ => self.to_string(),
+        }
+    }
 }
 
 fn suggestions(close: &[String]) -> String {

@@ -19,7 +19,7 @@ pub fn list(topology: &Topology) -> Vec<ListRow> {
 fn row(topology: &Topology, port: &VmPort) -> ListRow {
     let (hops, problems, traceability) = match path_of(topology, port) {
         Ok(path) => (path.hops().cloned().collect(), path.problems.len(), path.traceability),
-        Err(error) => (Vec::new(), 0, Traceability::No { why: error.to_string() }),
+        Err(error) => (Vec::new(), 0, Traceability::No { why: error.of_port() }),
     };
     // The last one before others' packets come in is the port of the switch.
     let own = || hops.iter().rev().filter(|hop: &&Hop| !hop.facts.shared);

@@ -9,17 +9,20 @@ mod close;
 mod defects;
 mod error;
 mod layouts;
+mod leftovers;
 mod list;
 mod plug;
 mod ports;
 mod resolve;
 #[cfg(test)]
 pub(crate) mod testing;
+mod trunk;
 mod uplink;
 mod walk;
 
 pub use error::PathError;
 pub use layouts::{find, hybrid::hybrid_hop, path_of};
+pub use leftovers::leftovers;
 pub use list::list;
 pub use ports::ports;
 pub use resolve::resolve;

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::{PathError, close::close_matches, ports::short_id};
+use super::{PathError, close::close_matches, leftovers, ports::short_id};
 use crate::model::{MacAddr, Topology, VmPort};
 
 /// A shorter piece of a UUID is no handle: it could be a word.
@@ -37,7 +37,9 @@ pub fn resolve(topology: &Topology, ports: &[VmPort], handle: &str) -> Result<Vm
                 || instance.display_name.as_ref() == Some(&handle)
                 || instance.uuid.eq_ignore_ascii_case(&handle))
     });
-    if without_port {
+    if let Some(row) = leftovers(topology).into_iter().find(|row| row.is_called(&handle)) {
+        Err(PathError::Leftover { row: Box::new(row) })
+    } else if without_port {
         Err(PathError::NoPort { handle })
     } else if ports.is_empty() {
         Err(PathError::NothingKnown { handle })
@@ -94,6 +96,7 @@ impl<'a> Handle<'a> {
             id.is_some() && id == short
         };
         known.contains(&Some(self.text))
+            || port.stale_rows.iter().any(|row| row == self.text)
             || (self.behind_veth.is_some() && port.ovs_interface.as_deref() == self.behind_veth)
             || by_short_id()
     }

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use super::hybrid_hop;
 use crate::model::{
-    BridgeKind, BridgePortState, Hop, IfIndex, Instance, InstanceId, InstanceInterface, InstanceState, Link,
-    LinkKind, MacAddr, NeutronKeys, OvsBridge, OvsInterface, OvsPort, Path, PathKind, Role, SourceName,
-    SourceStatus, Step, Topology, Traceability, VethPeer,
+    Attachment, BridgeKind, BridgePortState, Hop, IfIndex, Instance, InstanceId, InstanceInterface,
+    InstanceState, Link, LinkKind, MacAddr, NeutronKeys, OvsBridge, OvsInterface, OvsPort, Path, PathKind,
+    Role, SourceName, SourceStatus, Step, Topology, Traceability, VethPeer,
 };
 
 pub(super) const PORT: &str = "c3d70d5c-a9aa-4bbb-8ccc-0123456789ab";
@@ -49,7 +49,7 @@ pub(crate) fn hybrid_path(names: [(&str, u32); 4], qbr: &str, ovs: &BridgeKind) 
             on(qbr, hop(Role::Qvb, qvb.0, qvb.1)),
             on("br-int", qvo),
             bridge("br-int", ovs),
-            Step::Patch { name: "int-br-ex".to_owned(), peer: "phy-br-ex".to_owned() },
+            Step::Patch { name: "int-br-ex".to_owned(), peer: "phy-br-ex".to_owned(), veth: false },
             bridge("br-ex", ovs),
             on("br-ex", hop(Role::Nic, nic.0, nic.1)),
         ],
@@ -105,9 +105,11 @@ pub(super) fn bridge(name: &str, ports: Vec<OvsPort>) -> OvsBridge {
 pub(super) fn interface(mac_text: &str, port_id: &str, ip: &str) -> InstanceInterface {
     let short = port_id.get(..11).unwrap_or(port_id);
     InstanceInterface {
+        attachment: Attachment::Tap,
         mac: mac(mac_text),
         tap: Some(format!("tap{short}")),
         source_bridge: Some(format!("qbr{short}")),
+        network: None,
         mtu_bytes: None,
         unplugged: false,
         port_id: Some(port_id.to_owned()),

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
-use super::{beside, defects, walk::Walk};
+use super::{beside, defects, trunk, walk::Walk};
 use crate::model::{
     Direction, Hop, HopFacts, Link, LinkKind, OtherEnd, OvsBridge, OvsInterface, OvsPlace, OvsPort,
     Printable, ProblemKind, Role, Topology,
@@ -14,14 +14,18 @@ pub(super) const NIC: (Role, HopFacts) = (
     HopFacts { other_end: OtherEnd::Wire, receives: Direction::Ingress, shared: true, firewall_behind: None },
 );
 
-/// From the port of the integration bridge that `at` is to the wire.
+/// From the port of the switch that `at` is to the wire.
 pub(super) fn walk_switch(walk: &mut Walk, topology: &Topology, at: OvsPlace<'_>) {
     defects::ovs_port(walk, at);
-    walk.network = network_in_words(at.port);
+    let parent = trunk::parent(topology, at).map(|(_, far)| far);
+    if let Some(parent) = parent {
+        defects::ovs_port(walk, parent);
+    }
+    walk.network = network_in_words(parent.unwrap_or(at).port);
     walk.ovs_bridge(at.bridge);
-    walk_to_wire(walk, topology, at);
-    let on_path: HashSet<&str> = walk.hops().map(|hop| hop.ifname.as_str()).collect();
-    let others = beside::ports(topology, at, &on_path);
+    trunk::note(walk, topology, at);
+    walk_to_wire(walk, topology, at, parent.unwrap_or(at).port);
+    let others = beside::ports(topology, at, &walk.names());
     walk.other_ports.extend(others);
 }
 
@@ -43,22 +47,36 @@ fn tunnel_of(port: &OvsPort) -> Option<&str> {
     port.network.network_type.as_deref().filter(|kind| ["vxlan", "geneve", "gre"].contains(kind))
 }
 
-/// A bridge reached from the integration bridge, and how.
+/// A bridge reached from the one that the port is on, and how.
 struct Reached<'a> {
     bridge: &'a OvsBridge,
-    /// Patch ports from the integration bridge to here: (near end, far end, far bridge).
-    patches: Vec<(&'a str, &'a str, &'a OvsBridge)>,
+    /// From there to here.
+    way: Vec<Crossing<'a>>,
 }
 
-/// Walks on from the integration bridge, whose node is already drawn, to every bridge with an uplink.
-pub(super) fn walk_to_wire(walk: &mut Walk, topology: &Topology, start: OvsPlace<'_>) {
-    let reached = breadth_first(walk, topology, start.bridge);
-    if let Some(kind) = tunnel_of(start.port) {
+/// A pair of ports between two bridges.
+#[derive(Clone, Copy)]
+struct Crossing<'a> {
+    near: OvsPlace<'a>,
+    far: OvsPlace<'a>,
+    is_veth: bool,
+}
+
+/// Walks on from the port's bridge, whose node is already drawn, to every bridge with an uplink. `plugged` is the port that has its network.
+fn walk_to_wire(walk: &mut Walk, topology: &Topology, start: OvsPlace<'_>, plugged: &OvsPort) {
+    let reached = breadth_first(walk, topology, start);
+    if let Some(kind) = tunnel_of(plugged) {
         // Whatever else leads to the wire is for other networks.
         walk.cut(format!(
             "the network is a {kind} tunnel: the way beyond {} is not traced yet",
             Printable(&start.bridge.name)
         ));
+        return;
+    }
+    if start.interface.of_ovn && start.bridge.places().any(|place| place.interface.is_tunnel()) {
+        walk.cut(
+            "OVN's southbound database, which is not asked yet, knows whether packets of this network leave by a tunnel or by a provider bridge",
+        );
         return;
     }
     let with_uplink: Vec<(&Reached<'_>, Vec<OvsPlace<'_>>)> = reached
@@ -92,27 +110,46 @@ pub(super) fn walk_to_wire(walk: &mut Walk, topology: &Topology, start: OvsPlace
 }
 
 /// Bridges in the order of their distance. A patch port without a working peer is a problem at the bridge it is on.
-fn breadth_first<'a>(walk: &mut Walk, topology: &'a Topology, start: &'a OvsBridge) -> Vec<Reached<'a>> {
-    let mut seen = HashSet::from([start.name.as_str()]);
-    let mut queue = VecDeque::from([Reached { bridge: start, patches: Vec::new() }]);
-    let patches: HashMap<&str, OvsPlace<'_>> =
+fn breadth_first<'a>(walk: &mut Walk, topology: &'a Topology, start: OvsPlace<'a>) -> Vec<Reached<'a>> {
+    let mut seen = HashSet::from([start.bridge.name.as_str()]);
+    let mut queue = VecDeque::from([Reached { bridge: start.bridge, way: Vec::new() }]);
+    let places: HashMap<&str, OvsPlace<'_>> =
         topology.ovs_interfaces().map(|place| (place.interface.name.as_str(), place)).collect();
     let mut reached = Vec::new();
     while let Some(here) = queue.pop_front() {
-        for place in here.bridge.places().filter(|place| place.interface.kind == "patch") {
-            match patch_peer(&patches, place.interface) {
-                Ok(far) if seen.insert(far.bridge.name.as_str()) => {
-                    let mut way = here.patches.clone();
-                    way.push((place.interface.name.as_str(), far.interface.name.as_str(), far.bridge));
-                    queue.push_back(Reached { bridge: far.bridge, patches: way });
-                }
-                Ok(_) => {}
-                Err(what) => walk.problem(&here.bridge.name, what),
+        let mut crossings = Vec::new();
+        for near in here.bridge.places() {
+            match far_end(topology, &places, near) {
+                Some(Ok((far, is_veth))) => crossings.push(Crossing { near, far, is_veth }),
+                Some(Err(what)) => walk.problem(&here.bridge.name, what),
+                None => {}
+            }
+        }
+        // On a trunk bridge: the pair of the port itself before those of its subports.
+        crossings.sort_by_key(|crossing| trunk::is_of_other(start.interface, crossing.far.interface));
+        for crossing in crossings {
+            if seen.insert(crossing.far.bridge.name.as_str()) {
+                let way = [here.way.as_slice(), &[crossing]].concat();
+                queue.push_back(Reached { bridge: crossing.far.bridge, way });
             }
         }
         reached.push(here);
     }
     reached
+}
+
+/// The other end of a pair of ports between two bridges, and whether it is a veth pair.
+fn far_end<'a>(
+    topology: &'a Topology,
+    places: &HashMap<&str, OvsPlace<'a>>,
+    near: OvsPlace<'a>,
+) -> Option<Result<(OvsPlace<'a>, bool), String>> {
+    if near.interface.kind == "patch" {
+        return Some(patch_peer(places, near.interface).map(|far| (far, false)));
+    }
+    let link = topology.link(&near.interface.name).filter(|_| near.interface.is_netdev())?;
+    let far = places.get(topology.veth_peer(link)?.name.as_str())?;
+    (far.bridge.name != near.bridge.name).then_some(Ok((*far, true)))
 }
 
 fn patch_peer<'a>(
@@ -159,6 +196,7 @@ fn is_uplink(topology: &Topology, interface: &OvsInterface) -> bool {
         ("" | "system", Some(link)) => link.kind != LinkKind::Tun && !leads_back(topology, link),
         // Without a netdev it may still be meant as the uplink: OVS says why it could not open it.
         ("" | "system" | "dpdk", _) => true,
+        ("afxdp" | "afxdp-nonpmd", _) => true,
         _ => false,
     }
 }
@@ -171,10 +209,10 @@ fn leads_back(topology: &Topology, link: &Link) -> bool {
 }
 
 fn draw_way<'a>(walk: &mut Walk, reached: &Reached<'a>, drawn: &mut HashSet<&'a str>) {
-    for (near, far, bridge) in &reached.patches {
-        if drawn.insert(bridge.name.as_str()) {
-            walk.patch(near, far);
-            walk.ovs_bridge(bridge);
+    for Crossing { near, far, is_veth } in &reached.way {
+        if drawn.insert(far.bridge.name.as_str()) {
+            walk.patch(&near.interface.name, &far.interface.name, *is_veth);
+            walk.ovs_bridge(far.bridge);
         }
     }
 }
@@ -182,6 +220,10 @@ fn draw_way<'a>(walk: &mut Walk, reached: &Reached<'a>, drawn: &mut HashSet<&'a 
 fn draw_nic(walk: &mut Walk, topology: &Topology, place: OvsPlace<'_>) {
     let interface = place.interface;
     match topology.link(&interface.name) {
+        _ if interface.kind.starts_with("afxdp") => {
+            let what = "an AF_XDP port: Open vSwitch takes its frames before the kernel's stack, so no hook sees them";
+            walk.missing(&interface.name, what);
+        }
         Some(link) => {
             walk.hop(NIC, link, Some(&place.bridge.name), place.port.tag);
             defects::ovs_port(walk, place);
@@ -203,10 +245,8 @@ fn no_uplink<'a>(
     start: OvsPlace<'a>,
     drawn: &mut HashSet<&'a str>,
 ) {
-    let is_tunnel = |it: &Reached<'_>| {
-        it.bridge.places().any(|place| matches!(place.interface.kind.as_str(), "vxlan" | "geneve" | "gre"))
-    };
-    let leaves: Vec<_> = reached.iter().filter(|it| !it.patches.is_empty() && !is_tunnel(it)).collect();
+    let is_tunnel = |it: &Reached<'_>| it.bridge.places().any(|place| place.interface.is_tunnel());
+    let leaves: Vec<_> = reached.iter().filter(|it| !it.way.is_empty() && !is_tunnel(it)).collect();
     for leaf in &leaves {
         draw_way(walk, leaf, drawn);
         walk.defect(

@@ -1,5 +1,7 @@
 //! A path while it is being walked.
 
+use std::collections::HashSet;
+
 use crate::model::{
     BridgeKind, Hop, HopFacts, IfIndex, Link, LinkKind, OtherPort, OvsBridge, Path, PathKind, Problem,
     ProblemKind, Role, Step, Traceability, VmPort,
@@ -37,6 +39,19 @@ impl Walk {
         })
     }
 
+    /// The names of the interfaces so far, those between bridges among them.
+    pub(super) fn names(&self) -> HashSet<&str> {
+        let mut names = HashSet::new();
+        for step in &self.steps {
+            match step {
+                Step::Interface(hop) => names.extend([hop.ifname.as_str()]),
+                Step::Patch { name, peer, .. } => names.extend([name.as_str(), peer.as_str()]),
+                Step::Bridge { .. } | Step::Gap { .. } => {}
+            }
+        }
+        names
+    }
+
     pub(super) fn hop(
         &mut self,
         (role, facts): (Role, HopFacts),
@@ -53,7 +68,7 @@ impl Walk {
             mtu_bytes: link.mtu_bytes,
             admin_up: link.admin_up,
             carrier: link.carrier,
-            stacked: matches!(link.kind, LinkKind::Bond | LinkKind::Vlan),
+            stacked: matches!(link.kind, LinkKind::Bond | LinkKind::Vlan | LinkKind::Tunnel),
             facts,
         }));
     }
@@ -70,8 +85,8 @@ impl Walk {
         });
     }
 
-    pub(super) fn patch(&mut self, name: &str, peer: &str) {
-        self.steps.push(Step::Patch { name: name.to_owned(), peer: peer.to_owned() });
+    pub(super) fn patch(&mut self, name: &str, peer: &str, veth: bool) {
+        self.steps.push(Step::Patch { name: name.to_owned(), peer: peer.to_owned(), veth });
     }
 
     pub(super) fn problem(&mut self, at: &str, what: impl Into<String>) {

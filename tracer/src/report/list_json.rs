@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::schema::written;
-use crate::model::{ListRow, SourceName, SourceStatus};
+use crate::model::{ListRow, SourceName, SourceStatus, StaleRow};
 
 #[derive(Debug, Clone, Copy, Serialize, JsonSchema)]
 enum ListSchema {
@@ -20,6 +20,8 @@ pub(super) struct Listing<'a> {
     schema: ListSchema,
     /// A member for each port, and for each instance without any.
     ports: &'a [ListRow],
+    /// What VMs that are gone left in the switch.
+    leftovers: &'a [StaleRow],
     /// Who was asked.
     sources: Vec<Source<'a>>,
 }
@@ -37,11 +39,11 @@ struct Source<'a> {
 
 /// One JSON object on one line, without a newline.
 #[must_use]
-pub fn list_json(rows: &[ListRow], sources: &[SourceStatus]) -> String {
+pub fn list_json(rows: &[ListRow], leftovers: &[StaleRow], sources: &[SourceStatus]) -> String {
     fn source(source: &SourceStatus) -> Source<'_> {
         let SourceStatus { name, asked, missing, .. } = source;
         Source { name: *name, asked, missing: missing.as_deref() }
     }
     let sources = sources.iter().map(source).collect();
-    written(&Listing { schema: ListSchema::V1, ports: rows, sources })
+    written(&Listing { schema: ListSchema::V1, ports: rows, leftovers, sources })
 }

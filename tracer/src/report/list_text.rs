@@ -4,15 +4,30 @@ use super::{
     Canvas, Ink,
     layout::{columns, table, wrap},
 };
-use crate::model::{ListRow, Printable, Traceability};
+use crate::model::{ListRow, Printable, StaleRow, Traceability};
 
 const HEADINGS: [&str; 10] =
     ["NAME", "DOMAIN", "UUID", "MAC", "FIXED IPS", "PORT", "TAP", "BRIDGE", "VLAN", "TRACEABLE"];
 const NOTHING: &str = "-";
 
-/// The list, ending with a newline.
+/// The list, ending with a newline: the ports, then what is left of others.
 #[must_use]
-pub fn list_text(rows: &[ListRow], canvas: Canvas) -> String {
+pub fn list_text(rows: &[ListRow], leftovers: &[StaleRow], canvas: Canvas) -> String {
+    let mut text = ports_text(rows, canvas);
+    if !leftovers.is_empty() {
+        text.push_str("\nleftovers in Open vSwitch, of no VM:\n");
+    }
+    for row in leftovers {
+        let what =
+            format!("{} on {}: {}", Printable(&row.ifname), Printable(&row.bridge), Printable(&row.why));
+        let mut lines = wrap(&what, canvas.width.map(|width| width.saturating_sub(2).max(20)));
+        lines.extend(row.remove.iter().map(|command| format!("  {}", Printable(command))));
+        lines.iter().for_each(|line| text.push_str(&format!("  {line}\n")));
+    }
+    text
+}
+
+fn ports_text(rows: &[ListRow], canvas: Canvas) -> String {
     if rows.is_empty() {
         return "no VM ports on this host\n".to_owned();
     }

@@ -35,7 +35,7 @@ fn shape(step: &Step) -> (&'static str, String) {
             ("box3d", format!("{}\nLinux bridge", Printable(name)))
         }
         Step::Bridge { name, .. } => ("box3d", format!("{}\nOVS bridge", Printable(name))),
-        Step::Patch { name, peer } => ("ellipse", format!("{} ⇄ {}", Printable(name), Printable(peer))),
+        Step::Patch { name, peer, .. } => ("ellipse", format!("{} ⇄ {}", Printable(name), Printable(peer))),
         Step::Gap { missing } => ("octagon", format!("{}\nmissing", Printable(missing))),
     }
 }

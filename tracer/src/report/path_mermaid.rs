@@ -34,7 +34,7 @@ fn shape(step: &Step) -> (&'static str, String, &'static str) {
             ("[[", format!("{}\nLinux bridge", Printable(name)), "]]")
         }
         Step::Bridge { name, .. } => ("[[", format!("{}\nOVS bridge", Printable(name)), "]]"),
-        Step::Patch { name, peer } => ("(", format!("{} ⇄ {}", Printable(name), Printable(peer)), ")"),
+        Step::Patch { name, peer, .. } => ("(", format!("{} ⇄ {}", Printable(name), Printable(peer)), ")"),
         Step::Gap { missing } => ("{{", format!("{}\nmissing", Printable(missing)), "}}"),
     }
 }

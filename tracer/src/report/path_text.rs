@@ -18,7 +18,7 @@ const HOOKS: &str = "tc ingress + egress";
 pub fn path_text(path: &Path, canvas: Canvas) -> String {
     let name_columns =
         path.steps.iter().map(|step| columns(&name(step.name()))).max().unwrap_or(0).max(NAME_COLUMNS);
-    let inside = path.bridges().map(|(_, kind)| name_columns + 2 + columns(&description(kind)));
+    let inside = path.bridges().map(|(_, kind)| name_columns + 2 + columns(&description(path, kind)));
     let box_columns = inside.max().unwrap_or(0).max(BOX_COLUMNS);
     let mut drawing = Drawing { path, canvas, name_columns, box_columns, lines: Vec::new() };
     drawing.head();
@@ -39,9 +39,11 @@ fn name(text: &str) -> String {
 }
 
 /// What a bridge is made of, in words.
-fn description(kind: &BridgeKind) -> String {
+fn description(path: &Path, kind: &BridgeKind) -> String {
     match kind {
-        BridgeKind::Linux => "Linux bridge · security groups".to_owned(),
+        BridgeKind::Linux => {
+            ["Linux bridge"].into_iter().chain(path.firewall_in_words()).collect::<Vec<_>>().join(" · ")
+        }
         BridgeKind::Ovs { datapath, fail_mode } => {
             let fail_mode =
                 fail_mode.as_deref().map_or(String::new(), |mode| format!(" · fail_mode {}", name(mode)));
@@ -96,7 +98,7 @@ impl Drawing<'_> {
         match step {
             Step::Interface(hop) => self.interface(before, hop),
             Step::Bridge { name, kind } => self.bridge(name, kind),
-            Step::Patch { name, peer } => self.patch(name, peer),
+            Step::Patch { name, peer, veth } => self.patch(name, peer, *veth),
             Step::Gap { missing } => {
                 self.spine();
                 let line = format!(
@@ -107,7 +109,9 @@ impl Drawing<'_> {
                 self.line(line);
             }
         }
-        self.problems(step.name());
+        if !matches!(step, Step::Patch { .. }) {
+            self.problems(step.name());
+        }
     }
 
     fn interface(&mut self, before: Option<&Step>, hop: &Hop) {
@@ -140,7 +144,7 @@ impl Drawing<'_> {
     }
 
     fn bridge(&mut self, bridge: &str, kind: &BridgeKind) {
-        let (what, width) = (description(kind), self.box_columns);
+        let (what, width) = (description(self.path, kind), self.box_columns);
         let padded = pad(&what, width.saturating_sub(self.name_columns + 2));
         let title = self.canvas.paint(Ink::Strong, pad(&name(bridge), self.name_columns));
         self.line(format!(" ┌─┴──{}─┐", "─".repeat(width)));
@@ -148,12 +152,14 @@ impl Drawing<'_> {
         self.line(format!(" └─┬──{}─┘", "─".repeat(width)));
     }
 
-    fn patch(&mut self, near: &str, far: &str) {
-        let label = self.faint("patch port");
+    fn patch(&mut self, near: &str, far: &str, is_veth: bool) {
+        let label = self.faint(if is_veth { "veth" } else { "patch port" });
         let width = self.name_columns;
         self.line(format!("   ○  {}  {label}", pad(&name(near), width)));
+        self.problems(near);
         self.line("   ┊");
         self.line(format!("   ○  {}  {label}", pad(&name(far), width)));
+        self.problems(far);
     }
 
     fn spine(&mut self) {

@@ -36,7 +36,9 @@ pub async fn survey(sources: &Sources, note: NoteTo) -> Result<Topology, TraceEr
     for source in missing {
         let consequence = match source.name {
             SourceName::Libvirt => "going on with OVSDB",
-            SourceName::Ovsdb => "going on with libvirt, the path ends at the veth pair",
+            SourceName::Ovsdb => {
+                "going on with libvirt; what goes through Open vSwitch is followed up to there"
+            }
             SourceName::Netlink => "",
         };
         note(&Note::Missing(describe(source), consequence));

@@ -19,7 +19,7 @@ pub const DATABASE: &str = "Open_vSwitch";
 pub fn monitor_requests() -> Value {
     json!({
         "Bridge": [{"columns": ["name", "datapath_type", "fail_mode", "ports", "mirrors"]}],
-        "Port": [{"columns": ["name", "tag", "trunks", "interfaces", "other_config"]}],
+        "Port": [{"columns": ["name", "tag", "trunks", "vlan_mode", "interfaces", "other_config"]}],
         "Interface": [{"columns": [
             "name", "type", "ofport", "error", "options", "external_ids", "admin_state", "link_state",
             "mac_in_use"
@@ -102,6 +102,7 @@ fn port(row: Row<'_>, interfaces: Vec<OvsInterface>) -> Option<OvsPort> {
         name: row.string("name")?,
         tag: row.integer("tag").and_then(|tag| tag.try_into().ok()),
         trunks: row.set("trunks").iter().filter_map(|vlan| vlan.as_u64()?.try_into().ok()).collect(),
+        vlan_mode: row.string("vlan_mode"),
         interfaces,
         network: NeutronNetwork {
             network_type: config("network_type"),
@@ -120,13 +121,15 @@ fn interface(row: Row<'_>) -> Option<OvsInterface> {
         ofport: row.integer("ofport"),
         error: row.string("error"),
         mac_in_use: row.string("mac_in_use").and_then(|mac| mac.parse().ok()),
+        of_ovn: external("ovn-installed").is_some(),
         peer: row.key("options", "peer").map(str::to_owned),
         admin_up: is_up("admin_state"),
         link_up: is_up("link_state"),
         neutron: NeutronKeys {
             iface_id: external("iface-id").map(str::to_ascii_lowercase),
             attached_mac: external("attached-mac").and_then(|mac| mac.parse().ok()),
-            vm_uuid: external("vm-uuid").map(str::to_ascii_lowercase),
+            // os-vif's plug writes the one, libvirt's own the other.
+            vm_uuid: external("vm-uuid").or_else(|| external("vm-id")).map(str::to_ascii_lowercase),
             iface_status: external("iface-status").map(str::to_owned),
         },
     })

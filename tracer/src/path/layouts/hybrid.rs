@@ -2,12 +2,17 @@
 //! `qvb`/`qvo`, the integration bridge, and from there to the wire.
 
 use super::{
-    super::{beside, defects, plug, uplink, walk::Walk},
-    Layout,
+    super::{
+        beside, defects,
+        plug::{self, Plug},
+        uplink,
+        walk::Walk,
+    },
+    Layout, native,
 };
 use crate::model::{
-    Direction, Hop, HopFacts, IfIndex, Link, LinkKind, OtherEnd, Path, PathKind, Printable, ProblemKind,
-    Role, SourceName, Topology, VethPeer, VmPort,
+    Direction, Hop, HopFacts, IfIndex, Link, OtherEnd, Path, PathKind, Printable, ProblemKind, Role,
+    SourceName, Topology, VethPeer, VmPort,
 };
 
 /// What comes from the guest is received here, and goes through the bridge with the security groups.
@@ -49,27 +54,26 @@ pub fn hybrid_hop(role: Role, ifname: &str, ifindex: IfIndex) -> Hop {
 /// The hybrid layout.
 pub(super) const LAYOUT: Layout = Layout { recognises, walk };
 
-/// A Linux bridge, or anything Nova names this way; and a port of which nothing is there, since Nova unplugs all of it
-/// when an instance stops.
+/// A Linux bridge that leads to Open vSwitch by a veth pair, or anything Nova names this way; and a port of which nothing is there, since
+/// Nova unplugs all of it when an instance stops.
 fn recognises(topology: &Topology, port: &VmPort) -> bool {
     let starts = |name: Option<&str>, prefix| name.is_some_and(|name: &str| name.starts_with(prefix));
-    let tap_in_ovs = port.tap.as_deref().is_some_and(|tap| topology.ovs_interface(tap).is_some());
-    let bridge_in_ovs =
-        || topology.bridges.iter().any(|bridge| Some(&bridge.name) == port.source_bridge.as_ref());
-    let nothing_there =
-        plug::tap(topology, port).is_none() && port.ovs_interface.is_none() && !bridge_in_ovs();
-    !tap_in_ovs
-        && (plug::linux_bridge(topology, port).is_some()
-            || starts(port.source_bridge.as_deref(), "qbr")
-            || starts(port.ovs_interface.as_deref(), "qvo")
-            || nothing_there)
+    let named = starts(port.source_bridge.as_deref(), "qbr") || starts(port.ovs_interface.as_deref(), "qvo");
+    match plug::of(topology, port) {
+        Plug::LinuxBridge(bridge) => {
+            plug::veth_to_switch(topology, bridge).is_some() || bridge.name.starts_with("qbr") || named
+        }
+        Plug::Switch => false,
+        Plug::Nowhere => named,
+        Plug::Nothing => named || !native::is_named(topology, port),
+    }
 }
 
 fn walk(topology: &Topology, port: &VmPort) -> Path {
     let mut walk = Walk::new(PathKind::OvsHybrid);
     let bridge = plug::linux_bridge(topology, port);
     walk_tap(&mut walk, topology, port, bridge);
-    let veth = bridge.and_then(|bridge| veth_on(topology, bridge));
+    let veth = bridge.and_then(|bridge| plug::veth_to_switch(topology, bridge));
     if let Some(bridge) = bridge {
         walk.linux_bridge(bridge);
         walk.other_ports.push(beside::bridge(bridge));
@@ -87,8 +91,7 @@ fn walk(topology: &Topology, port: &VmPort) -> Path {
         (None, _) => {}
     }
     walk_qvo(&mut walk, topology, port, veth);
-    defects::identity(&mut walk, port);
-    defects::interfaces(&mut walk, topology);
+    defects::port(&mut walk, topology, port);
     walk.finish(port)
 }
 
@@ -106,19 +109,6 @@ fn walk_tap(walk: &mut Walk, topology: &Topology, port: &VmPort, bridge: Option<
         return;
     }
     plug::no_tap(walk, port);
-}
-
-/// The veth port of the Linux bridge that leads to Open vSwitch; else any veth port of it.
-fn veth_on<'a>(topology: &'a Topology, bridge: &Link) -> Option<&'a Link> {
-    let mut veths = topology
-        .links()
-        .iter()
-        .filter(|link| link.master == Some(bridge.index) && link.kind == LinkKind::Veth);
-    let leads_to_ovs = |link: &&Link| {
-        topology.veth_peer(link).is_some_and(|peer| topology.ovs_interface(&peer.name).is_some())
-    };
-    let first = veths.clone().find(|link| link.name.starts_with("qvb")).or_else(|| veths.clone().next());
-    veths.find(leads_to_ovs).or(first)
 }
 
 fn walk_qvo(walk: &mut Walk, topology: &Topology, port: &VmPort, qvb: Option<&Link>) {

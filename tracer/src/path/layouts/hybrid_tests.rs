@@ -379,9 +379,13 @@ fn a_tunnel_network_ends_at_the_integration_bridge() {
 }
 
 #[test]
-fn a_tap_straight_in_open_vswitch_is_another_layout() {
+fn a_tap_that_is_a_port_of_nothing_is_no_layout() {
     let mut topology = lab();
-    topology.bridges.last_mut().unwrap().ports.push(port(vec![netdev("tapc3d70d5c-a9")]));
+    topology.bridges.clear();
+    remove_link(&mut topology, "qbrc3d70d5c-a9");
+    change_link(&mut topology, "tapc3d70d5c-a9", |tap| tap.master = None);
+    let interface = topology.instances.first_mut().unwrap().interfaces.first_mut().unwrap();
+    interface.source_bridge = None;
     let error = find(&topology, PORT).unwrap_err().to_string();
-    assert!(error.contains("is a port of the OVS bridge br-int"), "{error}");
+    assert!(error.contains("a port of no bridge"), "{error}");
 }

@@ -1,8 +1,14 @@
 //! The layouts a port can be plugged in. A new one is a file with a `Layout` and a line in `LAYOUTS`.
 
 pub(super) mod hybrid;
+mod linux_bridge;
+mod native;
 
-use super::{PathError, plug::describe, ports, resolve};
+use super::{
+    PathError,
+    plug::{describe, outside_kernel},
+    ports, resolve,
+};
 use crate::model::{Path, Topology, VmPort};
 
 /// A way to plug a VM into the network.
@@ -14,7 +20,7 @@ pub(super) struct Layout {
 }
 
 /// All layouts; the first that recognises a port walks it.
-const LAYOUTS: &[Layout] = &[hybrid::LAYOUT];
+const LAYOUTS: &[Layout] = &[hybrid::LAYOUT, native::LAYOUT, linux_bridge::LAYOUT];
 
 /// Resolves a handle and walks its path.
 ///
@@ -27,8 +33,11 @@ pub fn find(topology: &Topology, handle: &str) -> Result<Path, PathError> {
 /// Walks the path of a port.
 ///
 /// # Errors
-/// When its layout is unknown.
+/// When its layout is unknown, or no hook can see its packets.
 pub fn path_of(topology: &Topology, port: &VmPort) -> Result<Path, PathError> {
+    if let Some(what) = outside_kernel(port) {
+        return Err(PathError::OutsideKernel { port: port.id.title(), what });
+    }
     match LAYOUTS.iter().find(|layout| (layout.recognises)(topology, port)) {
         Some(layout) => Ok((layout.walk)(topology, port)),
         None => Err(PathError::UnknownLayout { port: port.id.title(), found: describe(topology, port) }),

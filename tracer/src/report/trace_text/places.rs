@@ -79,7 +79,8 @@ fn between(path: &Path, from: &Hop, to: &Hop) -> String {
         ovs.reverse();
     }
     if !linux.is_empty() {
-        return format!("through {} (security groups)", linux.join(", "));
+        let firewall = path.firewall_in_words().map_or(String::new(), |words| format!(" ({words})"));
+        return format!("through {}{firewall}", linux.join(", "));
     }
     if !ovs.is_empty() {
         return format!("through Open vSwitch {}", ovs.join(", "));

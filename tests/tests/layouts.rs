@@ -1,0 +1,171 @@
+//! Other layouts than the hybrid one, each made of the lab's own VM and NIC: the same packets, counted exactly, and a drop at its place.
+
+use hoptrace_tests::prelude::*;
+use serde_json::Value;
+
+/// Packets of each test, each way.
+const PACKETS: u64 = 300;
+const SINK_PORT: u16 = 9;
+const PACE: Duration = Duration::from_micros(500);
+const WAIT: Duration = Duration::from_secs(5);
+/// A bridge as Neutron's agent names it, and the interface by which it leads out.
+const BRIDGE: &str = "brq6d947ca8-d4";
+const UPLINK: &str = "eth3";
+
+/// The guest's tap as a port of the integration bridge itself. What the hybrid plug made is still there, its row with the same `iface-id`: a
+/// leftover.
+fn native(lab: &Lab, guest: &Guest) -> Result<Trap> {
+    let (tap, bridge) = (&guest.tap, &lab.integration_bridge);
+    let ids = ["iface-id", "attached-mac", "vm-uuid", "iface-status"];
+    let ids = ids.map(|key| {
+        format!(r#"external_ids:{key}="$(ovs-vsctl get interface {} external_ids:{key})""#, guest.qvo)
+    });
+    let set = format!(
+        "ip link set {tap} nomaster
+         ovs-vsctl add-port {bridge} {tap} tag={} -- set interface {tap} {}",
+        lab.local_vlan,
+        ids.join(" ")
+    );
+    let remove = format!("ovs-vsctl del-port {bridge} {tap}; ip link set {tap} master {}", guest.qbr);
+    Trap::set("sh", &["-ec", &set], &["-c", &remove])
+}
+
+/// The guest's tap and the way out of the host as ports of one Linux bridge.
+fn linux_bridge(lab: &Lab, guest: &Guest) -> Result<Trap> {
+    let (tap, nic, provider) = (&guest.tap, &lab.nic, &lab.provider_bridge);
+    let set = format!(
+        "ovs-vsctl del-port {provider} {nic}
+         ip link set {nic} up
+         ip link add {BRIDGE} type bridge
+         ip link add link {nic} name {UPLINK} type macvlan mode passthru
+         ip link set {BRIDGE} addrgenmode none up; ip link set {UPLINK} addrgenmode none up
+         ip link set {UPLINK} master {BRIDGE}; ip link set {tap} master {BRIDGE}"
+    );
+    let remove = format!(
+        "ip link set {tap} master {}; ip link del {BRIDGE}; ip link del {UPLINK}; ovs-vsctl add-port {provider} {nic}",
+        guest.qbr
+    );
+    Trap::set("sh", &["-ec", &set], &["-c", &remove])
+}
+
+fn path(guest: &Guest) -> Result<Value> {
+    let output = hoptrace(&["path", &guest.display_name, "--format", "json"])?.output()?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Ok(serde_json::from_slice(&output.stdout)?)
+}
+
+/// Datagrams both ways, each way confirmed by a ping behind them.
+fn talk(lab: &Lab, guest: &Guest) -> Result<()> {
+    let sent = guest.send_udp((lab.wire.ipv4.into(), SINK_PORT), PACKETS, 64, PACE)?;
+    ensure!(sent.sent == PACKETS, "{sent:?}");
+    guest.sink_reset()?;
+    lab.in_wire(|| {
+        let socket = std::net::UdpSocket::bind(("0.0.0.0", 0)).context("bind on the wire")?;
+        for number in 0..PACKETS {
+            let payload = [number.to_be_bytes(), number.rotate_left(32).to_be_bytes()].concat();
+            socket.send_to(&payload, (guest.ipv4, SINK_PORT)).context("send")?;
+            std::thread::sleep(PACE);
+        }
+        Ok(())
+    })?;
+    Ok(())
+}
+
+fn arrived(guest: &Guest) -> Result<()> {
+    let sink = guest.sink_wait(PACKETS, WAIT)?;
+    ensure!(sink.datagrams == PACKETS, "{sink:?}");
+    Ok(())
+}
+
+/// All of them pass both hooks of their way, and nothing else is in the ledger.
+fn assert_whole(lab: &Lab, guest: &Guest) -> Result<()> {
+    lab.introduce(guest)?;
+    let tracer = Tracer::start(&["trace", &guest.display_name, "udp", "and", "port", "9", "--json"])?;
+    talk(lab, guest)?;
+    arrived(guest)?;
+    let report = tracer.finish()?;
+    for (direction, from, to) in [(Egress, "tap", "nic"), (Ingress, "nic", "tap")] {
+        let found = report.direction(direction);
+        found.ledger.expect_all(PACKETS).with_context(|| format!("{direction}: {report}"))?;
+        let segment = found.segment(from, to)?;
+        ensure!(segment.count == PACKETS && segment.ns()?.p50 > 0, "{direction}: {segment}");
+    }
+    Ok(())
+}
+
+/// Whether all that is sent dies behind these hooks, and is told so.
+fn assert_dead(lab: &Lab, guest: &Guest, egress: Option<&str>, ingress: Option<&str>) -> Result<DropsReport> {
+    let tracer = Tracer::start(&["drops", &guest.display_name, "udp", "and", "port", "9", "--json"])?;
+    talk(lab, guest)?;
+    let report = tracer.finish_drops()?;
+    for (direction, after) in [(Egress, egress), (Ingress, ingress)] {
+        let found = report.direction(direction);
+        let Some(after) = after else { continue };
+        let drop = found.only_drop().with_context(|| format!("{direction}: {report}"))?;
+        ensure!(drop.after == after && drop.count == PACKETS, "{direction}: {drop}");
+    }
+    Ok(report)
+}
+
+#[test]
+#[ignore = "needs the lab or a VM: cargo xtask test"]
+fn a_tap_in_the_switch_itself_is_traced_to_the_nic() -> Result<()> {
+    let lab = Lab::from_env()?;
+    let guest = lab.guest("yjwang-test-1")?;
+    let _plug = native(&lab, guest)?;
+    let path = path(guest)?;
+    ensure!(path["kind"] == "ovs-native" && path["traceable"] == "fully", "{path}");
+    // The kernel and the switch say where the tap is: the row of its old veth end is the leftover.
+    let problems: Vec<_> = path["problems"].as_array().into_iter().flatten().collect();
+    let [problem] = problems.as_slice() else { bail!("{path}") };
+    ensure!(problem["what"].as_str().is_some_and(|what| what.contains(&guest.qvo)), "{problem}");
+    assert_whole(&lab, guest)?;
+
+    let rule = format!("priority=1000,udp,tp_dst={SINK_PORT}");
+    let _flow = Trap::flow(&lab.integration_bridge, &rule, "drop")?;
+    assert_dead(&lab, guest, Some("tap"), Some("nic"))?;
+    Ok(())
+}
+
+#[test]
+#[ignore = "needs the lab or a VM: cargo xtask test"]
+fn what_goes_to_a_vm_of_the_same_host_leaves_the_way_of_such_a_tap() -> Result<()> {
+    let lab = Lab::from_env()?;
+    let (guest, neighbour) = (lab.guest("yjwang-test-1")?, lab.guest("yjwang-test-2")?);
+    let _plug = native(&lab, guest)?;
+    let ping = guest.ping(neighbour.ipv4.into(), 3, Duration::from_millis(10))?;
+    ensure!(ping.received > 0, "{ping:?}");
+    let tracer = Tracer::start(&["trace", &guest.display_name, "udp", "and", "port", "9", "--json"])?;
+    neighbour.sink_reset()?;
+    guest.send_udp((neighbour.ipv4.into(), SINK_PORT), PACKETS, 64, PACE)?;
+    arrived(neighbour)?;
+    let report = tracer.finish()?;
+    let ledger = report.egress().ledger;
+    let expected = Ledger { entered: PACKETS, completed: PACKETS, elsewhere: PACKETS, lost: 0, ..ledger };
+    ledger.expect(&expected).with_context(|| report.to_string())?;
+    ensure!(report.egress().segment("tap", "neighbour")?.count == PACKETS, "{report}");
+    Ok(())
+}
+
+#[test]
+#[ignore = "needs the lab or a VM: cargo xtask test"]
+fn a_linux_bridge_with_the_nic_on_it_is_the_whole_way() -> Result<()> {
+    let lab = Lab::from_env()?;
+    let guest = lab.guest("yjwang-test-1")?;
+    let _plug = linux_bridge(&lab, guest)?;
+    let path = path(guest)?;
+    ensure!(path["kind"] == "linux-bridge" && path["traceable"] == "fully", "{path}");
+    let hops = path["steps"].as_array().into_iter().flatten().filter_map(|step| step["ifname"].as_str());
+    ensure!(hops.eq([guest.tap.as_str(), UPLINK]), "{path}");
+    assert_whole(&lab, guest)?;
+
+    // Its port does not forward.
+    let _blocked = Trap::set(
+        "bridge",
+        &["link", "set", "dev", UPLINK, "state", "4"],
+        &["link", "set", "dev", UPLINK, "state", "3"],
+    )?;
+    let report = assert_dead(&lab, guest, Some("tap"), Some("nic"))?;
+    report.first()?.says("does not forward")?;
+    Ok(())
+}

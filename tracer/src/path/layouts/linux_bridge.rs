@@ -1,0 +1,107 @@
+//! The tap and the way out of the host are ports of one Linux bridge: Neutron's Linux bridge agent (`brq`), a network of libvirt's, a bridge that an
+//! operator made.
+
+use super::{
+    super::{
+        beside, defects,
+        plug::{self, Plug},
+        uplink,
+        walk::Walk,
+    },
+    Layout,
+};
+use crate::model::{
+    Direction, HopFacts, Link, LinkKind, OtherEnd, Path, PathKind, Printable, ProblemKind, Role, Topology,
+    VmPort,
+};
+
+/// Neutron's agent names its bridges so. It has the security groups on them.
+const NEUTRONS: &str = "brq";
+
+/// The layout.
+pub(super) const LAYOUT: Layout = Layout { recognises, walk };
+
+fn recognises(topology: &Topology, port: &VmPort) -> bool {
+    matches!(plug::of(topology, port), Plug::LinuxBridge(_))
+}
+
+const fn tap(has_firewall: bool) -> (Role, HopFacts) {
+    let firewall_behind = if has_firewall { Some(Direction::Egress) } else { None };
+    let receives = Direction::Egress;
+    (Role::Tap, HopFacts { other_end: OtherEnd::Guest, receives, shared: false, firewall_behind })
+}
+
+const fn uplink(has_firewall: bool) -> (Role, HopFacts) {
+    let (role, facts) = uplink::NIC;
+    let firewall_behind = if has_firewall { Some(Direction::Ingress) } else { None };
+    (role, HopFacts { firewall_behind, ..facts })
+}
+
+fn walk(topology: &Topology, port: &VmPort) -> Path {
+    let mut walk = Walk::new(PathKind::LinuxBridge);
+    walk.network = port.network.as_ref().map(|name| format!("libvirt network {name}"));
+    let bridge = plug::linux_bridge(topology, port);
+    let has_firewall = bridge.is_some_and(|bridge| bridge.name.starts_with(NEUTRONS));
+    match plug::tap(topology, port) {
+        Some(link) => {
+            let master = topology.master(link);
+            walk.hop(tap(has_firewall), link, master.map(|master| master.name.as_str()), None);
+            if let (None, Some(bridge)) = (master, bridge) {
+                let what = format!("it is not a port of {}: it has no master", Printable(&bridge.name));
+                walk.defect(ProblemKind::NotForwarding, &link.name, what);
+            }
+        }
+        None => plug::no_tap(&mut walk, port),
+    }
+    if let Some(bridge) = bridge {
+        walk.linux_bridge(bridge);
+        defects::bridge_down(&mut walk, bridge);
+        walk_out(&mut walk, topology, bridge, has_firewall);
+        walk.other_ports.push(beside::bridge(bridge));
+        let others = beside::ports_of_bridge(topology, bridge, &walk.names());
+        walk.other_ports.extend(others);
+    }
+    defects::port(&mut walk, topology, port);
+    walk.finish(port)
+}
+
+/// From the bridge to the wire.
+fn walk_out(walk: &mut Walk, topology: &Topology, bridge: &Link, has_firewall: bool) {
+    let ports = topology.links().iter().filter(|link| link.master == Some(bridge.index));
+    let out: Vec<&Link> = ports.filter(|link| leads_out(topology, link)).collect();
+    for link in &out {
+        walk.hop(uplink(has_firewall), link, Some(&bridge.name), None);
+    }
+    if let Some(tunnel) = out.iter().find(|link| is_tunnel(link)) {
+        walk.cut(format!("{} is a tunnel: the way beyond it is not traced yet", Printable(&tunnel.name)));
+    }
+    if out.is_empty() {
+        let at = Printable(&bridge.name);
+        walk.cut(format!(
+            "no port of {at} leads out of the host: it routes what the VM sends, and may translate addresses, which is not traced yet"
+        ));
+    }
+}
+
+/// A NIC, a VLAN of one, a bond, a tunnel: no guest's, and no other namespace's or bridge's.
+fn leads_out(topology: &Topology, link: &Link) -> bool {
+    match link.kind {
+        LinkKind::Vlan | LinkKind::Bond | LinkKind::Tunnel | LinkKind::Other => true,
+        LinkKind::Veth => {
+            topology
+                .veth_peer(link)
+                .is_some_and(|peer| peer.master.is_none() && topology.ovs_interface(&peer.name).is_none())
+                && !link.name.starts_with("tap")
+        }
+        LinkKind::Bridge | LinkKind::Tun | LinkKind::OpenVswitch => false,
+    }
+}
+
+/// By its kind, else by the name that Neutron's agent gives.
+fn is_tunnel(link: &Link) -> bool {
+    link.kind == LinkKind::Tunnel || link.name.starts_with("vxlan-")
+}
+
+#[cfg(test)]
+#[path = "linux_bridge_tests.rs"]
+mod tests;

@@ -1,0 +1,101 @@
+//! Taps on a Linux bridge with a way out of its own.
+#![allow(clippy::unwrap_used)]
+
+use crate::model::{
+    Direction, IfIndex, LinkKind, Path, PathKind, PortKind, Role, Topology, Traceability, VethPeer,
+};
+use crate::path::{find, testing::*};
+
+const TAP: &str = "tapc3d70d5c-a9";
+const BRIDGE: &str = "brq6d947ca8-d4";
+
+/// The lab's VM and `ens3` on one bridge; no Open vSwitch.
+fn agent() -> Topology {
+    let mut topology = lab();
+    topology.bridges.clear();
+    for name in ["qbrc3d70d5c-a9", "qvbc3d70d5c-a9", "qvoc3d70d5c-a9"] {
+        remove_link(&mut topology, name);
+    }
+    add_links(&mut topology, vec![link(10, BRIDGE, LinkKind::Bridge)]);
+    change_link(&mut topology, "ens3", |nic| nic.master = Some(IfIndex(10)));
+    let interface = topology.instances.first_mut().unwrap().interfaces.first_mut().unwrap();
+    interface.source_bridge = Some(BRIDGE.to_owned());
+    topology
+}
+
+fn path(topology: &Topology) -> Path {
+    find(topology, PORT).unwrap()
+}
+
+fn names(path: &Path) -> Vec<(Role, &str)> {
+    path.hops().map(|hop| (hop.role, hop.ifname.as_str())).collect()
+}
+
+#[test]
+fn the_way_is_over_the_bridge_to_its_nic() {
+    let path = path(&agent());
+    assert_eq!((path.kind, &path.traceability), (PathKind::LinuxBridge, &Traceability::Fully));
+    assert_eq!(names(&path), [(Role::Tap, TAP), (Role::Nic, "ens3")]);
+    // Neutron's agent has the security groups on its bridges.
+    let firewalls: Vec<_> = path.hops().map(|hop| hop.facts.firewall_behind).collect();
+    assert_eq!(firewalls, [Some(Direction::Egress), Some(Direction::Ingress)]);
+    assert_eq!((path.problems.len(), path.firewall_in_words()), (0, Some("security groups")));
+}
+
+#[test]
+fn a_bridge_of_somebody_else_s_has_no_security_groups() {
+    let mut topology = agent();
+    change_link(&mut topology, BRIDGE, |bridge| bridge.name = "br0".to_owned());
+    let path = path(&topology);
+    assert_eq!((path.kind, path.hops().count(), path.firewall_in_words()), (PathKind::LinuxBridge, 2, None));
+}
+
+#[test]
+fn a_veth_end_on_the_bridge_is_a_neighbour_not_the_way() {
+    let mut topology = agent();
+    let mut dhcp = link(40, "tapd0d0d0d0-aa", LinkKind::Veth);
+    (dhcp.master, dhcp.peer) = (Some(IfIndex(10)), Some(VethPeer::OtherNamespace(IfIndex(2))));
+    let mut other = link(41, "tap7be41f06-31", LinkKind::Tun);
+    other.master = Some(IfIndex(10));
+    add_links(&mut topology, vec![dhcp, other]);
+    let mut second = topology.instances.first().unwrap().clone();
+    second.uuid = "1d2e3f40-83d9-4518-9055-4df2899e23af".to_owned();
+    second.interfaces =
+        vec![interface("fa:16:3e:5c:90:d2", "7be41f06-3134-4000-8000-0123456789ab", "10.99.99.112")];
+    topology.instances.push(second);
+    let path = path(&topology);
+    assert_eq!(names(&path), [(Role::Tap, TAP), (Role::Nic, "ens3")]);
+    let beside: Vec<_> = path.other_ports.iter().map(|port| (port.ifname.as_str(), port.kind)).collect();
+    let expected =
+        [(BRIDGE, PortKind::Bridge), ("tapd0d0d0d0-aa", PortKind::Other), ("tap7be41f06-31", PortKind::Vm)];
+    assert_eq!(beside, expected);
+    assert_eq!(path.other_ports.last().unwrap().macs, [mac("fa:16:3e:5c:90:d2")]);
+}
+
+#[test]
+fn vlan_interfaces_and_bonds_are_ways_out_and_a_tunnel_is_as_far_as_it_goes() {
+    let mut topology = agent();
+    for (kind, name) in [(LinkKind::Vlan, "ens3.101"), (LinkKind::Bond, "bond0")] {
+        change_link(&mut topology, "ens3", |nic| nic.kind = kind);
+        let path = path(&topology);
+        assert_eq!(
+            (path.traceability == Traceability::Fully, path.hops().last().unwrap().stacked),
+            (true, true),
+            "{name}"
+        );
+    }
+    change_link(&mut topology, "ens3", |nic| nic.kind = LinkKind::Tunnel);
+    let path = path(&topology);
+    assert!(matches!(&path.traceability, Traceability::Partly { why } if why.contains("tunnel")));
+}
+
+#[test]
+fn without_a_way_out_the_host_routes() {
+    let mut topology = agent();
+    change_link(&mut topology, "ens3", |nic| nic.master = None);
+    let interface = topology.instances.first_mut().unwrap().interfaces.first_mut().unwrap();
+    interface.network = Some("default".to_owned());
+    let path = path(&topology);
+    assert_eq!((path.network.as_deref(), path.problems.len()), (Some("libvirt network default"), 0));
+    assert!(matches!(&path.traceability, Traceability::No { why } if why.contains("routes")));
+}

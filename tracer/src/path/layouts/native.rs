@@ -1,0 +1,92 @@
+//! The tap is a port of the integration bridge itself: Neutron's OVS driver with its own firewall, OVN, or a domain with a virtual port of
+//! Open vSwitch's.
+
+use super::{
+    super::{
+        defects,
+        plug::{self, Plug},
+        uplink,
+        walk::Walk,
+    },
+    Layout,
+};
+use crate::model::{
+    Direction, HopFacts, Link, OtherEnd, OvsPlace, Path, PathKind, Printable, ProblemKind, Role, SourceName,
+    Topology, VmPort,
+};
+
+/// What comes from the guest is received here, and goes to the switch, where the firewall is, too.
+const TAP: (Role, HopFacts) = (
+    Role::Tap,
+    HopFacts {
+        other_end: OtherEnd::Guest,
+        receives: Direction::Egress,
+        shared: false,
+        firewall_behind: None,
+    },
+);
+
+/// The layout.
+pub(super) const LAYOUT: Layout = Layout { recognises, walk };
+
+fn recognises(topology: &Topology, port: &VmPort) -> bool {
+    match plug::of(topology, port) {
+        Plug::Switch => true,
+        Plug::Nothing | Plug::Nowhere => is_named(topology, port),
+        Plug::LinuxBridge(_) => false,
+    }
+}
+
+/// Whether libvirt plugs the tap into a bridge of Open vSwitch's, or the row of the port is no veth end of Nova's.
+pub(super) fn is_named(topology: &Topology, port: &VmPort) -> bool {
+    let to_switch = topology.bridges.iter().any(|bridge| Some(&bridge.name) == port.source_bridge.as_ref());
+    to_switch || port.ovs_interface.as_deref().is_some_and(|name| !name.starts_with("qvo"))
+}
+
+fn walk(topology: &Topology, port: &VmPort) -> Path {
+    let place = place(topology, port);
+    let is_ovn = place.is_some_and(|place| place.interface.of_ovn);
+    let mut walk = Walk::new(if is_ovn { PathKind::Ovn } else { PathKind::OvsNative });
+    match (plug::tap(topology, port), place) {
+        (Some(tap), place) => {
+            let bridge = place.map(|place| place.bridge.name.as_str());
+            walk.hop(TAP, tap, bridge, place.and_then(|place| place.port.tag));
+            walk_on(&mut walk, topology, tap, place);
+        }
+        (None, place) => {
+            plug::no_tap(&mut walk, port);
+            if let Some(place) = place {
+                uplink::walk_switch(&mut walk, topology, place);
+            }
+        }
+    }
+    defects::port(&mut walk, topology, port);
+    walk.finish(port)
+}
+
+/// The port's row: that of its tap, else the one with its iface-id.
+fn place<'a>(topology: &'a Topology, port: &VmPort) -> Option<OvsPlace<'a>> {
+    let row = |name: &Option<String>| topology.ovs_interface(name.as_deref()?);
+    row(&port.tap).or_else(|| row(&port.ovs_interface))
+}
+
+/// From the tap on.
+fn walk_on(walk: &mut Walk, topology: &Topology, tap: &Link, place: Option<OvsPlace<'_>>) {
+    match place {
+        Some(place) => uplink::walk_switch(walk, topology, place),
+        None if topology.answered(SourceName::Ovsdb) => {
+            let what = "no bridge in OVSDB has a port of this name: the VM is cut off";
+            walk.defect(ProblemKind::NotInSwitch, &tap.name, what);
+            walk.cut(format!("{} is unknown to OVSDB", Printable(&tap.name)));
+        }
+        None => {
+            walk.cut("OVSDB could not be asked for the way beyond the tap");
+            // The kernel's datapath would be its master.
+            walk.taken_unseen = tap.master.is_none().then_some(tap.index);
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "native_tests.rs"]
+mod tests;
