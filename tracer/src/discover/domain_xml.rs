@@ -208,6 +208,39 @@ mod tests {
     }
 
     #[test]
+    fn how_an_interface_is_connected_is_by_its_type() {
+        let of = |kind: &str, inside: &str| {
+            let interface =
+                format!("<interface type='{kind}'><mac address='fa:16:3e:21:1b:4b'/>{inside}</interface>");
+            read(&domain("", &interface)).unwrap().interfaces[0].attachment.clone()
+        };
+        let pci =
+            "<source><address type='pci' domain='0x0000' bus='0x01' slot='0x00' function='0x5'/></source>";
+        assert_eq!(of("hostdev", pci), Attachment::Device("PCI 0000:01:00.5".to_owned()));
+        assert_eq!(of("hostdev", ""), Attachment::Device("a PCI device".to_owned()));
+        assert_eq!(of("vhostuser", "<source type='unix' path='/x'/>"), Attachment::VhostUser);
+        assert_eq!(
+            of("direct", "<source dev='eth0' mode='bridge'/>"),
+            Attachment::Macvtap("eth0".to_owned())
+        );
+        // What a network of macvtaps looks like while the domain runs.
+        let network = "<source network='n' dev='eth0' mode='bridge'/>";
+        assert_eq!(of("network", network), Attachment::Macvtap("eth0".to_owned()));
+        assert_eq!(of("network", "<source network='n' bridge='virbr0'/>"), Attachment::Tap);
+        assert_eq!(of("user", ""), Attachment::Sockets("user".to_owned()));
+        for kind in ["bridge", "ethernet", "", "what comes next"] {
+            assert_eq!(of(kind, ""), Attachment::Tap, "{kind}");
+        }
+    }
+
+    #[test]
+    fn white_space_around_a_name_is_none_of_it() {
+        let interface = INTERFACE.replace("'tapc3d70d5c-a9'", "' tapc3d70d5c-a9\n'");
+        let read = read(&domain("", &interface)).unwrap();
+        assert_eq!(read.interfaces[0].tap.as_deref(), Some("tapc3d70d5c-a9"));
+    }
+
+    #[test]
     fn a_link_that_is_set_down_is_known() {
         let of = |link: &str| {
             let interface = INTERFACE.replace("<mtu", &format!("{link}<mtu"));

@@ -8,7 +8,7 @@ use super::{
         uplink,
         walk::Walk,
     },
-    Layout, native,
+    Layout, linux_bridge, native,
 };
 use crate::model::{
     Direction, Hop, HopFacts, IfIndex, Link, OtherEnd, Path, PathKind, Printable, ProblemKind, Role,
@@ -65,7 +65,7 @@ fn recognises(topology: &Topology, port: &VmPort) -> bool {
         }
         Plug::Switch => false,
         Plug::Nowhere => named,
-        Plug::Nothing => named || !native::is_named(topology, port),
+        Plug::Nothing => named || !(native::is_named(topology, port) || linux_bridge::is_named(port)),
     }
 }
 

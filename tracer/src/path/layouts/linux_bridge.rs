@@ -22,7 +22,16 @@ const NEUTRONS: &str = "brq";
 pub(super) const LAYOUT: Layout = Layout { recognises, walk };
 
 fn recognises(topology: &Topology, port: &VmPort) -> bool {
-    matches!(plug::of(topology, port), Plug::LinuxBridge(_))
+    match plug::of(topology, port) {
+        Plug::LinuxBridge(_) => true,
+        Plug::Nothing | Plug::Nowhere => is_named(port),
+        Plug::Switch => false,
+    }
+}
+
+/// Whether libvirt plugs the tap into a bridge of Neutron's agent's, or into a network of its own.
+pub(super) fn is_named(port: &VmPort) -> bool {
+    port.network.is_some() || port.source_bridge.as_deref().is_some_and(|name| name.starts_with(NEUTRONS))
 }
 
 const fn tap(has_firewall: bool) -> (Role, HopFacts) {

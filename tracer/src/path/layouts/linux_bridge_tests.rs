@@ -2,7 +2,8 @@
 #![allow(clippy::unwrap_used)]
 
 use crate::model::{
-    Direction, IfIndex, LinkKind, Path, PathKind, PortKind, Role, Topology, Traceability, VethPeer,
+    Direction, IfIndex, InstanceState, LinkKind, Path, PathKind, PortKind, Role, Topology, Traceability,
+    VethPeer,
 };
 use crate::path::{find, testing::*};
 
@@ -98,4 +99,16 @@ fn without_a_way_out_the_host_routes() {
     let path = path(&topology);
     assert_eq!((path.network.as_deref(), path.problems.len()), (Some("libvirt network default"), 0));
     assert!(matches!(&path.traceability, Traceability::No { why } if why.contains("routes")));
+}
+
+#[test]
+fn one_that_is_shut_off_is_known_by_what_libvirt_was_told() {
+    let mut topology = agent();
+    topology.instances.first_mut().unwrap().state = InstanceState::ShutOff;
+    for name in [TAP, BRIDGE] {
+        remove_link(&mut topology, name);
+    }
+    let path = path(&topology);
+    assert_eq!(path.kind, PathKind::LinuxBridge);
+    assert!(matches!(&path.traceability, Traceability::No { why } if why.contains("shut off")));
 }
