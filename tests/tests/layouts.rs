@@ -49,13 +49,14 @@ fn linux_bridge(lab: &Lab, guest: &Guest) -> Result<Trap> {
 }
 
 fn path(guest: &Guest) -> Result<Value> {
-    let output = hoptrace(&["path", &guest.display_name, "--format", "json"])?.output()?;
+    let output = hoptrace(["path", &guest.display_name, "--format", "json"])?.output()?;
     ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     Ok(serde_json::from_slice(&output.stdout)?)
 }
 
-/// Datagrams both ways, each way confirmed by a ping behind them.
+/// Datagrams both ways.
 fn talk(lab: &Lab, guest: &Guest) -> Result<()> {
+    let _sink = lab.wire_udp_sink(SINK_PORT)?;
     let sent = guest.send_udp((lab.wire.ipv4.into(), SINK_PORT), PACKETS, 64, PACE)?;
     ensure!(sent.sent == PACKETS, "{sent:?}");
     guest.sink_reset()?;
@@ -79,6 +80,9 @@ fn arrived(guest: &Guest) -> Result<()> {
 
 /// All of them pass both hooks of their way, and nothing else is in the ledger.
 fn assert_whole(lab: &Lab, guest: &Guest) -> Result<()> {
+    // The guest speaks first, as after any plug: the switches learn where it is now.
+    let ping = guest.ping(lab.wire.ipv4.into(), 3, Duration::from_millis(10))?;
+    ensure!(ping.received > 0, "{ping:?}");
     lab.introduce(guest)?;
     let tracer = Tracer::start(&["trace", &guest.display_name, "udp", "and", "port", "9", "--json"])?;
     talk(lab, guest)?;
@@ -141,7 +145,15 @@ fn what_goes_to_a_vm_of_the_same_host_leaves_the_way_of_such_a_tap() -> Result<(
     arrived(neighbour)?;
     let report = tracer.finish()?;
     let ledger = report.egress().ledger;
-    let expected = Ledger { entered: PACKETS, completed: PACKETS, elsewhere: PACKETS, lost: 0, ..ledger };
+    // The userspace datapath can be faster than the hook at the tap, which it takes frames from: then that is put right.
+    let expected = Ledger {
+        entered: PACKETS,
+        completed: PACKETS,
+        elsewhere: PACKETS,
+        lost: 0,
+        joined_midway: 0,
+        ..ledger
+    };
     ledger.expect(&expected).with_context(|| report.to_string())?;
     ensure!(report.egress().segment("tap", "neighbour")?.count == PACKETS, "{report}");
     Ok(())
@@ -162,7 +174,7 @@ fn a_linux_bridge_with_the_nic_on_it_is_the_whole_way() -> Result<()> {
     // Its port does not forward.
     let _blocked = Trap::set(
         "bridge",
-        &["link", "set", "dev", UPLINK, "state", "4"],
+        &["link", "set", "dev", UPLINK, "state", "0"],
         &["link", "set", "dev", UPLINK, "state", "3"],
     )?;
     let report = assert_dead(&lab, guest, Some("tap"), Some("nic"))?;

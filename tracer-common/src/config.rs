@@ -152,6 +152,9 @@ impl HookConfig {
     /// Of the traits: the last one on the VM's own interfaces before those that others' packets cross, too. What comes so far
     /// under another MAC address is the VM's, and that address is learned.
     pub const LEARNS: u16 = 1;
+    /// Of the traits, of the hook at neighbours' ports that packets leave the path by: a switch in user space takes frames off the interface of the
+    /// first hook before that sees them, so a packet may leave by this one first.
+    pub const OVERTAKES: u16 = 1 << 1;
 }
 
 /// The gate, the budget and the thresholds: the one page that user space and the programs both write.

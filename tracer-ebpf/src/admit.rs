@@ -8,11 +8,14 @@ use crate::{
     neighbour,
 };
 
-/// As far as its claim and the hook tell.
+/// As far as its claim, the hook and the sight there tell.
 #[inline(always)]
-pub(crate) fn is_admissible(hook: HookFacts, claim: u32) -> bool {
-    // What leaves by a neighbour's port came by the path: a packet unknown there is none of ours.
-    claim != CLAIM_IF_TRACKED && !neighbour::leaves_beside(hook)
+pub(crate) fn is_admissible(hook: HookFacts, claim: u32, sight: u32) -> bool {
+    // What leaves by a neighbour's port came by the path: a packet unknown there is none of ours, or was faster than its sight at the
+    // first hook.
+    let comes_by_path = neighbour::leaves_beside(hook)
+        && !(hook.has_trait(HookConfig::OVERTAKES) && neighbour::ends_here(sight));
+    claim != CLAIM_IF_TRACKED && !comes_by_path
 }
 
 /// Whether one that [`is_admissible`] may as far as the gate tells, whose state is `state`. Asked once for each packet: at the first

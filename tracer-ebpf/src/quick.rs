@@ -126,7 +126,7 @@ pub(crate) fn hop(skb: *mut __sk_buff, hook: HookFacts, number: u32, of: Of) -> 
     let is_simple = matches!(visit.aside, Aside::No) && !merged::is_possible(hook, skb);
     let mut kind = Kind::Passed;
     if !is_simple || !at.comes(counted, control, &visit) {
-        visit.admit = admit::admits(gate, gate_state, hook, admit::is_admissible(hook, claim));
+        visit.admit = admit::admits(gate, gate_state, hook, admit::is_admissible(hook, claim, sight));
         kind = if is_simple { at.is_new(counted, control, &visit) } else { Kind::Retry };
         if matches!(kind, Kind::Retry) {
             return rare::leave(Note::decided(number, visit.admit, moment));

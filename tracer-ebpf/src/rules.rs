@@ -113,7 +113,7 @@ pub(crate) fn identify<S: Seen>(seen: &S, at: At) -> Option<Identified> {
     if sight == SIGHT_OF_NOTHING {
         return None;
     }
-    Some(Identified { packet, sight, is_admissible: admit::is_admissible(hook, claim) })
+    Some(Identified { packet, sight, is_admissible: admit::is_admissible(hook, claim, sight) })
 }
 
 /// What is made of the packet at `at`, given what [`thorough::thoroughly`] gave: counts it, and everything that comes of it. Gives

@@ -98,7 +98,7 @@ fn handle<R: SkbReader>(reader: &R, ctx: *mut xdp_md, number: u32) -> u32 {
     }
     let moment = clock::moment(gate, packet.identity);
     // Before generic XDP there may be a hook at a tracepoint.
-    let admit = admit::admits(gate, gate_state, hook, admit::is_admissible(hook, claim));
+    let admit = admit::admits(gate, gate_state, hook, admit::is_admissible(hook, claim, SIGHT_ON_PATH));
     // SAFETY: the context of the running program.
     let frame_len = unsafe { bpf_xdp_get_buff_len(ctx) } as u32;
     let terms =

@@ -40,6 +40,8 @@ pub struct PlanOptions<'a> {
     pub wire: bool,
     /// Interfaces that are ports of a switch whose slow path is told from its fast one.
     pub slow_at: &'a [IfIndex],
+    /// Whether a switch in user space takes packets off the VM's own first interface: then it has them before the hook there.
+    pub taken_at_first: bool,
     /// Whether hooks are at tracepoints: then what an interface receives is seen before generic XDP.
     pub at_tracepoints: bool,
 }
@@ -81,7 +83,7 @@ pub fn plan(hops: &[&Hop], options: PlanOptions<'_>) -> Result<Plan, PlanError> 
     let neighbour_totals = if neighbours.is_empty() {
         PerDirection { egress: SegmentId(OFF_PATH_SEGMENT), ingress: SegmentId(OFF_PATH_SEGMENT) }
     } else {
-        builder.add_neighbours(&neighbours)
+        builder.add_neighbours(&neighbours, options.taken_at_first)
     };
     let guest = builder.next_segment;
     Ok(Plan {

@@ -195,8 +195,7 @@ fn is_uplink(topology: &Topology, interface: &OvsInterface) -> bool {
     match (interface.kind.as_str(), topology.link(&interface.name)) {
         ("" | "system", Some(link)) => link.kind != LinkKind::Tun && !leads_back(topology, link),
         // Without a netdev it may still be meant as the uplink: OVS says why it could not open it.
-        ("" | "system" | "dpdk", _) => true,
-        ("afxdp" | "afxdp-nonpmd", _) => true,
+        ("" | "system" | "dpdk" | "afxdp" | "afxdp-nonpmd", _) => true,
         _ => false,
     }
 }

@@ -22,7 +22,11 @@ pub fn list_text(rows: &[ListRow], leftovers: &[StaleRow], canvas: Canvas) -> St
             format!("{} on {}: {}", Printable(&row.ifname), Printable(&row.bridge), Printable(&row.why));
         let mut lines = wrap(&what, canvas.width.map(|width| width.saturating_sub(2).max(20)));
         lines.extend(row.remove.iter().map(|command| format!("  {}", Printable(command))));
-        lines.iter().for_each(|line| text.push_str(&format!("  {line}\n")));
+        for line in lines {
+            text.push_str("  ");
+            text.push_str(&line);
+            text.push('\n');
+        }
     }
     text
 }

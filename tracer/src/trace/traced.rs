@@ -8,7 +8,9 @@ use super::{Note, NoteTo, TraceError, TraceOptions, beside::Beside};
 use crate::{
     attach::{self, LoadOptions, PlanOptions, PortPlan},
     collect::Share,
-    model::{HookChoice, Hop, Mechanism, OtherPort, Path, Plan, Printable, Tail, Timing, Traceability},
+    model::{
+        BridgeKind, HookChoice, Hop, Mechanism, OtherPort, Path, Plan, Printable, Tail, Timing, Traceability,
+    },
     probes::{Probes, Trace},
 };
 
@@ -60,6 +62,10 @@ pub(super) fn plan(
         &hooked,
         probes.wishes(PlanOptions {
             neighbours,
+            taken_at_first: path
+                .guests()
+                .and_then(|hop| path.bridge_of(hop))
+                .is_some_and(BridgeKind::is_userspace),
             at_tracepoints: mechanism == Mechanism::Tracepoints,
             ..PlanOptions::default()
         }),

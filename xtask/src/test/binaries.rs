@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use hoptrace_tests::lab::Folders;
+use hoptrace_tests::vm::Series;
 
 use crate::executables;
 
 /// Tests that run in the lab or on the kernel path, and in VMs alike.
-const EVERYWHERE: [&str; 13] = [
+const EVERYWHERE: [&str; 14] = [
     "beside",
     "causes",
     "copies",
@@ -16,12 +17,25 @@ const EVERYWHERE: [&str; 13] = [
     "explain",
     "faults",
     "findings",
+    "layouts",
     "losses",
     "ordinary",
     "path_merging",
     "ports",
     "repeats",
     "xdp",
+];
+
+/// Of the tests that run in VMs, those whose subject is user space, or what the lab shows on this kernel, too: one VM each is enough where all VMs run.
+const ON_ONE: [(&str, Series); 8] = [
+    ("beside", Series::V6_1),
+    ("explain", Series::V6_12),
+    ("findings", Series::V6_12),
+    ("layouts", Series::V6_12),
+    ("ordinary", Series::V6_1),
+    ("ports", Series::V6_1),
+    ("repeats", Series::V6_12),
+    ("vm_bonds", Series::V6_1),
 ];
 
 /// A built file of `tests/tests`.
@@ -51,6 +65,11 @@ impl Binary {
     pub(super) fn is_for_vm(&self) -> bool {
         self.name.starts_with("vm_") || EVERYWHERE.contains(&self.name.as_str())
     }
+
+    /// Whether it runs in the VM of this series, if each runs what one is enough for once.
+    pub(super) fn is_shared_out_to(&self, series: Series) -> bool {
+        self.is_for_vm() && ON_ONE.iter().all(|(name, only)| *name != self.name || *only == series)
+    }
 }
 
 /// The name of a test program, without the hash that cargo adds.
@@ -71,7 +90,20 @@ pub(super) fn build(folders: &Folders) -> Result<Vec<Binary>> {
 
 #[cfg(test)]
 mod tests {
-    use super::Binary;
+    use super::{Binary, ON_ONE, Series};
+
+    #[test]
+    fn what_one_kernel_is_enough_for_runs_on_one_of_them() {
+        let on = |name: &str| {
+            let binary = Binary { name: name.into(), path: "x".into() };
+            Series::ALL.into_iter().filter(|series| binary.is_shared_out_to(*series)).count()
+        };
+        assert_eq!(["faults", "vm_attach", "explain", "ports", "counts"].map(on), [2, 2, 1, 1, 0]);
+        for (name, series) in ON_ONE {
+            let binary = Binary { name: name.into(), path: "x".into() };
+            assert!(binary.is_for_vm() && binary.is_shared_out_to(series), "{name}");
+        }
+    }
 
     #[test]
     fn the_name_says_where_a_test_runs() {

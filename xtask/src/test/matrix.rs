@@ -14,7 +14,16 @@ use crate::progress::{heading, result_line, step};
 use crate::vm::{PathKind, in_vm};
 
 /// How long the tests on one kernel may take before the VM is taken for hanging.
-const TIME_LIMIT: Duration = Duration::from_mins(35);
+const TIME_LIMIT: Duration = Duration::from_mins(50);
+
+/// What each VM runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Share {
+    /// All tests that are for VMs.
+    All,
+    /// What does not depend on the kernel is shared out among them.
+    One,
+}
 
 /// The kernels to test on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -40,9 +49,20 @@ impl Kernels {
 }
 
 /// Runs the tests on all these kernels at once, each in a VM that seldom uses more than one CPU; whether all passed.
-pub(super) fn run(kernels: Kernels, folders: &Folders, hoptrace: &Path, binaries: &[Binary]) -> Result<bool> {
-    let files: Vec<PathBuf> =
-        binaries.iter().filter(|binary| binary.is_for_vm()).map(|binary| binary.path.clone()).collect();
+pub(super) fn run(
+    kernels: Kernels,
+    share: Share,
+    folders: &Folders,
+    hoptrace: &Path,
+    binaries: &[Binary],
+) -> Result<bool> {
+    let files_for = |series: Series| -> Vec<PathBuf> {
+        let is_wanted = |binary: &&Binary| match share {
+            Share::All => binary.is_for_vm(),
+            Share::One => binary.is_shared_out_to(series),
+        };
+        binaries.iter().filter(is_wanted).map(|binary| binary.path.clone()).collect()
+    };
     let names: Vec<_> = kernels.series().iter().map(|series| series.name()).collect();
     heading(&format!("end-to-end tests on kernel {}", names.join(" and ")));
     // One after the other: they share what they are made of.
@@ -53,7 +73,7 @@ pub(super) fn run(kernels: Kernels, folders: &Folders, hoptrace: &Path, binaries
     let machines = machines.collect::<Result<Vec<_>>>()?;
     let on = |series: Series, machine: &Machine| {
         let started = Instant::now();
-        let verdict = on_machine(machine, folders, hoptrace, &files)?;
+        let verdict = on_machine(machine, folders, hoptrace, &files_for(series))?;
         let word = if verdict == Verdict::Exited(0) { "passed" } else { "FAILED" };
         let (name, took_s) = (series.name(), started.elapsed().as_secs_f32());
         result_line(&format!("kernel {name}: {word} in {took_s:.0} s: {verdict}"));

@@ -19,7 +19,7 @@ pub(crate) use inside::{INSIDE_COMMAND, run_inside};
 use crate::progress::{heading, result_line, step};
 use crate::{build, demo, executables, lint, process, setup};
 use binaries::Binary;
-use matrix::Kernels;
+use matrix::{Kernels, Share};
 
 #[derive(Args)]
 pub(crate) struct TestArgs {
@@ -37,7 +37,7 @@ pub(crate) fn run(args: &TestArgs) -> Result<ExitCode> {
         Some(kernels) => {
             let hoptrace = build::release(&folders)?;
             let binaries = binaries::build(&folders)?;
-            in_vms(kernels, &folders, &hoptrace, &binaries)?
+            in_vms(kernels, Share::All, &folders, &hoptrace, &binaries)?
         }
         None => everything(&folders)?,
     };
@@ -59,7 +59,7 @@ fn everything(folders: &Folders) -> Result<bool> {
         && in_lab(folders, &hoptrace, &binaries)?
         && demo::in_lab(folders.clone(), hoptrace.clone())? == ExitCode::SUCCESS
         && on_kernel_path(folders, &hoptrace, &binaries)?
-        && in_vms(Kernels::All, folders, &hoptrace, &binaries)?)
+        && in_vms(Kernels::All, Share::One, folders, &hoptrace, &binaries)?)
 }
 
 /// Tests of the library that load programs into this kernel.
@@ -93,8 +93,14 @@ fn inside(hoptrace: &Path, binaries: &[Binary], wanted: fn(&Binary) -> bool) -> 
 }
 
 /// The tests of the VMs themselves, then those in them.
-fn in_vms(kernels: Kernels, folders: &Folders, hoptrace: &Path, binaries: &[Binary]) -> Result<bool> {
-    Ok(on_host(hoptrace, binaries)? && matrix::run(kernels, folders, hoptrace, binaries)?)
+fn in_vms(
+    kernels: Kernels,
+    share: Share,
+    folders: &Folders,
+    hoptrace: &Path,
+    binaries: &[Binary],
+) -> Result<bool> {
+    Ok(on_host(hoptrace, binaries)? && matrix::run(kernels, share, folders, hoptrace, binaries)?)
 }
 
 /// The tests of the VMs themselves.

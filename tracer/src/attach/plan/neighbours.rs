@@ -12,14 +12,19 @@ const LABEL: &str = "neighbour";
 impl Builder<'_> {
     /// Adds a hook for each direction, at all ports beside the path: an alternative to the last hook on the way out, and to
     /// the first on the way in; at a Linux bridge's own, behind the tap and before it. Gives the segments of the whole way to and from them.
-    pub(super) fn add_neighbours(&mut self, ports: &[OtherPort]) -> PerDirection<SegmentId> {
-        PerDirection { egress: self.way_out(ports), ingress: self.way_in(ports) }
+    /// `overtakes`: packets may leave there before the first hook has seen them.
+    pub(super) fn add_neighbours(&mut self, ports: &[OtherPort], overtakes: bool) -> PerDirection<SegmentId> {
+        PerDirection { egress: self.way_out(ports, overtakes), ingress: self.way_in(ports) }
     }
 
-    fn way_out(&mut self, ports: &[OtherPort]) -> SegmentId {
+    fn way_out(&mut self, ports: &[OtherPort], overtakes: bool) -> SegmentId {
         let (place, total) = (self.hooks.len(), self.unnamed_segment());
-        let mut config =
-            HookConfig { flags: HookConfig::NEIGHBOUR, total_segment: total.0, ..HookConfig::default() };
+        let mut config = HookConfig {
+            flags: HookConfig::NEIGHBOUR,
+            traits: if overtakes { HookConfig::OVERTAKES } else { 0 },
+            total_segment: total.0,
+            ..HookConfig::default()
+        };
         let before = self.before_nic(Direction::Egress, |(from, to)| (to, from));
         for from in self.at_tap(ports, Direction::Egress).into_iter().chain(before) {
             let segment = self.segment(Direction::Egress, from, place, true);

@@ -17,6 +17,19 @@ fn with(neighbours: &[OtherPort]) -> PlanOptions<'_> {
 }
 
 #[test]
+fn packets_may_leave_by_a_neighbour_first_where_a_switch_takes_them_off_the_first_interface() {
+    let port = [OtherPort { ifname: "qvo2".to_owned(), ..OtherPort::default() }];
+    let hops = hops(&[(Role::Tap, "tap1"), (Role::Nic, "ens3")]);
+    for (taken_at_first, traits) in [(false, 0), (true, HookConfig::OVERTAKES)] {
+        let options = PlanOptions { neighbours: &port, taken_at_first, ..PlanOptions::default() };
+        let plan = planned(&hops, options).unwrap();
+        let beside = plan.hooks.iter().filter(|hook| hook.is_neighbour());
+        // What comes from there is admitted anyway.
+        assert_eq!(beside.map(|hook| hook.config.traits).collect::<Vec<_>>(), [traits, 0]);
+    }
+}
+
+#[test]
 fn the_hybrid_path_gets_eight_hooks_in_path_order() {
     let hops = hops(&[(Role::Tap, "tap1"), (Role::Qvb, "qvb1"), (Role::Qvo, "qvo1"), (Role::Nic, "ens3")]);
     let plan = planned(&hops, PlanOptions::default()).unwrap();

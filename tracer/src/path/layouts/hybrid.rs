@@ -61,7 +61,9 @@ fn recognises(topology: &Topology, port: &VmPort) -> bool {
     let named = starts(port.source_bridge.as_deref(), "qbr") || starts(port.ovs_interface.as_deref(), "qvo");
     match plug::of(topology, port) {
         Plug::LinuxBridge(bridge) => {
-            plug::veth_to_switch(topology, bridge).is_some() || bridge.name.starts_with("qbr") || named
+            plug::veth_to_switch(topology, bridge).is_some()
+                || bridge.name.starts_with("qbr")
+                || (named && linux_bridge::ways_out(topology, bridge).next().is_none())
         }
         Plug::Switch => false,
         Plug::Nowhere => named,

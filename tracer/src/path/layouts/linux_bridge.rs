@@ -76,8 +76,7 @@ fn walk(topology: &Topology, port: &VmPort) -> Path {
 
 /// From the bridge to the wire.
 fn walk_out(walk: &mut Walk, topology: &Topology, bridge: &Link, has_firewall: bool) {
-    let ports = topology.links().iter().filter(|link| link.master == Some(bridge.index));
-    let out: Vec<&Link> = ports.filter(|link| leads_out(topology, link)).collect();
+    let out: Vec<&Link> = ways_out(topology, bridge).collect();
     for link in &out {
         walk.hop(uplink(has_firewall), link, Some(&bridge.name), None);
     }
@@ -90,6 +89,12 @@ fn walk_out(walk: &mut Walk, topology: &Topology, bridge: &Link, has_firewall: b
             "no port of {at} leads out of the host: it routes what the VM sends, and may translate addresses, which is not traced yet"
         ));
     }
+}
+
+/// The bridge's ports that lead out of the host.
+pub(super) fn ways_out<'a>(topology: &'a Topology, bridge: &Link) -> impl Iterator<Item = &'a Link> {
+    let master = Some(bridge.index);
+    topology.links().iter().filter(move |link| link.master == master && leads_out(topology, link))
 }
 
 /// A NIC, a VLAN of one, a bond, a tunnel: no guest's, and no other namespace's or bridge's.
