@@ -163,7 +163,7 @@ fn veth_pairs_join_bridges_as_patch_ports_do() -> Result<()> {
     ensure!(steps(&path, "interface").last() == Some(&"eth1"), "{path}");
     let mut beside =
         path["other_ports"].as_array().into_iter().flatten().filter_map(|port| port["ifname"].as_str());
-    ensure!(!beside.any(|name| name.ends_with("br-eth1")), "{path}");
+    ensure!(!beside.any(|name| ["int-br-eth1", "phy-br-eth1"].contains(&name)), "{path}");
     Ok(())
 }
 
@@ -182,6 +182,11 @@ fn the_port_of_a_trunk_goes_by_its_own_pair() -> Result<()> {
     says(subport, &["28c9689e-9e00-4000-8000-000000000009", "VLAN 101", "fa:16:3e:28:c9:68"])?;
     let mut beside = path["other_ports"].as_array().into_iter().flatten();
     ensure!(beside.any(|port| port["ifname"] == "qvoaaaaaaaa-aa" && port["kind"] == "vm"), "{path}");
+    ensure!(path["steps"][3]["vlan_tag"] == 4095, "{path}");
+    // Others on the integration bridge have nothing to do with it. (No process has the tap open.)
+    let other = self::path("trunk-bridge", "fa:16:3e:aa:aa:aa")?;
+    let what = other["problems"].as_array().into_iter().flatten().map(|problem| &problem["at"]);
+    ensure!(what.eq(["tapaaaaaaaa-aa"]), "{other}");
     Ok(())
 }
 

@@ -5,7 +5,7 @@
 use hoptrace_common::{
     config::HookConfig,
     inflight::Kind,
-    packet::{Packet, ParseError, Reader},
+    packet::{ETHERTYPE_ARP, Packet, ParseError, Reader},
 };
 
 use crate::{
@@ -22,7 +22,7 @@ use crate::{
         hooks::{self, HookFacts},
         rare::{self, Note},
     },
-    neighbour::{self, SIGHT_LAST, SIGHT_OF_NOTHING},
+    neighbour::{self, SIGHT_LAST, SIGHT_OF_NOTHING, SIGHT_ON_PATH},
     place::At,
     reader::{Copied, SkbReader as _},
     tally, thorough,
@@ -113,7 +113,9 @@ pub(crate) fn identify<S: Seen>(seen: &S, at: At) -> Option<Identified> {
     if sight == SIGHT_OF_NOTHING {
         return None;
     }
-    Some(Identified { packet, sight, is_admissible: admit::is_admissible(hook, claim, sight) })
+    // What says who has an address, a switch may say in the VM's name.
+    let sight_here = if packet.ether_type == ETHERTYPE_ARP { SIGHT_ON_PATH } else { sight };
+    Some(Identified { packet, sight, is_admissible: admit::is_admissible(hook, claim, sight_here) })
 }
 
 /// What is made of the packet at `at`, given what [`thorough::thoroughly`] gave: counts it, and everything that comes of it. Gives

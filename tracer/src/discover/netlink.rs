@@ -96,6 +96,7 @@ fn link_kind(kind: &InfoKind) -> LinkKind {
         InfoKind::Tun => LinkKind::Tun,
         InfoKind::Vlan => LinkKind::Vlan,
         InfoKind::Bond | InfoKind::Team => LinkKind::Bond,
+        InfoKind::Dummy => LinkKind::Dummy,
         InfoKind::Vxlan | InfoKind::Geneve | InfoKind::GreTap | InfoKind::GreTap6 => LinkKind::Tunnel,
         InfoKind::Other(name) if name == "openvswitch" => LinkKind::OpenVswitch,
         _ => LinkKind::Other,

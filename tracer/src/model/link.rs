@@ -19,6 +19,8 @@ pub enum LinkKind {
     Tunnel,
     /// A device of the Open vSwitch kernel datapath (a bridge's own port).
     OpenVswitch,
+    /// Swallows what it is given: an anchor for a bridge's address.
+    Dummy,
     /// Anything else; physical NICs have no kind.
     Other,
 }

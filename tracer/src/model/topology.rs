@@ -102,6 +102,14 @@ impl Topology {
         self.links_away.iter().find(|away| away.of == ovs_interface)
     }
 
+    /// Whether a source answered, and for all that it knows.
+    #[must_use]
+    pub fn knows_all(&self, name: SourceName) -> bool {
+        self.sources
+            .iter()
+            .any(|source| source.name == name && source.missing.is_none() && source.notes.is_empty())
+    }
+
     /// Whether a source answered.
     #[must_use]
     pub fn answered(&self, name: SourceName) -> bool {

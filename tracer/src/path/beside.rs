@@ -47,21 +47,30 @@ pub(super) fn ports_of_bridge(topology: &Topology, bridge: &Link, on_path: &Hash
     others.map(port).collect()
 }
 
-/// The bridge and all that patch ports lead to from there.
+/// The bridge and all that patch ports and veth pairs lead to from there.
 fn reached<'a>(topology: &'a Topology, start: &'a OvsBridge) -> Vec<&'a OvsBridge> {
     let mut seen = HashSet::from([start.name.as_str()]);
     let mut queue = VecDeque::from([start]);
     let mut reached = Vec::new();
     while let Some(bridge) = queue.pop_front() {
         reached.push(bridge);
-        let peers = bridge.places().filter(|place| place.interface.kind == "patch");
-        for peer in peers.filter_map(|place| topology.ovs_interface(place.interface.peer.as_deref()?)) {
-            if seen.insert(peer.bridge.name.as_str()) {
-                queue.push_back(peer.bridge);
+        for far in bridge.places().filter_map(|place| far_end(topology, place)) {
+            if seen.insert(far.bridge.name.as_str()) {
+                queue.push_back(far.bridge);
             }
         }
     }
     reached
+}
+
+/// The other end of a pair of ports between two bridges.
+fn far_end<'a>(topology: &'a Topology, near: OvsPlace<'a>) -> Option<OvsPlace<'a>> {
+    if near.interface.kind == "patch" {
+        return topology.ovs_interface(near.interface.peer.as_deref()?);
+    }
+    let link = topology.link(&near.interface.name).filter(|_| near.interface.is_netdev())?;
+    let far = topology.ovs_interface(&topology.veth_peer(link)?.name)?;
+    (far.bridge.name != near.bridge.name).then_some(far)
 }
 
 fn port(topology: &Topology, start: OvsPlace<'_>, place: OvsPlace<'_>) -> Option<OtherPort> {
@@ -83,7 +92,8 @@ fn port(topology: &Topology, start: OvsPlace<'_>, place: OvsPlace<'_>) -> Option
     }
     let link = topology.link(&interface.name).filter(|_| interface.is_netdev())?;
     // A dead row, or one that the kernel contradicts: the interface is no port of this switch.
-    if interface.ofport == Some(-1) || plug::is_in_linux_bridge(topology, link) {
+    let is_no_port = interface.ofport == Some(-1) || plug::is_in_linux_bridge(topology, link);
+    if is_no_port || far_end(topology, place).is_some() {
         return None;
     }
     let of_vm = vm_mac(topology, interface);

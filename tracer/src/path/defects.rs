@@ -1,6 +1,6 @@
 //! What can be wrong with what a path leads over, each with its evidence.
 
-use super::walk::Walk;
+use super::{command, leftovers, plug, walk::Walk};
 use crate::model::{
     BridgePortState, InstanceState, Link, LinkKind, OtherEnd, OvsInterface, OvsPlace, Path, Printable,
     ProblemKind, Topology, VmPort,
@@ -16,15 +16,22 @@ pub(super) fn port(walk: &mut Walk, topology: &Topology, port: &VmPort) {
     interfaces(walk, topology);
 }
 
-/// Further rows that carry the port's iface-id: an agent may bind the wrong one.
+/// Further rows that carry the port's iface-id: an agent may bind the wrong one. A command is told for one that is dead, or that the kernel
+/// contradicts: the tap is not behind it.
 fn stale_rows(walk: &mut Walk, topology: &Topology, port: &VmPort) {
     for row in port.stale_rows.iter().filter_map(|name| topology.ovs_interface(name)) {
         let (bridge, name) = (Printable(&row.bridge.name), Printable(&row.interface.name));
         let dead = not_opened(row.interface).map_or(String::new(), |what| format!(" ({what})"));
+        let tap = port.tap.as_deref().and_then(|tap| topology.link(tap));
+        let leads_elsewhere = || {
+            let link = topology.link(&row.interface.name);
+            tap.zip(link).is_some_and(|(tap, link)| !plug::leads_to(topology, link, tap))
+        };
+        let is_useless = leftovers::is_dead(topology, row.interface) || leads_elsewhere();
+        let command = command::del_port(&row.bridge.name, &row.port.name).filter(|_| is_useless);
+        let remove = command.map_or(String::new(), |command| format!("; to remove it: {command}"));
         let what = format!(
-            "a second row, {name} on {bridge}, has this port's iface-id{dead}: the agent may bind that one; to remove it: ovs-vsctl del-port \
-             {bridge} {}",
-            Printable(&row.port.name)
+            "a second row, {name} on {bridge}, has this port's iface-id{dead}: the agent may bind that one{remove}"
         );
         // In the drawing if the row is: else at the guest.
         let at = port.ovs_interface.clone().filter(|at| walk.hops().any(|hop| hop.ifname == *at));

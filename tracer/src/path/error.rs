@@ -29,7 +29,7 @@ pub enum PathError {
         handle: String,
     },
     /// What a VM that is gone left in the switch.
-    #[error("{} is a leftover on {}: {}; to remove it: {}", Printable(&.row.ifname), Printable(&.row.bridge), Printable(&.row.why), Printable(&.row.remove.join("; ")))]
+    #[error("{} is a leftover on {}: {}{}", Printable(&.row.ifname), Printable(&.row.bridge), Printable(&.row.why), to_remove(&.row.remove))]
     Leftover {
         /// What was found of it.
         row: Box<StaleRow>,
@@ -75,6 +75,10 @@ impl PathError {
             _ => self.to_string(),
         }
     }
+}
+
+fn to_remove(commands: &[String]) -> String {
+    if commands.is_empty() { String::new() } else { format!("; to remove it: {}", commands.join("; ")) }
 }
 
 fn suggestions(close: &[String]) -> String {

@@ -6,6 +6,7 @@
 
 mod beside;
 mod close;
+mod command;
 mod defects;
 mod error;
 mod layouts;

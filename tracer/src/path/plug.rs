@@ -104,6 +104,12 @@ pub(super) fn veth_to_switch<'a>(topology: &'a Topology, bridge: &Link) -> Optio
     veths.find(leads_to_ovs).or(named)
 }
 
+/// How many taps the bridge has.
+pub(super) fn taps_on(topology: &Topology, bridge: &Link) -> usize {
+    let is_tap = |link: &&Link| link.master == Some(bridge.index) && link.kind == LinkKind::Tun;
+    topology.links().iter().filter(is_tap).count()
+}
+
 /// The name Nova would give.
 pub(super) fn expected(port: &VmPort, prefix: &str) -> String {
     port.id.port_id.as_deref().map_or_else(|| prefix.to_owned(), |id| format!("{prefix}{}", short_id(id)))
@@ -131,8 +137,9 @@ pub(super) fn no_tap(walk: &mut Walk, port: &VmPort) {
 }
 
 /// Why no hook can see the port's packets, and what shows them instead; `None` where it has a tap.
-pub(super) fn outside_kernel(port: &VmPort) -> Option<String> {
-    let in_switch = || port.ovs_interface.as_deref().or(port.tap.as_deref());
+pub(super) fn outside_kernel(topology: &Topology, port: &VmPort) -> Option<String> {
+    let of_target = || port.tap.as_deref().filter(|name| topology.ovs_interface(name).is_some());
+    let in_switch = || of_target().or(port.ovs_interface.as_deref()).or(port.tap.as_deref());
     Some(match &port.attachment {
         Attachment::Tap => return None,
         Attachment::Device(device) => format!(

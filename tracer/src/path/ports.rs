@@ -37,12 +37,14 @@ pub fn ports(topology: &Topology) -> Vec<VmPort> {
     let mut taken = HashSet::new();
     for place in &rest {
         let keys = &place.interface.neutron;
-        if keys.iface_id.as_deref().is_some_and(|id| !taken.insert(id)) {
+        if keys.iface_id.is_some() && !taken.insert((&keys.iface_id, &keys.vm_uuid)) {
             continue;
         }
         let same = rest.iter().filter(|other| {
+            let others = &other.interface.neutron;
             other.interface.name == place.interface.name
-                || (keys.iface_id.is_some() && other.interface.neutron.iface_id == keys.iface_id)
+                || (keys.iface_id.is_some()
+                    && (&others.iface_id, &others.vm_uuid) == (&keys.iface_id, &keys.vm_uuid))
         });
         let same: Vec<_> = same.map(|place| place.interface).collect();
         let tap = same.iter().find_map(|row| tap_of(topology, row));
@@ -76,6 +78,10 @@ fn live_first<'a>(
 
 fn belong_together(instance: &Instance, interface: &InstanceInterface, ovs: &OvsInterface) -> bool {
     let keys = &ovs.neutron;
+    // A row of another VM's, whatever else is the same.
+    if keys.vm_uuid.as_ref().is_some_and(|uuid| *uuid != instance.uuid) {
+        return false;
+    }
     if let (Some(ours), Some(theirs)) = (&interface.port_id, &keys.iface_id) {
         return ours == theirs;
     }
@@ -125,7 +131,11 @@ fn from_ovsdb(topology: &Topology, rows: &[&OvsInterface]) -> Option<VmPort> {
     let of_instance =
         topology.instances.iter().find(|instance| keys.vm_uuid.as_ref() == Some(&instance.uuid));
     Some(VmPort {
-        attachment: Attachment::Tap,
+        attachment: if ovs.kind.starts_with("dpdkvhostuser") {
+            Attachment::VhostUser
+        } else {
+            Attachment::Tap
+        },
         state: of_instance.map(|instance| instance.state),
         unplugged: false,
         tap: tap_of(topology, ovs),

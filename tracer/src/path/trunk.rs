@@ -17,14 +17,20 @@ fn pairs<'a>(topology: &'a Topology, at: OvsPlace<'a>) -> impl Iterator<Item = (
     })
 }
 
-/// Where the port at `at` is on the integration bridge, if it is on a trunk bridge: the near end, and the one that has its VLAN and its
-/// network.
-pub(super) fn parent<'a>(topology: &'a Topology, at: OvsPlace<'a>) -> Option<(OvsPlace<'a>, OvsPlace<'a>)> {
+/// The near and far end of the port's own pair, if the one at `at` is on a trunk bridge. From elsewhere pairs lead to trunk bridges, too, whose
+/// ends have the ids of other ports.
+fn parent<'a>(topology: &'a Topology, at: OvsPlace<'a>) -> Option<(OvsPlace<'a>, OvsPlace<'a>)> {
     pairs(topology, at).find(|(_, far)| !is_of_other(at.interface, far.interface))
+}
+
+/// The port that has the VLAN and the network of the one at `at`: on a trunk bridge the far end of its pair.
+pub(super) fn plugged<'a>(topology: &'a Topology, at: OvsPlace<'a>) -> OvsPlace<'a> {
+    parent(topology, at).map_or(at, |(_, far)| far)
 }
 
 /// What is to be said of a trunk bridge: whose frames leave by it besides, and frames that leave by the wrong pair.
 pub(super) fn note(walk: &mut Walk, topology: &Topology, at: OvsPlace<'_>) {
+    let Some((parent, _)) = parent(topology, at) else { return };
     let subports: Vec<_> =
         pairs(topology, at).filter(|(_, far)| is_of_other(at.interface, far.interface)).collect();
     for (near, far) in &subports {
@@ -40,15 +46,13 @@ pub(super) fn note(walk: &mut Walk, topology: &Topology, at: OvsPlace<'_>) {
         );
         walk.problem(&at.bridge.name, what);
     }
-    let parent = parent(topology, at).map(|(near, _)| near);
-    if let Some(near) = parent.filter(|near| {
-        !subports.is_empty() && near.port.tag.is_none() && near.port.vlan_mode.as_deref() != Some("access")
-    }) {
+    let is_access = parent.port.tag.is_some() || parent.port.vlan_mode.as_deref() == Some("access");
+    if !subports.is_empty() && !is_access {
         let what = format!(
             "without vlan_mode=access at {} the frames of its subports leave by it, too, and come back twice (Neutron's bug 2048785)",
-            Printable(&near.port.name)
+            Printable(&parent.port.name)
         );
-        walk.problem(&near.interface.name, what);
+        walk.problem(&parent.interface.name, what);
     }
 }
 
@@ -82,9 +86,10 @@ mod tests {
         };
         sub.network.network_type = Some("vxlan".to_owned());
         integration.ports.extend([OvsPort { tag: Some(1), ..parent }, sub]);
-        let near = OvsPort { tag: Some(101), ..port(vec![patch("spt-1", "spi-1")]) };
+        let near = with_id(patch("spt-1", "spi-1"), SUBPORT, "fa:16:3e:28:c9:68");
+        let near = OvsPort { tag: Some(101), ..port(vec![near]) };
         let mode = Some("access".to_owned());
-        let trunk = OvsPort { vlan_mode: mode, ..port(vec![patch("tpt-1", "tpi-1")]) };
+        let trunk = OvsPort { vlan_mode: mode, ..port(vec![with_id(patch("tpt-1", "tpi-1"), PORT, MAC)]) };
         topology.bridges.push(bridge("tbr-1", vec![own, near, trunk]));
         topology
     }
@@ -104,6 +109,20 @@ mod tests {
             "{}",
             problem.what
         );
+    }
+
+    #[test]
+    fn its_vlan_is_the_far_end_s_and_others_have_nothing_of_it() {
+        let mut topology = trunk();
+        let path = find(&topology, PORT).unwrap();
+        assert_eq!(path.hops().find_map(|hop| hop.vlan_tag), Some(1));
+        // A port on the integration bridge itself.
+        let integration = topology.bridges.iter_mut().find(|bridge| bridge.name == "br-int").unwrap();
+        let (other, uuid) = ("7be41f06-3134-4000-8000-0123456789ab", "1d2e3f40-83d9-4518-9055-4df2899e23af");
+        integration.ports.push(qvo("tap7be41f06-31", other, uuid, "fa:16:3e:5c:90:d2"));
+        add_links(&mut topology, vec![link(50, "tap7be41f06-31", crate::model::LinkKind::Tun)]);
+        let path = find(&topology, other).unwrap();
+        assert_eq!((path.problems.len(), path.hops().count()), (0, 2), "{:?}", path.problems);
     }
 
     #[test]

@@ -17,14 +17,14 @@ pub(super) const NIC: (Role, HopFacts) = (
 /// From the port of the switch that `at` is to the wire.
 pub(super) fn walk_switch(walk: &mut Walk, topology: &Topology, at: OvsPlace<'_>) {
     defects::ovs_port(walk, at);
-    let parent = trunk::parent(topology, at).map(|(_, far)| far);
-    if let Some(parent) = parent {
-        defects::ovs_port(walk, parent);
+    let plugged = trunk::plugged(topology, at);
+    if plugged.interface.name != at.interface.name {
+        defects::ovs_port(walk, plugged);
     }
-    walk.network = network_in_words(parent.unwrap_or(at).port);
+    walk.network = network_in_words(plugged.port);
     walk.ovs_bridge(at.bridge);
     trunk::note(walk, topology, at);
-    walk_to_wire(walk, topology, at, parent.unwrap_or(at).port);
+    walk_to_wire(walk, topology, at, plugged.port);
     let others = beside::ports(topology, at, &walk.names());
     walk.other_ports.extend(others);
 }
@@ -73,10 +73,13 @@ fn walk_to_wire(walk: &mut Walk, topology: &Topology, start: OvsPlace<'_>, plugg
         ));
         return;
     }
-    if start.interface.of_ovn && start.bridge.places().any(|place| place.interface.is_tunnel()) {
-        walk.cut(
-            "OVN's southbound database, which is not asked yet, knows whether packets of this network leave by a tunnel or by a provider bridge",
-        );
+    let is_noted = plugged.network.network_type.is_some();
+    if !is_noted && start.bridge.places().any(|place| place.interface.is_tunnel()) {
+        walk.cut(format!(
+            "{} has tunnels, and whether packets of this port's network leave by one or by a provider bridge is in OVN's southbound database, which is \
+             not asked yet",
+            Printable(&start.bridge.name)
+        ));
         return;
     }
     let with_uplink: Vec<(&Reached<'_>, Vec<OvsPlace<'_>>)> = reached

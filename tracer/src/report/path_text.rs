@@ -209,7 +209,7 @@ impl Drawing<'_> {
             let shown = others.iter().take(4).cloned().collect::<Vec<_>>().join(", ");
             let more = if others.len() > 4 { ", …" } else { "" };
             let noun = if others.len() == 1 { "port" } else { "ports" };
-            let line = format!("{} other VM {noun} on the integration bridge: {shown}{more}", others.len());
+            let line = format!("{} other VM {noun} on the same switch: {shown}{more}", others.len());
             self.line(self.faint(&line));
         }
         if !self.path.problems.is_empty() {

@@ -9,7 +9,8 @@ use crate::{
     attach::{self, LoadOptions, PlanOptions, PortPlan},
     collect::Share,
     model::{
-        BridgeKind, HookChoice, Hop, Mechanism, OtherPort, Path, Plan, Printable, Tail, Timing, Traceability,
+        BridgeKind, HookChoice, Hop, Mechanism, OtherPort, Path, PathKind, Plan, Printable, Tail, Timing,
+        Traceability,
     },
     probes::{Probes, Trace},
 };
@@ -62,10 +63,9 @@ pub(super) fn plan(
         &hooked,
         probes.wishes(PlanOptions {
             neighbours,
-            taken_at_first: path
-                .guests()
-                .and_then(|hop| path.bridge_of(hop))
-                .is_some_and(BridgeKind::is_userspace),
+            // OVN answers in VMs' names at their neighbours' ports.
+            taken_at_first: path.kind != PathKind::Ovn
+                && path.guests().and_then(|hop| path.bridge_of(hop)).is_some_and(BridgeKind::is_userspace),
             at_tracepoints: mechanism == Mechanism::Tracepoints,
             ..PlanOptions::default()
         }),

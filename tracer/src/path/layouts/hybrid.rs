@@ -5,7 +5,7 @@ use super::{
     super::{
         beside, defects,
         plug::{self, Plug},
-        uplink,
+        trunk, uplink,
         walk::Walk,
     },
     Layout, linux_bridge, native,
@@ -61,9 +61,10 @@ fn recognises(topology: &Topology, port: &VmPort) -> bool {
     let named = starts(port.source_bridge.as_deref(), "qbr") || starts(port.ovs_interface.as_deref(), "qvo");
     match plug::of(topology, port) {
         Plug::LinuxBridge(bridge) => {
-            plug::veth_to_switch(topology, bridge).is_some()
-                || bridge.name.starts_with("qbr")
-                || (named && linux_bridge::ways_out(topology, bridge).next().is_none())
+            let leads_out = || linux_bridge::ways_out(topology, bridge).next().is_some();
+            let is_pair =
+                || plug::veth_to_switch(topology, bridge).is_some() && plug::taps_on(topology, bridge) <= 1;
+            bridge.name.starts_with("qbr") || ((named || is_pair()) && !leads_out())
         }
         Plug::Switch => false,
         Plug::Nowhere => named,
@@ -142,7 +143,8 @@ fn walk_qvo(walk: &mut Walk, topology: &Topology, port: &VmPort, qvb: Option<&Li
     match (link, place) {
         (Some(link), _) => {
             let bridge = place.map(|place| place.bridge.name.as_str());
-            walk.hop(QVO, link, bridge, place.and_then(|place| place.port.tag));
+            let tag = place.and_then(|place| trunk::plugged(topology, place).port.tag);
+            walk.hop(QVO, link, bridge, tag);
         }
         (None, _) => walk.gap(&name, "OVSDB knows it, but there is no such interface"),
     }

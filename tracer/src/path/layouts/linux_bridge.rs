@@ -85,30 +85,30 @@ fn walk_out(walk: &mut Walk, topology: &Topology, bridge: &Link, has_firewall: b
     }
     if out.is_empty() {
         let at = Printable(&bridge.name);
-        walk.cut(format!(
-            "no port of {at} leads out of the host: it routes what the VM sends, and may translate addresses, which is not traced yet"
-        ));
+        let why = match leads_on(topology, bridge) {
+            Some(port) => format!("it leads on by {}, which is not followed", Printable(&port.name)),
+            None => "the host itself routes what the VM sends, and may translate addresses, which is not traced yet".to_owned(),
+        };
+        walk.cut(format!("no port of {at} leads out of the host: {why}"));
     }
 }
 
 /// The bridge's ports that lead out of the host.
 pub(super) fn ways_out<'a>(topology: &'a Topology, bridge: &Link) -> impl Iterator<Item = &'a Link> {
     let master = Some(bridge.index);
-    topology.links().iter().filter(move |link| link.master == master && leads_out(topology, link))
+    topology.links().iter().filter(move |link| link.master == master && leads_out(link))
 }
 
-/// A NIC, a VLAN of one, a bond, a tunnel: no guest's, and no other namespace's or bridge's.
-fn leads_out(topology: &Topology, link: &Link) -> bool {
-    match link.kind {
-        LinkKind::Vlan | LinkKind::Bond | LinkKind::Tunnel | LinkKind::Other => true,
-        LinkKind::Veth => {
-            topology
-                .veth_peer(link)
-                .is_some_and(|peer| peer.master.is_none() && topology.ovs_interface(&peer.name).is_none())
-                && !link.name.starts_with("tap")
-        }
-        LinkKind::Bridge | LinkKind::Tun | LinkKind::OpenVswitch => false,
-    }
+/// A NIC, a VLAN of one, a bond, a tunnel: no guest's, no veth end, whose other end is here or in another namespace, and no anchor.
+const fn leads_out(link: &Link) -> bool {
+    matches!(link.kind, LinkKind::Vlan | LinkKind::Bond | LinkKind::Tunnel | LinkKind::Other)
+}
+
+/// A port of the bridge that leads on within the host.
+fn leads_on<'a>(topology: &'a Topology, bridge: &Link) -> Option<&'a Link> {
+    let leads_on =
+        |link: &&Link| matches!(link.kind, LinkKind::Veth | LinkKind::OpenVswitch | LinkKind::Bridge);
+    topology.links().iter().filter(|link| link.master == Some(bridge.index)).find(leads_on)
 }
 
 /// By its kind, else by the name that Neutron's agent gives.

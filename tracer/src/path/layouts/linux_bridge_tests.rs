@@ -112,3 +112,29 @@ fn one_that_is_shut_off_is_known_by_what_libvirt_was_told() {
     assert_eq!(path.kind, PathKind::LinuxBridge);
     assert!(matches!(&path.traceability, Traceability::No { why } if why.contains("shut off")));
 }
+
+#[test]
+fn a_bridge_with_a_nic_and_other_vms_is_no_hybrid_plug_for_a_veth_end_to_the_switch() {
+    let mut topology = lab();
+    change_link(&mut topology, "qbrc3d70d5c-a9", |bridge| bridge.name = "br0".to_owned());
+    let interface = topology.instances.first_mut().unwrap().interfaces.first_mut().unwrap();
+    interface.source_bridge = Some("br0".to_owned());
+    assert_eq!(path(&topology).kind, PathKind::OvsHybrid);
+    let mut eth0 = link(60, "eth0", LinkKind::Other);
+    eth0.master = Some(IfIndex(10));
+    add_links(&mut topology, vec![eth0]);
+    let path = path(&topology);
+    assert_eq!((path.kind, path.hops().last().unwrap().ifname.as_str()), (PathKind::LinuxBridge, "eth0"));
+}
+
+#[test]
+fn anchors_and_ends_of_veth_pairs_lead_out_of_no_host() {
+    for kind in [LinkKind::Dummy, LinkKind::Veth, LinkKind::OpenVswitch] {
+        let mut topology = agent();
+        change_link(&mut topology, "ens3", |nic| nic.kind = kind);
+        let path = path(&topology);
+        assert_eq!(names(&path), [(Role::Tap, TAP)], "{kind:?}");
+        let why = path.traceability.why_not().unwrap().to_owned();
+        assert_eq!(why.contains("leads on by ens3"), kind != LinkKind::Dummy, "{why}");
+    }
+}

@@ -35,7 +35,7 @@ pub fn find(topology: &Topology, handle: &str) -> Result<Path, PathError> {
 /// # Errors
 /// When its layout is unknown, or no hook can see its packets.
 pub fn path_of(topology: &Topology, port: &VmPort) -> Result<Path, PathError> {
-    if let Some(what) = outside_kernel(port) {
+    if let Some(what) = outside_kernel(topology, port) {
         return Err(PathError::OutsideKernel { port: port.id.title(), what });
     }
     match LAYOUTS.iter().find(|layout| (layout.recognises)(topology, port)) {

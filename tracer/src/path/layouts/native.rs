@@ -5,7 +5,7 @@ use super::{
     super::{
         defects,
         plug::{self, Plug},
-        uplink,
+        trunk, uplink,
         walk::Walk,
     },
     Layout,
@@ -50,7 +50,8 @@ fn walk(topology: &Topology, port: &VmPort) -> Path {
     match (plug::tap(topology, port), place) {
         (Some(tap), place) => {
             let bridge = place.map(|place| place.bridge.name.as_str());
-            walk.hop(TAP, tap, bridge, place.and_then(|place| place.port.tag));
+            let tag = place.and_then(|place| trunk::plugged(topology, place).port.tag);
+            walk.hop(TAP, tap, bridge, tag);
             walk_on(&mut walk, topology, tap, place);
         }
         (None, place) => {

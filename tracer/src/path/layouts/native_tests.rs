@@ -105,6 +105,77 @@ fn a_second_row_of_another_name_makes_no_second_port() {
 }
 
 #[test]
+fn a_row_of_another_vm_with_the_same_id_is_that_vm_s() {
+    let mut topology = native();
+    let other = "1d2e3f40-83d9-4518-9055-4df2899e23af";
+    let integration = topology.bridges.iter_mut().find(|bridge| bridge.name == "br-int").unwrap();
+    integration.ports.push(qvo("vnet9", PORT, other, "fa:16:3e:5c:90:d2"));
+    add_links(&mut topology, vec![link(70, "vnet9", LinkKind::Tun)]);
+    let named =
+        |topology: &Topology| list(topology).iter().map(|row| row.uuid.clone().unwrap()).collect::<Vec<_>>();
+    assert_eq!(named(&topology).len(), 2);
+    assert!(find(&topology, UUID).unwrap().problems.is_empty());
+    topology.instances.clear();
+    assert_eq!(named(&topology).len(), 2);
+}
+
+#[test]
+fn a_second_row_that_may_live_is_told_without_a_command() {
+    let mut topology = native();
+    remove_link(&mut topology, TAP);
+    for (index, name) in [(71, "vnet8"), (72, "vnet9")] {
+        let integration = topology.bridges.iter_mut().find(|bridge| bridge.name == "br-int").unwrap();
+        integration.ports.push(qvo(name, PORT, UUID, MAC));
+        add_links(&mut topology, vec![link(index, name, LinkKind::Other)]);
+    }
+    let path = path(&topology);
+    let second: Vec<_> = path.problems.iter().filter(|it| it.what.contains("a second row")).collect();
+    assert_eq!(second.len(), 2, "{:?}", path.problems);
+    let commands = second.iter().filter(|it| it.what.contains("del-port")).count();
+    // The row of the tap that is not there is dead, and the others may be anything.
+    assert_eq!(commands, 1, "{second:?}");
+}
+
+#[test]
+fn a_vhost_user_row_is_no_missing_tap() {
+    let mut topology = native();
+    topology.instances.clear();
+    remove_link(&mut topology, TAP);
+    change_port(&mut topology, TAP, |port| {
+        port.interfaces.first_mut().unwrap().kind = "dpdkvhostuserclient".to_owned();
+    });
+    let error = find(&topology, PORT).unwrap_err().to_string();
+    assert!(error.contains("vhost-user"), "{error}");
+}
+
+#[test]
+fn ports_behind_a_veth_pair_between_bridges_are_beside_the_path() {
+    let mut topology = native();
+    let veth = |index, name: &str, peer| {
+        let mut link = link(index, name, LinkKind::Veth);
+        link.peer = Some(crate::model::VethPeer::Here(crate::model::IfIndex(peer)));
+        link
+    };
+    add_links(
+        &mut topology,
+        vec![veth(80, "int-v", 81), veth(81, "phy-v", 80), link(82, "lan", LinkKind::Other)],
+    );
+    for (bridge, name) in [("br-int", "int-v"), ("br-far", "phy-v"), ("br-far", "lan")] {
+        if !topology.bridges.iter().any(|it| it.name == bridge) {
+            topology.bridges.push(self::bridge(bridge, Vec::new()));
+        }
+        let at = topology.bridges.iter_mut().find(|it| it.name == bridge).unwrap();
+        at.ports.push(port(vec![netdev(name)]));
+    }
+    let local = OvsInterface { kind: "internal".to_owned(), ..netdev("br-far") };
+    topology.bridges.iter_mut().find(|it| it.name == "br-far").unwrap().ports.push(port(vec![local]));
+    add_links(&mut topology, vec![link(83, "br-far", LinkKind::OpenVswitch)]);
+    let path = path(&topology);
+    let beside: Vec<_> = path.other_ports.iter().map(|port| port.ifname.as_str()).collect();
+    assert_eq!(beside, ["br-far"], "{path:?}");
+}
+
+#[test]
 fn one_that_is_shut_off_has_a_gap_for_a_tap() {
     let mut topology = native();
     topology.instances.first_mut().unwrap().state = InstanceState::ShutOff;
@@ -155,9 +226,13 @@ fn ovn_with_tunnels_is_not_drawn_to_a_provider_nic() {
         .unwrap()
         .ports
         .push(port(vec![tunnel]));
-    let path = path(&topology);
-    assert_eq!(roles(&path), [(Role::Tap, TAP)]);
-    assert!(matches!(&path.traceability, Traceability::No { why } if why.contains("OVN")));
+    // Older ones, and ports that are only just coming, do not have its key.
+    for of_ovn in [true, false] {
+        change_port(&mut topology, TAP, |port| port.interfaces.first_mut().unwrap().of_ovn = of_ovn);
+        let path = path(&topology);
+        assert_eq!(roles(&path), [(Role::Tap, TAP)]);
+        assert!(matches!(&path.traceability, Traceability::No { why } if why.contains("OVN")));
+    }
 }
 
 #[test]
