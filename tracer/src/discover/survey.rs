@@ -34,7 +34,7 @@ pub async fn discover(sources: &Sources) -> Topology {
     );
     let mut topology = Topology::default();
     topology.instances = instances.0;
-    topology.bridges = bridges.0;
+    *topology.bridges_mut() = bridges.0;
     topology.sources = vec![links.1, bridges.1, instances.1];
     topology.set_links(links.0);
     tokio::task::spawn_blocking(move || {

@@ -1,6 +1,6 @@
 //! What all sources said about this host, joined up: the only input of the path stage.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::OnceLock};
 
 use super::{
     IfIndex, Instance, Link, Namespace, OvsBridge, OvsInterface, OvsPort, SourceName, SourceStatus, VethPeer,
@@ -11,16 +11,20 @@ use super::{
 pub struct Topology {
     /// From libvirt.
     pub instances: Vec<Instance>,
-    /// From OVSDB.
-    pub bridges: Vec<OvsBridge>,
     /// Every source that was asked.
     pub sources: Vec<SourceStatus>,
     /// Links in other network namespaces that ports of Open vSwitch lead to.
     pub links_away: Vec<LinkAway>,
+    bridges: Vec<OvsBridge>,
+    /// Where in them the OVS interfaces are, by their names; made when it is asked for.
+    ovs_by_name: OnceLock<HashMap<String, OvsIndex>>,
     links: Vec<Link>,
     link_by_name: HashMap<String, usize>,
     link_by_index: HashMap<IfIndex, usize>,
 }
+
+/// An OVS interface by its place: bridge, port, interface.
+type OvsIndex = (usize, usize, usize);
 
 /// A link in another network namespace.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,7 +97,22 @@ impl Topology {
     /// The OVS interface of that name. OVS keeps names unique on a host.
     #[must_use]
     pub fn ovs_interface(&self, name: &str) -> Option<OvsPlace<'_>> {
-        self.ovs_interfaces().find(|place| place.interface.name == name)
+        let (bridge, port, interface) = *self.ovs_by_name.get_or_init(|| by_name(&self.bridges)).get(name)?;
+        let bridge = self.bridges.get(bridge)?;
+        let port = bridge.ports.get(port)?;
+        Some(OvsPlace { bridge, port, interface: port.interfaces.get(interface)? })
+    }
+
+    /// The bridges, from OVSDB.
+    #[must_use]
+    pub fn bridges(&self) -> &[OvsBridge] {
+        &self.bridges
+    }
+
+    /// The same, to be changed.
+    pub fn bridges_mut(&mut self) -> &mut Vec<OvsBridge> {
+        self.ovs_by_name.take();
+        &mut self.bridges
     }
 
     /// The link in another network namespace that an OVS interface is, or leads to.
@@ -115,6 +134,19 @@ impl Topology {
     pub fn answered(&self, name: SourceName) -> bool {
         self.sources.iter().any(|source| source.name == name && source.missing.is_none())
     }
+}
+
+/// The first one of a name counts.
+fn by_name(bridges: &[OvsBridge]) -> HashMap<String, OvsIndex> {
+    let mut by_name = HashMap::new();
+    for (bridge, of_bridge) in bridges.iter().enumerate() {
+        for (port, of_port) in of_bridge.ports.iter().enumerate() {
+            for (at, interface) in of_port.interfaces.iter().enumerate() {
+                by_name.entry(interface.name.clone()).or_insert((bridge, port, at));
+            }
+        }
+    }
+    by_name
 }
 
 impl OvsBridge {

@@ -13,7 +13,7 @@ fn internal(name: &str) -> OvsPort {
 }
 
 fn add(topology: &mut Topology, bridge: &str, port: OvsPort) {
-    topology.bridges.iter_mut().find(|it| it.name == bridge).unwrap().ports.push(port);
+    topology.bridges_mut().iter_mut().find(|it| it.name == bridge).unwrap().ports.push(port);
 }
 
 fn away(of: &str, link: Link) -> LinkAway {
@@ -73,7 +73,7 @@ fn a_mirrors_output_port_is_one_whatever_else_it_is() {
     let mut topology = lab();
     add(&mut topology, "br-int", OvsPort { tag: Some(7), ..internal("mirror0") });
     add_links(&mut topology, vec![link(42, "mirror0", LinkKind::Tun)]);
-    let bridge = topology.bridges.iter_mut().find(|it| it.name == "br-int").unwrap();
+    let bridge = topology.bridges_mut().iter_mut().find(|it| it.name == "br-int").unwrap();
     bridge.mirror_outputs.push("mirror0".to_owned());
     let [mirror] = beside(&topology).try_into().unwrap();
     assert!(mirror.is_mirror);

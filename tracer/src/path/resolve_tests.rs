@@ -135,7 +135,7 @@ fn hostile_names_of_vms_print_harmlessly() {
 fn a_vm_without_ports_and_a_host_without_vms_are_said() {
     let mut topology = lab();
     topology.instances.first_mut().unwrap().interfaces.clear();
-    topology.bridges.clear();
+    topology.bridges_mut().clear();
     let error = resolve(&topology, &ports(&topology), "yjwang-test-1").unwrap_err();
     assert!(matches!(error, PathError::NoPort { .. }), "{error}");
     topology.instances.clear();

@@ -128,7 +128,7 @@ pub(super) fn lab() -> Topology {
         state: InstanceState::Running,
         interfaces: vec![interface(MAC, PORT, "10.99.99.111")],
     }];
-    topology.bridges = vec![
+    *topology.bridges_mut() = vec![
         bridge("br-ex", vec![port(vec![netdev("ens3")]), port(vec![patch("phy-br-ex", "int-br-ex")])]),
         bridge(
             "br-int",
@@ -161,7 +161,7 @@ pub(crate) fn two_vms() -> Topology {
         state: InstanceState::Running,
         interfaces: vec![interface(mac, port_id, "10.99.99.112")],
     });
-    let integration = topology.bridges.iter_mut().find(|bridge| bridge.name == "br-int").unwrap();
+    let integration = topology.bridges_mut().iter_mut().find(|bridge| bridge.name == "br-int").unwrap();
     integration.ports.push(qvo("qvo7be41f06-31", port_id, uuid, mac));
     let on_bridge = |link: Link| Link {
         master: Some(IfIndex(20)),
@@ -202,6 +202,6 @@ pub(super) fn add_links(topology: &mut Topology, more: Vec<Link>) {
 
 /// Changes one OVS port.
 pub(super) fn change_port(topology: &mut Topology, name: &str, change: impl FnOnce(&mut OvsPort)) {
-    let mut ports = topology.bridges.iter_mut().flat_map(|bridge| &mut bridge.ports);
+    let mut ports = topology.bridges_mut().iter_mut().flat_map(|bridge| &mut bridge.ports);
     change(ports.find(|port| port.name == name).unwrap());
 }

@@ -76,7 +76,7 @@ mod tests {
     /// The lab's VM on a trunk bridge, with a subport whose pair comes first by name.
     fn trunk() -> Topology {
         let mut topology = lab();
-        let integration = topology.bridges.iter_mut().find(|bridge| bridge.name == "br-int").unwrap();
+        let integration = topology.bridges_mut().iter_mut().find(|bridge| bridge.name == "br-int").unwrap();
         let at = integration.ports.iter().position(|port| port.name == "qvoc3d70d5c-a9").unwrap();
         let own = OvsPort { tag: None, ..integration.ports.remove(at) };
         let parent = port(vec![with_id(patch("tpi-1", "tpt-1"), PORT, MAC)]);
@@ -90,7 +90,7 @@ mod tests {
         let near = OvsPort { tag: Some(101), ..port(vec![near]) };
         let mode = Some("access".to_owned());
         let trunk = OvsPort { vlan_mode: mode, ..port(vec![with_id(patch("tpt-1", "tpi-1"), PORT, MAC)]) };
-        topology.bridges.push(bridge("tbr-1", vec![own, near, trunk]));
+        topology.bridges_mut().push(bridge("tbr-1", vec![own, near, trunk]));
         topology
     }
 
@@ -117,7 +117,7 @@ mod tests {
         let path = find(&topology, PORT).unwrap();
         assert_eq!(path.hops().find_map(|hop| hop.vlan_tag), Some(1));
         // A port on the integration bridge itself.
-        let integration = topology.bridges.iter_mut().find(|bridge| bridge.name == "br-int").unwrap();
+        let integration = topology.bridges_mut().iter_mut().find(|bridge| bridge.name == "br-int").unwrap();
         let (other, uuid) = ("7be41f06-3134-4000-8000-0123456789ab", "1d2e3f40-83d9-4518-9055-4df2899e23af");
         integration.ports.push(qvo("tap7be41f06-31", other, uuid, "fa:16:3e:5c:90:d2"));
         add_links(&mut topology, vec![link(50, "tap7be41f06-31", crate::model::LinkKind::Tun)]);

@@ -71,7 +71,7 @@ fn ovsdb_alone_is_enough() {
 #[test]
 fn libvirt_alone_gives_the_part_up_to_the_veth_pair() {
     let mut topology = lab();
-    topology.bridges.clear();
+    topology.bridges_mut().clear();
     topology.sources.retain(|source| source.name != SourceName::Ovsdb);
     let path = path(&topology);
     let names = [Role::Tap, Role::Qvb, Role::Qvo];
@@ -82,7 +82,7 @@ fn libvirt_alone_gives_the_part_up_to_the_veth_pair() {
 #[test]
 fn without_ovsdb_the_kernel_knows_whether_its_own_datapath_takes_the_packets() {
     let mut topology = lab();
-    topology.bridges.clear();
+    topology.bridges_mut().clear();
     topology.sources.retain(|source| source.name != SourceName::Ovsdb);
     let with_master = |topology: &mut Topology, master| {
         let mut links = topology.links().to_vec();
@@ -95,7 +95,10 @@ fn without_ovsdb_the_kernel_knows_whether_its_own_datapath_takes_the_packets() {
     // OVSDB knows it, or knows that it is nowhere.
     assert_eq!(path(&lab()).taken_unseen, None);
     let mut topology = lab();
-    topology.bridges.iter_mut().for_each(|bridge| bridge.ports.retain(|port| !port.name.starts_with("qvo")));
+    topology
+        .bridges_mut()
+        .iter_mut()
+        .for_each(|bridge| bridge.ports.retain(|port| !port.name.starts_with("qvo")));
     assert_eq!(path(&topology).taken_unseen, None);
 }
 
@@ -114,7 +117,10 @@ fn a_shut_off_vm_has_no_tap() {
 fn a_shut_off_and_unplugged_vm_is_explained_too() {
     let mut topology = lab();
     topology.instances.first_mut().unwrap().state = InstanceState::ShutOff;
-    topology.bridges.iter_mut().for_each(|bridge| bridge.ports.retain(|port| !port.name.starts_with("qvo")));
+    topology
+        .bridges_mut()
+        .iter_mut()
+        .for_each(|bridge| bridge.ports.retain(|port| !port.name.starts_with("qvo")));
     topology.set_links(vec![]);
     let path = path(&topology);
     assert!(path.hops().next().is_none());
@@ -186,7 +192,10 @@ fn a_patch_peer_that_does_not_point_back_is_named() {
 #[test]
 fn a_qvo_unknown_to_ovsdb_cuts_the_path() {
     let mut topology = lab();
-    topology.bridges.iter_mut().for_each(|bridge| bridge.ports.retain(|port| !port.name.starts_with("qvo")));
+    topology
+        .bridges_mut()
+        .iter_mut()
+        .for_each(|bridge| bridge.ports.retain(|port| !port.name.starts_with("qvo")));
     let path = path(&topology);
     assert_eq!(roles(&path).last(), Some(&(Role::Qvo, "qvoc3d70d5c-a9")));
     assert!(only_problem(&path, "qvoc3d70d5c-a9").contains("no bridge in OVSDB has a port of this name"));
@@ -211,7 +220,7 @@ fn an_interface_ovs_could_not_open_is_named_with_its_error() {
 #[test]
 fn an_uplink_without_a_netdev_is_a_gap() {
     let mut topology = lab();
-    topology.bridges.first_mut().unwrap().ports.push(port(vec![netdev("eth9")]));
+    topology.bridges_mut().first_mut().unwrap().ports.push(port(vec![netdev("eth9")]));
     let beside = path(&topology);
     assert!(only_problem(&beside, "eth9").contains("no such interface"));
     assert_eq!(beside.traceability, Traceability::Fully);
@@ -243,7 +252,7 @@ fn neutrons_dead_vlan_and_inactive_ports_are_named() {
 #[test]
 fn a_bridge_without_an_uplink_is_drawn_and_named() {
     let mut topology = lab();
-    topology.bridges.first_mut().unwrap().ports.retain(|port| port.name != "ens3");
+    topology.bridges_mut().first_mut().unwrap().ports.retain(|port| port.name != "ens3");
     let path = path(&topology);
     assert_eq!(node_names(&path).last(), Some(&"br-ex"));
     assert!(only_problem(&path, "br-ex").starts_with("no uplink"));
@@ -296,8 +305,8 @@ fn a_veth_whose_peer_is_in_another_namespace_is_named() {
 #[test]
 fn bond_members_are_alternatives_and_a_linux_bond_is_one_nic() {
     let mut topology = lab();
-    topology.bridges.first_mut().unwrap().ports.push(port(vec![netdev("eth1"), netdev("eth2")]));
-    topology.bridges.first_mut().unwrap().ports.retain(|port| port.name != "ens3");
+    topology.bridges_mut().first_mut().unwrap().ports.push(port(vec![netdev("eth1"), netdev("eth2")]));
+    topology.bridges_mut().first_mut().unwrap().ports.retain(|port| port.name != "ens3");
     add_links(&mut topology, vec![link(21, "eth1", LinkKind::Other), link(22, "eth2", LinkKind::Other)]);
     assert_eq!(roles(&path(&topology)).split_off(3), [(Role::Nic, "eth1"), (Role::Nic, "eth2")]);
     change_link(&mut topology, "eth1", |link| link.kind = LinkKind::Bond);
@@ -308,7 +317,7 @@ fn bond_members_are_alternatives_and_a_linux_bond_is_one_nic() {
 fn ports_of_vms_and_agents_are_no_uplinks_but_other_ports() {
     let mut topology = lab();
     let other = "11111111-2222-3333-4444-555555555555";
-    let ports = &mut topology.bridges.last_mut().unwrap().ports;
+    let ports = &mut topology.bridges_mut().last_mut().unwrap().ports;
     ports.push(qvo("qvo11111111-22", other, "ffff", "fa:16:3e:00:00:02"));
     let mut dhcp = netdev("tapdddddddd-dd");
     dhcp.kind = "internal".to_owned();
@@ -331,7 +340,7 @@ fn ports_of_vms_and_agents_are_no_uplinks_but_other_ports() {
 #[test]
 fn a_mirror_s_output_is_no_uplink() {
     let mut topology = lab();
-    let bridge = topology.bridges.last_mut().unwrap();
+    let bridge = topology.bridges_mut().last_mut().unwrap();
     bridge.ports.push(port(vec![netdev("span0")]));
     bridge.mirror_outputs.push("span0".to_owned());
     add_links(&mut topology, vec![link(32, "span0", LinkKind::Other)]);
@@ -343,9 +352,9 @@ fn a_mirror_s_output_is_no_uplink() {
 #[test]
 fn two_provider_bridges_are_both_drawn_and_said() {
     let mut topology = lab();
-    topology.bridges.last_mut().unwrap().ports.push(port(vec![patch("int-br-b", "phy-br-b")]));
+    topology.bridges_mut().last_mut().unwrap().ports.push(port(vec![patch("int-br-b", "phy-br-b")]));
     topology
-        .bridges
+        .bridges_mut()
         .push(bridge("br-b", vec![port(vec![netdev("ens4")]), port(vec![patch("phy-br-b", "int-br-b")])]));
     add_links(&mut topology, vec![link(41, "ens4", LinkKind::Other)]);
     let path = path(&topology);
@@ -357,10 +366,10 @@ fn two_provider_bridges_are_both_drawn_and_said() {
 fn patch_ports_may_form_a_circle_or_a_chain() {
     let mut topology = lab();
     let (int, ex) = (&[patch("a1", "a2"), patch("c2", "c1")], &[patch("a2", "a1"), patch("b1", "b2")]);
-    topology.bridges.last_mut().unwrap().ports.extend(int.iter().map(|it| port(vec![it.clone()])));
-    topology.bridges.first_mut().unwrap().ports.extend(ex.iter().map(|it| port(vec![it.clone()])));
+    topology.bridges_mut().last_mut().unwrap().ports.extend(int.iter().map(|it| port(vec![it.clone()])));
+    topology.bridges_mut().first_mut().unwrap().ports.extend(ex.iter().map(|it| port(vec![it.clone()])));
     topology
-        .bridges
+        .bridges_mut()
         .push(bridge("br-tun", vec![port(vec![patch("b2", "b1")]), port(vec![patch("c1", "c2")])]));
     assert_eq!((path(&topology).hops().count(), path(&topology).problems), (4, vec![]));
 }
@@ -368,7 +377,7 @@ fn patch_ports_may_form_a_circle_or_a_chain() {
 #[test]
 fn a_tunnel_network_ends_at_the_integration_bridge() {
     let mut topology = lab();
-    topology.bridges.first_mut().unwrap().ports.retain(|port| port.name != "ens3");
+    topology.bridges_mut().first_mut().unwrap().ports.retain(|port| port.name != "ens3");
     change_port(&mut topology, "qvoc3d70d5c-a9", |port| {
         port.network.network_type = Some("vxlan".to_owned());
         port.network.segmentation_id = Some("77".to_owned());
@@ -381,7 +390,7 @@ fn a_tunnel_network_ends_at_the_integration_bridge() {
 #[test]
 fn a_tap_that_is_a_port_of_nothing_is_no_layout() {
     let mut topology = lab();
-    topology.bridges.clear();
+    topology.bridges_mut().clear();
     remove_link(&mut topology, "qbrc3d70d5c-a9");
     change_link(&mut topology, "tapc3d70d5c-a9", |tap| tap.master = None);
     let interface = topology.instances.first_mut().unwrap().interfaces.first_mut().unwrap();

@@ -13,7 +13,7 @@ const BRIDGE: &str = "brq6d947ca8-d4";
 /// The lab's VM and `ens3` on one bridge; no Open vSwitch.
 fn agent() -> Topology {
     let mut topology = lab();
-    topology.bridges.clear();
+    topology.bridges_mut().clear();
     for name in ["qbrc3d70d5c-a9", "qvbc3d70d5c-a9", "qvoc3d70d5c-a9"] {
         remove_link(&mut topology, name);
     }

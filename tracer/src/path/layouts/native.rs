@@ -39,7 +39,7 @@ fn recognises(topology: &Topology, port: &VmPort) -> bool {
 
 /// Whether libvirt plugs the tap into a bridge of Open vSwitch's, or the row of the port is no veth end of Nova's.
 pub(super) fn is_named(topology: &Topology, port: &VmPort) -> bool {
-    let to_switch = topology.bridges.iter().any(|bridge| Some(&bridge.name) == port.source_bridge.as_ref());
+    let to_switch = topology.bridges().iter().any(|bridge| Some(&bridge.name) == port.source_bridge.as_ref());
     to_switch || port.ovs_interface.as_deref().is_some_and(|name| !name.starts_with("qvo"))
 }
 

@@ -67,7 +67,7 @@ fn a_row_with_the_tap_s_name_is_nothing_against_the_kernel_s_word() {
     };
     for ofport in [Some(-1), Some(9), None] {
         let dead = OvsInterface { ofport, neutron: keys.clone(), ..netdev(TAP) };
-        let integration = topology.bridges.iter_mut().find(|bridge| bridge.name == "br-int").unwrap();
+        let integration = topology.bridges_mut().iter_mut().find(|bridge| bridge.name == "br-int").unwrap();
         integration.ports.retain(|port| port.name != TAP);
         integration.ports.push(OvsPort { tag: Some(4095), ..port(vec![dead]) });
         let path = path(&topology);
@@ -88,7 +88,7 @@ fn a_second_row_of_another_name_makes_no_second_port() {
     };
     let dead = OvsInterface { ofport: Some(-1), neutron: keys, ..netdev("aaa") };
     topology
-        .bridges
+        .bridges_mut()
         .iter_mut()
         .find(|bridge| bridge.name == "br-int")
         .unwrap()
@@ -108,7 +108,7 @@ fn a_second_row_of_another_name_makes_no_second_port() {
 fn a_row_of_another_vm_with_the_same_id_is_that_vm_s() {
     let mut topology = native();
     let other = "1d2e3f40-83d9-4518-9055-4df2899e23af";
-    let integration = topology.bridges.iter_mut().find(|bridge| bridge.name == "br-int").unwrap();
+    let integration = topology.bridges_mut().iter_mut().find(|bridge| bridge.name == "br-int").unwrap();
     integration.ports.push(qvo("vnet9", PORT, other, "fa:16:3e:5c:90:d2"));
     add_links(&mut topology, vec![link(70, "vnet9", LinkKind::Tun)]);
     let named =
@@ -124,7 +124,7 @@ fn a_second_row_that_may_live_is_told_without_a_command() {
     let mut topology = native();
     remove_link(&mut topology, TAP);
     for (index, name) in [(71, "vnet8"), (72, "vnet9")] {
-        let integration = topology.bridges.iter_mut().find(|bridge| bridge.name == "br-int").unwrap();
+        let integration = topology.bridges_mut().iter_mut().find(|bridge| bridge.name == "br-int").unwrap();
         integration.ports.push(qvo(name, PORT, UUID, MAC));
         add_links(&mut topology, vec![link(index, name, LinkKind::Other)]);
     }
@@ -161,14 +161,14 @@ fn ports_behind_a_veth_pair_between_bridges_are_beside_the_path() {
         vec![veth(80, "int-v", 81), veth(81, "phy-v", 80), link(82, "lan", LinkKind::Other)],
     );
     for (bridge, name) in [("br-int", "int-v"), ("br-far", "phy-v"), ("br-far", "lan")] {
-        if !topology.bridges.iter().any(|it| it.name == bridge) {
-            topology.bridges.push(self::bridge(bridge, Vec::new()));
+        if !topology.bridges().iter().any(|it| it.name == bridge) {
+            topology.bridges_mut().push(self::bridge(bridge, Vec::new()));
         }
-        let at = topology.bridges.iter_mut().find(|it| it.name == bridge).unwrap();
+        let at = topology.bridges_mut().iter_mut().find(|it| it.name == bridge).unwrap();
         at.ports.push(port(vec![netdev(name)]));
     }
     let local = OvsInterface { kind: "internal".to_owned(), ..netdev("br-far") };
-    topology.bridges.iter_mut().find(|it| it.name == "br-far").unwrap().ports.push(port(vec![local]));
+    topology.bridges_mut().iter_mut().find(|it| it.name == "br-far").unwrap().ports.push(port(vec![local]));
     add_links(&mut topology, vec![link(83, "br-far", LinkKind::OpenVswitch)]);
     let path = path(&topology);
     let beside: Vec<_> = path.other_ports.iter().map(|port| port.ifname.as_str()).collect();
@@ -180,7 +180,7 @@ fn one_that_is_shut_off_has_a_gap_for_a_tap() {
     let mut topology = native();
     topology.instances.first_mut().unwrap().state = InstanceState::ShutOff;
     remove_link(&mut topology, TAP);
-    topology.bridges.iter_mut().for_each(|bridge| bridge.ports.retain(|port| port.name != TAP));
+    topology.bridges_mut().iter_mut().for_each(|bridge| bridge.ports.retain(|port| port.name != TAP));
     let path = path(&topology);
     assert_eq!(path.kind, PathKind::OvsNative);
     assert!(matches!(&path.traceability, Traceability::No { why } if why.contains("shut off")), "{path:?}");
@@ -202,11 +202,11 @@ fn what_the_switch_could_not_open_or_bind_is_said() {
 #[test]
 fn without_a_row_or_without_ovsdb_the_way_ends_at_the_tap() {
     let mut topology = native();
-    topology.bridges.iter_mut().for_each(|bridge| bridge.ports.retain(|port| port.name != TAP));
+    topology.bridges_mut().iter_mut().for_each(|bridge| bridge.ports.retain(|port| port.name != TAP));
     let path_of = |topology: &Topology| path(topology);
     let unknown = path_of(&topology);
     assert_eq!(unknown.problems.first().unwrap().kind, ProblemKind::NotInSwitch);
-    topology.bridges.clear();
+    topology.bridges_mut().clear();
     topology.sources.retain(|source| source.name != SourceName::Ovsdb);
     let unasked = path_of(&topology);
     assert_eq!((unasked.kind, unasked.taken_unseen.is_some()), (PathKind::OvsNative, true));
@@ -220,7 +220,7 @@ fn ovn_with_tunnels_is_not_drawn_to_a_provider_nic() {
     assert_eq!((path(&topology).kind, path(&topology).hops().count()), (PathKind::Ovn, 2));
     let tunnel = OvsInterface { kind: "geneve".to_owned(), ..netdev("ovn-c8b85a-0") };
     topology
-        .bridges
+        .bridges_mut()
         .iter_mut()
         .find(|bridge| bridge.name == "br-int")
         .unwrap()
