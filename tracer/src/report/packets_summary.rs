@@ -25,6 +25,12 @@ pub fn packets_summary(report: &Report, printed: Option<u64>) -> Vec<String> {
     if unseen > 0 {
         lines.push(format!("{unseen} packets are missing here: the wire hook was not shown them"));
     }
+    let late = sum(|figures| figures.ledger.clock_skew);
+    if late > 0 {
+        lines.push(format!(
+            "{late} packets were seen late at a hook: how long the whole way of some of them took is not known, and no --slower-than finds those"
+        ));
+    }
     for port in &report.ports {
         for direction in Direction::ALL {
             let troubles =
@@ -50,7 +56,7 @@ mod tests {
             ["printed 20 of the 2000 packets that completed their way"]
         );
         let egress = &mut snapshot.directions.egress;
-        (egress.ledger.ring_lost, egress.ledger.unseen) = (3, 1);
+        (egress.ledger.ring_lost, egress.ledger.unseen, egress.ledger.clock_skew) = (3, 1, 4);
         for hook in egress.hooks.iter_mut().filter(|hook| hook.hook == "nic") {
             (hook.emitted, hook.ring_lost, hook.untracked) = (5, 3, 2);
         }
@@ -60,6 +66,7 @@ mod tests {
                 "broken off while 5 of 2000 packets were being printed",
                 "3 packets are missing here: the ring buffer was full",
                 "1 packets are missing here: the wire hook was not shown them",
+                "4 packets were seen late at a hook: how long the whole way of some of them took is not known, and no --slower-than finds those",
                 "egress: untracked at nic 2; ring lost at nic 3"
             ]
         );

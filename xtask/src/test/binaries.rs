@@ -9,7 +9,7 @@ use hoptrace_tests::vm::Series;
 use crate::executables;
 
 /// Tests that run in the lab or on the kernel path, and in VMs alike.
-const EVERYWHERE: [&str; 14] = [
+const EVERYWHERE: [&str; 13] = [
     "beside",
     "causes",
     "copies",
@@ -17,7 +17,6 @@ const EVERYWHERE: [&str; 14] = [
     "explain",
     "faults",
     "findings",
-    "layouts",
     "losses",
     "ordinary",
     "path_merging",
@@ -27,11 +26,10 @@ const EVERYWHERE: [&str; 14] = [
 ];
 
 /// Of the tests that run in VMs, those whose subject is user space, or what the lab shows on this kernel, too: one VM each is enough where all VMs run.
-const ON_ONE: [(&str, Series); 8] = [
+const ON_ONE: [(&str, Series); 7] = [
     ("beside", Series::V6_1),
     ("explain", Series::V6_12),
     ("findings", Series::V6_12),
-    ("layouts", Series::V6_12),
     ("ordinary", Series::V6_1),
     ("ports", Series::V6_1),
     ("repeats", Series::V6_12),

@@ -1,23 +1,50 @@
 //! Pings from the wire.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 
 use crate::lab::{Guest, Lab};
+
+/// How late the last reply may be.
+const REPLY_LIMIT: Duration = Duration::from_secs(5);
 
 impl Lab {
     /// Pings the guest from the wire so many times, one every `pace`.
     ///
     /// # Errors
-    /// Where ping says that it failed: no reply came.
+    /// Where not every reply comes.
     pub fn wire_ping(&self, guest: &Guest, count: u64, pace: Duration) -> Result<()> {
+        let wanted = self.in_wire(echo_replies)? + count;
         let (count, pace) = (count.to_string(), pace.as_secs_f64().to_string());
         let args = ["-q", "-c", &count, "-i", &pace, &guest.ipv4.to_string()];
         let ping = self.wire("ping", args).output()?;
         let (said, complained) =
             (String::from_utf8_lossy(&ping.stdout), String::from_utf8_lossy(&ping.stderr));
         ensure!(ping.status.success(), "{said}{complained}");
-        Ok(())
+        // It gives the last replies two round trips, and on a busy machine that is not enough.
+        self.in_wire(|| all_replied(wanted))
     }
+}
+
+/// Waits until the network namespace has got so many echo replies. There is no event but the counter itself.
+fn all_replied(wanted: u64) -> Result<()> {
+    let end = Instant::now() + REPLY_LIMIT;
+    loop {
+        let replies = echo_replies()?;
+        if replies >= wanted {
+            return Ok(());
+        }
+        ensure!(Instant::now() < end, "{} echo replies are missing", wanted - replies);
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// Echo replies that the thread's network namespace has got so far.
+fn echo_replies() -> Result<u64> {
+    let text = std::fs::read_to_string("/proc/thread-self/net/snmp").context("read the ICMP counters")?;
+    let mut icmp = text.lines().filter_map(|line| line.strip_prefix("Icmp: "));
+    let (names, values) = icmp.next().zip(icmp.next()).context("no ICMP counters")?;
+    let found = names.split(' ').zip(values.split(' ')).find(|(name, _)| *name == "InEchoReps");
+    found.context("no counter of echo replies")?.1.parse().context("no number of echo replies")
 }
