@@ -92,7 +92,9 @@ fn port(topology: &Topology, start: OvsPlace<'_>, place: OvsPlace<'_>) -> Option
     }
     let link = topology.link(&interface.name).filter(|_| interface.is_netdev())?;
     // A dead row, or one that the kernel contradicts: the interface is no port of this switch.
-    let is_no_port = interface.ofport == Some(-1) || plug::is_in_linux_bridge(topology, link);
+    let is_elsewhere = plug::is_in_linux_bridge(topology, link)
+        && topology.master(link).is_some_and(|master| master.name != place.bridge.name);
+    let is_no_port = interface.ofport == Some(-1) || is_elsewhere;
     if is_no_port || far_end(topology, place).is_some() {
         return None;
     }
