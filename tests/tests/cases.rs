@@ -12,18 +12,20 @@ fn fed(case: &str, words: &[&str]) -> Result<Output> {
     Command::new(script).arg(hoptrace).arg(case).args(words).output().context("feed a case")
 }
 
+/// The one JSON object that a command prints of a case.
+fn json(case: &str, words: &[&str]) -> Result<Value> {
+    let output = fed(case, words)?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{case}, {words:?}: {}: {said}", output.status);
+    serde_json::from_slice(&output.stdout).with_context(|| format!("{case}, {words:?}: {said}"))
+}
+
 fn listed(case: &str) -> Result<Value> {
-    let output = fed(case, &["list", "--json"])?;
-    let words = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "{case}: {}: {words}", output.status);
-    serde_json::from_slice(&output.stdout).with_context(|| format!("{case}: {words}"))
+    json(case, &["list", "--json"])
 }
 
 fn path(case: &str, handle: &str) -> Result<Value> {
-    let output = fed(case, &["path", handle, "--format", "json"])?;
-    let words = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "{case}, {handle}: {}: {words}", output.status);
-    serde_json::from_slice(&output.stdout).with_context(|| format!("{case}, {handle}: {words}"))
+    json(case, &["path", handle, "--format", "json"])
 }
 
 /// What `path` says where there is none, in one line.

@@ -2,7 +2,7 @@
 
 use std::collections::{HashSet, VecDeque};
 
-use super::plug;
+use super::uplink;
 use crate::model::{
     InstanceInterface, Link, LinkKind, MacAddr, OtherPort, OvsBridge, OvsInterface, OvsPlace, PortKind,
     Topology, VethPeer,
@@ -32,9 +32,7 @@ pub(super) fn ports_of_bridge(topology: &Topology, bridge: &Link, on_path: &Hash
     let ports = topology.links().iter().filter(|link| link.master == Some(bridge.index));
     let others = ports.filter(|link| !on_path.contains(link.name.as_str()));
     let port = |link: &Link| {
-        let of_vm = mac_behind(topology, &link.name);
-        let kind = if of_vm.is_some() { PortKind::Vm } else { PortKind::Other };
-        let macs = of_vm.or_else(|| mac_of_peer(topology, link, &link.name)).into_iter().collect();
+        let (kind, macs) = behind(topology, link, mac_behind(topology, &link.name));
         OtherPort {
             ifname: link.name.clone(),
             ifindex: link.index,
@@ -68,9 +66,7 @@ fn far_end<'a>(topology: &'a Topology, near: OvsPlace<'a>) -> Option<OvsPlace<'a
     if near.interface.kind == "patch" {
         return topology.ovs_interface(near.interface.peer.as_deref()?);
     }
-    let link = topology.link(&near.interface.name).filter(|_| near.interface.is_netdev())?;
-    let far = topology.ovs_interface(&topology.veth_peer(link)?.name)?;
-    (far.bridge.name != near.bridge.name).then_some(far)
+    uplink::veth_end(topology, near)
 }
 
 fn port(topology: &Topology, start: OvsPlace<'_>, place: OvsPlace<'_>) -> Option<OtherPort> {
@@ -92,15 +88,14 @@ fn port(topology: &Topology, start: OvsPlace<'_>, place: OvsPlace<'_>) -> Option
     }
     let link = topology.link(&interface.name).filter(|_| interface.is_netdev())?;
     // A dead row, or one that the kernel contradicts: the interface is no port of this switch.
-    let is_elsewhere = plug::is_in_linux_bridge(topology, link)
-        && topology.master(link).is_some_and(|master| master.name != place.bridge.name);
+    let is_elsewhere = topology
+        .master(link)
+        .is_some_and(|master| master.kind == LinkKind::Bridge && master.name != place.bridge.name);
     let is_no_port = interface.ofport == Some(-1) || is_elsewhere;
     if is_no_port || far_end(topology, place).is_some() {
         return None;
     }
-    let of_vm = vm_mac(topology, interface);
-    let kind = if of_vm.is_some() { PortKind::Vm } else { PortKind::Other };
-    let macs = of_vm.or_else(|| mac_of_peer(topology, link, &interface.name)).into_iter().collect();
+    let (kind, macs) = behind(topology, link, vm_mac(topology, interface));
     Some(OtherPort { ifindex: link.index, kind, macs, ..other })
 }
 
@@ -144,11 +139,17 @@ fn mac_behind(topology: &Topology, ifname: &str) -> Option<MacAddr> {
     of_vms.find(is_it).map(|interface| interface.mac)
 }
 
+/// Whose port an interface is, and the addresses behind it, given that of the VM behind it, if one is.
+fn behind(topology: &Topology, link: &Link, of_vm: Option<MacAddr>) -> (PortKind, Vec<MacAddr>) {
+    let kind = if of_vm.is_some() { PortKind::Vm } else { PortKind::Other };
+    (kind, of_vm.or_else(|| mac_of_peer(topology, link)).into_iter().collect())
+}
+
 /// The address of a veth's other end, if that is no port of another bridge.
-fn mac_of_peer(topology: &Topology, link: &Link, ovs_interface: &str) -> Option<MacAddr> {
+fn mac_of_peer(topology: &Topology, link: &Link) -> Option<MacAddr> {
     let peer = match link.peer? {
         VethPeer::Here(_) => topology.veth_peer(link)?,
-        VethPeer::OtherNamespace(_) => &topology.link_away(ovs_interface)?.link,
+        VethPeer::OtherNamespace(_) => &topology.link_away(&link.name)?.link,
     };
     peer.mac.filter(|_| peer.master.is_none())
 }

@@ -3,7 +3,8 @@
 
 use super::{ports::short_id, walk::Walk};
 use crate::model::{
-    Attachment, InstanceState, Link, LinkKind, OvsPlace, Printable, ProblemKind, SourceName, Topology, VmPort,
+    Attachment, HopFacts, InstanceState, Link, LinkKind, OvsPlace, Printable, ProblemKind, Role, SourceName,
+    Topology, VmPort,
 };
 
 /// Where a port is plugged in.
@@ -113,6 +114,26 @@ pub(super) fn taps_on(topology: &Topology, bridge: &Link) -> usize {
 /// The name Nova would give.
 pub(super) fn expected(port: &VmPort, prefix: &str) -> String {
     port.id.port_id.as_deref().map_or_else(|| prefix.to_owned(), |id| format!("{prefix}{}", short_id(id)))
+}
+
+/// The way begins with the port's tap, which `hop` is, and which should be a port of `bridge`.
+pub(super) fn walk_tap(
+    walk: &mut Walk,
+    topology: &Topology,
+    port: &VmPort,
+    hop: (Role, HopFacts),
+    bridge: Option<&Link>,
+) {
+    let Some(tap) = tap(topology, port) else { return no_tap(walk, port) };
+    let master = topology.master(tap);
+    walk.hop(hop, tap, master.map(|master| master.name.as_str()), None);
+    if let (None, Some(bridge)) = (master, bridge) {
+        walk.defect(
+            ProblemKind::NotForwarding,
+            &tap.name,
+            format!("it is not a port of {}: it has no master", Printable(&bridge.name)),
+        );
+    }
 }
 
 /// The way begins with a gap, because there is no tap.

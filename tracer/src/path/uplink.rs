@@ -1,11 +1,11 @@
 //! From the integration bridge over patch ports to the physical NICs: the same for every OVS layout.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashSet, VecDeque};
 
 use super::{beside, defects, trunk, walk::Walk};
 use crate::model::{
     Direction, Hop, HopFacts, Link, LinkKind, OtherEnd, OvsBridge, OvsInterface, OvsPlace, OvsPort,
-    Printable, ProblemKind, Role, Topology,
+    Printable, ProblemKind, Role, SourceName, Topology,
 };
 
 /// Leads out of the host.
@@ -13,6 +13,30 @@ pub(super) const NIC: (Role, HopFacts) = (
     Role::Nic,
     HopFacts { other_end: OtherEnd::Wire, receives: Direction::Ingress, shared: true, firewall_behind: None },
 );
+
+/// On from the interface `name`, which may not be there and which should be a port of the switch, `place`; `end` is where the way ends if OVSDB
+/// could not be asked.
+pub(super) fn walk_from(
+    walk: &mut Walk,
+    topology: &Topology,
+    (name, link): (&str, Option<&Link>),
+    place: Option<OvsPlace<'_>>,
+    end: &str,
+) {
+    match place {
+        Some(place) => walk_switch(walk, topology, place),
+        None if topology.answered(SourceName::Ovsdb) => {
+            let what = "no bridge in OVSDB has a port of this name: the VM is cut off";
+            walk.defect(ProblemKind::NotInSwitch, name, what);
+            walk.cut(format!("{} is unknown to OVSDB", Printable(name)));
+        }
+        None => {
+            walk.cut(format!("OVSDB could not be asked for the way beyond {end}"));
+            // The kernel's datapath would be its master.
+            walk.taken_unseen = link.filter(|link| link.master.is_none()).map(|link| link.index);
+        }
+    }
+}
 
 /// From the port of the switch that `at` is to the wire.
 pub(super) fn walk_switch(walk: &mut Walk, topology: &Topology, at: OvsPlace<'_>) {
@@ -116,13 +140,11 @@ fn walk_to_wire(walk: &mut Walk, topology: &Topology, start: OvsPlace<'_>, plugg
 fn breadth_first<'a>(walk: &mut Walk, topology: &'a Topology, start: OvsPlace<'a>) -> Vec<Reached<'a>> {
     let mut seen = HashSet::from([start.bridge.name.as_str()]);
     let mut queue = VecDeque::from([Reached { bridge: start.bridge, way: Vec::new() }]);
-    let places: HashMap<&str, OvsPlace<'_>> =
-        topology.ovs_interfaces().map(|place| (place.interface.name.as_str(), place)).collect();
     let mut reached = Vec::new();
     while let Some(here) = queue.pop_front() {
         let mut crossings = Vec::new();
         for near in here.bridge.places() {
-            match far_end(topology, &places, near) {
+            match far_end(topology, near) {
                 Some(Ok((far, is_veth))) => crossings.push(Crossing { near, far, is_veth }),
                 Some(Err(what)) => walk.problem(&here.bridge.name, what),
                 None => {}
@@ -142,28 +164,26 @@ fn breadth_first<'a>(walk: &mut Walk, topology: &'a Topology, start: OvsPlace<'a
 }
 
 /// The other end of a pair of ports between two bridges, and whether it is a veth pair.
-fn far_end<'a>(
-    topology: &'a Topology,
-    places: &HashMap<&str, OvsPlace<'a>>,
-    near: OvsPlace<'a>,
-) -> Option<Result<(OvsPlace<'a>, bool), String>> {
+fn far_end<'a>(topology: &'a Topology, near: OvsPlace<'a>) -> Option<Result<(OvsPlace<'a>, bool), String>> {
     if near.interface.kind == "patch" {
-        return Some(patch_peer(places, near.interface).map(|far| (far, false)));
+        return Some(patch_peer(topology, near.interface).map(|far| (far, false)));
     }
-    let link = topology.link(&near.interface.name).filter(|_| near.interface.is_netdev())?;
-    let far = places.get(topology.veth_peer(link)?.name.as_str())?;
-    (far.bridge.name != near.bridge.name).then_some(Ok((*far, true)))
+    veth_end(topology, near).map(|far| Ok((far, true)))
 }
 
-fn patch_peer<'a>(
-    patches: &HashMap<&str, OvsPlace<'a>>,
-    near: &OvsInterface,
-) -> Result<OvsPlace<'a>, String> {
+/// The other end of a veth pair between two bridges.
+pub(super) fn veth_end<'a>(topology: &'a Topology, near: OvsPlace<'a>) -> Option<OvsPlace<'a>> {
+    let link = topology.link(&near.interface.name).filter(|_| near.interface.is_netdev())?;
+    let far = topology.ovs_interface(&topology.veth_peer(link)?.name)?;
+    (far.bridge.name != near.bridge.name).then_some(far)
+}
+
+fn patch_peer<'a>(topology: &'a Topology, near: &OvsInterface) -> Result<OvsPlace<'a>, String> {
     let name = Printable(&near.name);
     let Some(peer) = near.peer.as_deref() else {
         return Err(format!("patch port {name} has no options:peer"));
     };
-    let Some(far) = patches.get(peer).copied() else {
+    let Some(far) = topology.ovs_interface(peer) else {
         return Err(format!("patch port {name} names the peer {}, which does not exist", Printable(peer)));
     };
     if far.interface.kind != "patch" {

@@ -11,8 +11,8 @@ use super::{
     Layout, linux_bridge, native,
 };
 use crate::model::{
-    Direction, Hop, HopFacts, IfIndex, Link, OtherEnd, Path, PathKind, Printable, ProblemKind, Role,
-    SourceName, Topology, VethPeer, VmPort,
+    Direction, Hop, HopFacts, IfIndex, Link, OtherEnd, Path, PathKind, Printable, Role, Topology, VethPeer,
+    VmPort,
 };
 
 /// What comes from the guest is received here, and goes through the bridge with the security groups.
@@ -75,7 +75,7 @@ fn recognises(topology: &Topology, port: &VmPort) -> bool {
 fn walk(topology: &Topology, port: &VmPort) -> Path {
     let mut walk = Walk::new(PathKind::OvsHybrid);
     let bridge = plug::linux_bridge(topology, port);
-    walk_tap(&mut walk, topology, port, bridge);
+    plug::walk_tap(&mut walk, topology, port, TAP, bridge);
     let veth = bridge.and_then(|bridge| plug::veth_to_switch(topology, bridge));
     if let Some(bridge) = bridge {
         walk.linux_bridge(bridge);
@@ -96,22 +96,6 @@ fn walk(topology: &Topology, port: &VmPort) -> Path {
     walk_qvo(&mut walk, topology, port, veth);
     defects::port(&mut walk, topology, port);
     walk.finish(port)
-}
-
-fn walk_tap(walk: &mut Walk, topology: &Topology, port: &VmPort, bridge: Option<&Link>) {
-    if let Some(tap) = plug::tap(topology, port) {
-        let master = topology.master(tap);
-        walk.hop(TAP, tap, master.map(|master| master.name.as_str()), None);
-        if let (None, Some(bridge)) = (master, bridge) {
-            walk.defect(
-                ProblemKind::NotForwarding,
-                &tap.name,
-                format!("it is not a port of {}: it has no master", Printable(&bridge.name)),
-            );
-        }
-        return;
-    }
-    plug::no_tap(walk, port);
 }
 
 fn walk_qvo(walk: &mut Walk, topology: &Topology, port: &VmPort, qvb: Option<&Link>) {
@@ -148,19 +132,7 @@ fn walk_qvo(walk: &mut Walk, topology: &Topology, port: &VmPort, qvb: Option<&Li
         }
         (None, _) => walk.gap(&name, "OVSDB knows it, but there is no such interface"),
     }
-    match place {
-        Some(place) => uplink::walk_switch(walk, topology, place),
-        None if topology.answered(SourceName::Ovsdb) => {
-            let what = "no bridge in OVSDB has a port of this name: the VM is cut off";
-            walk.defect(ProblemKind::NotInSwitch, &name, what);
-            walk.cut(format!("{} is unknown to OVSDB", Printable(&name)));
-        }
-        None => {
-            walk.cut("OVSDB could not be asked for the way beyond the veth pair");
-            // The kernel's datapath would be its master.
-            walk.taken_unseen = link.filter(|link| link.master.is_none()).map(|link| link.index);
-        }
-    }
+    uplink::walk_from(walk, topology, (&name, link), place, "the veth pair");
 }
 
 #[cfg(test)]

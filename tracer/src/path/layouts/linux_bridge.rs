@@ -11,8 +11,7 @@ use super::{
     Layout,
 };
 use crate::model::{
-    Direction, HopFacts, Link, LinkKind, OtherEnd, Path, PathKind, Printable, ProblemKind, Role, Topology,
-    VmPort,
+    Direction, HopFacts, Link, LinkKind, OtherEnd, Path, PathKind, Printable, Role, Topology, VmPort,
 };
 
 /// Neutron's agent names its bridges so. It has the security groups on them.
@@ -51,17 +50,7 @@ fn walk(topology: &Topology, port: &VmPort) -> Path {
     walk.network = port.network.as_ref().map(|name| format!("libvirt network {name}"));
     let bridge = plug::linux_bridge(topology, port);
     let has_firewall = bridge.is_some_and(|bridge| bridge.name.starts_with(NEUTRONS));
-    match plug::tap(topology, port) {
-        Some(link) => {
-            let master = topology.master(link);
-            walk.hop(tap(has_firewall), link, master.map(|master| master.name.as_str()), None);
-            if let (None, Some(bridge)) = (master, bridge) {
-                let what = format!("it is not a port of {}: it has no master", Printable(&bridge.name));
-                walk.defect(ProblemKind::NotForwarding, &link.name, what);
-            }
-        }
-        None => plug::no_tap(&mut walk, port),
-    }
+    plug::walk_tap(&mut walk, topology, port, tap(has_firewall), bridge);
     if let Some(bridge) = bridge {
         walk.linux_bridge(bridge);
         defects::bridge_down(&mut walk, bridge);

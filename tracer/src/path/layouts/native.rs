@@ -10,10 +10,7 @@ use super::{
     },
     Layout,
 };
-use crate::model::{
-    Direction, HopFacts, Link, OtherEnd, OvsPlace, Path, PathKind, Printable, ProblemKind, Role, SourceName,
-    Topology, VmPort,
-};
+use crate::model::{Direction, HopFacts, OtherEnd, OvsPlace, Path, PathKind, Role, Topology, VmPort};
 
 /// What comes from the guest is received here, and goes to the switch, where the firewall is, too.
 const TAP: (Role, HopFacts) = (
@@ -52,7 +49,7 @@ fn walk(topology: &Topology, port: &VmPort) -> Path {
             let bridge = place.map(|place| place.bridge.name.as_str());
             let tag = place.and_then(|place| trunk::plugged(topology, place).port.tag);
             walk.hop(TAP, tap, bridge, tag);
-            walk_on(&mut walk, topology, tap, place);
+            uplink::walk_from(&mut walk, topology, (&tap.name, Some(tap)), place, "the tap");
         }
         (None, place) => {
             plug::no_tap(&mut walk, port);
@@ -69,23 +66,6 @@ fn walk(topology: &Topology, port: &VmPort) -> Path {
 fn place<'a>(topology: &'a Topology, port: &VmPort) -> Option<OvsPlace<'a>> {
     let row = |name: &Option<String>| topology.ovs_interface(name.as_deref()?);
     row(&port.tap).or_else(|| row(&port.ovs_interface))
-}
-
-/// From the tap on.
-fn walk_on(walk: &mut Walk, topology: &Topology, tap: &Link, place: Option<OvsPlace<'_>>) {
-    match place {
-        Some(place) => uplink::walk_switch(walk, topology, place),
-        None if topology.answered(SourceName::Ovsdb) => {
-            let what = "no bridge in OVSDB has a port of this name: the VM is cut off";
-            walk.defect(ProblemKind::NotInSwitch, &tap.name, what);
-            walk.cut(format!("{} is unknown to OVSDB", Printable(&tap.name)));
-        }
-        None => {
-            walk.cut("OVSDB could not be asked for the way beyond the tap");
-            // The kernel's datapath would be its master.
-            walk.taken_unseen = tap.master.is_none().then_some(tap.index);
-        }
-    }
 }
 
 #[cfg(test)]

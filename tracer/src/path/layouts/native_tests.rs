@@ -25,6 +25,16 @@ fn native() -> Topology {
     topology
 }
 
+/// A row that has the port's `iface-id`.
+fn row(name: &str, ofport: Option<i64>) -> OvsInterface {
+    let neutron = NeutronKeys {
+        iface_id: Some(PORT.to_owned()),
+        vm_uuid: Some(UUID.to_owned()),
+        ..NeutronKeys::default()
+    };
+    OvsInterface { ofport, neutron, ..netdev(name) }
+}
+
 fn path(topology: &Topology) -> Path {
     find(topology, PORT).unwrap()
 }
@@ -60,13 +70,8 @@ fn the_kernel_s_datapath_is_the_tap_s_master() {
 #[test]
 fn a_row_with_the_tap_s_name_is_nothing_against_the_kernel_s_word() {
     let mut topology = lab();
-    let keys = NeutronKeys {
-        iface_id: Some(PORT.to_owned()),
-        vm_uuid: Some(UUID.to_owned()),
-        ..NeutronKeys::default()
-    };
     for ofport in [Some(-1), Some(9), None] {
-        let dead = OvsInterface { ofport, neutron: keys.clone(), ..netdev(TAP) };
+        let dead = row(TAP, ofport);
         let integration = topology.bridges_mut().iter_mut().find(|bridge| bridge.name == "br-int").unwrap();
         integration.ports.retain(|port| port.name != TAP);
         integration.ports.push(OvsPort { tag: Some(4095), ..port(vec![dead]) });
@@ -81,12 +86,7 @@ fn a_row_with_the_tap_s_name_is_nothing_against_the_kernel_s_word() {
 #[test]
 fn a_second_row_of_another_name_makes_no_second_port() {
     let mut topology = lab();
-    let keys = NeutronKeys {
-        iface_id: Some(PORT.to_owned()),
-        vm_uuid: Some(UUID.to_owned()),
-        ..NeutronKeys::default()
-    };
-    let dead = OvsInterface { ofport: Some(-1), neutron: keys, ..netdev("aaa") };
+    let dead = row("aaa", Some(-1));
     topology
         .bridges_mut()
         .iter_mut()
