@@ -160,11 +160,14 @@ fn count_at(hook: HookFacts, kind: u32, sight: u32, port: u64) {
     const NEW: u32 = Kind::New as u32;
     const PASSED: u32 = Kind::Passed as u32;
     const GROUPED: u32 = Kind::Grouped as u32;
+    // The switch has the frame before traffic control sees it, where it takes it by a socket.
+    const OVERTAKEN: u32 = Kind::Overtaken as u32;
+    const UNTRACKED: u32 = Kind::Untracked as u32;
     let Some(port) = neighbours::of(port) else { return };
     // SAFETY: a map value of this CPU.
     let port = unsafe { &mut *port };
     if hook.direction() == 1 {
-        if matches!(kind, NEW | PASSED | GROUPED) {
+        if matches!(kind, NEW | PASSED | GROUPED | OVERTAKEN | UNTRACKED) {
             port.sent += 1;
         }
     } else if is_way_in(sight) {
