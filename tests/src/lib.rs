@@ -6,6 +6,7 @@
 mod binary;
 mod capture;
 mod cpio;
+pub mod exchange;
 mod exec;
 pub mod faults;
 mod fingerprint;

@@ -150,6 +150,14 @@ fn a_tunnel_network_is_not_drawn_to_a_provider_nic_and_a_dead_row_is_a_leftover(
     let path = path(case, "fa:16:3e:52:43:c5")?;
     ensure!(!steps(&path, "interface").contains(&"enp4s0f1"), "{path}");
     ensure!(path["network"] == "vxlan 63", "{path}");
+    says(path["why"].as_str().unwrap_or_default(), &["vxlan tunnel"])?;
+    let tunnel = path["steps"].as_array().into_iter().flatten().find(|step| step["node"] == "tunnel");
+    let tunnel = tunnel.with_context(|| path.to_string())?;
+    ensure!(
+        tunnel["kind"] == "vxlan" && tunnel["key"] == "63" && tunnel["ends"][0] == "vxlan-0a0a0a01",
+        "{tunnel}"
+    );
+    ensure!(tunnel["local"] == "10.10.10.2" && tunnel["remotes"][0] == "10.10.10.1", "{tunnel}");
     says(
         &refusal(case, "e0f204ea-1200-4000-8000-000000000001")?,
         &["leftover", "ovs-vsctl del-port br-int qvoe0f204ea-12"],

@@ -1,16 +1,14 @@
 //! Other layouts than the hybrid one, each made of the lab's own VM and NIC: the same packets, counted exactly, and a drop at its place.
 
+use hoptrace_tests::exchange::{PACE, PACKETS, SINK_PORT, arrived, assert_dead, assert_whole, path};
+use hoptrace_tests::lab::overlay::{self, HERE, THERE, UNDERLAY, VNI};
 use hoptrace_tests::prelude::*;
-use serde_json::Value;
 
-/// Packets of each test, each way.
-const PACKETS: u64 = 300;
-const SINK_PORT: u16 = 9;
-const PACE: Duration = Duration::from_micros(500);
-const WAIT: Duration = Duration::from_secs(5);
 /// A bridge as Neutron's agent names it, and the interface by which it leads out.
 const BRIDGE: &str = "brq6d947ca8-d4";
 const UPLINK: &str = "eth3";
+/// As it names the device of a tunnel.
+const VXLAN: &str = "vxlan-77";
 
 /// The commands that plug the tap as before. Meanwhile bridges have learned that the guest is elsewhere: they forget it.
 fn back_at_its_bridge(guest: &Guest) -> String {
@@ -54,61 +52,6 @@ fn linux_bridge(lab: &Lab, guest: &Guest) -> Result<Trap> {
     Trap::set("sh", &["-ec", &set], &["-c", &remove])
 }
 
-fn path(guest: &Guest) -> Result<Value> {
-    let output = hoptrace(["path", &guest.port_id, "--format", "json"])?.output()?;
-    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    Ok(serde_json::from_slice(&output.stdout)?)
-}
-
-/// Datagrams both ways.
-fn talk(lab: &Lab, guest: &Guest) -> Result<()> {
-    let _sink = lab.wire_udp_sink(SINK_PORT)?;
-    let sent = guest.send_udp((lab.wire.ipv4.into(), SINK_PORT), PACKETS, 64, PACE)?;
-    ensure!(sent.sent == PACKETS, "{sent:?}");
-    guest.sink_reset()?;
-    lab.wire_udp_flood((guest.ipv4, SINK_PORT).into(), PACKETS, 64, PACE)?;
-    Ok(())
-}
-
-fn arrived(guest: &Guest) -> Result<()> {
-    let sink = guest.sink_wait(PACKETS, WAIT)?;
-    ensure!(sink.datagrams == PACKETS, "{sink:?}");
-    Ok(())
-}
-
-/// All of them pass both hooks of their way, and nothing else is in the ledger.
-fn assert_whole(lab: &Lab, guest: &Guest) -> Result<()> {
-    // The guest speaks first, as after any plug: the switches learn where it is now.
-    let ping = guest.ping(lab.wire.ipv4.into(), 3, Duration::from_millis(10))?;
-    ensure!(ping.received > 0, "{ping:?}");
-    lab.introduce(guest)?;
-    let tracer = Tracer::start(&["trace", &guest.port_id, "udp", "and", "port", "9", "--json"])?;
-    talk(lab, guest)?;
-    arrived(guest)?;
-    let report = tracer.finish()?;
-    for (direction, from, to) in [(Egress, "tap", "nic"), (Ingress, "nic", "tap")] {
-        let found = report.direction(direction);
-        found.ledger.expect_all(PACKETS).with_context(|| format!("{direction}: {report}"))?;
-        let segment = found.segment(from, to)?;
-        ensure!(segment.count == PACKETS && segment.ns()?.p50 > 0, "{direction}: {segment}");
-    }
-    Ok(())
-}
-
-/// Whether all that is sent dies behind these hooks, and is told so.
-fn assert_dead(lab: &Lab, guest: &Guest, egress: &str, ingress: &str) -> Result<DropsReport> {
-    let tracer = Tracer::start(&["drops", &guest.port_id, "udp", "and", "port", "9", "--json"])?;
-    talk(lab, guest)?;
-    let report = tracer.finish_drops()?;
-    for (direction, after) in [(Egress, egress), (Ingress, ingress)] {
-        let found = report.direction(direction);
-        // The first of a flow that the kernel's datapath does not know yet may die on their way to user space.
-        let died: u64 = found.drops.iter().filter(|drop| drop.after == after).map(|drop| drop.count).sum();
-        ensure!(died == PACKETS && found.died() == PACKETS, "{direction}: {report}");
-    }
-    Ok(report)
-}
-
 #[test]
 #[ignore = "needs the lab: cargo xtask test"]
 fn a_tap_in_the_switch_itself_is_traced_to_the_nic() -> Result<()> {
@@ -121,7 +64,7 @@ fn a_tap_in_the_switch_itself_is_traced_to_the_nic() -> Result<()> {
     let problems: Vec<_> = path["problems"].as_array().into_iter().flatten().collect();
     let [problem] = problems.as_slice() else { bail!("{path}") };
     ensure!(problem["what"].as_str().is_some_and(|what| what.contains(&guest.qvo)), "{problem}");
-    assert_whole(&lab, guest)?;
+    assert_whole(&lab, guest, &["tap", "nic"])?;
 
     let rule = format!("priority=1000,udp,tp_dst={SINK_PORT}");
     let _flow = Trap::flow(&lab.integration_bridge, &rule, "drop")?;
@@ -157,6 +100,36 @@ fn what_goes_to_a_vm_of_the_same_host_leaves_the_way_of_such_a_tap() -> Result<(
     Ok(())
 }
 
+/// The guest's tap and a VXLAN device, behind which another host and the wire are, as ports of one Linux bridge.
+fn vxlan_on_a_bridge(lab: &Lab, guest: &Guest) -> Result<Trap> {
+    let (overlay, back) = overlay::commands(lab);
+    let set = format!(
+        "{overlay}
+         ip link add {BRIDGE} type bridge
+         ip link add {VXLAN} type vxlan id {VNI} dev {UNDERLAY} remote {THERE} local {HERE} dstport 4789
+         ip link set {BRIDGE} addrgenmode none up; ip link set {VXLAN} addrgenmode none up
+         ip link set {VXLAN} master {BRIDGE}; ip link set {tap} master {BRIDGE}",
+        tap = guest.tap,
+    );
+    let remove = format!("ip link del {VXLAN}; ip link del {BRIDGE}; {back} {}", back_at_its_bridge(guest));
+    Trap::set("sh", &["-ec", &set], &["-c", &remove])
+}
+
+#[test]
+#[ignore = "needs the lab: cargo xtask test"]
+fn a_linux_bridge_with_a_vxlan_device_is_traced_to_the_tunnel() -> Result<()> {
+    let lab = Lab::from_env()?;
+    let guest = lab.guest("yjwang-test-1")?;
+    let _plug = vxlan_on_a_bridge(&lab, guest)?;
+    let path = path(guest)?;
+    ensure!(path["kind"] == "linux-bridge" && path["traceable"] == "partly", "{path}");
+    let steps: Vec<_> = path["steps"].as_array().into_iter().flatten().collect();
+    let [_, _, device, tunnel] = steps.as_slice() else { bail!("{path}") };
+    ensure!(device["ifname"] == VXLAN && device["role"] == "tunnel", "{path}");
+    ensure!(tunnel["key"] == "77" && tunnel["underlay"][0] == UNDERLAY, "{tunnel}");
+    assert_whole(&lab, guest, &["tap", "tunnel"])
+}
+
 #[test]
 #[ignore = "needs the lab: cargo xtask test"]
 fn a_linux_bridge_with_the_nic_on_it_is_the_whole_way() -> Result<()> {
@@ -167,7 +140,7 @@ fn a_linux_bridge_with_the_nic_on_it_is_the_whole_way() -> Result<()> {
     ensure!(path["kind"] == "linux-bridge" && path["traceable"] == "fully", "{path}");
     let hops = path["steps"].as_array().into_iter().flatten().filter_map(|step| step["ifname"].as_str());
     ensure!(hops.eq([guest.tap.as_str(), UPLINK]), "{path}");
-    assert_whole(&lab, guest)?;
+    assert_whole(&lab, guest, &["tap", "nic"])?;
 
     // Its port does not forward.
     let _blocked = Trap::set(

@@ -35,6 +35,7 @@ mod datapath;
 mod description;
 mod image;
 mod netns;
+pub mod overlay;
 pub mod sandbox;
 mod spec;
 mod traffic;

@@ -10,8 +10,11 @@ use crate::{
 /// Devices below each other at most: a VLAN on a bond.
 const MAX_DEPTH: u32 = 3;
 
-/// What is below `ifname`, directly.
+/// What is below `ifname`, directly. Below a tunnel's device packets are inside of others.
 pub(crate) fn lower(ifname: &str) -> Vec<Interface> {
+    if is_tunnel(ifname) {
+        return Vec::new();
+    }
     let entries = fs::read_dir(folder(ifname)).into_iter().flatten().flatten();
     let below = entries.filter_map(|entry| {
         let ifname = entry.file_name().to_str()?.strip_prefix("lower_")?.to_owned();
@@ -59,6 +62,11 @@ pub fn members(plan: &Plan, mechanism: Mechanism) -> Vec<Interface> {
                 .is_some_and(|mode| !mode.is_empty() && mode != "balance-alb")
         })
         .collect()
+}
+
+fn is_tunnel(ifname: &str) -> bool {
+    let about = fs::read_to_string(folder(ifname).join("uevent")).unwrap_or_default();
+    about.lines().any(|line| matches!(line, "DEVTYPE=vxlan" | "DEVTYPE=geneve"))
 }
 
 /// How a bond spreads packets over its members, as `NAME NUMBER`; empty for what is no bond.

@@ -49,7 +49,7 @@ pub struct PlanOptions<'a> {
 /// The hooks and segments of a path: both sides of every hop, with XDP a hook before each NIC's on the way in, and with
 /// `wire` one behind each NIC's on the way out. Hops
 /// that share the last place (several NICs) are alternatives of each other. So are the neighbours, other ports on the switch
-/// before the NIC, or without a NIC the Linux bridge's own interface only: they share one hook in each direction, if there is room for two more.
+/// before the NIC or the tunnel, or without either the Linux bridge's own interface only: they share one hook in each direction, if there is room for two more.
 ///
 /// # Errors
 /// When the path is too short or too long to be traced, or has no NIC for XDP.
@@ -69,7 +69,9 @@ pub fn plan(hops: &[&Hop], options: PlanOptions<'_>) -> Result<Plan, PlanError> 
     if count > MAX_HOOKS {
         return Err(PlanError::TooLong(count));
     }
-    let neighbours = if count + 2 <= MAX_HOOKS { beside(options.neighbours, nics > 0) } else { Vec::new() };
+    let passes_switch = hops.iter().any(|hop| hop.facts.shared);
+    let neighbours =
+        if count + 2 <= MAX_HOOKS { beside(options.neighbours, passes_switch) } else { Vec::new() };
     let count = if neighbours.is_empty() { count } else { count + 2 };
     let wire = options.wire && nics > 0 && nics <= MAX_XDP && count + nics <= MAX_HOOKS;
     let mut builder = Builder { slow_at: options.slow_at, ..Builder::default() };
@@ -102,8 +104,8 @@ pub fn plan(hops: &[&Hop], options: PlanOptions<'_>) -> Result<Plan, PlanError> 
 }
 
 /// The ports that can be reached from the path. Where that ends before the switch's ports, all of them are behind its end.
-fn beside(ports: &[OtherPort], has_nic: bool) -> Vec<OtherPort> {
-    let within = ports.iter().filter(|port| has_nic || port.kind == PortKind::Bridge);
+fn beside(ports: &[OtherPort], passes_switch: bool) -> Vec<OtherPort> {
+    let within = ports.iter().filter(|port| passes_switch || port.kind == PortKind::Bridge);
     within.cloned().collect()
 }
 

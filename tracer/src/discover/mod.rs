@@ -11,6 +11,7 @@ mod libvirt;
 mod namespaces;
 mod netlink;
 pub mod ovsdb;
+mod routes;
 mod survey;
 
 pub use ask::SOURCE_TIME_LIMIT;

@@ -165,6 +165,8 @@ mod tests {
             kind,
             master: None,
             peer: None,
+            lower: None,
+            tunnel: None,
             bridge_port_state: None,
         }
     }

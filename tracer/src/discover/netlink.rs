@@ -4,12 +4,12 @@ use futures_util::TryStreamExt;
 use rtnetlink::packet_route::{
     AddressFamily,
     link::{
-        BridgePortState as KernelPortState, InfoBridgePort, InfoKind, InfoPortData, LinkAttribute,
-        LinkExtentMask, LinkFlags, LinkInfo, LinkMessage,
+        BridgePortState as KernelPortState, InfoBridgePort, InfoData, InfoKind, InfoPortData, InfoVxlan,
+        LinkAttribute, LinkExtentMask, LinkFlags, LinkInfo, LinkMessage,
     },
 };
 
-use crate::model::{BridgePortState, IfIndex, Link, LinkKind, MacAddr, VethPeer};
+use crate::model::{BridgePortState, IfIndex, Link, LinkKind, MacAddr, TunnelOptions, VethPeer};
 
 /// The kernel's interfaces could not be listed.
 #[derive(Debug, thiserror::Error)]
@@ -54,6 +54,8 @@ fn link(message: LinkMessage) -> Option<Link> {
         kind: LinkKind::Other,
         master: None,
         peer: None,
+        lower: None,
+        tunnel: None,
         bridge_port_state: None,
     };
     let (mut lower, mut elsewhere) = (None, false);
@@ -81,12 +83,31 @@ fn read_info(link: &mut Link, infos: &[LinkInfo]) {
     for info in infos {
         match info {
             LinkInfo::Kind(kind) => link.kind = link_kind(kind),
+            LinkInfo::Data(InfoData::Vxlan(options)) => read_vxlan(link, options),
             LinkInfo::PortData(InfoPortData::BridgePort(attributes)) => {
                 link.bridge_port_state = attributes.iter().find_map(port_state);
             }
             _ => {}
         }
     }
+}
+
+/// One of Open vSwitch's takes the network's number from each packet, and has none of its own.
+fn read_vxlan(link: &mut Link, options: &[InfoVxlan]) {
+    let mut tunnel = TunnelOptions::default();
+    for option in options {
+        match option {
+            InfoVxlan::Id(id) => tunnel.key = Some(id.to_string()),
+            InfoVxlan::Link(index) => link.lower = Some(IfIndex(*index)).filter(|index| index.0 != 0),
+            InfoVxlan::Local(address) => tunnel.local = Some((*address).into()),
+            InfoVxlan::Local6(address) => tunnel.local = Some((*address).into()),
+            InfoVxlan::Group(address) => tunnel.remote = Some((*address).into()),
+            InfoVxlan::Group6(address) => tunnel.remote = Some((*address).into()),
+            InfoVxlan::Port(port) => tunnel.port = Some(*port),
+            _ => {}
+        }
+    }
+    link.tunnel = Some(tunnel);
 }
 
 fn link_kind(kind: &InfoKind) -> LinkKind {
@@ -149,6 +170,30 @@ mod tests {
         ];
         assert_eq!(link(message(vlan)).unwrap().peer, None);
         assert_eq!(link(message(Vec::new())), None);
+    }
+
+    #[test]
+    fn a_vxlan_device_has_a_number_and_what_it_is_bound_to() {
+        let options = vec![
+            InfoVxlan::Id(77),
+            InfoVxlan::Link(2),
+            InfoVxlan::Group([239, 1, 1, 1].into()),
+            InfoVxlan::Local([192, 0, 2, 1].into()),
+            InfoVxlan::Port(8472),
+        ];
+        let info = vec![LinkInfo::Kind(InfoKind::Vxlan), LinkInfo::Data(InfoData::Vxlan(options))];
+        let name = LinkAttribute::IfName("vxlan-77".to_owned());
+        let found = link(message(vec![name, LinkAttribute::LinkInfo(info)])).unwrap();
+        let expected = TunnelOptions {
+            key: Some("77".to_owned()),
+            local: "192.0.2.1".parse().ok(),
+            remote: "239.1.1.1".parse().ok(),
+            port: Some(8472),
+        };
+        assert_eq!(
+            (found.kind, found.lower, found.tunnel),
+            (LinkKind::Tunnel, Some(IfIndex(2)), Some(expected))
+        );
     }
 
     #[tokio::test]

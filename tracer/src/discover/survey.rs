@@ -1,6 +1,6 @@
 //! All sources at once.
 
-use super::{ask::ask, namespaces, netlink, ovsdb};
+use super::{ask::ask, namespaces, netlink, ovsdb, routes};
 use crate::{
     model::{Instance, SourceName, SourceStatus, Topology},
     ovs::Remote,
@@ -37,6 +37,7 @@ pub async fn discover(sources: &Sources) -> Topology {
     *topology.bridges_mut() = bridges.0;
     topology.sources = vec![links.1, bridges.1, instances.1];
     topology.set_links(links.0);
+    topology.routes = routes::to_tunnels(&topology).await;
     tokio::task::spawn_blocking(move || {
         topology.links_away = namespaces::links_away(&topology);
         topology

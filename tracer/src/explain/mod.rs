@@ -75,6 +75,9 @@ impl Asking<'_> {
             .path
             .hop_of(&head.hook)
             .ok_or_else(|| format!("there is no interface behind {}", head.hook))?;
+        if hop.is_tunnel() {
+            return Err(format!("by which port of the switch packets came is not known at {}", hop.ifname));
+        }
         let bridge = hop.bridge.as_deref().ok_or_else(|| format!("{} is on no bridge", hop.ifname))?;
         let packet = frame::flow(&hop.ifname, head).ok_or("its headers are not understood")?;
         let unknown = || "the switch's answer is not understood".to_owned();

@@ -18,6 +18,8 @@ pub enum Role {
     Qvo,
     /// A physical NIC on the provider bridge.
     Nic,
+    /// The device of a tunnel, at which packets are as the VM sent them.
+    Tunnel,
 }
 
 impl Role {
@@ -29,6 +31,7 @@ impl Role {
             Self::Qvb => "qvb",
             Self::Qvo => "qvo",
             Self::Nic => "nic",
+            Self::Tunnel => "tunnel",
         }
     }
 }
@@ -43,6 +46,8 @@ pub enum OtherEnd {
     Veth,
     /// The network outside the host.
     Wire,
+    /// Other hosts: what it sends goes there inside of other packets.
+    Tunnel,
 }
 
 /// What a layout knows of an interface on its paths.
@@ -104,10 +109,16 @@ impl Hop {
         self.facts.other_end == OtherEnd::Wire
     }
 
-    /// Whether packets take either this one or `other`: several uplinks.
+    /// Whether packets go to other hosts from here inside of others.
+    #[must_use]
+    pub fn is_tunnel(&self) -> bool {
+        self.facts.other_end == OtherEnd::Tunnel
+    }
+
+    /// Whether packets take either this one or `other`: several uplinks, or tunnels.
     #[must_use]
     pub fn is_alternative_to(&self, other: &Self) -> bool {
-        self.is_uplink() && other.is_uplink()
+        (self.is_uplink() && other.is_uplink()) || (self.is_tunnel() && other.is_tunnel())
     }
 
     /// Whether this one and `other` are the two ends of a veth pair.

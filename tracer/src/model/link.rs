@@ -1,6 +1,6 @@
 //! Network interfaces as the kernel knows them.
 
-use super::{IfIndex, MacAddr};
+use super::{IfIndex, MacAddr, TunnelOptions};
 
 /// What kind of device a link is, as far as paths care.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -64,6 +64,10 @@ pub struct Link {
     pub master: Option<IfIndex>,
     /// The other end, of a veth.
     pub peer: Option<VethPeer>,
+    /// The interface that a VXLAN device is bound to.
+    pub lower: Option<IfIndex>,
+    /// How a tunnel's device is set.
+    pub tunnel: Option<TunnelOptions>,
     /// Its state as a port of a Linux bridge.
     pub bridge_port_state: Option<BridgePortState>,
 }

@@ -40,6 +40,7 @@ mod tail;
 mod taken;
 mod timing;
 mod topology;
+mod tunnel;
 mod upcalls;
 
 pub use beside::{Namespace, OtherPort, PortKind};
@@ -84,4 +85,5 @@ pub use tail::{PARTS_PER_MILLION, Tail};
 pub use taken::Taken;
 pub use timing::Timing;
 pub use topology::{LinkAway, OvsPlace, Topology};
+pub use tunnel::{Tunnel, TunnelOptions};
 pub use upcalls::Upcalls;

@@ -1,6 +1,6 @@
 //! Open vSwitch as its database describes it.
 
-use super::MacAddr;
+use super::{MacAddr, TunnelOptions};
 
 /// An OVS bridge.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -60,6 +60,8 @@ pub struct OvsInterface {
     pub mac_in_use: Option<MacAddr>,
     /// `options:peer` of a patch port.
     pub peer: Option<String>,
+    /// The options of a tunnel's port.
+    pub tunnel: TunnelOptions,
     /// `admin_state`.
     pub admin_up: Option<bool>,
     /// `link_state`.

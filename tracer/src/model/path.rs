@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Direction, HookChoice, Hop, IfIndex, InstanceId, OtherPort};
+use super::{Direction, HookChoice, Hop, IfIndex, InstanceId, OtherPort, Tunnel};
 
 /// The layout a path follows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -135,6 +135,8 @@ pub enum Step {
         /// Whether it is a veth pair of the kernel's, instead of patch ports, which are no interfaces.
         veth: bool,
     },
+    /// A tunnel to other hosts, which gets no hooks.
+    Tunnel(Tunnel),
     /// Where the way ends before it should.
     Gap {
         /// What is missing, by role or by the name it should have.
@@ -149,7 +151,20 @@ impl Step {
         match self {
             Self::Interface(hop) => &hop.ifname,
             Self::Bridge { name, .. } | Self::Patch { name, .. } => name,
+            Self::Tunnel(tunnel) => tunnel.ends.first().unwrap_or(&tunnel.kind),
             Self::Gap { missing } => missing,
+        }
+    }
+
+    /// The names problems refer to, in the order of the way.
+    #[must_use]
+    pub fn names(&self) -> Vec<&str> {
+        match self {
+            Self::Patch { name, peer, .. } => vec![name, peer],
+            Self::Tunnel(tunnel) if !tunnel.ends.is_empty() => {
+                tunnel.ends.iter().map(String::as_str).collect()
+            }
+            _ => vec![self.name()],
         }
     }
 }
@@ -297,6 +312,17 @@ impl Path {
         let at_uplink = matches!(layer, "xdp" | "wire");
         let is_there = |hop: &&Hop| if at_uplink { hop.is_uplink() } else { hop.role.as_str() == layer };
         self.hops().filter(is_there).find(|hop| ifname.is_none_or(|ifname| hop.ifname == ifname))
+    }
+
+    /// Whether packets leave the host by what is drawn: at an uplink, or in a tunnel.
+    #[must_use]
+    pub fn leads_out(&self) -> bool {
+        self.hops().any(Hop::is_uplink) || self.steps.iter().any(|step| matches!(step, Step::Tunnel(_)))
+    }
+
+    /// What is wrong at any of these names, in their order.
+    pub fn problems_at_any<'a>(&'a self, names: &'a [&'a str]) -> impl Iterator<Item = &'a Problem> {
+        names.iter().flat_map(|name| self.problems_at(name))
     }
 
     /// What is wrong at a step.

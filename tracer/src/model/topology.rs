@@ -1,6 +1,6 @@
 //! What all sources said about this host, joined up: the only input of the path stage.
 
-use std::{collections::HashMap, sync::OnceLock};
+use std::{collections::HashMap, net::IpAddr, sync::OnceLock};
 
 use super::{
     IfIndex, Instance, Link, Namespace, OvsBridge, OvsInterface, OvsPort, SourceName, SourceStatus, VethPeer,
@@ -15,6 +15,8 @@ pub struct Topology {
     pub sources: Vec<SourceStatus>,
     /// Links in other network namespaces that ports of Open vSwitch lead to.
     pub links_away: Vec<LinkAway>,
+    /// The interfaces by which the host sends to the other ends of its tunnels.
+    pub routes: HashMap<IpAddr, IfIndex>,
     bridges: Vec<OvsBridge>,
     /// Where in them the OVS interfaces are, by their names; made when it is asked for.
     ovs_by_name: OnceLock<HashMap<String, OvsIndex>>,

@@ -78,6 +78,10 @@ fn interfaces(walk: &mut Walk, topology: &Topology) {
                 format!("its bridge does not forward through it: spanning tree state {state}"),
             );
         }
+        // A tunnel takes what there is room for below it.
+        if other_end == OtherEnd::Tunnel {
+            continue;
+        }
         if let Some(before) = largest.filter(|before| link.mtu_bytes < before.mtu_bytes) {
             let what = format!(
                 "MTU {} is smaller than {} of {}: larger packets are dropped here",

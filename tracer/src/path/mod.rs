@@ -18,6 +18,7 @@ mod resolve;
 #[cfg(test)]
 pub(crate) mod testing;
 mod trunk;
+mod tunnel;
 mod uplink;
 mod walk;
 

@@ -72,6 +72,8 @@ pub(super) fn link(index: u32, name: &str, kind: LinkKind) -> Link {
         kind,
         master: None,
         peer: None,
+        lower: None,
+        tunnel: None,
         bridge_port_state: None,
     }
 }

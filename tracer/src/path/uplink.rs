@@ -2,7 +2,7 @@
 
 use std::collections::{HashSet, VecDeque};
 
-use super::{beside, defects, trunk, walk::Walk};
+use super::{beside, defects, trunk, tunnel, walk::Walk};
 use crate::model::{
     Direction, Hop, HopFacts, Link, LinkKind, OtherEnd, OvsBridge, OvsInterface, OvsPlace, OvsPort,
     Printable, ProblemKind, Role, SourceName, Topology,
@@ -72,8 +72,8 @@ fn tunnel_of(port: &OvsPort) -> Option<&str> {
 }
 
 /// A bridge reached from the one that the port is on, and how.
-struct Reached<'a> {
-    bridge: &'a OvsBridge,
+pub(super) struct Reached<'a> {
+    pub(super) bridge: &'a OvsBridge,
     /// From there to here.
     way: Vec<Crossing<'a>>,
 }
@@ -91,11 +91,8 @@ fn walk_to_wire(walk: &mut Walk, topology: &Topology, start: OvsPlace<'_>, plugg
     let reached = breadth_first(walk, topology, start);
     if let Some(kind) = tunnel_of(plugged) {
         // Whatever else leads to the wire is for other networks.
-        walk.cut(format!(
-            "the network is a {kind} tunnel: the way beyond {} is not traced yet",
-            Printable(&start.bridge.name)
-        ));
-        return;
+        let network = (kind, plugged.network.segmentation_id.as_deref());
+        return tunnel::walk_out(walk, topology, &reached, start, network);
     }
     let is_noted = plugged.network.network_type.is_some();
     if !is_noted && start.bridge.places().any(|place| place.interface.is_tunnel()) {
@@ -230,7 +227,8 @@ fn leads_back(topology: &Topology, link: &Link) -> bool {
         .is_some_and(|peer| peer.master.is_some() || topology.ovs_interface(&peer.name).is_some())
 }
 
-fn draw_way<'a>(walk: &mut Walk, reached: &Reached<'a>, drawn: &mut HashSet<&'a str>) {
+/// Draws what is not `drawn` yet.
+pub(super) fn draw_way<'a>(walk: &mut Walk, reached: &Reached<'a>, drawn: &mut HashSet<&'a str>) {
     for Crossing { near, far, is_veth } in &reached.way {
         if drawn.insert(far.bridge.name.as_str()) {
             walk.patch(&near.interface.name, &far.interface.name, *is_veth);

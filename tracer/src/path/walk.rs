@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use crate::model::{
     BridgeKind, Hop, HopFacts, IfIndex, Link, LinkKind, OtherPort, OvsBridge, Path, PathKind, Problem,
-    ProblemKind, Role, Step, Traceability, VmPort,
+    ProblemKind, Role, Step, Traceability, Tunnel, VmPort,
 };
 
 /// Collects steps and problems in path order.
@@ -46,6 +46,7 @@ impl Walk {
             match step {
                 Step::Interface(hop) => names.extend([hop.ifname.as_str()]),
                 Step::Patch { name, peer, .. } => names.extend([name.as_str(), peer.as_str()]),
+                Step::Tunnel(tunnel) => names.extend(tunnel.ends.iter().map(String::as_str)),
                 Step::Bridge { .. } | Step::Gap { .. } => {}
             }
         }
@@ -68,7 +69,7 @@ impl Walk {
             mtu_bytes: link.mtu_bytes,
             admin_up: link.admin_up,
             carrier: link.carrier,
-            stacked: matches!(link.kind, LinkKind::Bond | LinkKind::Vlan | LinkKind::Tunnel),
+            stacked: matches!(link.kind, LinkKind::Bond | LinkKind::Vlan),
             facts,
         }));
     }
@@ -87,6 +88,10 @@ impl Walk {
 
     pub(super) fn patch(&mut self, name: &str, peer: &str, veth: bool) {
         self.steps.push(Step::Patch { name: name.to_owned(), peer: peer.to_owned(), veth });
+    }
+
+    pub(super) fn tunnel(&mut self, tunnel: Tunnel) {
+        self.steps.push(Step::Tunnel(tunnel));
     }
 
     pub(super) fn problem(&mut self, at: &str, what: impl Into<String>) {

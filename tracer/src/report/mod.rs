@@ -19,6 +19,7 @@ mod trace_json;
 pub(crate) mod trace_samples;
 mod trace_text;
 mod troubles;
+mod tunnel;
 mod units;
 
 pub use clean::{clean_json, clean_text};

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use super::tunnel::tunnel_in_words;
 use crate::model::{BridgeKind, Path, Printable, Step};
 
 /// A `digraph`, ending with a newline.
@@ -10,11 +11,12 @@ pub fn path_dot(path: &Path) -> String {
     let mut dot = String::from("digraph path {\n  rankdir=TB;\n  node [fontname=\"sans-serif\"];\n");
     let guest = format!("{}\n{}", Printable(&path.instance.title()), path.instance.mac);
     // Writing into a string cannot fail.
-    let _ = writeln!(dot, "  n0 [shape=house, label={}];", quoted(&labelled(path, Path::GUEST, &guest)));
+    let _ = writeln!(dot, "  n0 [shape=house, label={}];", quoted(&labelled(path, &[Path::GUEST], &guest)));
     for (number, step) in path.steps.iter().enumerate() {
         let (shape, label) = shape(step);
-        let colour = if path.problems_at(step.name()).next().is_some() { ", color=red" } else { "" };
-        let label = quoted(&labelled(path, step.name(), &label));
+        let names = step.names();
+        let colour = if path.problems_at_any(&names).next().is_some() { ", color=red" } else { "" };
+        let label = quoted(&labelled(path, &names, &label));
         let _ = writeln!(dot, "  n{} [shape={shape}{colour}, label={label}];", number + 1);
     }
     for number in 0..path.steps.len() {
@@ -36,12 +38,13 @@ fn shape(step: &Step) -> (&'static str, String) {
         }
         Step::Bridge { name, .. } => ("box3d", format!("{}\nOVS bridge", Printable(name))),
         Step::Patch { name, peer, .. } => ("ellipse", format!("{} ⇄ {}", Printable(name), Printable(peer))),
+        Step::Tunnel(tunnel) => ("cds", tunnel_in_words(tunnel, "\n")),
         Step::Gap { missing } => ("octagon", format!("{}\nmissing", Printable(missing))),
     }
 }
 
-fn labelled(path: &Path, at: &str, label: &str) -> String {
-    path.problems_at(at).fold(label.to_owned(), |label, problem| format!("{label}\n✘ {}", problem.what))
+fn labelled(path: &Path, at: &[&str], label: &str) -> String {
+    path.problems_at_any(at).fold(label.to_owned(), |label, problem| format!("{label}\n✘ {}", problem.what))
 }
 
 fn quoted(text: &str) -> String {

@@ -3,8 +3,9 @@
 use super::{
     Canvas, Ink,
     layout::{columns, pad, wrap},
+    tunnel::tunnel_in_words,
 };
-use crate::model::{BridgeKind, Hop, Path, PortKind, Printable, Step, Traceability};
+use crate::model::{BridgeKind, Hop, Path, PortKind, Printable, Step, Traceability, Tunnel};
 
 /// Columns of the names, at least.
 const NAME_COLUMNS: usize = 18;
@@ -20,7 +21,8 @@ pub fn path_text(path: &Path, canvas: Canvas) -> String {
         path.steps.iter().map(|step| columns(&name(step.name()))).max().unwrap_or(0).max(NAME_COLUMNS);
     let inside = path.bridges().map(|(_, kind)| name_columns + 2 + columns(&description(path, kind)));
     let box_columns = inside.max().unwrap_or(0).max(BOX_COLUMNS);
-    let mut drawing = Drawing { path, canvas, name_columns, box_columns, lines: Vec::new() };
+    let role_columns = path.hops().map(|hop| columns(hop.role.as_str())).max().unwrap_or(0);
+    let mut drawing = Drawing { path, canvas, name_columns, role_columns, box_columns, lines: Vec::new() };
     drawing.head();
     drawing.guest();
     let mut before = None;
@@ -57,6 +59,8 @@ struct Drawing<'a> {
     canvas: Canvas,
     /// Columns of the names.
     name_columns: usize,
+    /// Columns of what interfaces are called on the path.
+    role_columns: usize,
     /// Columns inside each bridge's box.
     box_columns: usize,
     lines: Vec<String>,
@@ -99,6 +103,7 @@ impl Drawing<'_> {
             Step::Interface(hop) => self.interface(before, hop),
             Step::Bridge { name, kind } => self.bridge(name, kind),
             Step::Patch { name, peer, veth } => self.patch(name, peer, *veth),
+            Step::Tunnel(tunnel) => self.tunnel(tunnel),
             Step::Gap { missing } => {
                 self.spine();
                 let line = format!(
@@ -110,7 +115,7 @@ impl Drawing<'_> {
             }
         }
         if !matches!(step, Step::Patch { .. }) {
-            self.problems(step.name());
+            step.names().into_iter().for_each(|name| self.problems(name));
         }
     }
 
@@ -135,7 +140,7 @@ impl Drawing<'_> {
         let vlan = hop.vlan_tag.map_or(String::new(), |tag| format!("VLAN {tag}"));
         let facts = format!(
             "{}  {}  {}  {}",
-            pad(hop.role.as_str(), 3),
+            pad(hop.role.as_str(), self.role_columns),
             pad(&format!("ifindex {}", hop.ifindex), 12),
             pad(&format!("mtu {}", hop.mtu_bytes), 9),
             pad(&vlan, 9),
@@ -162,6 +167,14 @@ impl Drawing<'_> {
         self.problems(far);
     }
 
+    fn tunnel(&mut self, tunnel: &Tunnel) {
+        self.line("   ┊");
+        for (number, line) in tunnel_in_words(tunnel, "\n").lines().enumerate() {
+            let mark = if number == 0 { '≈' } else { '┊' };
+            self.line(format!("   {mark}  {}", self.faint(line)));
+        }
+    }
+
     fn spine(&mut self) {
         self.line("   │");
     }
@@ -178,7 +191,7 @@ impl Drawing<'_> {
     }
 
     fn wire(&mut self, last: Option<&Step>) {
-        if self.path.hops().any(Hop::is_uplink) {
+        if self.path.leads_out() {
             self.line("   │");
             let wire = self.canvas.paint(Ink::Strong, "wire");
             self.line(format!("   ▼  {wire}"));

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::column::{Row, uuid};
 use crate::{
-    model::{NeutronKeys, NeutronNetwork, OvsBridge, OvsInterface, OvsPort},
+    model::{NeutronKeys, NeutronNetwork, OvsBridge, OvsInterface, OvsPort, TunnelOptions},
     ovs::{Client, OvsError, Remote},
 };
 
@@ -114,6 +114,9 @@ fn port(row: Row<'_>, interfaces: Vec<OvsInterface>) -> Option<OvsPort> {
 
 fn interface(row: Row<'_>) -> Option<OvsInterface> {
     let external = |key| row.key("external_ids", key);
+    let option = |key| row.key("options", key);
+    // Else flows set it for each packet.
+    let is_set = |value: &&str| *value != "flow";
     let is_up = |column| row.string(column).map(|state| state == "up");
     Some(OvsInterface {
         name: row.string("name")?,
@@ -122,7 +125,13 @@ fn interface(row: Row<'_>) -> Option<OvsInterface> {
         error: row.string("error"),
         mac_in_use: row.string("mac_in_use").and_then(|mac| mac.parse().ok()),
         of_ovn: external("ovn-installed").is_some(),
-        peer: row.key("options", "peer").map(str::to_owned),
+        peer: option("peer").map(str::to_owned),
+        tunnel: TunnelOptions {
+            key: option("key").filter(is_set).map(str::to_owned),
+            local: option("local_ip").and_then(|ip| ip.parse().ok()),
+            remote: option("remote_ip").and_then(|ip| ip.parse().ok()),
+            port: option("dst_port").and_then(|port| port.parse().ok()),
+        },
         admin_up: is_up("admin_state"),
         link_up: is_up("link_state"),
         neutron: NeutronKeys {
@@ -168,6 +177,27 @@ mod tests {
         assert_eq!((interface.ofport, interface.error.as_deref()), (Some(-1), Some("no such device")));
         assert_eq!(interface.neutron.iface_id.as_deref(), Some("c3d7"));
         assert!(interface.is_netdev() && interface.link_up.is_none());
+    }
+
+    #[test]
+    fn a_tunnel_s_options_are_read_and_those_that_flows_set_are_absent() {
+        let mut tunnelled = tables();
+        let options = |pairs: [[&str; 2]; 4]| json!(["map", pairs]);
+        let port = |tables: &Value| bridges_from_updates(tables).unwrap()[0].ports[0].interfaces[0].clone();
+        let set =
+            [["key", "flow"], ["local_ip", "192.0.2.1"], ["remote_ip", "192.0.2.2"], ["dst_port", "8472"]];
+        tunnelled["Interface"][INTERFACE]["initial"]["options"] = options(set);
+        let expected = TunnelOptions {
+            key: None,
+            local: "192.0.2.1".parse().ok(),
+            remote: "192.0.2.2".parse().ok(),
+            port: Some(8472),
+        };
+        assert_eq!(port(&tunnelled).tunnel, expected);
+        let odd = [["key", "77"], ["local_ip", "flow"], ["remote_ip", "some.host"], ["dst_port", "99999"]];
+        tunnelled["Interface"][INTERFACE]["initial"]["options"] = options(odd);
+        let expected = TunnelOptions { key: Some("77".to_owned()), ..TunnelOptions::default() };
+        assert_eq!(port(&tunnelled).tunnel, expected);
     }
 
     #[test]

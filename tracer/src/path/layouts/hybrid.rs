@@ -5,7 +5,7 @@ use super::{
     super::{
         beside, defects,
         plug::{self, Plug},
-        trunk, uplink,
+        trunk, tunnel, uplink,
         walk::Walk,
     },
     Layout, linux_bridge, native,
@@ -36,6 +36,7 @@ pub fn hybrid_hop(role: Role, ifname: &str, ifindex: IfIndex) -> Hop {
         Role::Qvb => QVB,
         Role::Qvo => QVO,
         Role::Nic => uplink::NIC,
+        Role::Tunnel => tunnel::DEVICE,
     };
     Hop {
         role,

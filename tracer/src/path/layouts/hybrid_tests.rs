@@ -383,7 +383,7 @@ fn a_tunnel_network_ends_at_the_integration_bridge() {
         port.network.segmentation_id = Some("77".to_owned());
     });
     let path = path(&topology);
-    assert_eq!((path.network.as_deref(), path.problems.len()), (Some("vxlan 77"), 0));
+    assert_eq!((path.network.as_deref(), path.problems.len()), (Some("vxlan 77"), 1));
     assert!(matches!(&path.traceability, Traceability::Partly { why } if why.contains("tunnel")));
 }
 

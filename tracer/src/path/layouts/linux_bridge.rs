@@ -5,7 +5,7 @@ use super::{
     super::{
         beside, defects,
         plug::{self, Plug},
-        uplink,
+        tunnel, uplink,
         walk::Walk,
     },
     Layout,
@@ -39,8 +39,8 @@ const fn tap(has_firewall: bool) -> (Role, HopFacts) {
     (Role::Tap, HopFacts { other_end: OtherEnd::Guest, receives, shared: false, firewall_behind })
 }
 
-const fn uplink(has_firewall: bool) -> (Role, HopFacts) {
-    let (role, facts) = uplink::NIC;
+fn way_out(link: &Link, has_firewall: bool) -> (Role, HopFacts) {
+    let (role, facts) = if is_tunnel(link) { tunnel::DEVICE } else { uplink::NIC };
     let firewall_behind = if has_firewall { Some(Direction::Ingress) } else { None };
     (role, HopFacts { firewall_behind, ..facts })
 }
@@ -67,10 +67,10 @@ fn walk(topology: &Topology, port: &VmPort) -> Path {
 fn walk_out(walk: &mut Walk, topology: &Topology, bridge: &Link, has_firewall: bool) {
     let out: Vec<&Link> = ways_out(topology, bridge).collect();
     for link in &out {
-        walk.hop(uplink(has_firewall), link, Some(&bridge.name), None);
+        walk.hop(way_out(link, has_firewall), link, Some(&bridge.name), None);
     }
-    if let Some(tunnel) = out.iter().find(|link| is_tunnel(link)) {
-        walk.cut(format!("{} is a tunnel: the way beyond it is not traced yet", Printable(&tunnel.name)));
+    if let Some(device) = out.iter().find(|link| is_tunnel(link)) {
+        tunnel::of_device(walk, topology, device);
     }
     if out.is_empty() {
         let at = Printable(&bridge.name);

@@ -1,0 +1,92 @@
+//! Datagrams between a guest and the wire, both ways, and what a trace of them has to say whatever the layout is.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use serde_json::Value;
+
+use crate::lab::{Guest, Lab};
+use crate::report::Direction::{Egress, Ingress};
+use crate::report::DropsReport;
+use crate::{Tracer, hoptrace};
+
+/// Packets each way.
+pub const PACKETS: u64 = 300;
+/// Where they go.
+pub const SINK_PORT: u16 = 9;
+/// Between two of them.
+pub const PACE: Duration = Duration::from_micros(500);
+const WAIT: Duration = Duration::from_secs(5);
+
+/// What `path` says of the guest's port.
+///
+/// # Errors
+/// Where it says none.
+pub fn path(guest: &Guest) -> Result<Value> {
+    let output = hoptrace(["path", &guest.port_id, "--format", "json"])?.output()?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Ok(serde_json::from_slice(&output.stdout)?)
+}
+
+/// Datagrams both ways.
+fn talk(lab: &Lab, guest: &Guest) -> Result<()> {
+    let _sink = lab.wire_udp_sink(SINK_PORT)?;
+    let sent = guest.send_udp((lab.wire.ipv4.into(), SINK_PORT), PACKETS, 64, PACE)?;
+    ensure!(sent.sent == PACKETS, "{sent:?}");
+    guest.sink_reset()?;
+    lab.wire_udp_flood((guest.ipv4, SINK_PORT).into(), PACKETS, 64, PACE)?;
+    Ok(())
+}
+
+/// Waits until the guest has all of one way.
+///
+/// # Errors
+/// Where they do not come.
+pub fn arrived(guest: &Guest) -> Result<()> {
+    let sink = guest.sink_wait(PACKETS, WAIT)?;
+    ensure!(sink.datagrams == PACKETS, "{sink:?}");
+    Ok(())
+}
+
+/// All of them pass the hooks of their way, which are called this from the guest to the wire, and nothing else is in the ledger.
+///
+/// # Errors
+/// Where that is not so.
+pub fn assert_whole(lab: &Lab, guest: &Guest, hooks: &[&str]) -> Result<()> {
+    // The guest speaks first, as after any plug: the switches learn where it is now.
+    let ping = guest.ping(lab.wire.ipv4.into(), 3, Duration::from_millis(10))?;
+    ensure!(ping.received > 0, "{ping:?}");
+    lab.introduce(guest)?;
+    let tracer = Tracer::start(&["trace", &guest.port_id, "udp", "and", "port", "9", "--json"])?;
+    talk(lab, guest)?;
+    arrived(guest)?;
+    let report = tracer.finish()?;
+    for direction in [Egress, Ingress] {
+        let found = report.direction(direction);
+        found.ledger.expect_all(PACKETS).with_context(|| format!("{direction}: {report}"))?;
+        for pair in hooks.windows(2) {
+            let [near, far] = pair else { continue };
+            let (from, to) = if direction == Egress { (near, far) } else { (far, near) };
+            let segment = found.segment(from, to)?;
+            ensure!(segment.count == PACKETS && segment.ns()?.p50 > 0, "{direction}: {segment}");
+        }
+    }
+    Ok(())
+}
+
+/// Whether all that is sent dies behind these hooks, and is told so.
+///
+/// # Errors
+/// Where that is not so.
+pub fn assert_dead(lab: &Lab, guest: &Guest, egress: &str, ingress: &str) -> Result<DropsReport> {
+    let tracer = Tracer::start(&["drops", &guest.port_id, "udp", "and", "port", "9", "--json"])?;
+    talk(lab, guest)?;
+    let report = tracer.finish_drops()?;
+    for (direction, after) in [(Egress, egress), (Ingress, ingress)] {
+        let found = report.direction(direction);
+        // The first of a flow that the kernel's datapath does not know yet may die on their way to user space.
+        let died: u64 = found.drops.iter().filter(|drop| drop.after == after).map(|drop| drop.count).sum();
+        ensure!(died == PACKETS && found.died() == PACKETS, "{direction}: {report}");
+    }
+    Ok(report)
+}

@@ -1,0 +1,170 @@
+//! From the switch to other hosts by a tunnel: networks that are no provider's (VXLAN, Geneve, GRE).
+//!
+//! The kernel's datapath has a device for all tunnels of a kind (`vxlan_sys_4789`), where packets are still, or again, as the VM sends them:
+//! hooks are there. The userspace datapath has none.
+
+use std::collections::HashSet;
+
+use super::{
+    defects,
+    uplink::{Reached, draw_way},
+    walk::Walk,
+};
+use crate::model::{
+    Direction, HopFacts, Link, OtherEnd, OvsPlace, Printable, ProblemKind, Role, Topology, Tunnel,
+};
+
+/// Leads to other hosts.
+pub(super) const DEVICE: (Role, HopFacts) = (
+    Role::Tunnel,
+    HopFacts {
+        other_end: OtherEnd::Tunnel,
+        receives: Direction::Ingress,
+        shared: true,
+        firewall_behind: None,
+    },
+);
+
+/// What Neutron's Linux bridge agent makes devices of.
+const VXLAN: &str = "vxlan";
+
+/// Bytes before a frame that is sent over IPv4 in a tunnel of this kind, the outer Ethernet header left out and the inner one counted.
+fn overhead_bytes(kind: &str) -> u32 {
+    const IPV4: u32 = 20;
+    const ETHERNET: u32 = 14;
+    IPV4 + ETHERNET
+        + match kind {
+            // UDP, and the header of either.
+            "vxlan" | "geneve" => 8 + 8,
+            // With a key.
+            _ => 8,
+        }
+}
+
+/// From the bridge of `start`, which is drawn already, to the nearest one of `reached` with tunnels of this kind.
+pub(super) fn walk_out<'a>(
+    walk: &mut Walk,
+    topology: &Topology,
+    reached: &[Reached<'a>],
+    start: OvsPlace<'a>,
+    (kind, key): (&str, Option<&str>),
+) {
+    let is_end = |place: &OvsPlace<'_>| place.interface.kind == kind;
+    let found = reached.iter().find(|reached| reached.bridge.places().any(|place| is_end(&place)));
+    let Some(found) = found else {
+        let at = &start.bridge.name;
+        let what = format!(
+            "the network is a {kind} tunnel, and no bridge that it leads to has a port of that kind: its agent has made none, or knows of no \
+             other host"
+        );
+        walk.cut(format!("{}: {what}", Printable(at)));
+        return walk.problem(at, what);
+    };
+    draw_way(walk, found, &mut HashSet::from([start.bridge.name.as_str()]));
+    let ends: Vec<OvsPlace<'_>> = found.bridge.places().filter(is_end).collect();
+    let is_userspace = found.bridge.datapath_type == "netdev";
+    let devices = if is_userspace { Vec::new() } else { devices(topology, kind, &ends) };
+    for device in &devices {
+        walk.hop(DEVICE, device, Some(&found.bridge.name), None);
+    }
+    let remotes: Vec<_> = ends.iter().filter_map(|end| end.interface.tunnel.remote).collect();
+    let mut underlay: Vec<&Link> = Vec::new();
+    for link in remotes.iter().filter_map(|remote| topology.link_at(*topology.routes.get(remote)?)) {
+        if !underlay.contains(&link) {
+            underlay.push(link);
+        }
+    }
+    for end in &ends {
+        defects::ovs_port(walk, *end);
+    }
+    if let Some(end) = ends.first() {
+        lower(walk, &end.interface.name, kind, &underlay);
+    }
+    let names = underlay.iter().map(|link| link.name.clone()).collect();
+    walk.cut(why_partly(kind, &devices, is_userspace));
+    walk.tunnel(Tunnel {
+        kind: kind.to_owned(),
+        key: key.map(str::to_owned),
+        local: ends.iter().find_map(|end| end.interface.tunnel.local),
+        ends: ends.iter().map(|end| end.interface.name.clone()).collect(),
+        remotes,
+        underlay: names,
+    });
+}
+
+fn why_partly(kind: &str, devices: &[&Link], is_userspace: bool) -> String {
+    let network = format!("the network is a {kind} tunnel");
+    match devices.first() {
+        Some(device) => {
+            let name = Printable(&device.name);
+            format!("{network}: packets are followed as far as {name}, where they are put into it")
+        }
+        None if is_userspace => {
+            format!(
+                "{network}, and the userspace datapath puts packets into it itself: no interface shows them"
+            )
+        }
+        None => format!("{network}, and the kernel has no device for it"),
+    }
+}
+
+/// The kernel's devices behind these ports: one for each UDP port.
+fn devices<'a>(topology: &'a Topology, kind: &str, ends: &[OvsPlace<'_>]) -> Vec<&'a Link> {
+    let mut devices: Vec<&Link> = Vec::new();
+    for end in ends {
+        let port = end.interface.tunnel.port;
+        let name = match kind {
+            "vxlan" => format!("vxlan_sys_{}", port.unwrap_or(4789)),
+            "geneve" => format!("genev_sys_{}", port.unwrap_or(6081)),
+            _ => "gre_sys".to_owned(),
+        };
+        devices.extend(topology.link(&name).filter(|link| !devices.contains(link)));
+    }
+    devices
+}
+
+/// The tunnel that is a device of the kernel's, which is drawn already.
+pub(super) fn of_device(walk: &mut Walk, topology: &Topology, device: &Link) {
+    let options = device.tunnel.clone().unwrap_or_default();
+    let by_route = || topology.routes.get(&options.remote?).copied();
+    let underlay = device.lower.or_else(by_route).and_then(|index| topology.link_at(index));
+    lower(walk, &device.name, VXLAN, underlay.as_slice());
+    walk.cut(why_partly(VXLAN, &[device], false));
+    walk.tunnel(Tunnel {
+        kind: VXLAN.to_owned(),
+        key: options.key,
+        ends: Vec::new(),
+        local: options.local,
+        remotes: options.remote.into_iter().collect(),
+        underlay: underlay.iter().map(|link| link.name.clone()).collect(),
+    });
+}
+
+/// What is wrong with the interfaces that packets leave by inside of others: noted at the tunnel's first end.
+fn lower(walk: &mut Walk, at: &str, kind: &str, underlay: &[&Link]) {
+    let guest = walk.hops().find(|hop| hop.is_guests()).map(|tap| (tap.ifname.clone(), tap.mtu_bytes));
+    for link in underlay {
+        let name = Printable(&link.name);
+        let by = "by which this host sends to the others";
+        if !link.admin_up {
+            walk.defect(ProblemKind::Down, at, format!("{name}, {by}, is down: ip link set {name} up"));
+        } else if !link.carrier {
+            walk.defect(ProblemKind::NoCarrier, at, format!("{name}, {by}, has no carrier"));
+        }
+        let Some((tap, mtu_bytes)) = &guest else { continue };
+        let room = link.mtu_bytes.saturating_sub(overhead_bytes(kind));
+        if *mtu_bytes > room {
+            let what = format!(
+                "{name}, {by}, has MTU {}, which leaves {room} for packets in a {kind} tunnel, and {} has {mtu_bytes}: larger ones are cut \
+                 in pieces or dropped",
+                link.mtu_bytes,
+                Printable(tap),
+            );
+            walk.defect(ProblemKind::SmallerMtu, at, what);
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "tunnel_tests.rs"]
+mod tests;
