@@ -1,11 +1,13 @@
 //! Datagrams between a guest and the wire, both ways, and what a trace of them has to say whatever the layout is.
 
-use std::time::Duration;
+use std::net::{Ipv4Addr, UdpSocket};
+use std::thread;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, anyhow, ensure};
 use serde_json::Value;
 
-use crate::lab::{Guest, Lab};
+use crate::lab::{Guest, Lab, Trap};
 use crate::report::Direction::{Egress, Ingress};
 use crate::report::DropsReport;
 use crate::{Tracer, hoptrace};
@@ -16,6 +18,10 @@ pub const PACKETS: u64 = 300;
 pub const SINK_PORT: u16 = 9;
 /// Between two of them.
 pub const PACE: Duration = Duration::from_micros(500);
+/// A bridge as libvirt names its own, and this host's address there.
+pub const HOST_BRIDGE: &str = "virbr7";
+/// In the network of guests and wire.
+pub const HOST: Ipv4Addr = Ipv4Addr::new(10, 99, 99, 254);
 const WAIT: Duration = Duration::from_secs(5);
 
 /// What `path` says of the guest's port.
@@ -38,6 +44,21 @@ fn talk(lab: &Lab, guest: &Guest) -> Result<()> {
     Ok(())
 }
 
+/// The guest speaks first, as after any plug: the switches learn where it is now. Interfaces that have only just come up take a moment.
+///
+/// # Errors
+/// Where nothing comes back for seconds.
+pub fn reaches(guest: &Guest, to: Ipv4Addr) -> Result<()> {
+    let started = Instant::now();
+    loop {
+        let ping = guest.ping(to.into(), 3, Duration::from_millis(10))?;
+        if ping.received > 0 {
+            return Ok(());
+        }
+        ensure!(started.elapsed() < WAIT, "{ping:?}");
+    }
+}
+
 /// Waits until the guest has all of one way.
 ///
 /// # Errors
@@ -53,9 +74,7 @@ pub fn arrived(guest: &Guest) -> Result<()> {
 /// # Errors
 /// Where that is not so.
 pub fn assert_whole(lab: &Lab, guest: &Guest, hooks: &[&str]) -> Result<()> {
-    // The guest speaks first, as after any plug: the switches learn where it is now.
-    let ping = guest.ping(lab.wire.ipv4.into(), 3, Duration::from_millis(10))?;
-    ensure!(ping.received > 0, "{ping:?}");
+    reaches(guest, lab.wire.ipv4)?;
     lab.introduce(guest)?;
     let tracer = Tracer::start(&["trace", &guest.port_id, "udp", "and", "port", "9", "--json"])?;
     talk(lab, guest)?;
@@ -89,4 +108,40 @@ pub fn assert_dead(lab: &Lab, guest: &Guest, egress: &str, ingress: &str) -> Res
         ensure!(died == PACKETS && found.died() == PACKETS, "{direction}: {report}");
     }
     Ok(report)
+}
+
+/// Puts the guest's tap on a Linux bridge where the host has an address, as libvirt's own networks have it, and nothing leads out: the command to
+/// take that back is the caller's `back`.
+///
+/// # Errors
+/// Where that cannot be arranged.
+pub fn host_on_a_bridge(guest: &Guest, back: &str) -> Result<Trap> {
+    let set = format!(
+        "ip link add {HOST_BRIDGE} type bridge
+         ip link set {HOST_BRIDGE} addrgenmode none up; ip address add {HOST}/24 dev {HOST_BRIDGE}
+         ip link set {} master {HOST_BRIDGE}",
+        guest.tap
+    );
+    Trap::set("sh", &["-ec", &set], &["-c", &format!("ip link del {HOST_BRIDGE}; {back}")])
+}
+
+/// Datagrams between the guest and this host, both ways.
+///
+/// # Errors
+/// Where one cannot be sent, or does not arrive.
+pub fn talk_to_host(guest: &Guest) -> Result<()> {
+    let here = UdpSocket::bind((HOST, SINK_PORT))?;
+    here.set_read_timeout(Some(WAIT))?;
+    // Its queue is too short for all of them.
+    let reader = here.try_clone()?;
+    let reader = thread::spawn(move || (0..PACKETS).try_for_each(|_| reader.recv(&mut [0; 128]).map(drop)));
+    let sent = guest.send_udp((HOST.into(), SINK_PORT), PACKETS, 64, PACE)?;
+    ensure!(sent.sent == PACKETS, "{sent:?}");
+    reader.join().map_err(|_| anyhow!("the reader panicked"))?.context("not all arrived")?;
+    guest.sink_reset()?;
+    for number in 0..PACKETS {
+        here.send_to(&number.to_be_bytes().repeat(8), (guest.ipv4, SINK_PORT))?;
+        thread::sleep(PACE);
+    }
+    arrived(guest)
 }

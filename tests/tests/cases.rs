@@ -202,10 +202,22 @@ fn the_port_of_a_trunk_goes_by_its_own_pair() -> Result<()> {
 
 #[test]
 #[ignore = "needs root: cargo xtask test"]
-fn ovn_is_named_and_its_tunnels_are_not_drawn_as_a_provider_s_nic() -> Result<()> {
-    let path = path("ovn-geneve-and-provnet", "fa:16:3e:85:b4:66")?;
-    ensure!(path["kind"] == "ovn" && steps(&path, "interface") == ["tap85b46600-15"], "{path}");
-    says(path["why"].as_str().unwrap_or_default(), &["OVN", "tunnel"])
+fn ovn_says_which_network_is_a_tunnel_and_which_bridge_a_provider_s_is_behind() -> Result<()> {
+    let case = "ovn-geneve-and-provnet";
+    let list = listed(case)?;
+    let source =
+        list["sources"].as_array().into_iter().flatten().find(|source| source["name"] == "southbound");
+    ensure!(source.is_some_and(|source| source["missing"].is_null()), "{list}");
+    let tunnel = path(case, "fa:16:3e:85:b4:66")?;
+    ensure!(tunnel["kind"] == "ovn" && steps(&tunnel, "interface") == ["tap85b46600-15"], "{tunnel}");
+    says(tunnel["network"].as_str().unwrap_or_default(), &["geneve 5, OVN switch neutron-", "(private)"])?;
+    says(tunnel["why"].as_str().unwrap_or_default(), &["geneve", "tunnel"])?;
+    let provider = path(case, "fa:16:3e:85:b4:67")?;
+    ensure!(provider["kind"] == "ovn" && provider["traceable"] == "fully", "{provider}");
+    ensure!(steps(&provider, "interface") == ["tap85b46701-15", "eth0"], "{provider}");
+    ensure!(steps(&provider, "bridge") == ["br-int", "br-ex"], "{provider}");
+    let words = provider["network"].as_str().unwrap_or_default();
+    says(words, &["vlan 10 on datacentre, OVN switch neutron-", "(public)"])
 }
 
 #[test]

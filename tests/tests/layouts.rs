@@ -1,6 +1,9 @@
 //! Other layouts than the hybrid one, each made of the lab's own VM and NIC: the same packets, counted exactly, and a drop at its place.
 
-use hoptrace_tests::exchange::{PACE, PACKETS, SINK_PORT, arrived, assert_dead, assert_whole, path};
+use hoptrace_tests::exchange::{
+    HOST, HOST_BRIDGE, PACE, PACKETS, SINK_PORT, arrived, assert_dead, assert_whole, host_on_a_bridge, path,
+    reaches, talk_to_host,
+};
 use hoptrace_tests::lab::overlay::{self, HERE, THERE, UNDERLAY, VNI};
 use hoptrace_tests::prelude::*;
 
@@ -78,8 +81,7 @@ fn what_goes_to_a_vm_of_the_same_host_leaves_the_way_of_such_a_tap() -> Result<(
     let lab = Lab::from_env()?;
     let (guest, neighbour) = (lab.guest("yjwang-test-1")?, lab.guest("yjwang-test-2")?);
     let _plug = native(&lab, guest)?;
-    let ping = guest.ping(neighbour.ipv4.into(), 3, Duration::from_millis(10))?;
-    ensure!(ping.received > 0, "{ping:?}");
+    reaches(guest, neighbour.ipv4)?;
     let tracer = Tracer::start(&["trace", &guest.port_id, "udp", "and", "port", "9", "--json"])?;
     neighbour.sink_reset()?;
     guest.send_udp((neighbour.ipv4.into(), SINK_PORT), PACKETS, 64, PACE)?;
@@ -128,6 +130,28 @@ fn a_linux_bridge_with_a_vxlan_device_is_traced_to_the_tunnel() -> Result<()> {
     ensure!(device["ifname"] == VXLAN && device["role"] == "tunnel", "{path}");
     ensure!(tunnel["key"] == "77" && tunnel["underlay"][0] == UNDERLAY, "{tunnel}");
     assert_whole(&lab, guest, &["tap", "tunnel"])
+}
+
+#[test]
+#[ignore = "needs the lab: cargo xtask test"]
+fn a_bridge_with_the_host_on_it_is_traced_to_the_host() -> Result<()> {
+    let lab = Lab::from_env()?;
+    let guest = lab.guest("yjwang-test-1")?;
+    let _plug = host_on_a_bridge(guest, &back_at_its_bridge(guest))?;
+    let path = path(guest)?;
+    ensure!(path["kind"] == "linux-bridge" && path["traceable"] == "partly", "{path}");
+    let end = path["steps"].as_array().into_iter().flatten().next_back().with_context(|| path.to_string())?;
+    ensure!(end["ifname"] == HOST_BRIDGE && end["role"] == "bridge" && end["other_end"] == "host", "{path}");
+    reaches(guest, HOST)?;
+    let tracer = Tracer::start(&["trace", &guest.port_id, "udp", "and", "port", "9", "--json"])?;
+    talk_to_host(guest)?;
+    let report = tracer.finish()?;
+    for (direction, from, to) in [(Egress, "tap", "bridge"), (Ingress, "bridge", "tap")] {
+        let found = report.direction(direction);
+        found.ledger.expect_all(PACKETS).with_context(|| format!("{direction}: {report}"))?;
+        ensure!(found.segment(from, to)?.count == PACKETS, "{report}");
+    }
+    Ok(())
 }
 
 #[test]

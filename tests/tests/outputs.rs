@@ -63,7 +63,11 @@ fn all_json_keeps_to_its_schema() -> Result<()> {
     let ports = checked(&still(&["list", "--json"])?, "hoptrace.list/1")?;
     ensure!(ports[0]["ports"].as_array().is_some_and(|ports| ports.len() == lab.guests.len()), "{ports:?}");
     let path = checked(&still(&["path", &guest.port_id, "--format", "json"])?, "hoptrace.path/2")?;
-    ensure!(path[0]["traceable"] == "fully", "{path:?}");
+    ensure!(path[0]["traceable"] == "fully" && path[0]["prediction"].is_null(), "{path:?}");
+    let words = format!("icmp and dst host {}", lab.wire.ipv4);
+    let asked = ["path", &guest.port_id, "--format", "json", "--flow", &words];
+    let path = checked(&still(&asked)?, "hoptrace.path/2")?;
+    ensure!(path[0]["prediction"]["explain"]["rules"].is_array(), "{path:?}");
     checked(&still(&["clean", "--json"])?, "hoptrace.clean/1")?;
 
     // One that dies, so that there are drops, with an example and what the switch says of it.

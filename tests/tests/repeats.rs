@@ -3,7 +3,9 @@
 
 use std::{
     net::{SocketAddr, UdpSocket},
+    process::Command,
     thread,
+    time::Instant,
 };
 
 use hoptrace_tests::prelude::*;
@@ -18,6 +20,22 @@ fn trap(family: &str) -> Result<Trap> {
     let rule = ["FORWARD", "-p", family, protocol, "udp", to, &port, "-j", "DROP"];
     let words = |action: &'static str| [&[action][..], &rule].concat();
     Trap::set("ebtables-nft", &words("-A"), &words("-D"))
+}
+
+/// Waits until the rule has dropped so many: what the wire has sent is still on its way through a switch in user space.
+fn dropped(packets: u64) -> Result<()> {
+    let started = Instant::now();
+    let counted = format!("pcnt = {packets} ");
+    loop {
+        let rules = Command::new("ebtables-nft").args(["-L", "FORWARD", "--Lc"]).output()?;
+        let rules = String::from_utf8(rules.stdout)?;
+        let rule = rules.lines().find(|line| line.contains(&format!("{PORT}")) && line.contains("-j DROP"));
+        if rule.is_some_and(|rule| rule.contains(&counted)) {
+            return Ok(());
+        }
+        ensure!(started.elapsed() < Duration::from_secs(5), "{rules}");
+        thread::sleep(Duration::from_millis(10));
+    }
 }
 
 /// A socket on the wire that is not connected: IPv4's IP-ID stays 0, so that equal datagrams are equal packets.
@@ -79,6 +97,7 @@ fn what_died_and_is_sent_again_died_and_came() -> Result<()> {
         let tracer = start(&lab, guest, &["udp", "port", "4444"])?;
         let trap = trap(family)?;
         send_from_wire(&lab, to, Duration::ZERO, &messages)?;
+        dropped(21)?;
         trap.take_away()?;
         // Long before the time-out.
         send_from_wire(&lab, to, Duration::ZERO, &messages)?;
@@ -105,6 +124,7 @@ fn a_periodic_message_of_which_one_dies() -> Result<()> {
     send_from_wire(&lab, to, Duration::from_millis(20), &equal(20))?;
     let trap = trap("IPv4")?;
     send_from_wire(&lab, to, Duration::from_millis(20), &equal(1))?;
+    dropped(1)?;
     trap.take_away()?;
     send_from_wire(&lab, to, Duration::from_millis(20), &equal(40))?;
     let report = tracer.finish()?;

@@ -67,6 +67,26 @@ fn errors_are_one_line_and_the_contracts_exit_code() {
 }
 
 #[test]
+fn a_packet_that_no_switch_can_be_asked_about_is_an_error_of_one_line() {
+    let ask = |words, format| run(&["path", "aa:bb:cc:dd:ee:ff", "--flow", words, "--format", format]);
+    let (code, stdout, stderr) = ask("icmp and dst host 10.0.0.1", "text");
+    assert_eq!((code, stdout.as_str()), (1, ""));
+    let error = stderr.lines().last().unwrap();
+    assert!(error.starts_with("hoptrace: no ") && error.contains("Open vSwitch"), "{stderr}");
+    for (words, format, said) in [
+        ("icmp or udp", "text", "not supported yet: `or`"),
+        ("dst 10.0.0.1", "json", "write `dst host 10.0.0.1`"),
+        ("icmp", "json", "add `dst host ADDRESS`"),
+        ("icmp and dst host 10.0.0.1", "dot", "--format json"),
+        ("icmp and dst host 10.0.0.1", "mermaid", "--format json"),
+    ] {
+        let (code, stdout, stderr) = ask(words, format);
+        assert_eq!((code, stdout.as_str()), (2, ""), "{words}: {stderr}");
+        assert!(stderr.lines().last().unwrap().contains(said), "{words}: {stderr}");
+    }
+}
+
+#[test]
 fn a_closed_pipe_is_no_error() {
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);

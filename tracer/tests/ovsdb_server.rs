@@ -158,9 +158,19 @@ async fn the_snapshot_has_neutrons_rows() {
     ]);
     // A name made to confuse a scanner of JSON.
     server.vsctl(&["--", "set", "bridge", "br-int", "external_ids:odd=\"}]\\\"{[\\\\\""]);
-    let (bridges, remote) =
+    server.vsctl(&[
+        "--",
+        "set",
+        "Open_vSwitch",
+        ".",
+        "external_ids:ovn-remote=tcp:192.0.2.1:6642,tcp:192.0.2.2:6642",
+        "external_ids:ovn-bridge-mappings=physnet1:br-ex",
+    ]);
+    let (bridges, system, remote) =
         within(ovsdb::snapshot(&[Remote::Unix("/nonexistent".into()), server.remote()])).await.unwrap();
     assert_eq!(remote, server.remote());
+    assert_eq!(system.ovn_remote.as_deref(), Some("tcp:192.0.2.1:6642,tcp:192.0.2.2:6642"));
+    assert_eq!(system.bridge_mappings.pairs().collect::<Vec<_>>(), [("physnet1", "br-ex")]);
     assert_eq!(bridges.len(), 1);
     let bridge = &bridges[0];
     assert_eq!((bridge.name.as_str(), bridge.datapath_type.as_str()), ("br-int", "netdev"));

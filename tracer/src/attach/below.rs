@@ -10,9 +10,9 @@ use crate::{
 /// Devices below each other at most: a VLAN on a bond.
 const MAX_DEPTH: u32 = 3;
 
-/// What is below `ifname`, directly. Below a tunnel's device packets are inside of others.
+/// What is below `ifname`, directly. Below a tunnel's device packets are inside of others, and a bridge's ports are beside it.
 pub(crate) fn lower(ifname: &str) -> Vec<Interface> {
-    if is_tunnel(ifname) {
+    if hides_lower(ifname) {
         return Vec::new();
     }
     let entries = fs::read_dir(folder(ifname)).into_iter().flatten().flatten();
@@ -64,9 +64,9 @@ pub fn members(plan: &Plan, mechanism: Mechanism) -> Vec<Interface> {
         .collect()
 }
 
-fn is_tunnel(ifname: &str) -> bool {
+fn hides_lower(ifname: &str) -> bool {
     let about = fs::read_to_string(folder(ifname).join("uevent")).unwrap_or_default();
-    about.lines().any(|line| matches!(line, "DEVTYPE=vxlan" | "DEVTYPE=geneve"))
+    about.lines().any(|line| matches!(line, "DEVTYPE=vxlan" | "DEVTYPE=geneve" | "DEVTYPE=bridge"))
 }
 
 /// How a bond spreads packets over its members, as `NAME NUMBER`; empty for what is no bond.

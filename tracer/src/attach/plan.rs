@@ -69,7 +69,7 @@ pub fn plan(hops: &[&Hop], options: PlanOptions<'_>) -> Result<Plan, PlanError> 
     if count > MAX_HOOKS {
         return Err(PlanError::TooLong(count));
     }
-    let passes_switch = hops.iter().any(|hop| hop.facts.shared);
+    let passes_switch = hops.iter().any(|hop| hop.leads_out());
     let neighbours =
         if count + 2 <= MAX_HOOKS { beside(options.neighbours, passes_switch) } else { Vec::new() };
     let count = if neighbours.is_empty() { count } else { count + 2 };
@@ -129,10 +129,10 @@ struct Stop<'a> {
 }
 
 impl Stop<'_> {
-    /// Whether packets may come here from `before`, an earlier hook: between two hooks at uplinks, only from the same one.
+    /// Whether packets may come here from `before`, an earlier hook: between two hooks at ways out, only from the same one.
     fn follows(&self, before: &HookPlan) -> bool {
-        let at_uplink = self.hop.is_uplink() && before.config.flags & HookConfig::SHARED != 0;
-        !at_uplink || before.interfaces.iter().any(|interface| interface.ifindex == self.hop.ifindex)
+        let both_lead_out = self.hop.leads_out() && before.config.flags & HookConfig::SHARED != 0;
+        !both_lead_out || before.interfaces.iter().any(|interface| interface.ifindex == self.hop.ifindex)
     }
 }
 
@@ -144,14 +144,15 @@ fn stops<'a>(
     outermost: Option<(Side, &str)>,
     behind: bool,
 ) -> Vec<Vec<Stop<'a>>> {
-    let at = |stage: &Vec<&'a Hop>, side: &dyn Fn(&Hop) -> Side, name: Option<&str>| {
+    let at = |stage: &[&'a Hop], side: &dyn Fn(&Hop) -> Side, name: Option<&str>| {
         let stop = |hop: &&'a Hop| Stop { hop, side: side(hop), label: label(hop, name, stage.len()) };
         stage.iter().map(stop).collect::<Vec<_>>()
     };
     let mut stops: Vec<_> = stages.iter().map(|stage| at(stage, &|hop| side(hop, direction), None)).collect();
     let nics = outermost.zip(stages.last());
-    if let Some(((side, name), nics)) = nics {
-        stops.insert(stops.len() - usize::from(behind), at(nics, &|_| side, Some(name)));
+    if let Some(((side, name), ways_out)) = nics {
+        let nics: Vec<_> = ways_out.iter().copied().filter(|hop| hop.is_uplink()).collect();
+        stops.insert(stops.len() - usize::from(behind), at(&nics, &|_| side, Some(name)));
     }
     if direction == Direction::Ingress {
         stops.reverse();

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use crate::{model::FilterError, path::PathError, trace::TraceError};
+use crate::{model::FilterError, path::PathError, predict::PredictError, trace::TraceError};
 
 /// The exit codes of the interface contract.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,7 +66,11 @@ impl CliError {
     pub fn exit(&self) -> Exit {
         match self {
             Self::Output(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Exit::Ok,
-            Self::Trace(TraceError::Path(PathError::Empty) | TraceError::OnePortOnly { .. })
+            Self::Trace(
+                TraceError::Path(PathError::Empty)
+                | TraceError::Predict(PredictError::NoDestination)
+                | TraceError::OnePortOnly { .. },
+            )
             | Self::Filter(_) => Exit::Usage,
             Self::Other { exit, .. } => *exit,
             Self::Trace(_) | Self::Output(_) => Exit::Error,

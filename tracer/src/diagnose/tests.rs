@@ -462,6 +462,18 @@ fn packets_that_look_alike_are_counted_and_no_doubt() {
     assert_eq!(alike(1_000), (Verdict::Told, vec![fine, (Severity::Info, "look-alike".to_owned())]));
 }
 
+#[test]
+fn packets_that_were_overtaken_are_no_doubt_until_most_latencies_are() {
+    let skewed = |clock_skew| {
+        let mut snapshot = snapshot(1_000);
+        snapshot.directions.ingress.ledger.clock_skew = clock_skew;
+        let report = report(&path(), &snapshot);
+        report.findings.first().map(|it| (it.severity, it.code.to_string()))
+    };
+    let fine = Some((Severity::Ok, "nothing-died".to_owned()));
+    assert_eq!((skewed(50), skewed(101)), (fine, Some((Severity::Warning, "clock-skew".to_owned()))));
+}
+
 /// Findings of several ports as `(code, whose)`.
 fn whose(report: Report) -> Vec<(String, Option<String>)> {
     let report = diagnosed(report);

@@ -1,4 +1,4 @@
-//! Asks every source about this host, all at once, and joins the answers into a
+//! Asks every source about this host, all at once (OVN's southbound database behind OVSDB, which tells its place), and joins the answers into a
 //! [`Topology`](crate::model::Topology).
 //!
 //! One file per source. A source that is missing, slow or hostile is noted in the topology's
@@ -12,6 +12,7 @@ mod namespaces;
 mod netlink;
 pub mod ovsdb;
 mod routes;
+mod southbound;
 mod survey;
 
 pub use ask::SOURCE_TIME_LIMIT;

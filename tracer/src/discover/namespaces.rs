@@ -166,6 +166,7 @@ mod tests {
             master: None,
             peer: None,
             lower: None,
+            bond: None,
             tunnel: None,
             bridge_port_state: None,
         }

@@ -1,15 +1,18 @@
 //! The kernel's interfaces, over rtnetlink.
 
+use std::{collections::HashMap, net::IpAddr};
+
 use futures_util::TryStreamExt;
 use rtnetlink::packet_route::{
     AddressFamily,
+    address::AddressAttribute,
     link::{
-        BridgePortState as KernelPortState, InfoBridgePort, InfoData, InfoKind, InfoPortData, InfoVxlan,
-        LinkAttribute, LinkExtentMask, LinkFlags, LinkInfo, LinkMessage,
+        BridgePortState as KernelPortState, InfoBond, InfoBridgePort, InfoData, InfoGeneve, InfoKind,
+        InfoPortData, InfoVxlan, LinkAttribute, LinkExtentMask, LinkFlags, LinkInfo, LinkMessage,
     },
 };
 
-use crate::model::{BridgePortState, IfIndex, Link, LinkKind, MacAddr, TunnelOptions, VethPeer};
+use crate::model::{BondOptions, BridgePortState, IfIndex, Link, LinkKind, MacAddr, TunnelOptions, VethPeer};
 
 /// The kernel's interfaces could not be listed.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +44,32 @@ pub async fn links() -> Result<Vec<Link>, NetlinkError> {
     dump.map_err(NetlinkError::Dump)
 }
 
+/// The addresses of all interfaces of this network namespace, but for those that each makes up for itself (link-local).
+///
+/// # Errors
+/// When the kernel cannot be asked.
+pub(super) async fn addresses() -> Result<HashMap<IfIndex, Vec<IpAddr>>, NetlinkError> {
+    let (connection, handle, _) = rtnetlink::new_connection().map_err(NetlinkError::Open)?;
+    let driver = tokio::spawn(connection);
+    let messages: Result<Vec<_>, _> = handle.address().get().execute().try_collect().await;
+    driver.abort();
+    let mut addresses: HashMap<IfIndex, Vec<IpAddr>> = HashMap::new();
+    for message in messages.map_err(NetlinkError::Dump)? {
+        let own = message.attributes.iter().find_map(|attribute| match attribute {
+            AddressAttribute::Address(address) => Some(*address),
+            _ => None,
+        });
+        let own = own.filter(|address| match address {
+            IpAddr::V4(address) => !address.is_link_local(),
+            IpAddr::V6(address) => !address.is_unicast_link_local(),
+        });
+        if let Some(address) = own {
+            addresses.entry(IfIndex(message.header.index)).or_default().push(address);
+        }
+    }
+    Ok(addresses)
+}
+
 /// One message as a link; `None` without a name.
 fn link(message: LinkMessage) -> Option<Link> {
     let flags = message.header.flags;
@@ -55,6 +84,7 @@ fn link(message: LinkMessage) -> Option<Link> {
         master: None,
         peer: None,
         lower: None,
+        bond: None,
         tunnel: None,
         bridge_port_state: None,
     };
@@ -76,6 +106,9 @@ fn link(message: LinkMessage) -> Option<Link> {
         link.peer = lower
             .map(|index| if elsewhere { VethPeer::OtherNamespace(index) } else { VethPeer::Here(index) });
     }
+    if link.kind == LinkKind::Vlan && !elsewhere {
+        link.lower = lower;
+    }
     (!link.name.is_empty()).then_some(link)
 }
 
@@ -84,6 +117,8 @@ fn read_info(link: &mut Link, infos: &[LinkInfo]) {
         match info {
             LinkInfo::Kind(kind) => link.kind = link_kind(kind),
             LinkInfo::Data(InfoData::Vxlan(options)) => read_vxlan(link, options),
+            LinkInfo::Data(InfoData::Geneve(options)) => read_geneve(link, options),
+            LinkInfo::Data(InfoData::Bond(options)) => read_bond(link, options),
             LinkInfo::PortData(InfoPortData::BridgePort(attributes)) => {
                 link.bridge_port_state = attributes.iter().find_map(port_state);
             }
@@ -92,18 +127,46 @@ fn read_info(link: &mut Link, infos: &[LinkInfo]) {
     }
 }
 
-/// One of Open vSwitch's takes the network's number from each packet, and has none of its own.
-fn read_vxlan(link: &mut Link, options: &[InfoVxlan]) {
-    let mut tunnel = TunnelOptions::default();
+fn read_bond(link: &mut Link, options: &[InfoBond]) {
+    let mut bond = BondOptions::default();
     for option in options {
         match option {
-            InfoVxlan::Id(id) => tunnel.key = Some(id.to_string()),
+            InfoBond::Mode(mode) => bond.mode = Some(mode.to_string()),
+            InfoBond::ActivePort(index) => bond.active = Some(IfIndex(*index)).filter(|index| index.0 != 0),
+            _ => {}
+        }
+    }
+    link.bond = Some(bond);
+}
+
+/// One that takes the network's number from each packet, as Open vSwitch's do, has none of its own.
+fn read_vxlan(link: &mut Link, options: &[InfoVxlan]) {
+    let mut tunnel = TunnelOptions { kind: Some("vxlan".to_owned()), ..TunnelOptions::default() };
+    let by_packet = options.contains(&InfoVxlan::CollectMetadata(true));
+    for option in options {
+        match option {
+            InfoVxlan::Id(id) => tunnel.key = Some(id.to_string()).filter(|_| !by_packet),
             InfoVxlan::Link(index) => link.lower = Some(IfIndex(*index)).filter(|index| index.0 != 0),
             InfoVxlan::Local(address) => tunnel.local = Some((*address).into()),
             InfoVxlan::Local6(address) => tunnel.local = Some((*address).into()),
             InfoVxlan::Group(address) => tunnel.remote = Some((*address).into()),
             InfoVxlan::Group6(address) => tunnel.remote = Some((*address).into()),
             InfoVxlan::Port(port) => tunnel.port = Some(*port),
+            _ => {}
+        }
+    }
+    link.tunnel = Some(tunnel);
+}
+
+fn read_geneve(link: &mut Link, options: &[InfoGeneve]) {
+    let mut tunnel = TunnelOptions { kind: Some("geneve".to_owned()), ..TunnelOptions::default() };
+    let by_packet = options.contains(&InfoGeneve::CollectMetadata);
+    for option in options {
+        match option {
+            InfoGeneve::Id(id) => tunnel.key = Some(id.to_string()).filter(|_| !by_packet),
+            InfoGeneve::Remote(address) => tunnel.remote = Some((*address).into()),
+            InfoGeneve::Remote6(address) => tunnel.remote = Some((*address).into()),
+            InfoGeneve::Port(port) => tunnel.port = Some(*port),
             _ => {}
         }
     }
@@ -168,7 +231,8 @@ mod tests {
             LinkAttribute::Link(2),
             LinkAttribute::LinkInfo(vec![LinkInfo::Kind(InfoKind::Vlan)]),
         ];
-        assert_eq!(link(message(vlan)).unwrap().peer, None);
+        let vlan = link(message(vlan)).unwrap();
+        assert_eq!((vlan.peer, vlan.lower), (None, Some(IfIndex(2))));
         assert_eq!(link(message(Vec::new())), None);
     }
 
@@ -180,11 +244,13 @@ mod tests {
             InfoVxlan::Group([239, 1, 1, 1].into()),
             InfoVxlan::Local([192, 0, 2, 1].into()),
             InfoVxlan::Port(8472),
+            InfoVxlan::CollectMetadata(false),
         ];
         let info = vec![LinkInfo::Kind(InfoKind::Vxlan), LinkInfo::Data(InfoData::Vxlan(options))];
         let name = LinkAttribute::IfName("vxlan-77".to_owned());
         let found = link(message(vec![name, LinkAttribute::LinkInfo(info)])).unwrap();
         let expected = TunnelOptions {
+            kind: Some("vxlan".to_owned()),
             key: Some("77".to_owned()),
             local: "192.0.2.1".parse().ok(),
             remote: "239.1.1.1".parse().ok(),
@@ -198,6 +264,11 @@ mod tests {
 
     #[tokio::test]
     async fn the_loopback_interface_is_found() {
-        assert!(links().await.unwrap().iter().any(|link| link.name == "lo"));
+        let links = links().await.unwrap();
+        let lo = links.iter().find(|link| link.name == "lo").unwrap();
+        let addresses = addresses().await.unwrap();
+        // In a fresh namespace it is down and has none.
+        let of_lo = addresses.get(&lo.index).cloned().unwrap_or_default();
+        assert_eq!(of_lo.iter().any(IpAddr::is_loopback), lo.admin_up, "{addresses:?}");
     }
 }

@@ -1,8 +1,8 @@
 //! All sources at once.
 
-use super::{ask::ask, namespaces, netlink, ovsdb, routes};
+use super::{ask::ask, namespaces, netlink, ovsdb, routes, southbound::ask_southbound};
 use crate::{
-    model::{Instance, SourceName, SourceStatus, Topology},
+    model::{Instance, OvsBridge, OvsSystem, SourceName, SourceStatus, Topology},
     ovs::Remote,
 };
 
@@ -24,19 +24,31 @@ impl Default for Sources {
     }
 }
 
-/// Asks libvirt, rtnetlink and OVSDB concurrently. Never fails: what is missing is in
-/// [`Topology::sources`]. Takes no longer than the slowest source, and that is bounded.
+/// Asks libvirt, rtnetlink and OVSDB concurrently, and behind OVSDB OVN's southbound database, where there is one. Never fails: what
+/// is missing is in [`Topology::sources`]. Takes no longer than the slowest source, or these two together, and that is bounded.
 pub async fn discover(sources: &Sources) -> Topology {
-    let (links, bridges, instances) = tokio::join!(
+    let switch = async {
+        let ((bridges, system), status) = ask_ovsdb(&sources.ovsdb).await;
+        let southbound = ask_southbound(&system, &bridges).await;
+        (bridges, system, status, southbound)
+    };
+    let (links, addresses, (bridges, system, ovsdb, southbound), instances) = tokio::join!(
         ask(SourceName::Netlink, "rtnetlink".to_owned(), netlink::links()),
-        ask_ovsdb(&sources.ovsdb),
+        netlink::addresses(),
+        switch,
         ask_libvirt(&sources.libvirt_uri),
     );
     let mut topology = Topology::default();
     topology.instances = instances.0;
-    *topology.bridges_mut() = bridges.0;
-    topology.sources = vec![links.1, bridges.1, instances.1];
+    *topology.bridges_mut() = bridges;
+    topology.ovs_system = system;
+    topology.sources = vec![links.1, ovsdb, instances.1];
+    if let Some((ports, status)) = southbound {
+        topology.logical_ports = ports;
+        topology.sources.push(status);
+    }
     topology.set_links(links.0);
+    topology.addresses = addresses.unwrap_or_default();
     topology.routes = routes::to_tunnels(&topology).await;
     tokio::task::spawn_blocking(move || {
         topology.links_away = namespaces::links_away(&topology);
@@ -46,15 +58,16 @@ pub async fn discover(sources: &Sources) -> Topology {
     .unwrap_or_default()
 }
 
-async fn ask_ovsdb(remotes: &[Remote]) -> (Vec<crate::model::OvsBridge>, SourceStatus) {
+async fn ask_ovsdb(remotes: &[Remote]) -> ((Vec<OvsBridge>, OvsSystem), SourceStatus) {
     let asked = remotes.iter().map(Remote::to_string).collect::<Vec<_>>().join(", ");
-    let ((bridges, answered), mut status) =
-        ask(SourceName::Ovsdb, asked, async { ovsdb::snapshot(remotes).await.map(|(b, r)| (b, Some(r))) })
-            .await;
+    let answer = async {
+        ovsdb::snapshot(remotes).await.map(|(bridges, system, remote)| (bridges, system, Some(remote)))
+    };
+    let ((bridges, system, answered), mut status) = ask(SourceName::Ovsdb, asked, answer).await;
     if let Some(remote) = answered {
         status.asked = remote.to_string();
     }
-    (bridges, status)
+    ((bridges, system), status)
 }
 
 #[cfg(feature = "libvirt")]

@@ -1,4 +1,4 @@
-//! What `ofproto/trace` answers. Pure.
+//! What `ofproto/trace` answers, for whoever asks. Pure.
 //!
 //! The text is made for people: a bridge's name and a line below it; a line for each rule (`table. match, priority N, cookie
 //! C`), indented, with its actions further indented below it; at the end the datapath's actions. For each pass through
@@ -27,8 +27,13 @@ const TRACKED: &str = "resume conntrack with";
 const NO_ACTIONS: [&str; 7] =
     ["Flow:", "Final flow:", "Megaflow:", "---", "===", "recirc(", "This flow is handled"];
 
+/// What the datapath is told to do, in full: for each pass through it one list of actions.
+pub(crate) fn datapath_actions(answer: &str) -> impl Iterator<Item = &str> {
+    answer.lines().filter_map(|line| Some(line.trim().strip_prefix(DATAPATH)?.trim()))
+}
+
 /// The answer about `packet`. `None`: it has neither rules nor actions of the datapath.
-pub(super) fn parse(bridge: &str, packet: &str, answer: &str) -> Option<Explanation> {
+pub(crate) fn parse(bridge: &str, packet: &str, answer: &str) -> Option<Explanation> {
     let mut told = Explanation {
         bridge: bridge.to_owned(),
         packet: packet.to_owned(),
@@ -41,7 +46,7 @@ pub(super) fn parse(bridge: &str, packet: &str, answer: &str) -> Option<Explanat
     let mut at = bridge.to_owned();
     // Whose rules gave a packet to connection tracking: these get it back, whatever bridge the next pass is said to be on.
     let (mut tracking, mut resumed) = (VecDeque::new(), None);
-    // Whether lines are actions of the last rule: not behind the last rule of a pass, nor of one that is not told.
+    // Whether lines are actions of the last rule: not behind the last rule of a pass.
     let mut in_rule = false;
     for line in answer.lines() {
         let words = line.trim();
@@ -54,8 +59,13 @@ pub(super) fn parse(bridge: &str, packet: &str, answer: &str) -> Option<Explanat
         } else if words == THAW {
             at = resumed.take().unwrap_or(at);
         } else if let Some(rule) = rule(&at, words) {
-            in_rule = push(&mut told.rules, MAX_RULES, || rule);
-            told.is_cut |= !in_rule;
+            let is_full = told.rules.len() >= MAX_RULES;
+            in_rule = true;
+            match told.rules.last_mut().filter(|_| is_full) {
+                // Where it ends is told in any case.
+                Some(last) => (*last, told.is_cut) = (rule, true),
+                None => told.rules.push(rule),
+            }
         } else if words.is_empty() || NO_ACTIONS.iter().any(|start| words.starts_with(start)) {
             in_rule &= !words.is_empty() && words.starts_with("---");
             if words.contains(TRACKED) {
@@ -178,6 +188,9 @@ Datapath actions: 2
         assert_eq!(told(rule), ("br-int", 0, Some(1_000), "udp,tp_dst=4444", vec!["drop"]));
         assert_eq!(rule.cookie.as_deref(), Some("0x17"));
         assert_eq!((explained.datapath_actions, explained.is_cut), (vec!["drop".to_owned()], false));
+        assert!(
+            datapath_actions(DROPPED).eq(["drop"]) && datapath_actions(TRACKED).eq(["ct,recirc(0x1)", "2"])
+        );
     }
 
     #[test]

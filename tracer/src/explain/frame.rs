@@ -17,7 +17,7 @@ const ETHER_TYPE_OFFSET: u32 = 12;
 const VLAN_TYPES: [u16; 2] = [0x8100, 0x88a8];
 
 /// The flow of a packet that comes in by `ifname`. `None`: its headers are not understood.
-pub(super) fn flow(ifname: &str, head: &PacketHead) -> Option<String> {
+pub(crate) fn flow(ifname: &str, head: &PacketHead) -> Option<String> {
     let frame = SliceReader(&head.bytes);
     let packet = parse(&frame, &Frame::read(&frame)?).ok()?;
     let macs = frame.window(0, 14)?;

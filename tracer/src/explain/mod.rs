@@ -1,8 +1,8 @@
 //! Asks `ovs-vswitchd` what its rules do with a packet: `ofproto/trace`.
 //!
-//! No stage: after a trace its examples are explained, before it is rendered. The switch answers with the rules it has now;
-//! nothing is sent and nothing changed. What connection tracking had said of a packet it does not know: see
-//! `states`.
+//! No stage: after a trace its examples are explained, before it is rendered; `predict` puts its packet and reads the answer as is done here.
+//! The switch answers with the rules it has now; nothing is sent and nothing changed. What connection tracking had said of a packet it does
+//! not know: see `states`.
 
 mod answer;
 mod counters;
@@ -11,8 +11,11 @@ mod states;
 
 use std::collections::BTreeSet;
 
+pub(crate) use answer::{datapath_actions, parse};
 pub use counters::RuleCounts;
-use states::{STATES, Tried, fitting, passes};
+pub(crate) use frame::flow;
+pub(crate) use states::passes;
+use states::{STATES, Tried, fitting};
 
 use crate::{
     model::{Direction, Explanation, PacketHead, Path, Snapshot},
@@ -21,7 +24,8 @@ use crate::{
 
 /// Packets that are explained at most: each is a question to a daemon that forwards packets meanwhile.
 const MAX_QUESTIONS: usize = 16;
-const TRACE: &str = "ofproto/trace";
+/// The request that asks what becomes of a packet.
+pub(crate) const TRACE: &str = "ofproto/trace";
 
 /// Explains one packet of each kind that died in the switch, and one of each direction that went through. What could not be
 /// explained is said in a note. `before`: how often the rules had been hit when the trace began.

@@ -14,7 +14,7 @@ const RESUMED: &str = "resume conntrack with";
 const MAX_PASSES: usize = 4;
 
 /// How often the packet goes through connection tracking, as far as it is told what that says.
-pub(super) fn passes(answer: &str) -> usize {
+pub(crate) fn passes(answer: &str) -> usize {
     answer.matches(RESUMED).count().min(MAX_PASSES)
 }
 

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Direction, IfIndex, Interface};
+use super::{Bond, Direction, IfIndex, Interface};
 
 /// What an interface is called on the path. A name for people and for machine-readable output: what follows from the interface's place
 /// is in its [`HopFacts`].
@@ -20,6 +20,8 @@ pub enum Role {
     Nic,
     /// The device of a tunnel, at which packets are as the VM sent them.
     Tunnel,
+    /// A Linux bridge's own interface, by which the host is on the VM's network.
+    Bridge,
 }
 
 impl Role {
@@ -32,6 +34,7 @@ impl Role {
             Self::Qvo => "qvo",
             Self::Nic => "nic",
             Self::Tunnel => "tunnel",
+            Self::Bridge => "bridge",
         }
     }
 }
@@ -48,6 +51,8 @@ pub enum OtherEnd {
     Wire,
     /// Other hosts: what it sends goes there inside of other packets.
     Tunnel,
+    /// The host itself, which routes, and may translate addresses.
+    Host,
 }
 
 /// What a layout knows of an interface on its paths.
@@ -85,6 +90,8 @@ pub struct Hop {
     pub carrier: bool,
     /// It stands on other interfaces: a bond, a VLAN interface.
     pub stacked: bool,
+    /// The bond that it is, stands on, or is a member of.
+    pub bond: Option<Bond>,
     /// What follows from its place in the layout.
     #[serde(flatten)]
     pub facts: HopFacts,
@@ -115,10 +122,22 @@ impl Hop {
         self.facts.other_end == OtherEnd::Tunnel
     }
 
-    /// Whether packets take either this one or `other`: several uplinks, or tunnels.
+    /// Whether the host itself is behind it.
+    #[must_use]
+    pub fn is_host_s(&self) -> bool {
+        self.facts.other_end == OtherEnd::Host
+    }
+
+    /// Whether packets leave the VM's network on this host here: to the wire, to other hosts, to the host itself.
+    #[must_use]
+    pub fn leads_out(&self) -> bool {
+        matches!(self.facts.other_end, OtherEnd::Wire | OtherEnd::Tunnel | OtherEnd::Host)
+    }
+
+    /// Whether packets take either this one or `other`: several ways out.
     #[must_use]
     pub fn is_alternative_to(&self, other: &Self) -> bool {
-        (self.is_uplink() && other.is_uplink()) || (self.is_tunnel() && other.is_tunnel())
+        self.leads_out() && other.leads_out()
     }
 
     /// Whether this one and `other` are the two ends of a veth pair.

@@ -1,6 +1,6 @@
 //! Network interfaces as the kernel knows them.
 
-use super::{IfIndex, MacAddr, TunnelOptions};
+use super::{BondOptions, IfIndex, MacAddr, TunnelOptions};
 
 /// What kind of device a link is, as far as paths care.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -64,8 +64,10 @@ pub struct Link {
     pub master: Option<IfIndex>,
     /// The other end, of a veth.
     pub peer: Option<VethPeer>,
-    /// The interface that a VXLAN device is bound to.
+    /// The interface that a VLAN interface stands on, or a VXLAN device is bound to.
     pub lower: Option<IfIndex>,
+    /// How a bond is set.
+    pub bond: Option<BondOptions>,
     /// How a tunnel's device is set.
     pub tunnel: Option<TunnelOptions>,
     /// Its state as a port of a Linux bridge.

@@ -1,6 +1,7 @@
 //! What flows between the stages: the words of the design as types, without any I/O.
 
 mod beside;
+mod bond;
 mod cost;
 mod direction;
 mod direction_report;
@@ -24,6 +25,7 @@ mod link;
 mod listing;
 mod mechanism;
 mod neighbour;
+mod ovn;
 mod ovs;
 mod packet;
 mod path;
@@ -31,6 +33,7 @@ mod per_direction;
 mod places;
 mod plan;
 mod port;
+mod prediction;
 mod printable;
 mod report;
 mod room;
@@ -44,13 +47,14 @@ mod tunnel;
 mod upcalls;
 
 pub use beside::{Namespace, OtherPort, PortKind};
+pub use bond::{Bond, BondOptions};
 pub use cost::TracerCost;
 pub use direction::Direction;
 pub use direction_report::{DirectionReport, Directions, HookReport};
 pub use drop::*;
 pub use evidence::{Evidence, EvidenceSource};
 pub use explain::{Explanation, OpenFlowRule, PacketHead};
-pub use filter::{FilterError, FilterProtocol, PacketFilter};
+pub use filter::{Ends, FilterError, FilterProtocol, PacketFilter, PacketWords};
 pub use finding::{Finding, Severity};
 pub use firewall::{Firewall, FirewallRule};
 pub use guest::{Application, GuestTimes};
@@ -67,13 +71,17 @@ pub use link::{BridgePortState, Link, LinkKind, VethPeer};
 pub use listing::{ListRow, StaleRow};
 pub use mechanism::Mechanism;
 pub use neighbour::Neighbour;
-pub use ovs::{NeutronKeys, NeutronNetwork, OvsBridge, OvsInterface, OvsPort};
+pub use ovn::{Chassis, Localnet, LogicalPort, LogicalSwitch};
+pub use ovs::{
+    BridgeMappings, NeutronKeys, NeutronNetwork, OvsBridge, OvsInterface, OvsPort, OvsSystem, is_tunnel_type,
+};
 pub use packet::{Flow, PacketWay, WayPoint};
 pub use path::{BridgeKind, Path, PathKind, Problem, ProblemKind, Step, Traceability};
 pub use per_direction::PerDirection;
 pub use places::{HookId, SegmentId};
 pub use plan::{HookPlan, Interface, Plan, SegmentPlan, Side, XdpMode};
 pub use port::VmPort;
+pub use prediction::{Fate, PredictedPort, Prediction};
 pub use printable::Printable;
 pub use report::{
     HostFacts, PortFigures, PortReport, PortTrace, Report, Settings, TraceFigures, TraceSchema,
@@ -84,6 +92,6 @@ pub use source::{SourceName, SourceStatus};
 pub use tail::{PARTS_PER_MILLION, Tail};
 pub use taken::Taken;
 pub use timing::Timing;
-pub use topology::{LinkAway, OvsPlace, Topology};
+pub use topology::{LinkAway, OvsPlace, Topology, TunnelWay};
 pub use tunnel::{Tunnel, TunnelOptions};
 pub use upcalls::Upcalls;

@@ -15,6 +15,8 @@ pub enum SourceName {
     Ovsdb,
     /// The hypervisor's instances.
     Libvirt,
+    /// OVN's southbound database. It is asked only where OVN's controller is told its place, and a port may be OVN's.
+    Southbound,
 }
 
 impl SourceName {
@@ -25,6 +27,7 @@ impl SourceName {
             Self::Netlink => "netlink",
             Self::Ovsdb => "OVSDB",
             Self::Libvirt => "libvirt",
+            Self::Southbound => "OVN's southbound database",
         }
     }
 }

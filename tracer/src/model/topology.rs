@@ -3,7 +3,8 @@
 use std::{collections::HashMap, net::IpAddr, sync::OnceLock};
 
 use super::{
-    IfIndex, Instance, Link, Namespace, OvsBridge, OvsInterface, OvsPort, SourceName, SourceStatus, VethPeer,
+    IfIndex, Instance, Link, LogicalPort, Namespace, OvsBridge, OvsInterface, OvsPort, OvsSystem, SourceName,
+    SourceStatus, TunnelOptions, VethPeer,
 };
 
 /// This host: its instances, links and OVS bridges, and which sources could be asked.
@@ -15,8 +16,14 @@ pub struct Topology {
     pub sources: Vec<SourceStatus>,
     /// Links in other network namespaces that ports of Open vSwitch lead to.
     pub links_away: Vec<LinkAway>,
+    /// The host's own addresses.
+    pub addresses: HashMap<IfIndex, Vec<IpAddr>>,
     /// The interfaces by which the host sends to the other ends of its tunnels.
-    pub routes: HashMap<IpAddr, IfIndex>,
+    pub routes: HashMap<TunnelWay, IfIndex>,
+    /// What Open vSwitch is told as a whole, from OVSDB.
+    pub ovs_system: OvsSystem,
+    /// Ports as OVN's southbound database describes them, by their `iface-id`.
+    pub logical_ports: HashMap<String, LogicalPort>,
     bridges: Vec<OvsBridge>,
     /// Where in them the OVS interfaces are, by their names; made when it is asked for.
     ovs_by_name: OnceLock<HashMap<String, OvsIndex>>,
@@ -24,6 +31,9 @@ pub struct Topology {
     link_by_name: HashMap<String, usize>,
     link_by_index: HashMap<IfIndex, usize>,
 }
+
+/// From which of the host's addresses, if that is set, to which.
+pub type TunnelWay = (Option<IpAddr>, IpAddr);
 
 /// An OVS interface by its place: bridge, port, interface.
 type OvsIndex = (usize, usize, usize);
@@ -123,12 +133,25 @@ impl Topology {
         self.links_away.iter().find(|away| away.of == ovs_interface)
     }
 
+    /// The interface by which the host sends to the other end of a tunnel.
+    #[must_use]
+    pub fn underlay(&self, tunnel: &TunnelOptions) -> Option<&Link> {
+        let way = (tunnel.local, tunnel.remote?);
+        self.link_at(*self.routes.get(&way)?)
+    }
+
     /// Whether a source answered, and for all that it knows.
     #[must_use]
     pub fn knows_all(&self, name: SourceName) -> bool {
         self.sources
             .iter()
             .any(|source| source.name == name && source.missing.is_none() && source.notes.is_empty())
+    }
+
+    /// Whether a source was asked.
+    #[must_use]
+    pub fn asked(&self, name: SourceName) -> bool {
+        self.sources.iter().any(|source| source.name == name)
     }
 
     /// Whether a source answered.

@@ -25,6 +25,8 @@ pub struct Tunnel {
 /// How an interface that is a tunnel's end is set.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TunnelOptions {
+    /// `vxlan`, `geneve` or `gre`, of a device of the kernel's.
+    pub kind: Option<String>,
     /// The network's number on the wire; absent where each packet has its own.
     pub key: Option<String>,
     /// The address it sends from.

@@ -11,6 +11,8 @@ const LOCAL: i64 = 65534;
 pub struct Learned {
     /// The port's `OpenFlow` number.
     pub ofport: i64,
+    /// The VLAN it was learned in; 0 for none.
+    pub vlan: u16,
     /// The address.
     pub mac: MacAddr,
 }
@@ -31,7 +33,8 @@ fn parse(text: &str) -> Vec<Learned> {
             "LOCAL" => LOCAL,
             number => number.parse().ok()?,
         };
-        Some(Learned { ofport, mac: words.nth(1)?.parse().ok()? })
+        let vlan = words.next()?.parse().ok()?;
+        Some(Learned { ofport, vlan, mac: words.next()?.parse().ok()? })
     };
     text.lines().filter_map(line).collect()
 }
@@ -45,8 +48,8 @@ mod tests {
         let text = " port  VLAN  MAC                Age\n    5     1  fa:16:3e:21:1b:4b    3\nLOCAL     0  \
                     02:00:00:00:00:01    0\n    x     1  fa:16:3e:21:1b:4c    3\n    7     1  nonsense 3\n";
         let found = parse(text);
-        let expected = [(5, "fa:16:3e:21:1b:4b"), (LOCAL, "02:00:00:00:00:01")]
-            .map(|(ofport, mac)| Learned { ofport, mac: mac.parse().unwrap() });
+        let expected = [(5, 1, "fa:16:3e:21:1b:4b"), (LOCAL, 0, "02:00:00:00:00:01")]
+            .map(|(ofport, vlan, mac)| Learned { ofport, vlan, mac: mac.parse().unwrap() });
         assert_eq!(found, expected);
     }
 }

@@ -64,6 +64,10 @@ fn interfaces(walk: &mut Walk, topology: &Topology) {
         walk.hops().filter_map(|hop| Some((hop.facts.other_end, topology.link_at(hop.ifindex)?))).collect();
     let mut largest: Option<&Link> = None;
     for (other_end, link) in hops {
+        // It is the bridge, of which all has been said.
+        if other_end == OtherEnd::Host {
+            continue;
+        }
         if let Some(what) = link_defect(other_end, link) {
             let kind = if link.admin_up { ProblemKind::NoCarrier } else { ProblemKind::Down };
             walk.defect(kind, &link.name, what);

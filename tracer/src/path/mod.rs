@@ -5,6 +5,7 @@
 //! (`layouts/`) walks from it to the wire, and `defects.rs` adds what is wrong with the interfaces it walked over.
 
 mod beside;
+mod bond;
 mod close;
 mod command;
 mod defects;
@@ -12,6 +13,7 @@ mod error;
 mod layouts;
 mod leftovers;
 mod list;
+mod network;
 mod plug;
 mod ports;
 mod resolve;
@@ -26,5 +28,7 @@ pub use error::PathError;
 pub use layouts::{find, hybrid::hybrid_hop, path_of};
 pub use leftovers::leftovers;
 pub use list::list;
+pub(crate) use network::{is_same as is_same_network, tag_on_wire};
 pub use ports::ports;
 pub use resolve::resolve;
+pub(crate) use uplink::is_uplink as leads_out;

@@ -73,6 +73,7 @@ pub(super) fn link(index: u32, name: &str, kind: LinkKind) -> Link {
         master: None,
         peer: None,
         lower: None,
+        bond: None,
         tunnel: None,
         bridge_port_state: None,
     }

@@ -25,20 +25,31 @@ pub(super) const DEVICE: (Role, HopFacts) = (
     },
 );
 
-/// What Neutron's Linux bridge agent makes devices of.
-const VXLAN: &str = "vxlan";
+/// Where the kernel does not say which kind a device is of.
+const UNKNOWN: &str = "unknown";
 
-/// Bytes before a frame that is sent over IPv4 in a tunnel of this kind, the outer Ethernet header left out and the inner one counted.
-fn overhead_bytes(kind: &str) -> u32 {
-    const IPV4: u32 = 20;
+/// Bytes before a frame that is sent in a tunnel of this kind, the outer Ethernet header left out and the inner one counted. `of_ovn`: it has OVN's
+/// option.
+fn overhead_bytes(kind: &str, of_ovn: bool, over_ipv6: bool) -> u32 {
     const ETHERNET: u32 = 14;
-    IPV4 + ETHERNET
+    let ip = if over_ipv6 { 40 } else { 20 };
+    ip + ETHERNET
         + match kind {
-            // UDP, and the header of either.
+            // UDP, the header of either, and eight bytes of option.
+            "geneve" if of_ovn => 8 + 8 + 8,
             "vxlan" | "geneve" => 8 + 8,
             // With a key.
             _ => 8,
         }
+}
+
+/// A network that is inside of tunnels.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Inner<'a> {
+    pub(super) kind: &'a str,
+    pub(super) key: Option<&'a str>,
+    /// As in [`Network::Tunnel`](super::network::Network::Tunnel): then packets are not known again at the device.
+    pub(super) routed: bool,
 }
 
 /// From the bridge of `start`, which is drawn already, to the nearest one of `reached` with tunnels of this kind.
@@ -47,29 +58,28 @@ pub(super) fn walk_out<'a>(
     topology: &Topology,
     reached: &[Reached<'a>],
     start: OvsPlace<'a>,
-    (kind, key): (&str, Option<&str>),
+    network: Inner<'_>,
 ) {
+    let Inner { kind, key, routed } = network;
     let is_end = |place: &OvsPlace<'_>| place.interface.kind == kind;
     let found = reached.iter().find(|reached| reached.bridge.places().any(|place| is_end(&place)));
     let Some(found) = found else {
-        let at = &start.bridge.name;
-        let what = format!(
-            "the network is a {kind} tunnel, and no bridge that it leads to has a port of that kind: its agent has made none, or knows of no \
-             other host"
-        );
-        walk.cut(format!("{}: {what}", Printable(at)));
-        return walk.problem(at, what);
+        // So it is where there is no other host.
+        return walk.cut(format!(
+            "the network is a {kind} tunnel, and no bridge behind {} has a port of that kind: there is no other host, or its agent has made none",
+            Printable(&start.bridge.name)
+        ));
     };
     draw_way(walk, found, &mut HashSet::from([start.bridge.name.as_str()]));
     let ends: Vec<OvsPlace<'_>> = found.bridge.places().filter(is_end).collect();
     let is_userspace = found.bridge.datapath_type == "netdev";
-    let devices = if is_userspace { Vec::new() } else { devices(topology, kind, &ends) };
+    let devices = if is_userspace || routed { Vec::new() } else { devices(topology, kind, &ends) };
     for device in &devices {
         walk.hop(DEVICE, device, Some(&found.bridge.name), None);
     }
     let remotes: Vec<_> = ends.iter().filter_map(|end| end.interface.tunnel.remote).collect();
     let mut underlay: Vec<&Link> = Vec::new();
-    for link in remotes.iter().filter_map(|remote| topology.link_at(*topology.routes.get(remote)?)) {
+    for link in ends.iter().filter_map(|end| topology.underlay(&end.interface.tunnel)) {
         if !underlay.contains(&link) {
             underlay.push(link);
         }
@@ -78,10 +88,19 @@ pub(super) fn walk_out<'a>(
         defects::ovs_port(walk, *end);
     }
     if let Some(end) = ends.first() {
-        lower(walk, &end.interface.name, kind, &underlay);
+        let over_ipv6 =
+            ends.iter().any(|end| end.interface.tunnel.remote.is_some_and(|remote| remote.is_ipv6()));
+        let overhead = overhead_bytes(kind, routed, over_ipv6);
+        lower(walk, &end.interface.name, (kind, overhead), &underlay);
     }
     let names = underlay.iter().map(|link| link.name.clone()).collect();
-    walk.cut(why_partly(kind, &devices, is_userspace));
+    walk.cut(if routed {
+        format!(
+            "the network is a {kind} tunnel, and OVN may route packets before that, under another MAC address"
+        )
+    } else {
+        why_partly(kind, &devices, is_userspace)
+    });
     walk.tunnel(Tunnel {
         kind: kind.to_owned(),
         key: key.map(str::to_owned),
@@ -116,7 +135,8 @@ fn devices<'a>(topology: &'a Topology, kind: &str, ends: &[OvsPlace<'_>]) -> Vec
         let name = match kind {
             "vxlan" => format!("vxlan_sys_{}", port.unwrap_or(4789)),
             "geneve" => format!("genev_sys_{}", port.unwrap_or(6081)),
-            _ => "gre_sys".to_owned(),
+            "gre" => "gre_sys".to_owned(),
+            _ => continue,
         };
         devices.extend(topology.link(&name).filter(|link| !devices.contains(link)));
     }
@@ -126,12 +146,14 @@ fn devices<'a>(topology: &'a Topology, kind: &str, ends: &[OvsPlace<'_>]) -> Vec
 /// The tunnel that is a device of the kernel's, which is drawn already.
 pub(super) fn of_device(walk: &mut Walk, topology: &Topology, device: &Link) {
     let options = device.tunnel.clone().unwrap_or_default();
-    let by_route = || topology.routes.get(&options.remote?).copied();
-    let underlay = device.lower.or_else(by_route).and_then(|index| topology.link_at(index));
-    lower(walk, &device.name, VXLAN, underlay.as_slice());
-    walk.cut(why_partly(VXLAN, &[device], false));
+    let kind = options.kind.as_deref().unwrap_or(UNKNOWN);
+    let by_route = || topology.underlay(&options);
+    let underlay = device.lower.and_then(|index| topology.link_at(index)).or_else(by_route);
+    let over_ipv6 = options.remote.is_some_and(|remote| remote.is_ipv6());
+    lower(walk, &device.name, (kind, overhead_bytes(kind, false, over_ipv6)), underlay.as_slice());
+    walk.cut(why_partly(kind, &[device], false));
     walk.tunnel(Tunnel {
-        kind: VXLAN.to_owned(),
+        kind: kind.to_owned(),
         key: options.key,
         ends: Vec::new(),
         local: options.local,
@@ -141,7 +163,7 @@ pub(super) fn of_device(walk: &mut Walk, topology: &Topology, device: &Link) {
 }
 
 /// What is wrong with the interfaces that packets leave by inside of others: noted at the tunnel's first end.
-fn lower(walk: &mut Walk, at: &str, kind: &str, underlay: &[&Link]) {
+fn lower(walk: &mut Walk, at: &str, (kind, overhead): (&str, u32), underlay: &[&Link]) {
     let guest = walk.hops().find(|hop| hop.is_guests()).map(|tap| (tap.ifname.clone(), tap.mtu_bytes));
     for link in underlay {
         let name = Printable(&link.name);
@@ -152,7 +174,7 @@ fn lower(walk: &mut Walk, at: &str, kind: &str, underlay: &[&Link]) {
             walk.defect(ProblemKind::NoCarrier, at, format!("{name}, {by}, has no carrier"));
         }
         let Some((tap, mtu_bytes)) = &guest else { continue };
-        let room = link.mtu_bytes.saturating_sub(overhead_bytes(kind));
+        let room = link.mtu_bytes.saturating_sub(overhead);
         if *mtu_bytes > room {
             let what = format!(
                 "{name}, {by}, has MTU {}, which leaves {room} for packets in a {kind} tunnel, and {} has {mtu_bytes}: larger ones are cut \

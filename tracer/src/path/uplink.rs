@@ -2,10 +2,15 @@
 
 use std::collections::{HashSet, VecDeque};
 
-use super::{beside, defects, trunk, tunnel, walk::Walk};
+use super::{
+    beside, bond, defects,
+    network::{self, Bridges, Network},
+    trunk, tunnel,
+    walk::Walk,
+};
 use crate::model::{
-    Direction, Hop, HopFacts, Link, LinkKind, OtherEnd, OvsBridge, OvsInterface, OvsPlace, OvsPort,
-    Printable, ProblemKind, Role, SourceName, Topology,
+    Direction, Hop, HopFacts, Link, LinkKind, OtherEnd, OvsBridge, OvsInterface, OvsPlace, Printable,
+    ProblemKind, Role, SourceName, Topology,
 };
 
 /// Leads out of the host.
@@ -45,30 +50,13 @@ pub(super) fn walk_switch(walk: &mut Walk, topology: &Topology, at: OvsPlace<'_>
     if plugged.interface.name != at.interface.name {
         defects::ovs_port(walk, plugged);
     }
-    walk.network = network_in_words(plugged.port);
+    network::note_binding(walk, topology, plugged);
+    walk.network = network::in_words(topology, plugged);
     walk.ovs_bridge(at.bridge);
     trunk::note(walk, topology, at);
-    walk_to_wire(walk, topology, at, plugged.port);
+    walk_to_wire(walk, topology, at, plugged);
     let others = beside::ports(topology, at, &walk.names());
     walk.other_ports.extend(others);
-}
-
-/// `vlan 101 on physnet1`, from what Neutron noted.
-pub(super) fn network_in_words(port: &OvsPort) -> Option<String> {
-    let network = &port.network;
-    let mut words = network.network_type.clone()?;
-    if let Some(id) = &network.segmentation_id {
-        words = format!("{words} {id}");
-    }
-    if let Some(name) = &network.physical_network {
-        words = format!("{words} on {name}");
-    }
-    Some(words)
-}
-
-/// The kind of tunnel, if Neutron noted that the port's network is one.
-fn tunnel_of(port: &OvsPort) -> Option<&str> {
-    port.network.network_type.as_deref().filter(|kind| ["vxlan", "geneve", "gre"].contains(kind))
 }
 
 /// A bridge reached from the one that the port is on, and how.
@@ -86,23 +74,35 @@ struct Crossing<'a> {
     is_veth: bool,
 }
 
-/// Walks on from the port's bridge, whose node is already drawn, to every bridge with an uplink. `plugged` is the port that has its network.
-fn walk_to_wire(walk: &mut Walk, topology: &Topology, start: OvsPlace<'_>, plugged: &OvsPort) {
-    let reached = breadth_first(walk, topology, start);
-    if let Some(kind) = tunnel_of(plugged) {
+/// Walks on from the port's bridge, whose node is already drawn, to every bridge with an uplink by which packets of its network may leave. `plugged` is
+/// the port that has the network.
+fn walk_to_wire<'a>(walk: &mut Walk, topology: &'a Topology, start: OvsPlace<'a>, plugged: OvsPlace<'a>) {
+    let mut reached = breadth_first(walk, topology, start);
+    let at = &start.bridge.name;
+    let bridges = match network::of(topology, plugged) {
         // Whatever else leads to the wire is for other networks.
-        let network = (kind, plugged.network.segmentation_id.as_deref());
-        return tunnel::walk_out(walk, topology, &reached, start, network);
-    }
-    let is_noted = plugged.network.network_type.is_some();
-    if !is_noted && start.bridge.places().any(|place| place.interface.is_tunnel()) {
-        walk.cut(format!(
-            "{} has tunnels, and whether packets of this port's network leave by one or by a provider bridge is in OVN's southbound database, which is \
-             not asked yet",
-            Printable(&start.bridge.name)
-        ));
+        Network::Tunnel { kind, key, routed } => {
+            let network = tunnel::Inner { kind, key: key.as_deref(), routed };
+            return tunnel::walk_out(walk, topology, &reached, start, network);
+        }
+        Network::Unknown if start.bridge.places().any(|place| place.interface.is_tunnel()) => {
+            return walk.cut(format!(
+                "{} has tunnels, and whether packets of this port's network leave by one or by a provider bridge is in OVN's southbound \
+                 database, {}",
+                Printable(at),
+                network::why_unknown(topology)
+            ));
+        }
+        Network::Unknown => Bridges::Any,
+        Network::Provider(bridges) => bridges,
+    };
+    let in_reach: Vec<&str> = reached.iter().map(|reached| reached.bridge.name.as_str()).collect();
+    if let Some(what) = bridges.why_none(topology, at, &in_reach) {
+        walk.cut(format!("{} has no way to the port's provider network", Printable(at)));
+        walk.defect(ProblemKind::NoUplink, at, what);
         return;
     }
+    reached.retain(|reached| bridges.have(&reached.bridge.name, &in_reach));
     let with_uplink: Vec<(&Reached<'_>, Vec<OvsPlace<'_>>)> = reached
         .iter()
         .map(|reached| (reached, uplinks(topology, reached.bridge, start.interface)))
@@ -127,7 +127,7 @@ fn walk_to_wire(walk: &mut Walk, topology: &Topology, start: OvsPlace<'_>, plugg
         );
     }
     if with_uplink.is_empty() {
-        no_uplink(walk, &reached, start, &mut drawn);
+        no_uplink(walk, topology, &reached, start, &mut drawn);
     } else if !walk.hops().any(Hop::is_uplink) {
         walk.cut("no uplink has an interface the kernel knows");
     }
@@ -170,7 +170,9 @@ fn far_end<'a>(topology: &'a Topology, near: OvsPlace<'a>) -> Option<Result<(Ovs
 
 /// The other end of a veth pair between two bridges.
 pub(super) fn veth_end<'a>(topology: &'a Topology, near: OvsPlace<'a>) -> Option<OvsPlace<'a>> {
-    let link = topology.link(&near.interface.name).filter(|_| near.interface.is_netdev())?;
+    // A VM's port is none, and there may be hundreds.
+    let may_be = near.interface.is_netdev() && near.interface.neutron.iface_id.is_none();
+    let link = topology.link(&near.interface.name).filter(|_| may_be)?;
     let far = topology.ovs_interface(&topology.veth_peer(link)?.name)?;
     (far.bridge.name != near.bridge.name).then_some(far)
 }
@@ -205,7 +207,8 @@ fn uplinks<'a>(topology: &Topology, bridge: &'a OvsBridge, own: &OvsInterface) -
         .collect()
 }
 
-fn is_uplink(topology: &Topology, interface: &OvsInterface) -> bool {
+/// Whether an interface of the switch's leads out of the host, as far as its rows and the kernel tell.
+pub(crate) fn is_uplink(topology: &Topology, interface: &OvsInterface) -> bool {
     let keys = &interface.neutron;
     let of_vm = keys.iface_id.is_some() || keys.vm_uuid.is_some() || keys.attached_mac.is_some();
     let by_name = ["qvo", "tap"].iter().any(|prefix| interface.name.starts_with(prefix));
@@ -246,6 +249,8 @@ fn draw_nic(walk: &mut Walk, topology: &Topology, place: OvsPlace<'_>) {
         }
         Some(link) => {
             walk.hop(NIC, link, Some(&place.bridge.name), place.port.tag);
+            walk.bonded(bond::of_port(place).or_else(|| bond::of_link(topology, link)));
+            bond::note(walk, topology, link);
             defects::ovs_port(walk, place);
         }
         None if interface.kind == "dpdk" => {
@@ -258,9 +263,19 @@ fn draw_nic(walk: &mut Walk, topology: &Topology, place: OvsPlace<'_>) {
     }
 }
 
+/// The veth port of a bridge that leads to a Linux bridge of the host's, and that one: an operator's, with the host's NIC on it.
+fn to_linux_bridge<'a>(topology: &'a Topology, bridge: &'a OvsBridge) -> Option<(&'a str, &'a Link)> {
+    bridge.places().filter(|place| place.interface.neutron.iface_id.is_none()).find_map(|place| {
+        let peer = topology.veth_peer(topology.link(&place.interface.name)?)?;
+        let beyond = topology.master(peer).filter(|master| master.kind == LinkKind::Bridge)?;
+        Some((place.interface.name.as_str(), beyond))
+    })
+}
+
 /// The path ends here: at the provider bridges that have no uplink, or at the integration bridge itself.
 fn no_uplink<'a>(
     walk: &mut Walk,
+    topology: &Topology,
     reached: &[Reached<'a>],
     start: OvsPlace<'a>,
     drawn: &mut HashSet<&'a str>,
@@ -269,6 +284,15 @@ fn no_uplink<'a>(
     let leaves: Vec<_> = reached.iter().filter(|it| !it.way.is_empty() && !is_tunnel(it)).collect();
     for leaf in &leaves {
         draw_way(walk, leaf, drawn);
+        if let Some((port, beyond)) = to_linux_bridge(topology, leaf.bridge) {
+            walk.cut(format!(
+                "{} leads on by {} to the Linux bridge {}, which is not followed",
+                Printable(&leaf.bridge.name),
+                Printable(port),
+                Printable(&beyond.name)
+            ));
+            continue;
+        }
         walk.defect(
             ProblemKind::NoUplink,
             &leaf.bridge.name,

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use crate::model::{
-    BridgeKind, Hop, HopFacts, IfIndex, Link, LinkKind, OtherPort, OvsBridge, Path, PathKind, Problem,
+    Bond, BridgeKind, Hop, HopFacts, IfIndex, Link, LinkKind, OtherPort, OvsBridge, Path, PathKind, Problem,
     ProblemKind, Role, Step, Traceability, Tunnel, VmPort,
 };
 
@@ -70,8 +70,16 @@ impl Walk {
             admin_up: link.admin_up,
             carrier: link.carrier,
             stacked: matches!(link.kind, LinkKind::Bond | LinkKind::Vlan),
+            bond: None,
             facts,
         }));
+    }
+
+    /// The last hop is, stands on, or is a member of this bond.
+    pub(super) fn bonded(&mut self, bond: Option<Bond>) {
+        if let Some(Step::Interface(hop)) = self.steps.last_mut() {
+            hop.bond = bond;
+        }
     }
 
     pub(super) fn linux_bridge(&mut self, link: &Link) {

@@ -58,7 +58,8 @@ pub(super) fn devices(plan: &Plan, path: &Path, around: &Around<'_>) -> Devices 
         if received && is_ovs_port(path, hop) && !userspace {
             devices.nowhere_after = devices.nowhere_after.with(number);
         }
-        if hook.config.flags & HookConfig::TERMINAL != 0 && !is_copy {
+        // What the host's own stack makes of a packet is not of the path any more.
+        if hook.config.flags & HookConfig::TERMINAL != 0 && !is_copy && !(received && hop.is_host_s()) {
             let device = devices.at(own);
             device.done_after |= after;
             device.flags |= if received { Device::RECEIVED } else { 0 };
@@ -325,6 +326,19 @@ mod tests {
             let devices = devices(&plan, &path, &around(false));
             assert_eq!(names(&plan, devices.by_index[&QVO].done_after), done);
         }
+    }
+
+    #[test]
+    fn what_the_host_s_stack_makes_of_a_packet_is_no_end_of_the_path_s() {
+        let ovs = BridgeKind::Ovs { datapath: "system".to_owned(), fail_mode: None };
+        let mut path = hybrid_path([("tap", TAP.0), ("a", 1), ("b", 2), ("c", 3)], "qbr", &ovs);
+        path.steps.truncate(2);
+        path.steps.push(Step::Interface(hop(Role::Bridge, "qbr", QBR.0)));
+        let plan = plan(&path);
+        let devices = devices(&plan, &path, &around(false));
+        assert_eq!(names(&plan, devices.by_index[&QBR].done_after), [""; 0]);
+        // What the host sends, and the tap's queue does not take.
+        assert_eq!(names(&plan, devices.by_index[&TAP].done_after), ["ingress tap"]);
     }
 
     #[test]

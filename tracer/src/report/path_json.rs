@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::schema::written;
-use crate::model::Path;
+use crate::model::{Path, Prediction};
 
 #[derive(Debug, Clone, Copy, Serialize, JsonSchema)]
 enum PathSchema {
@@ -20,10 +20,12 @@ pub(super) struct PathReport<'a> {
     schema: PathSchema,
     #[serde(flatten)]
     path: &'a Path,
+    /// What would become of the packet of `--flow`; `None`: none was asked about.
+    prediction: Option<&'a Prediction>,
 }
 
-/// One JSON object on one line, without a newline.
+/// One JSON object on one line, without a newline. `prediction`: what would become of a packet, if that was asked.
 #[must_use]
-pub fn path_json(path: &Path) -> String {
-    written(&PathReport { schema: PathSchema::V2, path })
+pub fn path_json(path: &Path, prediction: Option<&Prediction>) -> String {
+    written(&PathReport { schema: PathSchema::V2, path, prediction })
 }

@@ -3,8 +3,9 @@
 
 use super::{super::*, *};
 use crate::{
-    model::{InstanceId, Problem, ProblemKind},
+    model::{Direction, Fate, InstanceId, PredictedPort, Prediction, Problem, ProblemKind},
     path::testing::hybrid_path,
+    report::trace_samples::explanation,
 };
 
 fn path() -> Path {
@@ -90,7 +91,7 @@ fn a_box_closes_whatever_is_in_it() {
 
 #[test]
 fn json_keeps_the_contract() {
-    let text = path_json(&path());
+    let text = path_json(&path(), None);
     assert!(!text.contains('\n'), "{text}");
     let json: serde_json::Value = serde_json::from_str(&text).unwrap();
     assert_eq!((&json["schema"], &json["kind"]), (&"hoptrace.path/2".into(), &"ovs-hybrid".into()));
@@ -103,8 +104,28 @@ fn json_keeps_the_contract() {
     assert_eq!((&hop["other_end"], &hop["shared"]), (&"veth".into(), &false.into()));
     assert_eq!(json["instance"]["mac"], path().instance.mac.to_string());
     assert_eq!(json["traceable"], "fully");
+    assert_eq!(json.get("prediction"), Some(&serde_json::Value::Null));
     let read: Path = serde_json::from_str(&text).unwrap();
     assert_eq!(path_text(&read, Canvas::PLAIN), path_text(&path(), Canvas::PLAIN));
+}
+
+#[test]
+fn what_is_predicted_is_a_member_of_the_path() {
+    let prediction = Prediction {
+        packet: "udp".to_owned(),
+        direction: Direction::Egress,
+        fate: Fate::ToWire,
+        verdict: "leaves by ens3 (nic)".to_owned(),
+        outputs: vec![PredictedPort { ifname: "ens3".to_owned(), what: "nic".to_owned() }],
+        assumptions: Vec::new(),
+        not_predicted: Vec::new(),
+        explain: explanation(),
+    };
+    let json: serde_json::Value = serde_json::from_str(&path_json(&path(), Some(&prediction))).unwrap();
+    assert_eq!(json["schema"], "hoptrace.path/2");
+    assert_eq!(json["prediction"]["fate"], "to-wire");
+    assert_eq!(json["prediction"]["outputs"][0]["ifname"], "ens3");
+    assert_eq!(json["prediction"]["explain"]["bridge"], "br-int");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use super::{
     layout::{columns, pad, wrap},
     tunnel::tunnel_in_words,
 };
-use crate::model::{BridgeKind, Hop, Path, PortKind, Printable, Step, Traceability, Tunnel};
+use crate::model::{Bond, BridgeKind, Hop, Path, PortKind, Printable, Step, Traceability, Tunnel};
 
 /// Columns of the names, at least.
 const NAME_COLUMNS: usize = 18;
@@ -38,6 +38,17 @@ pub fn path_text(path: &Path, canvas: Canvas) -> String {
 
 fn name(text: &str) -> String {
     Printable(text).to_string()
+}
+
+/// `bond bond0 of eth0, eth1 (active-backup: eth1)`
+fn in_words(bond: &Bond) -> String {
+    let members: Vec<_> = bond.members.iter().map(|member| name(member)).collect();
+    let mut text = format!("bond {} of {}", name(&bond.name), members.join(", "));
+    let how: Vec<_> = bond.mode.iter().chain(&bond.active).map(|word| name(word)).collect();
+    if !how.is_empty() {
+        text = format!("{text} ({})", how.join(": "));
+    }
+    text
 }
 
 /// What a bridge is made of, in words.
@@ -114,7 +125,10 @@ impl Drawing<'_> {
                 self.line(line);
             }
         }
-        if !matches!(step, Step::Patch { .. }) {
+        // A bridge's own interface has its name.
+        let is_told =
+            matches!(step, Step::Patch { .. }) || matches!(step, Step::Interface(hop) if hop.is_host_s());
+        if !is_told {
             step.names().into_iter().for_each(|name| self.problems(name));
         }
     }
@@ -145,7 +159,9 @@ impl Drawing<'_> {
             pad(&format!("mtu {}", hop.mtu_bytes), 9),
             pad(&vlan, 9),
         );
-        format!("   {mark}  {ifname}  {facts}  {}", self.canvas.paint(Ink::Hook, HOOKS))
+        let bond =
+            hop.bond.as_ref().map_or_else(String::new, |bond| self.faint(&format!("  {}", in_words(bond))));
+        format!("   {mark}  {ifname}  {facts}  {}{bond}", self.canvas.paint(Ink::Hook, HOOKS))
     }
 
     fn bridge(&mut self, bridge: &str, kind: &BridgeKind) {
@@ -195,6 +211,10 @@ impl Drawing<'_> {
             self.line("   │");
             let wire = self.canvas.paint(Ink::Strong, "wire");
             self.line(format!("   ▼  {wire}"));
+        } else if self.path.hops().any(Hop::is_host_s) {
+            self.line("   │");
+            let host = self.canvas.paint(Ink::Strong, "the host's own network stack");
+            self.line(format!("   ▼  {host}"));
         } else if last.is_some() {
             let end = self.canvas.paint(Ink::Warn, "the path ends here");
             self.line("   ┊");

@@ -18,7 +18,9 @@ mod several;
 mod table;
 mod upcalls;
 
+pub(super) use explain::Setting;
 use page::Page;
+pub(super) use port::way;
 
 use super::Canvas;
 use crate::model::Report;
@@ -27,6 +29,11 @@ use crate::model::Report;
 const DEFAULT_COLUMNS: usize = 100;
 /// Fewer columns than this are not aimed at; lines then get longer than the terminal.
 const MIN_COLUMNS: usize = 60;
+
+/// Columns of the lines on this canvas.
+fn columns_on(canvas: Canvas) -> usize {
+    canvas.width.unwrap_or(DEFAULT_COLUMNS).max(MIN_COLUMNS)
+}
 
 /// What of each port is told.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -18,9 +18,15 @@ pub(super) fn tunnel_in_words(tunnel: &Tunnel, between: &str) -> String {
     }
     let by = tunnel.underlay.iter().map(|name| Printable(name));
     let by = if tunnel.underlay.is_empty() { String::new() } else { format!(" over {}", some_of(by)) };
-    if !tunnel.remotes.is_empty() {
-        let from = tunnel.local.map_or_else(String::new, |local| format!("from {local} "));
-        parts.push(format!("{from}to {}{by}", some_of(tunnel.remotes.iter())));
+    let from = tunnel.local.map_or_else(String::new, |local| format!("from {local} "));
+    let to = if tunnel.remotes.is_empty() {
+        String::new()
+    } else {
+        format!("to {}", some_of(tunnel.remotes.iter()))
+    };
+    let way = format!("{from}{to}{by}").trim().to_owned();
+    if !way.is_empty() {
+        parts.push(way);
     }
     parts.join(between)
 }
@@ -47,5 +53,7 @@ mod tests {
             tunnel_in_words(&tunnel, "\n"),
             "gre tunnel, network 77\nby gre-1, gre-2, gre-3 and 2 more\nto 192.0.2.1, 192.0.2.2 over ens4"
         );
+        tunnel.remotes.clear();
+        assert!(tunnel_in_words(&tunnel, "\n").ends_with("2 more\nover ens4"));
     }
 }

@@ -129,7 +129,7 @@ mod tests {
             ..OtherPort::default()
         };
         let ports = [port("br-int", 5), port("br-ex", 5), port("br-int", 6)];
-        let at = |last| Learned { ofport: 5, mac: mac(last) };
+        let at = |last| Learned { ofport: 5, vlan: 1, mac: mac(last) };
         assert_eq!(unknown(&ports, &[("br-int".to_owned(), vec![at(1), at(7)])]), [(0, mac(7))]);
     }
 }

@@ -5,6 +5,7 @@ use crate::{
     collect::CollectError,
     model::{MacAddr, PortId, Printable},
     path::PathError,
+    predict::PredictError,
 };
 
 /// Why a trace cannot begin. Its text is one line that says what is wrong and what to do.
@@ -16,6 +17,9 @@ pub enum TraceError {
     /// The handle leads to no path.
     #[error("{0}")]
     Path(#[from] PathError),
+    /// The switch can not be asked about a packet.
+    #[error("{0}")]
+    Predict(#[from] PredictError),
     /// There is a path, and nothing on it can be hooked.
     #[error("cannot trace: {0}")]
     Untraceable(String),

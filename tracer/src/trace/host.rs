@@ -159,7 +159,9 @@ impl HostWatch {
     pub(super) async fn look_again(&mut self, paths: &BTreeMap<PortId, Path>) {
         let now = discover(&self.sources).await;
         // Where a source is missing now, that nothing is wrong by it says nothing.
-        let silent = self.answered.iter().filter(|name| !now.answered(**name));
+        // OVN's database is no longer asked when the host's last port has gone.
+        let is_needless = |name: SourceName| name == SourceName::Southbound && !now.asked(name);
+        let silent = self.answered.iter().filter(|name| !now.answered(**name) && !is_needless(**name));
         self.silent_at_end = silent.copied().collect();
         if self.silent_at_end.is_empty() {
             let ports = path::ports(&now);

@@ -39,6 +39,9 @@ pub async fn survey(sources: &Sources, note: NoteTo) -> Result<Topology, TraceEr
             SourceName::Ovsdb => {
                 "going on with libvirt; what goes through Open vSwitch is followed up to there"
             }
+            SourceName::Southbound => {
+                "which network a port is in is known only where Neutron's agent noted it"
+            }
             SourceName::Netlink => "",
         };
         note(&Note::Missing(describe(source), consequence));

@@ -57,7 +57,7 @@ pub(super) fn plan(
         Traceability::No { why } => return Err(TraceError::Untraceable(why.clone())),
     }
     // What goes on from the end of a path before the switch's ports is behind that end, as in a trace of one.
-    let neighbours: &[OtherPort] = if several && !path.hops().any(Hop::is_uplink) { &[] } else { neighbours };
+    let neighbours: &[OtherPort] = if several && !path.hops().any(Hop::leads_out) { &[] } else { neighbours };
     let hooked = path.hooked(hooks, |hop| attach::is_merging(&hop.ifname));
     let mut plan = attach::plan(
         &hooked,

@@ -5,9 +5,12 @@ use std::collections::HashMap;
 use ovsdb::protocol::Uuid;
 use serde_json::{Value, json};
 
-use super::column::{Row, uuid};
+use super::{
+    column::{Row, uuid},
+    system::system,
+};
 use crate::{
-    model::{NeutronKeys, NeutronNetwork, OvsBridge, OvsInterface, OvsPort, TunnelOptions},
+    model::{NeutronKeys, NeutronNetwork, OvsBridge, OvsInterface, OvsPort, OvsSystem, TunnelOptions},
     ovs::{Client, OvsError, Remote},
 };
 
@@ -18,8 +21,10 @@ pub const DATABASE: &str = "Open_vSwitch";
 #[must_use]
 pub fn monitor_requests() -> Value {
     json!({
+        "Open_vSwitch": [{"columns": ["external_ids"]}],
         "Bridge": [{"columns": ["name", "datapath_type", "fail_mode", "ports", "mirrors"]}],
-        "Port": [{"columns": ["name", "tag", "trunks", "vlan_mode", "interfaces", "other_config"]}],
+        "Port": [{"columns": ["name", "tag", "trunks", "vlan_mode", "bond_mode", "bond_active_slave", "interfaces",
+            "other_config"]}],
         "Interface": [{"columns": [
             "name", "type", "ofport", "error", "options", "external_ids", "admin_state", "link_state",
             "mac_in_use"
@@ -28,17 +33,17 @@ pub fn monitor_requests() -> Value {
     })
 }
 
-/// Reads the bridges from the first of the remotes that can be connected to, and says which one that was.
+/// Reads the bridges, and what the switch is told as a whole, from the first of the remotes that can be connected to, and says which one that was.
 ///
 /// # Errors
 /// When none can be connected to, or the one that can gives no sensible answer.
-pub async fn snapshot(remotes: &[Remote]) -> Result<(Vec<OvsBridge>, Remote), OvsError> {
+pub async fn snapshot(remotes: &[Remote]) -> Result<(Vec<OvsBridge>, OvsSystem, Remote), OvsError> {
     let mut failures = Vec::new();
     for remote in remotes {
         match Client::connect(remote).await {
             Ok(mut client) => {
                 let tables = client.monitor_cond(DATABASE, "hoptrace", monitor_requests()).await?;
-                return Ok((bridges_from_updates(&tables)?, remote.clone()));
+                return Ok((bridges_from_updates(&tables)?, system(&tables), remote.clone()));
             }
             Err(error) => failures.push(error),
         }
@@ -81,7 +86,8 @@ pub fn bridges_from_updates(tables: &Value) -> Result<Vec<OvsBridge>, OvsError> 
     Ok(bridges)
 }
 
-fn rows<'a>(tables: &'a Value, table: &str) -> HashMap<Uuid, Row<'a>> {
+/// The rows of a table in a `<table-updates2>` of `initial` rows.
+pub(super) fn rows<'a>(tables: &'a Value, table: &str) -> HashMap<Uuid, Row<'a>> {
     let Some(Value::Object(rows)) = tables.get(table) else { return HashMap::new() };
     rows.iter().filter_map(|(text, update)| Some((uuid(text)?, Row(update.get("initial")?)))).collect()
 }
@@ -103,6 +109,8 @@ fn port(row: Row<'_>, interfaces: Vec<OvsInterface>) -> Option<OvsPort> {
         tag: row.integer("tag").and_then(|tag| tag.try_into().ok()),
         trunks: row.set("trunks").iter().filter_map(|vlan| vlan.as_u64()?.try_into().ok()).collect(),
         vlan_mode: row.string("vlan_mode"),
+        bond_mode: row.string("bond_mode"),
+        bond_active: row.string("bond_active_slave").and_then(|mac| mac.parse().ok()),
         interfaces,
         network: NeutronNetwork {
             network_type: config("network_type"),
@@ -127,6 +135,7 @@ fn interface(row: Row<'_>) -> Option<OvsInterface> {
         of_ovn: external("ovn-installed").is_some(),
         peer: option("peer").map(str::to_owned),
         tunnel: TunnelOptions {
+            kind: None,
             key: option("key").filter(is_set).map(str::to_owned),
             local: option("local_ip").and_then(|ip| ip.parse().ok()),
             remote: option("remote_ip").and_then(|ip| ip.parse().ok()),
@@ -188,6 +197,7 @@ mod tests {
             [["key", "flow"], ["local_ip", "192.0.2.1"], ["remote_ip", "192.0.2.2"], ["dst_port", "8472"]];
         tunnelled["Interface"][INTERFACE]["initial"]["options"] = options(set);
         let expected = TunnelOptions {
+            kind: None,
             key: None,
             local: "192.0.2.1".parse().ok(),
             remote: "192.0.2.2".parse().ok(),

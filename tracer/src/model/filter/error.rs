@@ -53,6 +53,9 @@ pub enum FilterError {
     /// Not a port.
     #[error("filter: `{0}` is not a port number; use 0 to 65535")]
     Port(String),
+    /// Not a MAC address.
+    #[error("filter: `{0}` is not a MAC address: six bytes in hexadecimal, as in 52:54:00:12:34:56")]
+    Mac(String),
     /// No packet could match.
     #[error("filter: no packet could match `{one} and {other}`: {why}")]
     Contradiction {

@@ -1,9 +1,11 @@
-//! The simple packet filter: `icmp|icmp6|tcp|udp|arp`, `host ADDR` and `port N`, joined with `and`. Pure.
+//! The simple packet filter: `icmp|icmp6|tcp|udp|arp`, `host ADDR` and `port N`, joined with `and`; and in the same words one packet
+//! (`words`). Pure.
 
 mod error;
 mod parse;
 #[cfg(test)]
 mod tests;
+mod words;
 
 use std::{fmt, net::IpAddr, str::FromStr};
 
@@ -13,6 +15,7 @@ use hoptrace_common::{
 };
 
 pub use error::FilterError;
+pub use words::{Ends, PacketWords};
 
 /// A protocol a filter can name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,7 +39,9 @@ impl FilterProtocol {
             .find(|protocol| protocol.word() == word)
     }
 
-    const fn word(self) -> &'static str {
+    /// The word that names it.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
         match self {
             Self::Icmp => "icmp",
             Self::Icmp6 => "icmp6",

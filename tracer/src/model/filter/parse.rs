@@ -1,6 +1,6 @@
-//! From words to a filter.
+//! From words to conditions joined with `and`, and to a filter.
 
-use std::{fmt, net::IpAddr};
+use std::{fmt, iter::Copied, net::IpAddr, slice};
 
 use super::{FilterError, FilterProtocol, MAX_ENDS, PacketFilter};
 use crate::model::Printable;
@@ -35,9 +35,12 @@ const NOT_YET: [(&[&str], &str); 5] = [
     ),
 ];
 
+/// The words behind the one that is read.
+pub(super) type Words<'a> = Copied<slice::Iter<'a, &'a str>>;
+
 /// One condition of a filter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Condition {
+pub(super) enum Condition {
     Protocol(FilterProtocol),
     Host(IpAddr),
     Port(u16),
@@ -55,26 +58,42 @@ impl fmt::Display for Condition {
 
 /// Reads the words of a whole filter; none are the filter that lets everything through.
 pub(super) fn parse(words: &[&str]) -> Result<PacketFilter, FilterError> {
-    let mut conditions: Vec<Condition> = Vec::new();
-    let mut words = words.iter().copied();
+    let conditions = joined(words, condition, is_short_form)?;
+    conditions.into_iter().try_fold(PacketFilter::default(), PacketFilter::with)
+}
+
+/// Conditions that are joined with `and`. `read` reads one, given its first word; `is_short_form` says whether `and` may be missing between a
+/// condition and a word.
+pub(super) fn joined<'a, C: Copy + fmt::Display>(
+    words: &'a [&'a str],
+    read: impl Fn(&'a str, &mut Words<'a>) -> Result<C, FilterError>,
+    is_short_form: impl Fn(C, &str) -> bool,
+) -> Result<Vec<C>, FilterError> {
+    let mut conditions: Vec<C> = Vec::new();
+    let mut words: Words<'a> = words.iter().copied();
     let mut next = words.next();
     while let Some(word) = next {
         if word == "and" {
             return Err(FilterError::LonelyAnd(if conditions.is_empty() { "before" } else { "behind" }));
         }
-        let condition = condition(word, &mut words)?;
+        let condition = read(word, &mut words)?;
         conditions.push(condition);
         next = match words.next() {
             None => None,
             Some("and") => Some(words.next().ok_or(FilterError::LonelyAnd("behind"))?),
             Some(word) if is_short_form(condition, word) => Some(word),
-            Some(word) => return Err(without_and(condition, word, &mut words)),
+            Some(word) => {
+                let behind = read(word, &mut words)?;
+                let (before, behind) = (condition.to_string(), behind.to_string());
+                return Err(FilterError::MissingAnd { before, behind });
+            }
         };
     }
-    conditions.into_iter().try_fold(PacketFilter::default(), PacketFilter::with)
+    Ok(conditions)
 }
 
-fn condition<'a>(word: &str, words: &mut impl Iterator<Item = &'a str>) -> Result<Condition, FilterError> {
+/// One condition, given its first word.
+pub(super) fn condition(word: &str, words: &mut Words<'_>) -> Result<Condition, FilterError> {
     match word {
         "host" => {
             let missing =
@@ -128,23 +147,11 @@ fn misread(word: &str) -> FilterError {
 }
 
 /// `tcp port 80` and the like: what tcpdump lets stand without `and`.
-fn is_short_form(before: Condition, word: &str) -> bool {
+pub(super) fn is_short_form(before: Condition, word: &str) -> bool {
     match before {
         Condition::Protocol(FilterProtocol::Tcp | FilterProtocol::Udp) => word == "port",
         Condition::Protocol(FilterProtocol::Arp) => word == "host",
         _ => false,
-    }
-}
-
-/// The error for a word that follows a condition and is not `and`.
-fn without_and<'a>(
-    before: Condition,
-    word: &'a str,
-    words: &mut impl Iterator<Item = &'a str>,
-) -> FilterError {
-    match condition(word, words) {
-        Ok(behind) => FilterError::MissingAnd { before: before.to_string(), behind: behind.to_string() },
-        Err(error) => error,
     }
 }
 
@@ -168,13 +175,13 @@ pub(super) fn is_word(word: &str) -> bool {
     begins(word) || matches!(word, "and" | "&&") || word.starts_with(['(', '!']) || is_known
 }
 
-fn shown(word: &str) -> String {
+pub(super) fn shown(word: &str) -> String {
     Printable(word).to_string()
 }
 
 impl PacketFilter {
     /// The filter with one more condition; one it has already changes nothing.
-    fn with(mut self, condition: Condition) -> Result<Self, FilterError> {
+    pub(super) fn with(mut self, condition: Condition) -> Result<Self, FilterError> {
         if let Some((other, why)) =
             self.conditions().find_map(|other| Some((other, clash(other, condition)?)))
         {

@@ -37,6 +37,7 @@ pub fn hybrid_hop(role: Role, ifname: &str, ifindex: IfIndex) -> Hop {
         Role::Qvo => QVO,
         Role::Nic => uplink::NIC,
         Role::Tunnel => tunnel::DEVICE,
+        Role::Bridge => linux_bridge::HOST,
     };
     Hop {
         role,
@@ -48,6 +49,7 @@ pub fn hybrid_hop(role: Role, ifname: &str, ifindex: IfIndex) -> Hop {
         admin_up: true,
         carrier: true,
         stacked: false,
+        bond: None,
         facts,
     }
 }
@@ -63,9 +65,10 @@ fn recognises(topology: &Topology, port: &VmPort) -> bool {
     match plug::of(topology, port) {
         Plug::LinuxBridge(bridge) => {
             let leads_out = || linux_bridge::ways_out(topology, bridge).next().is_some();
-            let is_pair =
-                || plug::veth_to_switch(topology, bridge).is_some() && plug::taps_on(topology, bridge) <= 1;
-            bridge.name.starts_with("qbr") || ((named || is_pair()) && !leads_out())
+            // What Nova meant counts where the kernel has the tap on a bridge that leads to the switch.
+            let is_alone = || named || plug::taps_on(topology, bridge) <= 1;
+            let is_pair = || plug::veth_to_switch(topology, bridge).is_some() && is_alone();
+            bridge.name.starts_with("qbr") || (is_pair() && !leads_out())
         }
         Plug::Switch => false,
         Plug::Nowhere => named,

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use crate::model::{
-    BridgePortState, Hop, IfIndex, InstanceState, LinkKind, OtherPort, Path, PathKind, PortKind, Role,
+    BridgePortState, Hop, IfIndex, InstanceState, Link, LinkKind, OtherPort, Path, PathKind, PortKind, Role,
     SourceName, Step, Topology, Traceability, VethPeer,
 };
 use crate::path::{find, testing::*};
@@ -375,6 +375,25 @@ fn patch_ports_may_form_a_circle_or_a_chain() {
 }
 
 #[test]
+fn a_provider_bridge_that_leads_to_a_linux_bridge_has_its_way_there() {
+    let mut topology = lab();
+    change_port(&mut topology, "ens3", |port| {
+        port.name = "to-br0".to_owned();
+        port.interfaces = vec![netdev("to-br0")];
+    });
+    let veth = |index, name, peer| Link {
+        peer: Some(VethPeer::Here(IfIndex(peer))),
+        ..link(index, name, LinkKind::Veth)
+    };
+    let far = Link { master: Some(IfIndex(82)), ..veth(81, "from-br-ex", 80) };
+    add_links(&mut topology, vec![veth(80, "to-br0", 81), far, link(82, "br0", LinkKind::Bridge)]);
+    let path = path(&topology);
+    assert!(path.problems.is_empty(), "{:?}", path.problems);
+    let why = path.traceability.why_not().unwrap();
+    assert!(why.contains("leads on by to-br0 to the Linux bridge br0"), "{why}");
+}
+
+#[test]
 fn a_tunnel_network_ends_at_the_integration_bridge() {
     let mut topology = lab();
     topology.bridges_mut().first_mut().unwrap().ports.retain(|port| port.name != "ens3");
@@ -383,7 +402,7 @@ fn a_tunnel_network_ends_at_the_integration_bridge() {
         port.network.segmentation_id = Some("77".to_owned());
     });
     let path = path(&topology);
-    assert_eq!((path.network.as_deref(), path.problems.len()), (Some("vxlan 77"), 1));
+    assert_eq!((path.network.as_deref(), path.problems.len()), (Some("vxlan 77"), 0));
     assert!(matches!(&path.traceability, Traceability::Partly { why } if why.contains("tunnel")));
 }
 

@@ -3,7 +3,7 @@
 
 use super::{
     super::{
-        beside, defects,
+        beside, bond, defects,
         plug::{self, Plug},
         tunnel, uplink,
         walk::Walk,
@@ -11,11 +11,17 @@ use super::{
     Layout,
 };
 use crate::model::{
-    Direction, HopFacts, Link, LinkKind, OtherEnd, Path, PathKind, Printable, Role, Topology, VmPort,
+    Direction, Hop, HopFacts, Link, LinkKind, OtherEnd, Path, PathKind, Printable, Role, Topology, VmPort,
 };
 
 /// Neutron's agent names its bridges so. It has the security groups on them.
 const NEUTRONS: &str = "brq";
+
+/// What comes from the guest the host receives here.
+pub(super) const HOST: (Role, HopFacts) = (
+    Role::Bridge,
+    HopFacts { other_end: OtherEnd::Host, receives: Direction::Egress, shared: true, firewall_behind: None },
+);
 
 /// The layout.
 pub(super) const LAYOUT: Layout = Layout { recognises, walk };
@@ -55,7 +61,9 @@ fn walk(topology: &Topology, port: &VmPort) -> Path {
         walk.linux_bridge(bridge);
         defects::bridge_down(&mut walk, bridge);
         walk_out(&mut walk, topology, bridge, has_firewall);
-        walk.other_ports.push(beside::bridge(bridge));
+        if !walk.hops().any(Hop::is_host_s) {
+            walk.other_ports.push(beside::bridge(bridge));
+        }
         let others = beside::ports_of_bridge(topology, bridge, &walk.names());
         walk.other_ports.extend(others);
     }
@@ -68,17 +76,32 @@ fn walk_out(walk: &mut Walk, topology: &Topology, bridge: &Link, has_firewall: b
     let out: Vec<&Link> = ways_out(topology, bridge).collect();
     for link in &out {
         walk.hop(way_out(link, has_firewall), link, Some(&bridge.name), None);
+        walk.bonded(bond::of_link(topology, link));
+        bond::note(walk, topology, link);
     }
-    if let Some(device) = out.iter().find(|link| is_tunnel(link)) {
+    for device in out.iter().filter(|link| is_tunnel(link)) {
         tunnel::of_device(walk, topology, device);
     }
     if out.is_empty() {
-        let at = Printable(&bridge.name);
-        let why = match leads_on(topology, bridge) {
-            Some(port) => format!("it leads on by {}, which is not followed", Printable(&port.name)),
-            None => "the host itself routes what the VM sends, and may translate addresses, which is not traced yet".to_owned(),
-        };
-        walk.cut(format!("no port of {at} leads out of the host: {why}"));
+        to_host(walk, topology, bridge);
+    }
+}
+
+/// To the bridge's own interface, where the host is on the VM's network; to nowhere where it has no address there.
+fn to_host(walk: &mut Walk, topology: &Topology, bridge: &Link) {
+    let at = Printable(&bridge.name);
+    if topology.addresses.contains_key(&bridge.index) {
+        walk.hop(HOST, bridge, Some(&bridge.name), None);
+        walk.cut(format!(
+            "the host itself routes what the VM sends, and may translate addresses: packets are followed as far as {at}"
+        ));
+    } else if let Some(port) = leads_on(topology, bridge) {
+        let port = Printable(&port.name);
+        walk.cut(format!(
+            "no port of {at} leads out of the host: it leads on by {port}, which is not followed"
+        ));
+    } else {
+        walk.cut(format!("no port of {at} leads out of the host, and no address of the host is known there"));
     }
 }
 

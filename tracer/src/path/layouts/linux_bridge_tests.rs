@@ -1,6 +1,7 @@
 //! Taps on a Linux bridge with a way out of its own.
 #![allow(clippy::unwrap_used)]
 
+use crate::attach::{PlanOptions, plan};
 use crate::model::{
     Direction, IfIndex, InstanceState, LinkKind, Path, PathKind, PortKind, Role, Topology, Traceability,
     VethPeer,
@@ -91,6 +92,23 @@ fn vlan_interfaces_and_bonds_are_ways_out_and_a_tunnel_is_as_far_as_it_goes() {
 }
 
 #[test]
+fn a_nic_and_a_tunnel_on_one_bridge_are_alternatives() {
+    let mut topology = agent();
+    let mut device = link(50, "vxlan-77", LinkKind::Tunnel);
+    device.master = Some(IfIndex(10));
+    add_links(&mut topology, vec![device]);
+    let path = path(&topology);
+    assert_eq!(names(&path), [(Role::Tap, TAP), (Role::Nic, "ens3"), (Role::Tunnel, "vxlan-77")]);
+    let hops: Vec<_> = path.hops().collect();
+    let options = PlanOptions { wire: true, ..PlanOptions::default() };
+    let plan = plan(&hops, options).unwrap();
+    let labels: Vec<_> = plan.hooks.iter().map(|hook| hook.label.as_str()).collect();
+    assert_eq!(labels, ["tap", "nic:ens3", "tunnel:vxlan-77", "wire", "nic:ens3", "tunnel:vxlan-77", "tap"]);
+    let from_tap = plan.segments.iter().filter(|segment| segment.from.place() == 0).count();
+    assert_eq!(from_tap, 2);
+}
+
+#[test]
 fn without_a_way_out_the_host_routes() {
     let mut topology = agent();
     change_link(&mut topology, "ens3", |nic| nic.master = None);
@@ -98,7 +116,12 @@ fn without_a_way_out_the_host_routes() {
     interface.network = Some("default".to_owned());
     let path = path(&topology);
     assert_eq!((path.network.as_deref(), path.problems.len()), (Some("libvirt network default"), 0));
-    assert!(matches!(&path.traceability, Traceability::No { why } if why.contains("routes")));
+    assert!(matches!(&path.traceability, Traceability::No { why } if why.contains("no address of the host")));
+    topology.addresses.insert(IfIndex(10), vec!["192.168.122.1".parse().unwrap()]);
+    let path = self::path(&topology);
+    assert_eq!(names(&path), [(Role::Tap, TAP), (Role::Bridge, BRIDGE)]);
+    assert!(path.hops().last().unwrap().facts.receives == Direction::Egress && path.other_ports.is_empty());
+    assert!(matches!(&path.traceability, Traceability::Partly { why } if why.contains("routes")));
 }
 
 #[test]

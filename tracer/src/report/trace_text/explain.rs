@@ -1,9 +1,13 @@
 //! What the switch's rules do with an example: the rules it hits in order, and what the datapath is told.
 
-use super::{flow::Piece, port::PortPage};
+use super::{
+    columns_on,
+    flow::{Piece, flow},
+    port::PortPage,
+};
 use crate::{
     model::{Direction, Explanation, OpenFlowRule, Printable},
-    report::Ink,
+    report::{Canvas, Ink, layout::wrap},
 };
 
 impl PortPage<'_> {
@@ -16,6 +20,41 @@ impl PortPage<'_> {
 
     /// The explanation, `indent` columns from the left.
     pub(super) fn explanation(&self, explained: &Explanation, indent: usize) -> Vec<String> {
+        Setting { columns: self.page.columns, canvas: self.page.canvas }.explanation(explained, indent)
+    }
+}
+
+/// How an explanation is set, be it of a trace's example or of a packet that nobody has sent.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::report) struct Setting {
+    columns: usize,
+    canvas: Canvas,
+}
+
+impl Setting {
+    pub(in crate::report) fn on(canvas: Canvas) -> Self {
+        Self { columns: columns_on(canvas), canvas }
+    }
+
+    /// A sentence, `indent` columns from the left, and two more from its second line on.
+    pub(in crate::report) fn sentence(self, indent: usize, ink: Option<Ink>, text: &str) -> Vec<String> {
+        let room = self.columns.saturating_sub(indent);
+        let first = wrap(text, Some(room)).into_iter().next().unwrap_or_default();
+        let rest = text.get(first.len()..).unwrap_or_default().trim_start();
+        let more = if rest.is_empty() { Vec::new() } else { wrap(rest, Some(room.saturating_sub(2))) };
+        let lines = std::iter::once((indent, first)).chain(more.into_iter().map(|line| (indent + 2, line)));
+        let set = lines.map(|(indent, line)| {
+            let line = match ink {
+                Some(ink) => self.canvas.paint(ink, line),
+                None => line,
+            };
+            format!("{}{line}", " ".repeat(indent))
+        });
+        set.collect()
+    }
+
+    /// The explanation, `indent` columns from the left.
+    pub(in crate::report) fn explanation(self, explained: &Explanation, indent: usize) -> Vec<String> {
         let question =
             format!("ofproto/trace {} {}", Printable(&explained.bridge), Printable(&explained.packet));
         let mut lines = self.set(indent, Some(Ink::Faint), &question);
@@ -43,13 +82,13 @@ impl PortPage<'_> {
     }
 
     /// Text in lines of its own, which end behind commas.
-    fn set(&self, indent: usize, ink: Option<Ink>, text: &str) -> Vec<String> {
+    fn set(self, indent: usize, ink: Option<Ink>, text: &str) -> Vec<String> {
         let parts = text.split_inclusive(',').map(|part| match ink {
             Some(ink) => Piece::new(ink, part),
             None => Piece::plain(part),
         });
         let pieces: Vec<_> = std::iter::once(Piece::plain(" ".repeat(indent))).chain(parts).collect();
-        self.page.flow(&pieces, "", indent + 4)
+        flow(&pieces, "", indent + 4, self.columns, self.canvas)
     }
 }
 

@@ -1,7 +1,7 @@
 //! The parts of a report that are about the trace as a whole.
 
 use super::{
-    DEFAULT_COLUMNS, MIN_COLUMNS, Part,
+    Part, columns_on,
     flow::{Piece, flow},
     port::PortPage,
 };
@@ -22,8 +22,7 @@ pub(super) struct Page<'a> {
 
 impl<'a> Page<'a> {
     pub(super) fn new(report: &'a Report, names: &'a [String], canvas: Canvas) -> Self {
-        let columns = canvas.width.unwrap_or(DEFAULT_COLUMNS).max(MIN_COLUMNS);
-        Self { report, names, canvas, columns }
+        Self { report, names, canvas, columns: columns_on(canvas) }
     }
 
     pub(super) fn ports(self) -> impl Iterator<Item = PortPage<'a>> {

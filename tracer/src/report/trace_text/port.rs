@@ -103,7 +103,7 @@ impl PortPage<'_> {
         if direction == Direction::Egress && !self.sees_ports_beside() {
             let path = &self.port.path;
             let comes_to_switch = |after: &str| {
-                let hop = path.hop_of(after).filter(|hop| !hop.is_uplink());
+                let hop = path.hop_of(after).filter(|hop| !hop.leads_out());
                 hop.and_then(|hop| path.bridge_of(hop)).is_some_and(BridgeKind::is_ovs)
             };
             let left = lost_after(figures, comes_to_switch);
@@ -141,7 +141,7 @@ impl PortPage<'_> {
     }
 }
 
-pub(super) const fn way(direction: Direction) -> &'static str {
+pub(in crate::report) const fn way(direction: Direction) -> &'static str {
     match direction {
         Direction::Egress => "VM → wire",
         Direction::Ingress => "wire → VM",

@@ -1,4 +1,5 @@
-//! A VXLAN network behind Open vSwitch: the way goes on by the kernel's device of the tunnel, and not by the NIC.
+//! Layouts that need the kernel's own datapath: a VXLAN network behind Open vSwitch, whose way goes on by the kernel's device of the tunnel, and not
+//! by the NIC.
 
 use hoptrace_tests::exchange::{SINK_PORT, assert_dead, assert_whole, path};
 use hoptrace_tests::lab::overlay::{self, HERE, THERE, UNDERLAY, VNI};
