@@ -1,6 +1,10 @@
 //! All sources at once.
 
-use super::{ask::ask, namespaces, netlink, ovsdb, routes, southbound::ask_southbound};
+use super::{
+    ask::{SOURCE_TIME_LIMIT, ask},
+    namespaces, netlink, ovsdb, routes,
+    southbound::ask_southbound,
+};
 use crate::{
     model::{Instance, OvsBridge, OvsSystem, SourceName, SourceStatus, Topology},
     ovs::Remote,
@@ -34,7 +38,7 @@ pub async fn discover(sources: &Sources) -> Topology {
     };
     let (links, addresses, (bridges, system, ovsdb, southbound), instances) = tokio::join!(
         ask(SourceName::Netlink, "rtnetlink".to_owned(), netlink::links()),
-        netlink::addresses(),
+        tokio::time::timeout(SOURCE_TIME_LIMIT, netlink::addresses()),
         switch,
         ask_libvirt(&sources.libvirt_uri),
     );
@@ -48,7 +52,7 @@ pub async fn discover(sources: &Sources) -> Topology {
         topology.sources.push(status);
     }
     topology.set_links(links.0);
-    topology.addresses = addresses.unwrap_or_default();
+    topology.addresses = addresses.ok().and_then(Result::ok).unwrap_or_default();
     topology.routes = routes::to_tunnels(&topology).await;
     tokio::task::spawn_blocking(move || {
         topology.links_away = namespaces::links_away(&topology);

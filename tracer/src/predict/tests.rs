@@ -1,4 +1,5 @@
 //! Answers in, verdicts out.
+#![allow(clippy::unwrap_used)]
 
 use super::{
     testing::{Host, OTHER_PORT, OWN_PORT, switch_ports},
@@ -132,6 +133,16 @@ fn a_mirror_s_copy_is_no_way() {
     let verdict = judged_on(&host, &answer(NORMAL, "5,2"));
     assert_eq!(verdict.line, "leaves by ens3 (nic); mirrored to qvo7be41f06-31");
     assert_eq!((verdict.fate, verdict.outputs.len()), (Fate::ToWire, 2));
+}
+
+#[test]
+fn a_mirror_into_one_of_several_tunnels_is_no_way_either() {
+    let mut host = Host::new();
+    // The second of those that share a port of the datapath.
+    let bridge = host.topology.bridges_mut().iter_mut().find(|bridge| bridge.name == "br-int").unwrap();
+    bridge.mirror_outputs.push("vxlan-0a000003".to_owned());
+    let verdict = judged_on(&host, &answer(NORMAL, "6,2"));
+    assert_eq!(verdict.line, "leaves by ens3 (nic); mirrored to vxlan");
 }
 
 #[test]

@@ -222,9 +222,10 @@ fn found(known: Known<'_>, answered: &Answered<'_>, output: &Output) -> Found {
         }
         None => whose(known, &ifname, beside, ports.first().copied()),
     };
-    let mut mirrored = known.topology.bridges().iter().flat_map(|bridge| &bridge.mirror_outputs);
-    let is_mirror = beside.is_some_and(|other| other.is_mirror)
-        || ports.iter().any(|port| mirrored.any(|output| *output == port.name));
+    let bridges = known.topology.bridges();
+    let is_output =
+        |port: &&SwitchPort| bridges.iter().any(|bridge| bridge.mirror_outputs.contains(&port.name));
+    let is_mirror = beside.is_some_and(|other| other.is_mirror) || ports.iter().any(is_output);
     Found { port: PredictedPort { ifname, what }, fate, is_mirror }
 }
 
