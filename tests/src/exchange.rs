@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, anyhow, ensure};
 use serde_json::Value;
 
-use crate::lab::{Guest, Lab, Trap};
+use crate::lab::{Guest, Lab};
 use crate::report::Direction::{Egress, Ingress};
 use crate::report::DropsReport;
 use crate::{Tracer, hoptrace};
@@ -18,9 +18,7 @@ pub const PACKETS: u64 = 300;
 pub const SINK_PORT: u16 = 9;
 /// Between two of them.
 pub const PACE: Duration = Duration::from_micros(500);
-/// A bridge as libvirt names its own, and this host's address there.
-pub const HOST_BRIDGE: &str = "virbr7";
-/// In the network of guests and wire.
+/// This host, where it has an address in the network of guests and wire.
 pub const HOST: Ipv4Addr = Ipv4Addr::new(10, 99, 99, 254);
 const WAIT: Duration = Duration::from_secs(5);
 
@@ -108,21 +106,6 @@ pub fn assert_dead(lab: &Lab, guest: &Guest, egress: &str, ingress: &str) -> Res
         ensure!(died == PACKETS && found.died() == PACKETS, "{direction}: {report}");
     }
     Ok(report)
-}
-
-/// Puts the guest's tap on a Linux bridge where the host has an address, as libvirt's own networks have it, and nothing leads out: the command to
-/// take that back is the caller's `back`.
-///
-/// # Errors
-/// Where that cannot be arranged.
-pub fn host_on_a_bridge(guest: &Guest, back: &str) -> Result<Trap> {
-    let set = format!(
-        "ip link add {HOST_BRIDGE} type bridge
-         ip link set {HOST_BRIDGE} addrgenmode none up; ip address add {HOST}/24 dev {HOST_BRIDGE}
-         ip link set {} master {HOST_BRIDGE}",
-        guest.tap
-    );
-    Trap::set("sh", &["-ec", &set], &["-c", &format!("ip link del {HOST_BRIDGE}; {back}")])
 }
 
 /// Datagrams between the guest and this host, both ways.

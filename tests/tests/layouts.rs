@@ -1,8 +1,7 @@
 //! Other layouts than the hybrid one, each made of the lab's own VM and NIC: the same packets, counted exactly, and a drop at its place.
 
 use hoptrace_tests::exchange::{
-    HOST, HOST_BRIDGE, PACE, PACKETS, SINK_PORT, arrived, assert_dead, assert_whole, host_on_a_bridge, path,
-    reaches, talk_to_host,
+    HOST, PACE, PACKETS, SINK_PORT, arrived, assert_dead, assert_whole, path, reaches, talk_to_host,
 };
 use hoptrace_tests::lab::overlay::{self, HERE, THERE, UNDERLAY, VNI};
 use hoptrace_tests::prelude::*;
@@ -12,6 +11,8 @@ const BRIDGE: &str = "brq6d947ca8-d4";
 const UPLINK: &str = "eth3";
 /// As it names the device of a tunnel.
 const VXLAN: &str = "vxlan-77";
+/// As libvirt names its own.
+const HOST_BRIDGE: &str = "virbr7";
 
 /// The commands that plug the tap as before. Meanwhile bridges have learned that the guest is elsewhere: they forget it.
 fn back_at_its_bridge(guest: &Guest) -> String {
@@ -132,12 +133,24 @@ fn a_linux_bridge_with_a_vxlan_device_is_traced_to_the_tunnel() -> Result<()> {
     assert_whole(&lab, guest, &["tap", "tunnel"])
 }
 
+/// The guest's tap on a Linux bridge where the host has an address, as libvirt's own networks have it, and nothing leads out.
+fn host_on_a_bridge(guest: &Guest) -> Result<Trap> {
+    let set = format!(
+        "ip link add {HOST_BRIDGE} type bridge
+         ip link set {HOST_BRIDGE} addrgenmode none up; ip address add {HOST}/24 dev {HOST_BRIDGE}
+         ip link set {} master {HOST_BRIDGE}",
+        guest.tap
+    );
+    let remove = format!("ip link del {HOST_BRIDGE}; {}", back_at_its_bridge(guest));
+    Trap::set("sh", &["-ec", &set], &["-c", &remove])
+}
+
 #[test]
 #[ignore = "needs the lab: cargo xtask test"]
 fn a_bridge_with_the_host_on_it_is_traced_to_the_host() -> Result<()> {
     let lab = Lab::from_env()?;
     let guest = lab.guest("yjwang-test-1")?;
-    let _plug = host_on_a_bridge(guest, &back_at_its_bridge(guest))?;
+    let _plug = host_on_a_bridge(guest)?;
     let path = path(guest)?;
     ensure!(path["kind"] == "linux-bridge" && path["traceable"] == "partly", "{path}");
     let end = path["steps"].as_array().into_iter().flatten().next_back().with_context(|| path.to_string())?;

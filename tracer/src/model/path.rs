@@ -303,6 +303,12 @@ impl Path {
         self.bridges().find(|(name, _)| *name == bridge).map(|(_, kind)| kind)
     }
 
+    /// Whether `hop` is a port of Open vSwitch.
+    #[must_use]
+    pub fn is_in_switch(&self, hop: &Hop) -> bool {
+        self.bridge_of(hop).is_some_and(BridgeKind::is_ovs)
+    }
+
     /// The hop that a hook's label means: its role, with the interface behind a colon where several have that role. XDP and
     /// the wire are at uplinks.
     #[must_use]

@@ -92,6 +92,12 @@ impl Topology {
         link.master.and_then(|index| self.link_at(index))
     }
 
+    /// The links that are ports of a bridge, or members of a bond.
+    pub fn ports_of(&self, master: &Link) -> impl Iterator<Item = &Link> + Clone {
+        let master = Some(master.index);
+        self.links.iter().filter(move |link| link.master == master)
+    }
+
     /// The other end of a veth pair, if it is in this network namespace.
     #[must_use]
     pub fn veth_peer(&self, link: &Link) -> Option<&Link> {

@@ -29,8 +29,7 @@ pub(super) fn bridge(link: &Link) -> OtherPort {
 
 /// The other ports of a Linux bridge, those of other VMs among them.
 pub(super) fn ports_of_bridge(topology: &Topology, bridge: &Link, on_path: &HashSet<&str>) -> Vec<OtherPort> {
-    let ports = topology.links().iter().filter(|link| link.master == Some(bridge.index));
-    let others = ports.filter(|link| !on_path.contains(link.name.as_str()));
+    let others = topology.ports_of(bridge).filter(|link| !on_path.contains(link.name.as_str()));
     let port = |link: &Link| {
         let (kind, macs) = behind(topology, link, mac_behind(topology, &link.name));
         OtherPort {

@@ -4,20 +4,20 @@ use super::walk::Walk;
 use crate::model::{Bond, Link, LinkKind, OvsPlace, Printable, Topology};
 
 /// The kernel's, if `link` is one or a VLAN interface on one.
-pub(super) fn of_link(topology: &Topology, link: &Link) -> Option<Bond> {
+fn of_link(topology: &Topology, link: &Link) -> Option<Bond> {
     let bond = bond_below(topology, link)?;
     let options = bond.bond.clone().unwrap_or_default();
     let active = options.active.and_then(|index| topology.link_at(index));
     Some(Bond {
         name: bond.name.clone(),
         mode: options.mode,
-        members: members(topology, bond).map(|member| member.name.clone()).collect(),
+        members: topology.ports_of(bond).map(|member| member.name.clone()).collect(),
         active: active.map(|active| active.name.clone()),
     })
 }
 
 /// Open vSwitch's, if the interface at `place` is one of several of its port.
-pub(super) fn of_port(place: OvsPlace<'_>) -> Option<Bond> {
+fn of_port(place: OvsPlace<'_>) -> Option<Bond> {
     let port = place.port;
     (port.interfaces.len() > 1).then(|| {
         let active =
@@ -31,10 +31,12 @@ pub(super) fn of_port(place: OvsPlace<'_>) -> Option<Bond> {
     })
 }
 
-/// Members of the kernel's bond that carry nothing, while the bond does.
-pub(super) fn note(walk: &mut Walk, topology: &Topology, link: &Link) {
+/// Says which bond the last hop, which is `link`, is, stands on, or is a member of, `place` being its place in the switch if it has one; and which
+/// members of the kernel's carry nothing, while it does.
+pub(super) fn note(walk: &mut Walk, topology: &Topology, link: &Link, place: Option<OvsPlace<'_>>) {
+    walk.bonded(place.and_then(of_port).or_else(|| of_link(topology, link)));
     let Some(bond) = bond_below(topology, link).filter(|bond| bond.carrier) else { return };
-    for member in members(topology, bond).filter(|member| !(member.admin_up && member.carrier)) {
+    for member in topology.ports_of(bond).filter(|member| !(member.admin_up && member.carrier)) {
         let state = if member.admin_up { "has no carrier" } else { "is down" };
         let what = format!(
             "{}, a member of {}, {state}: the others carry all of it",
@@ -52,11 +54,6 @@ fn bond_below<'a>(topology: &'a Topology, link: &'a Link) -> Option<&'a Link> {
         LinkKind::Vlan => lower().filter(|lower| lower.kind == LinkKind::Bond),
         _ => None,
     }
-}
-
-fn members<'a>(topology: &'a Topology, bond: &Link) -> impl Iterator<Item = &'a Link> {
-    let master = Some(bond.index);
-    topology.links().iter().filter(move |link| link.master == master)
 }
 
 #[cfg(test)]

@@ -19,16 +19,21 @@ pub(super) enum Network<'a> {
     /// A provider network: packets leave by these bridges.
     Provider(Bridges<'a>),
     /// One of tunnels between hosts.
-    Tunnel {
-        /// `vxlan`, `geneve`, `gre` or `stt`.
-        kind: &'a str,
-        /// What tells it from others inside of the tunnel.
-        key: Option<String>,
-        /// Whether packets can come to the tunnel under another MAC address than the VM's: OVN routes before that.
-        routed: bool,
-    },
+    Tunnel(Tunnelled<'a>),
     /// Nobody says.
     Unknown,
+}
+
+/// A network that is inside of tunnels.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Tunnelled<'a> {
+    /// `vxlan`, `geneve`, `gre` or `stt`.
+    pub(super) kind: &'a str,
+    /// What tells it from others inside of the tunnel.
+    pub(super) key: Option<String>,
+    /// Whether packets can come to the tunnel under another MAC address than the VM's: OVN routes before that. Then they are not known again at its
+    /// device.
+    pub(super) routed: bool,
 }
 
 /// The bridges that lead to a port's network.
@@ -96,7 +101,7 @@ pub(crate) fn tag_on_wire(topology: &Topology, place: OvsPlace<'_>, bridge: &str
             let is_vlan = noted.network_type.as_deref() == Some("vlan");
             noted.segmentation_id.as_deref().filter(|_| is_vlan)?.parse().ok()
         }
-        Network::Tunnel { .. } | Network::Unknown => None,
+        Network::Tunnel(_) | Network::Unknown => None,
     }
 }
 
@@ -188,7 +193,8 @@ fn told<'a>(topology: &'a Topology, place: OvsPlace<'a>) -> Told<'a> {
 
 fn noted<'a>(topology: &'a Topology, network: &'a NeutronNetwork) -> Network<'a> {
     if let Some(kind) = network.network_type.as_deref().filter(|kind| TUNNELS.contains(kind)) {
-        return Network::Tunnel { kind, key: network.segmentation_id.clone(), routed: false };
+        let key = network.segmentation_id.clone();
+        return Network::Tunnel(Tunnelled { kind, key, routed: false });
     }
     let mappings = &topology.ovs_system.bridge_mappings;
     let likely = network.physical_network.as_deref().and_then(|name| mappings.bridge(name));
@@ -199,7 +205,7 @@ fn noted<'a>(topology: &'a Topology, network: &'a NeutronNetwork) -> Network<'a>
 fn logical<'a>(topology: &'a Topology, bridge: &'a OvsBridge, switch: &'a LogicalSwitch) -> Network<'a> {
     if switch.localnets.is_empty() {
         let key = switch.tunnel_key.map(|key| key.to_string());
-        return Network::Tunnel { kind: tunnel_on(bridge), key, routed: true };
+        return Network::Tunnel(Tunnelled { kind: tunnel_on(bridge), key, routed: true });
     }
     let mappings = &topology.ovs_system.bridge_mappings;
     let mapped =
@@ -239,7 +245,7 @@ fn noted_in_words(network: &NeutronNetwork) -> Option<String> {
 
 fn logical_in_words(topology: &Topology, bridge: &OvsBridge, switch: &LogicalSwitch) -> String {
     let network = match logical(topology, bridge, switch) {
-        Network::Tunnel { kind, key, .. } => {
+        Network::Tunnel(Tunnelled { kind, key, .. }) => {
             key.map_or_else(|| kind.to_owned(), |key| format!("{kind} {key}"))
         }
         Network::Provider(Bridges::Mapped(mapped)) => {

@@ -94,10 +94,7 @@ pub(super) fn linux_bridge<'a>(topology: &'a Topology, port: &VmPort) -> Option<
 /// The veth port of a Linux bridge that leads to Open vSwitch, by the kernel's word for the pair and OVSDB's for its other end; else one that Nova
 /// named so.
 pub(super) fn veth_to_switch<'a>(topology: &'a Topology, bridge: &Link) -> Option<&'a Link> {
-    let mut veths = topology
-        .links()
-        .iter()
-        .filter(|link| link.master == Some(bridge.index) && link.kind == LinkKind::Veth);
+    let mut veths = topology.ports_of(bridge).filter(|link| link.kind == LinkKind::Veth);
     let leads_to_ovs = |link: &&Link| {
         topology.veth_peer(link).is_some_and(|peer| topology.ovs_interface(&peer.name).is_some())
     };
@@ -107,8 +104,7 @@ pub(super) fn veth_to_switch<'a>(topology: &'a Topology, bridge: &Link) -> Optio
 
 /// How many taps the bridge has.
 pub(super) fn taps_on(topology: &Topology, bridge: &Link) -> usize {
-    let is_tap = |link: &&Link| link.master == Some(bridge.index) && link.kind == LinkKind::Tun;
-    topology.links().iter().filter(is_tap).count()
+    topology.ports_of(bridge).filter(|link| link.kind == LinkKind::Tun).count()
 }
 
 /// The name Nova would give.

@@ -7,6 +7,7 @@ use std::collections::HashSet;
 
 use super::{
     defects,
+    network::Tunnelled,
     uplink::{Reached, draw_way},
     walk::Walk,
 };
@@ -43,24 +44,15 @@ fn overhead_bytes(kind: &str, of_ovn: bool, over_ipv6: bool) -> u32 {
         }
 }
 
-/// A network that is inside of tunnels.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Inner<'a> {
-    pub(super) kind: &'a str,
-    pub(super) key: Option<&'a str>,
-    /// As in [`Network::Tunnel`](super::network::Network::Tunnel): then packets are not known again at the device.
-    pub(super) routed: bool,
-}
-
 /// From the bridge of `start`, which is drawn already, to the nearest one of `reached` with tunnels of this kind.
 pub(super) fn walk_out<'a>(
     walk: &mut Walk,
     topology: &Topology,
     reached: &[Reached<'a>],
     start: OvsPlace<'a>,
-    network: Inner<'_>,
+    network: Tunnelled<'_>,
 ) {
-    let Inner { kind, key, routed } = network;
+    let Tunnelled { kind, key, routed } = network;
     let is_end = |place: &OvsPlace<'_>| place.interface.kind == kind;
     let found = reached.iter().find(|reached| reached.bridge.places().any(|place| is_end(&place)));
     let Some(found) = found else {
@@ -103,7 +95,7 @@ pub(super) fn walk_out<'a>(
     });
     walk.tunnel(Tunnel {
         kind: kind.to_owned(),
-        key: key.map(str::to_owned),
+        key,
         local: ends.iter().find_map(|end| end.interface.tunnel.local),
         ends: ends.iter().map(|end| end.interface.name.clone()).collect(),
         remotes,

@@ -81,10 +81,7 @@ fn walk_to_wire<'a>(walk: &mut Walk, topology: &'a Topology, start: OvsPlace<'a>
     let at = &start.bridge.name;
     let bridges = match network::of(topology, plugged) {
         // Whatever else leads to the wire is for other networks.
-        Network::Tunnel { kind, key, routed } => {
-            let network = tunnel::Inner { kind, key: key.as_deref(), routed };
-            return tunnel::walk_out(walk, topology, &reached, start, network);
-        }
+        Network::Tunnel(network) => return tunnel::walk_out(walk, topology, &reached, start, network),
         Network::Unknown if start.bridge.places().any(|place| place.interface.is_tunnel()) => {
             return walk.cut(format!(
                 "{} has tunnels, and whether packets of this port's network leave by one or by a provider bridge is in OVN's southbound \
@@ -249,8 +246,7 @@ fn draw_nic(walk: &mut Walk, topology: &Topology, place: OvsPlace<'_>) {
         }
         Some(link) => {
             walk.hop(NIC, link, Some(&place.bridge.name), place.port.tag);
-            walk.bonded(bond::of_port(place).or_else(|| bond::of_link(topology, link)));
-            bond::note(walk, topology, link);
+            bond::note(walk, topology, link, Some(place));
             defects::ovs_port(walk, place);
         }
         None if interface.kind == "dpdk" => {

@@ -70,7 +70,8 @@ impl<'a> Draft<'a> {
         let sender = sender.and_then(|source| known.vm_with(source));
         let entry = known.entry(said.direction, sender, &mut assumptions)?;
         let protocol = protocol(words, said.destination, &mut assumptions);
-        let source = said.source.unwrap_or_else(|| source(said, known, &mut assumptions));
+        let mut doubts = Vec::new();
+        let source = said.source.unwrap_or_else(|| source(said, known, &mut assumptions, &mut doubts));
         let addresses = Addresses::of(source, said.destination).ok_or(PredictError::NoDestination)?;
         Ok(Self {
             direction: said.direction,
@@ -86,8 +87,8 @@ impl<'a> Draft<'a> {
             destination_mac: said
                 .destination_mac
                 .or_else(|| destination_mac(said, protocol, known, &mut assumptions)),
-            doubts: doubts(said, known),
             assumptions,
+            doubts,
         })
     }
 
@@ -182,8 +183,8 @@ fn ports(words: &PacketWords, protocol: FilterProtocol, assumptions: &mut Vec<St
     (source.unwrap_or(SOURCE_PORT), destination.unwrap_or(DESTINATION_PORT))
 }
 
-/// The source where no words name it.
-fn source(said: Said, known: Known<'_>, assumptions: &mut Vec<String>) -> IpAddr {
+/// The source where no words name it. An address that port security would not let pass is a doubt.
+fn source(said: Said, known: Known<'_>, assumptions: &mut Vec<String>, doubts: &mut Vec<String>) -> IpAddr {
     let own = &known.path.instance.ips;
     let of_vm = own.iter().find(|own| own.is_ipv6() == said.destination.is_ipv6()).copied();
     if let Some(own) = of_vm.filter(|_| said.direction == Direction::Egress) {
@@ -195,20 +196,14 @@ fn source(said: Said, known: Known<'_>, assumptions: &mut Vec<String>) -> IpAddr
         IpAddr::V6(_) => IpAddr::V6(SOURCE_V6),
     };
     let why = match said.direction {
-        Direction::Egress => "the VM's own of that kind is not known",
+        Direction::Egress => {
+            doubts.push("the VM's own address is not known, and one for examples is assumed".to_owned());
+            "the VM's own of that kind is not known"
+        }
         Direction::Ingress => "the words name none",
     };
     assumptions.push(format!("source {source} is assumed, an address for examples: {why}"));
     source
-}
-
-/// What of a packet of the VM's own has to be made up, because its addresses are not known.
-fn doubts(said: Said, known: Known<'_>) -> Vec<String> {
-    let is_own_unknown = said.direction == Direction::Egress
-        && said.source.is_none()
-        && !known.path.instance.ips.iter().any(|own| own.is_ipv6() == said.destination.is_ipv6());
-    let doubt = || "the VM's own address is not known, and one for examples is assumed".to_owned();
-    is_own_unknown.then(doubt).into_iter().collect()
 }
 
 /// The source's MAC address where no words name it.

@@ -4,9 +4,7 @@ use std::net::IpAddr;
 
 use super::PredictError;
 use crate::{
-    model::{
-        BridgeKind, Direction, Hop, MacAddr, OvsPlace, Path, PathKind, PortKind, Printable, Topology, VmPort,
-    },
+    model::{Direction, Hop, MacAddr, OvsPlace, Path, PathKind, PortKind, Printable, Topology, VmPort},
     ovs::{Learned, SwitchPort},
     path,
 };
@@ -37,7 +35,7 @@ pub(super) struct Entry<'a> {
 impl<'a> Known<'a> {
     /// The VM's own port of the switch.
     pub(super) fn near(self) -> Option<&'a Hop> {
-        self.path.hops().find(|hop| !hop.leads_out() && self.is_in_switch(hop))
+        self.path.hops().find(|hop| !hop.leads_out() && self.path.is_in_switch(hop))
     }
 
     fn near_place(self) -> Option<OvsPlace<'a>> {
@@ -45,11 +43,7 @@ impl<'a> Known<'a> {
     }
 
     fn uplinks(self) -> impl Iterator<Item = &'a Hop> {
-        self.path.hops().filter(move |hop| hop.is_uplink() && self.is_in_switch(hop))
-    }
-
-    fn is_in_switch(self, hop: &Hop) -> bool {
-        self.path.bridge_of(hop).is_some_and(BridgeKind::is_ovs)
+        self.path.hops().filter(move |hop| hop.is_uplink() && self.path.is_in_switch(hop))
     }
 
     fn place(self, port: &VmPort) -> Option<OvsPlace<'a>> {
@@ -126,8 +120,7 @@ impl<'a> Known<'a> {
         let of_bridge: Vec<&'p SwitchPort> = ports.iter().filter(|port| port.bridge == bridge).collect();
         let own = of_bridge.iter().find(|port| port.name == in_port).map(|port| port.ofport);
         // On a trunk bridge the network's tag is that of another port.
-        let row = self.near().and_then(|hop| self.topology.ovs_interface(&hop.ifname));
-        let vlan = row.and_then(|row| row.port.tag).unwrap_or(0);
+        let vlan = self.near_place().and_then(|row| row.port.tag).unwrap_or(0);
         let is_of_network = |it: &&Learned| it.vlan == vlan && Some(it.ofport) != own;
         // A router on this host may be the way to everybody else.
         if learned.iter().filter(is_of_network).any(|it| self.is_beside(it.mac)) {

@@ -55,7 +55,7 @@ pub(super) fn devices(plan: &Plan, path: &Path, around: &Around<'_>) -> Devices 
         if !is_copy {
             devices.at(own).live_after |= after;
         }
-        if received && is_ovs_port(path, hop) && !userspace {
+        if received && path.is_in_switch(hop) && !userspace {
             devices.nowhere_after = devices.nowhere_after.with(number);
         }
         // What the host's own stack makes of a packet is not of the path any more.
@@ -108,7 +108,7 @@ pub(super) fn devices(plan: &Plan, path: &Path, around: &Around<'_>) -> Devices 
 pub(super) fn before_switch(plan: &Plan, path: &Path) -> HookSet {
     let comes_there = |hook: &HookPlan| {
         let port = place(hook, path).filter(|_| hook.side == Side::Ingress && !hook.is_neighbour());
-        port.is_some_and(|(_, hop)| is_ovs_port(path, hop))
+        port.is_some_and(|(_, hop)| path.is_in_switch(hop))
     };
     let hooks = plan.hooks.iter().enumerate().filter(|(_, hook)| comes_there(hook));
     hooks.map(|(number, _)| number).collect()
@@ -116,7 +116,7 @@ pub(super) fn before_switch(plan: &Plan, path: &Path) -> HookSet {
 
 /// The interfaces of the path that are ports of a kernel datapath of Open vSwitch.
 pub(super) fn kernel_switch_ports(path: &Path) -> Vec<IfIndex> {
-    let ports = path.hops().filter(|hop| is_ovs_port(path, hop) && !is_userspace_port(path, hop));
+    let ports = path.hops().filter(|hop| path.is_in_switch(hop) && !is_userspace_port(path, hop));
     ports.map(|hop| hop.ifindex).collect()
 }
 
@@ -136,10 +136,6 @@ impl Devices {
 fn place<'a>(hook: &HookPlan, path: &'a Path) -> Option<(IfIndex, &'a Hop)> {
     let index = hook.interfaces.first()?.ifindex;
     path.hops().find(|hop| hop.ifindex == index).map(|hop| (index, hop))
-}
-
-fn is_ovs_port(path: &Path, hop: &Hop) -> bool {
-    path.bridge_of(hop).is_some_and(BridgeKind::is_ovs)
 }
 
 fn is_userspace_port(path: &Path, hop: &Hop) -> bool {

@@ -76,8 +76,7 @@ fn walk_out(walk: &mut Walk, topology: &Topology, bridge: &Link, has_firewall: b
     let out: Vec<&Link> = ways_out(topology, bridge).collect();
     for link in &out {
         walk.hop(way_out(link, has_firewall), link, Some(&bridge.name), None);
-        walk.bonded(bond::of_link(topology, link));
-        bond::note(walk, topology, link);
+        bond::note(walk, topology, link, None);
     }
     for device in out.iter().filter(|link| is_tunnel(link)) {
         tunnel::of_device(walk, topology, device);
@@ -107,8 +106,7 @@ fn to_host(walk: &mut Walk, topology: &Topology, bridge: &Link) {
 
 /// The bridge's ports that lead out of the host.
 pub(super) fn ways_out<'a>(topology: &'a Topology, bridge: &Link) -> impl Iterator<Item = &'a Link> {
-    let master = Some(bridge.index);
-    topology.links().iter().filter(move |link| link.master == master && leads_out(link))
+    topology.ports_of(bridge).filter(|link| leads_out(link))
 }
 
 /// A NIC, a VLAN of one, a bond, a tunnel: no guest's, no veth end, whose other end is here or in another namespace, and no anchor.
@@ -120,7 +118,7 @@ const fn leads_out(link: &Link) -> bool {
 fn leads_on<'a>(topology: &'a Topology, bridge: &Link) -> Option<&'a Link> {
     let leads_on =
         |link: &&Link| matches!(link.kind, LinkKind::Veth | LinkKind::OpenVswitch | LinkKind::Bridge);
-    topology.links().iter().filter(|link| link.master == Some(bridge.index)).find(leads_on)
+    topology.ports_of(bridge).find(leads_on)
 }
 
 /// By its kind, else by the name that Neutron's agent gives.

@@ -10,7 +10,7 @@ use super::{
     upcalls,
 };
 use crate::{
-    model::{BridgeKind, Direction, DirectionReport, Ledger, PortReport, PortTrace, Printable},
+    model::{Direction, DirectionReport, Ledger, PortReport, PortTrace, Printable},
     report::{Ink, packet_text},
 };
 
@@ -104,7 +104,7 @@ impl PortPage<'_> {
             let path = &self.port.path;
             let comes_to_switch = |after: &str| {
                 let hop = path.hop_of(after).filter(|hop| !hop.leads_out());
-                hop.and_then(|hop| path.bridge_of(hop)).is_some_and(BridgeKind::is_ovs)
+                hop.is_some_and(|hop| path.is_in_switch(hop))
             };
             let left = lost_after(figures, comes_to_switch);
             if left > 0 {

@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::{DRAIN_EVERY, Session, introduce_strangers};
 use crate::{
     collect::Share,
-    model::{BridgeKind, OtherPort, Path, PortId, PortKind, Snapshot},
+    model::{OtherPort, Path, PortId, PortKind, Snapshot},
     trace::{
         TraceError,
         beside::Beside,
@@ -17,7 +17,7 @@ use crate::{
 /// Where the port's own path comes to the switch: that is beside the others' paths.
 fn own_place(path: &Path) -> Option<OtherPort> {
     let hop = path.hops().rfind(|hop| !hop.facts.shared)?;
-    let is_switch_s = path.bridge_of(hop).is_some_and(BridgeKind::is_ovs);
+    let is_switch_s = path.is_in_switch(hop);
     is_switch_s.then(|| OtherPort {
         ifname: hop.ifname.clone(),
         ifindex: hop.ifindex,
