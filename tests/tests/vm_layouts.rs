@@ -5,7 +5,8 @@ use hoptrace_tests::exchange::{SINK_PORT, assert_dead, assert_whole, path};
 use hoptrace_tests::lab::overlay::{self, HERE, THERE, UNDERLAY, VNI};
 use hoptrace_tests::prelude::*;
 
-/// A tunnel bridge as Neutron's agent makes it, and the guest's network in the tunnel.
+/// A tunnel bridge as Neutron's agent makes it, and the guest's network in the tunnel. What the switch has learned of where the wire is, it forgets,
+/// before and after.
 fn tunnelled(lab: &Lab, guest: &Guest) -> Result<Trap> {
     let (int, qvo) = (&lab.integration_bridge, &guest.qvo);
     let (overlay, back) = overlay::commands(lab);
@@ -16,7 +17,8 @@ fn tunnelled(lab: &Lab, guest: &Guest) -> Result<Trap> {
            -- add-port br-tun patch-int -- set interface patch-int type=patch options:peer=patch-tun \
            -- add-port br-tun vxlan-c0000202 -- set interface vxlan-c0000202 type=vxlan options:key={VNI} \
               options:local_ip={HERE} options:remote_ip={THERE} \
-           -- set port {qvo} other_config:network_type=vxlan other_config:segmentation_id={VNI}",
+           -- set port {qvo} other_config:network_type=vxlan other_config:segmentation_id={VNI}
+         ovs-appctl fdb/flush",
         vlan = lab.local_vlan,
     );
     let remove = format!(

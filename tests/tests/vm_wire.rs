@@ -98,8 +98,9 @@ fn packets_that_a_full_queue_drops_die_after_the_nic() -> Result<()> {
     let lab = Lab::from_env()?;
     let guest = lab.guest("yjwang-test-1")?;
     let nic = ["dev", &lab.nic, "root"];
+    // Slower than any machine sends.
     let add =
-        [&["qdisc", "add"], &nic[..], &["tbf", "rate", "8mbit", "burst", "1600", "limit", "10000"]].concat();
+        [&["qdisc", "add"], &nic[..], &["tbf", "rate", "1mbit", "burst", "1600", "limit", "10000"]].concat();
     let _slow = Trap::set("tc", &add, &[&["qdisc", "del"], &nic[..]].concat())?;
     let sink = lab.wire_udp_sink(PORT)?;
     let port = PORT.to_string();
