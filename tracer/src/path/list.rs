@@ -1,6 +1,6 @@
 //! Every port of this host with its path's verdict.
 
-use super::{path_of, ports};
+use super::{layouts::walked, ports, walk::Extent};
 use crate::model::{Hop, Instance, ListRow, Topology, Traceability, VmPort};
 
 /// Every instance and port, those of one instance together, in the order of their names.
@@ -17,7 +17,7 @@ pub fn list(topology: &Topology) -> Vec<ListRow> {
 }
 
 fn row(topology: &Topology, port: &VmPort) -> ListRow {
-    let (hops, problems, traceability) = match path_of(topology, port) {
+    let (hops, problems, traceability) = match walked(topology, port, Extent::Way) {
         Ok(path) => (path.hops().cloned().collect(), path.problems.len(), path.traceability),
         Err(error) => (Vec::new(), 0, Traceability::No { why: error.of_port() }),
     };

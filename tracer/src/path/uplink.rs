@@ -55,8 +55,7 @@ pub(super) fn walk_switch(walk: &mut Walk, topology: &Topology, at: OvsPlace<'_>
     walk.ovs_bridge(at.bridge);
     trunk::note(walk, topology, at);
     walk_to_wire(walk, topology, at, plugged);
-    let others = beside::ports(topology, at, &walk.names());
-    walk.other_ports.extend(others);
+    walk.beside(|on_way| beside::ports(topology, at, on_way));
 }
 
 /// A bridge reached from the one that the port is on, and how.

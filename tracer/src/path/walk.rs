@@ -7,22 +7,33 @@ use crate::model::{
     ProblemKind, Role, Step, Traceability, Tunnel, VmPort,
 };
 
+/// How much is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Extent {
+    /// The way to the wire.
+    Way,
+    /// And every other port that it leads past: of a host with hundreds of ports far more than the way.
+    Beside,
+}
+
 /// Collects steps and problems in path order.
 pub(super) struct Walk {
     kind: PathKind,
+    extent: Extent,
     steps: Vec<Step>,
     problems: Vec<Problem>,
     pub(super) network: Option<String>,
-    pub(super) other_ports: Vec<OtherPort>,
+    other_ports: Vec<OtherPort>,
     pub(super) taken_unseen: Option<IfIndex>,
     /// Why the path does not reach the wire, first reason first.
     cut: Option<String>,
 }
 
 impl Walk {
-    pub(super) fn new(kind: PathKind) -> Self {
+    pub(super) const fn new(kind: PathKind, extent: Extent) -> Self {
         Self {
             kind,
+            extent,
             steps: Vec::new(),
             problems: Vec::new(),
             network: None,
@@ -51,6 +62,14 @@ impl Walk {
             }
         }
         names
+    }
+
+    /// Ports beside the way, given the names on it.
+    pub(super) fn beside(&mut self, ports: impl FnOnce(&HashSet<&str>) -> Vec<OtherPort>) {
+        if self.extent == Extent::Beside {
+            let others = ports(&self.names());
+            self.other_ports.extend(others);
+        }
     }
 
     pub(super) fn hop(

@@ -6,7 +6,7 @@ use super::{
         beside, defects,
         plug::{self, Plug},
         trunk, tunnel, uplink,
-        walk::Walk,
+        walk::{Extent, Walk},
     },
     Layout, linux_bridge, native,
 };
@@ -76,14 +76,14 @@ fn recognises(topology: &Topology, port: &VmPort) -> bool {
     }
 }
 
-fn walk(topology: &Topology, port: &VmPort) -> Path {
-    let mut walk = Walk::new(PathKind::OvsHybrid);
+fn walk(topology: &Topology, port: &VmPort, extent: Extent) -> Path {
+    let mut walk = Walk::new(PathKind::OvsHybrid, extent);
     let bridge = plug::linux_bridge(topology, port);
     plug::walk_tap(&mut walk, topology, port, TAP, bridge);
     let veth = bridge.and_then(|bridge| plug::veth_to_switch(topology, bridge));
     if let Some(bridge) = bridge {
         walk.linux_bridge(bridge);
-        walk.other_ports.push(beside::bridge(bridge));
+        walk.beside(|_| vec![beside::bridge(bridge)]);
         defects::bridge_down(&mut walk, bridge);
     }
     match (bridge, veth) {

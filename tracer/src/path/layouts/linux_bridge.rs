@@ -6,7 +6,7 @@ use super::{
         beside, bond, defects,
         plug::{self, Plug},
         tunnel, uplink,
-        walk::Walk,
+        walk::{Extent, Walk},
     },
     Layout,
 };
@@ -51,8 +51,8 @@ fn way_out(link: &Link, has_firewall: bool) -> (Role, HopFacts) {
     (role, HopFacts { firewall_behind, ..facts })
 }
 
-fn walk(topology: &Topology, port: &VmPort) -> Path {
-    let mut walk = Walk::new(PathKind::LinuxBridge);
+fn walk(topology: &Topology, port: &VmPort, extent: Extent) -> Path {
+    let mut walk = Walk::new(PathKind::LinuxBridge, extent);
     walk.network = port.network.as_ref().map(|name| format!("libvirt network {name}"));
     let bridge = plug::linux_bridge(topology, port);
     let has_firewall = bridge.is_some_and(|bridge| bridge.name.starts_with(NEUTRONS));
@@ -62,10 +62,9 @@ fn walk(topology: &Topology, port: &VmPort) -> Path {
         defects::bridge_down(&mut walk, bridge);
         walk_out(&mut walk, topology, bridge, has_firewall);
         if !walk.hops().any(Hop::is_host_s) {
-            walk.other_ports.push(beside::bridge(bridge));
+            walk.beside(|_| vec![beside::bridge(bridge)]);
         }
-        let others = beside::ports_of_bridge(topology, bridge, &walk.names());
-        walk.other_ports.extend(others);
+        walk.beside(|on_way| beside::ports_of_bridge(topology, bridge, on_way));
     }
     defects::port(&mut walk, topology, port);
     walk.finish(port)

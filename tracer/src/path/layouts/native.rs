@@ -6,7 +6,7 @@ use super::{
         defects,
         plug::{self, Plug},
         trunk, uplink,
-        walk::Walk,
+        walk::{Extent, Walk},
     },
     Layout,
 };
@@ -40,10 +40,11 @@ pub(super) fn is_named(topology: &Topology, port: &VmPort) -> bool {
     to_switch || port.ovs_interface.as_deref().is_some_and(|name| !name.starts_with("qvo"))
 }
 
-fn walk(topology: &Topology, port: &VmPort) -> Path {
+fn walk(topology: &Topology, port: &VmPort, extent: Extent) -> Path {
     let place = place(topology, port);
     let is_ovn = place.is_some_and(|place| place.interface.of_ovn);
-    let mut walk = Walk::new(if is_ovn { PathKind::Ovn } else { PathKind::OvsNative });
+    let kind = if is_ovn { PathKind::Ovn } else { PathKind::OvsNative };
+    let mut walk = Walk::new(kind, extent);
     match (plug::tap(topology, port), place) {
         (Some(tap), place) => {
             let bridge = place.map(|place| place.bridge.name.as_str());
