@@ -2,6 +2,7 @@
 
 use std::{
     io::{BufRead as _, BufReader, Read as _},
+    path::Path,
     process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio},
     thread::JoinHandle,
     time::{Duration, Instant},
@@ -65,7 +66,17 @@ impl Tracer {
     /// # Errors
     /// When it ends before that; its words are in the error.
     pub fn start(args: &[&str]) -> Result<Self> {
-        Self::start_with(args, true)
+        Self::start_with(hoptrace(args)?, true)
+    }
+
+    /// Like [`Tracer::start`], of the `hoptrace` that `program` is.
+    ///
+    /// # Errors
+    /// As [`Tracer::start`].
+    pub fn start_as(program: &Path, args: &[&str]) -> Result<Self> {
+        let mut command = Command::new(program);
+        command.args(args);
+        Self::start_with(command, true)
     }
 
     /// Like [`Tracer::start`]; what it prints is counted in lines and not kept.
@@ -73,12 +84,12 @@ impl Tracer {
     /// # Errors
     /// As [`Tracer::start`].
     pub fn start_counting(args: &[&str]) -> Result<Self> {
-        Self::start_with(args, false)
+        Self::start_with(hoptrace(args)?, false)
     }
 
-    fn start_with(args: &[&str], keep: bool) -> Result<Self> {
+    fn start_with(mut command: Command, keep: bool) -> Result<Self> {
         let began = Instant::now();
-        let child = hoptrace(args)?
+        let child = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -94,7 +105,7 @@ impl Tracer {
             let mut line = String::new();
             if stderr.read_line(&mut line)? == 0 {
                 let status = child.wait()?;
-                bail!("hoptrace {args:?} ended with {status} before it was ready: {notes:?}");
+                bail!("{command:?} ended with {status} before it was ready: {notes:?}");
             }
             if line.contains(READY) {
                 break;

@@ -1,6 +1,6 @@
 //! What is at the hooks during a flood.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
 use aya::{
@@ -14,13 +14,15 @@ use crate::support::object;
 use crate::tcpdump::Tcpdump;
 
 /// Who stands at the hooks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Contender {
     Untraced,
     /// A program of the benchmark's own object, at each hook that hoptrace has.
     Program(&'static str),
     /// Every packet timed: at the interfaces alone, as the benchmark's own programs.
     Hoptrace,
+    /// The same, by another build of it.
+    Other(PathBuf),
     /// Likewise where one packet of 16 is timed.
     HoptraceTimed16,
     /// With the wire hook, too.
@@ -58,7 +60,7 @@ pub(crate) struct Said {
 
 impl Contender {
     /// Starts it; it works when this returns.
-    pub(crate) fn start(self, lab: &Lab) -> Result<Running> {
+    pub(crate) fn start(&self, lab: &Lab) -> Result<Running> {
         let guest = lab.guests.first().context("the lab has no guest")?;
         let interfaces = lab.path_interfaces(guest);
         Ok(match self {
@@ -66,6 +68,9 @@ impl Contender {
             Self::Program(name) => Running::Programs(attach(name, &interfaces)?, name),
             Self::Hoptrace => {
                 Running::Tracer(Tracer::start(&["trace", &guest.port_id, "--json", "--exact"])?)
+            }
+            Self::Other(program) => {
+                Running::Tracer(Tracer::start_as(program, &["trace", &guest.port_id, "--json", "--exact"])?)
             }
             Self::HoptraceTimed16 => {
                 Running::Tracer(Tracer::start(&["trace", &guest.port_id, "--json", "--timed", "1:16"])?)

@@ -1,6 +1,6 @@
 //! Floods past each contender, and whether hoptrace's ledger knows every packet of them.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
 use hoptrace_tests::lab::{Flood, Guest, Lab};
@@ -10,6 +10,9 @@ use crate::contender::Contender;
 
 /// Before each flood goes one of so many times fewer packets.
 const LEAD_IN: u64 = 4;
+
+/// To which others are compared: always measured.
+const ALWAYS: [&str; 2] = ["untraced", "clock"];
 
 const CONTENDERS: [(&str, Contender); 11] = [
     ("untraced", Contender::Untraced),
@@ -69,8 +72,20 @@ pub(crate) struct Bench<'a> {
 }
 
 impl<'a> Bench<'a> {
-    pub(crate) fn new(lab: &'a Lab) -> Result<Self> {
-        let figures = CONTENDERS.map(|(name, contender)| Figures {
+    /// All contenders whose name contains one of the words in `only`, if there are any, and an `other` build of hoptrace.
+    pub(crate) fn new(lab: &'a Lab, only: &[String], other: Option<PathBuf>) -> Result<Self> {
+        let is_wanted = |name: &str| {
+            only.is_empty() || ALWAYS.contains(&name) || only.iter().any(|word| name.contains(word))
+        };
+        for word in only {
+            ensure!(
+                CONTENDERS.iter().any(|(name, _)| name.contains(word)),
+                "--only {word}: no contender is called so"
+            );
+        }
+        let wanted = CONTENDERS.into_iter().filter(|(name, _)| is_wanted(name));
+        let all = wanted.chain(other.map(|program| ("hoptrace_other", Contender::Other(program))));
+        let figures = all.map(|(name, contender)| Figures {
             name,
             contender,
             sent: 0,
@@ -81,7 +96,7 @@ impl<'a> Bench<'a> {
             missed: 0,
         });
         let guest = lab.guests.first().context("the lab has no guest")?;
-        Ok(Self { lab, guest, figures: figures.into(), ledgers: Vec::new(), disturbed: 0 })
+        Ok(Self { lab, guest, figures: figures.collect(), ledgers: Vec::new(), disturbed: 0 })
     }
 
     /// Measures every contender in a forward and a backward pass.
@@ -90,8 +105,8 @@ impl<'a> Bench<'a> {
         let mut passed: Vec<Vec<Passed>> = vec![Vec::new(); count];
         for place in (0..count).chain((0..count).rev()) {
             let Some(figures) = self.figures.get(place) else { continue };
-            let (name, contender) = (figures.name, figures.contender);
-            let flood = self.flood(contender, packets).with_context(|| format!("flood past {name}"))?;
+            let (name, contender) = (figures.name, figures.contender.clone());
+            let flood = self.flood(&contender, packets).with_context(|| format!("flood past {name}"))?;
             if let Some(passed) = passed.get_mut(place) {
                 passed.push(flood);
             }
@@ -108,7 +123,7 @@ impl<'a> Bench<'a> {
         Ok(())
     }
 
-    fn flood(&mut self, contender: Contender, packets: u64) -> Result<Passed> {
+    fn flood(&mut self, contender: &Contender, packets: u64) -> Result<Passed> {
         // Neighbour entries are static here: switches that never heard the wire would flood everything.
         self.lab.introduce(self.guest)?;
         let running = contender.start(self.lab)?;

@@ -24,6 +24,8 @@ mod support;
 mod tcp;
 mod tcpdump;
 
+use std::path::PathBuf;
+
 use anyhow::Result;
 use clap::Parser as _;
 use hoptrace_tests::{lab::Lab, soak::Account};
@@ -51,6 +53,12 @@ struct Options {
     /// TCP connections of each contender in each direction; 0 leaves TCP out
     #[arg(long, default_value_t = 7)]
     tcp_rounds: u32,
+    /// Only contenders whose name contains this (beside those that others are compared with)
+    #[arg(long, value_name = "NAME")]
+    only: Vec<String>,
+    /// Another build of hoptrace, as a contender beside this one
+    #[arg(long, value_name = "PROGRAM")]
+    other: Option<PathBuf>,
     #[command(flatten)]
     trips: TripOptions,
 }
@@ -77,7 +85,7 @@ fn main() -> Result<()> {
     let options = Options::parse();
     let lab = Lab::from_env()?;
     let machine = Machine::describe()?;
-    let mut bench = flood::Bench::new(&lab)?;
+    let mut bench = flood::Bench::new(&lab, &options.only, options.other.clone())?;
     // One for the caches, and for the switch to know where each address is.
     bench.round(options.packets)?;
     bench.forget();
@@ -124,6 +132,9 @@ fn main() -> Result<()> {
 fn bars(rows: &[Row], tcp: &[tcp::Row], round_trips: &[round_trips::Row], datapath: &str) -> Vec<Bar> {
     let row = |name: &str| rows.iter().find(|row| row.name == name);
     let mut bars = Vec::new();
+    if let (Some(hoptrace), Some(other)) = (row("hoptrace"), row("hoptrace_other")) {
+        bars.push(Bar::at_least("this build ÷ the other one", hoptrace.ratio_to(other), 0.99));
+    }
     if let (Some(hoptrace), Some(tcpdump)) = (row("hoptrace"), row("tcpdump")) {
         if datapath == "system" {
             bars.push(Bar::at_least("OVS datapath, traced ÷ untraced", hoptrace.ratio_to_untraced, 0.88));

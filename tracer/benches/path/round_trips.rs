@@ -104,7 +104,7 @@ pub(crate) fn measure(lab: &Lab, options: TripOptions) -> Result<Vec<Row>> {
         }
         for (measured, (name, contender)) in order {
             let (times, load) =
-                once(lab, guest, contender, options).with_context(|| format!("round trips past {name}"))?;
+                once(lab, guest, &contender, options).with_context(|| format!("round trips past {name}"))?;
             measured.trips += times.count();
             measured.load_pps.push(load.per_second());
             for (rounds, ns) in measured.quantiles_ns.iter_mut().zip(times.quantiles_ns()) {
@@ -118,7 +118,7 @@ pub(crate) fn measure(lab: &Lab, options: TripOptions) -> Result<Vec<Row>> {
     Ok(rows.map(|((name, _), it)| row(name, it, untraced, options.trip_load)).collect())
 }
 
-fn once(lab: &Lab, guest: &Guest, contender: Contender, options: TripOptions) -> Result<(Times, Load)> {
+fn once(lab: &Lab, guest: &Guest, contender: &Contender, options: TripOptions) -> Result<(Times, Load)> {
     lab.introduce(guest)?;
     let running = contender.start(lab)?;
     let TripOptions { trips: count, trip_load: load_per_second, .. } = options;

@@ -15,6 +15,8 @@ use crate::{
 #[derive(Serialize)]
 pub(crate) struct Row {
     pub(crate) name: &'static str,
+    #[serde(skip)]
+    per_second: Vec<f64>,
     median_pps: f64,
     pub(crate) ratio_to_untraced: f64,
     pub(crate) ratio_to_clock: f64,
@@ -36,6 +38,13 @@ pub(crate) struct Row {
     missed: u64,
 }
 
+impl Row {
+    /// Its throughput, divided by that of another one: the median of the rounds' own ratios.
+    pub(crate) fn ratio_to(&self, other: &Self) -> f64 {
+        rounded(median_ratio(&self.per_second, &other.per_second), 3)
+    }
+}
+
 /// A row for each contender.
 pub(crate) fn all(bench: &Bench<'_>) -> Result<Vec<Row>> {
     let figures_of = |name: &str| {
@@ -45,6 +54,7 @@ pub(crate) fn all(bench: &Bench<'_>) -> Result<Vec<Row>> {
     let (untraced, clock) = (figures_of("untraced")?, figures_of("clock")?);
     let row = |it: &Figures| Row {
         name: it.name,
+        per_second: it.per_second.clone(),
         sent: it.sent,
         arrived: it.arrived,
         median_pps: rounded(median(&it.per_second), 0),

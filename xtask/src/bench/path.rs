@@ -43,6 +43,12 @@ pub(crate) struct PathArgs {
     /// Datagrams per second on the same path meanwhile [default: 100000, in a VM 2000].
     #[arg(long, value_name = "RATE")]
     trip_load: Option<u64>,
+    /// Only contenders whose name contains this, beside those that others are compared with; may be given more than once.
+    #[arg(long, value_name = "NAME")]
+    only: Vec<String>,
+    /// Another build of hoptrace, as a contender in the same rounds.
+    #[arg(long, value_name = "PROGRAM", conflicts_with = "vm")]
+    other: Option<PathBuf>,
 }
 
 pub(super) fn run(args: &PathArgs) -> Result<ExitCode> {
@@ -60,6 +66,8 @@ pub(super) fn run(args: &PathArgs) -> Result<ExitCode> {
     let words: Vec<String> = numbers
         .iter()
         .flat_map(|(word, number): &(&str, u64)| [(*word).to_owned(), number.to_string()])
+        .chain(args.only.iter().flat_map(|name| ["--only".to_owned(), name.clone()]))
+        .chain(args.other.iter().flat_map(|program| ["--other".to_owned(), program.display().to_string()]))
         .collect();
     match args.vm {
         Some(series) => in_vm(series, &program, &words, args.json.as_deref()),
