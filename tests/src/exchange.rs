@@ -74,7 +74,9 @@ pub fn arrived(guest: &Guest) -> Result<()> {
 pub fn assert_whole(lab: &Lab, guest: &Guest, hooks: &[&str]) -> Result<()> {
     reaches(guest, lab.wire.ipv4)?;
     lab.introduce(guest)?;
-    let tracer = Tracer::start(&["trace", &guest.port_id, "udp", "and", "port", "9", "--json"])?;
+    // The first ones may wait for user space.
+    let words = ["trace", &guest.port_id, "udp", "and", "port", "9", "--timeout", "4s", "--json"];
+    let tracer = Tracer::start(&words)?;
     talk(lab, guest)?;
     arrived(guest)?;
     let report = tracer.finish()?;

@@ -6,6 +6,7 @@ use hoptrace_tests::prelude::*;
 
 const PORT: u16 = 4444;
 const PACE: Duration = Duration::from_millis(1);
+const WAIT: Duration = Duration::from_secs(10);
 
 /// The first line of a text report, the exit code, and the last words on stderr.
 struct Said {
@@ -106,7 +107,9 @@ fn an_interface_that_goes_down_meanwhile_is_why_packets_are_lost() -> Result<()>
     let guest = lab.guest("yjwang-test-1")?;
     let qvo = guest.qvo.as_str();
     let tracer = Tracer::start(&["trace", &guest.port_id, "udp", "--json"])?;
+    guest.sink_reset()?;
     lab.wire_udp_flood((guest.ipv4, 9).into(), 20, 64, PACE)?;
+    guest.sink_wait(20, WAIT)?;
     let down = Trap::set("ip", &["link", "set", qvo, "down"], &["link", "set", qvo, "up"])?;
     lab.wire_udp_flood((guest.ipv4, 9).into(), 40, 64, PACE)?;
     let report = tracer.finish()?;
@@ -171,6 +174,8 @@ fn an_interface_that_was_down_before_is_not_why_packets_die() -> Result<()> {
 /// left to do.
 fn comes_back(lab: &Lab, guest: &Guest, tracer: Tracer, down: Trap, words: &str) -> Result<()> {
     lab.wire_udp_flood((guest.ipv4, 9).into(), 40, 64, PACE)?;
+    // Behind them, by the same NIC and switch: when it has come to another guest, they have died.
+    lab.wire_ping(lab.guest("yjwang-test-2")?, 1, PACE)?;
     down.take_away()?;
     back(lab, guest)?;
     lab.wire_udp_flood((guest.ipv4, 9).into(), 20, 64, PACE)?;

@@ -173,9 +173,11 @@ fn drops_are_told_by_the_cpu_that_freed_them() -> Result<()> {
         let mut expected = std::collections::BTreeMap::new();
         for (cpu, count) in shares {
             let _pinned = guest.pin(*cpu)?;
+            let before = InterfaceCounts::of(&guest.tap)?;
             let sent =
                 guest.send_udp((lab.wire.ipv4.into(), DOOMED_PORT), *count, 64, Duration::from_millis(1))?;
             ensure!(sent.sent == *count, "{sent:?}");
+            before.wait_for_received(&guest.tap, *count)?;
             *expected.entry(*cpu).or_insert(0) += count;
         }
         let report = tracer.finish_drops()?;

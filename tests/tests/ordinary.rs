@@ -42,7 +42,13 @@ fn traced(lab: &Lab, guest: &Guest, way: Direction, traffic: &[Traffic], pace: D
         send(lab, guest, way, hello.get(..1).unwrap_or_default(), pace)?;
     }
     let tracer = Tracer::start(&["trace", &guest.port_id, "--json"])?;
+    let before = InterfaceCounts::of(&guest.tap)?;
     send(lab, guest, way, traffic, pace)?;
+    if way == Egress {
+        // The guest says that it has sent them before they have left it.
+        let count: usize = traffic.iter().map(|traffic| traffic.frames.len()).sum();
+        before.wait_for_received(&guest.tap, count as u64)?;
+    }
     tracer.finish()
 }
 

@@ -104,8 +104,7 @@ fn nothing_is_at_any_interface_that_outlives_its_tracer() -> Result<()> {
         let tracer = start()?;
         ensure_clean()?;
         ensure!(guardians()?.is_empty(), "nobody has to be there");
-        ping(&lab, guest, 20)?;
-        ensure_complete(&tracer.finish()?, 20)?;
+        ensure_pinged(&lab, guest, tracer, 20)?;
         let tracer = start()?;
         tracer.signal(Signal::KILL)?;
         tracer.wait()?;
@@ -122,9 +121,17 @@ fn ensure_complete(report: &Report, packets: u64) -> Result<()> {
     for (direction, found) in report.directions.both() {
         let ledger = found.ledger;
         let all = Ledger { entered: packets, completed: packets, ..ledger };
-        ledger.expect(&all).context(direction)?;
+        ledger.expect(&all).with_context(|| format!("{direction}: {report}"))?;
     }
     Ok(())
+}
+
+/// Pings the guest so many times: all are answered, and the trace has all of them. Where a reply is missing, the report tells what it knows.
+fn ensure_pinged(lab: &Lab, guest: &Guest, tracer: Tracer, packets: u64) -> Result<()> {
+    let pinged = ping(lab, guest, packets);
+    let report = tracer.finish()?;
+    pinged.with_context(|| report.to_string())?;
+    ensure_complete(&report, packets)
 }
 
 /// The `leftovers` of `hoptrace clean`.
@@ -200,8 +207,7 @@ fn filters_and_clsact_of_others_stay_and_ours_are_around_them() -> Result<()> {
         ensure!(of("ingress")?.contains("pref 2 bpf") && of("egress")?.contains("pref 65534 bpf"));
         ensure!(filters()?.len() == FILTERS, "{:?}", filters()?);
     }
-    ping(&lab, guest, 20)?;
-    ensure_complete(&tracer.finish()?, 20)?;
+    ensure_pinged(&lab, guest, tracer, 20)?;
     ensure!(filters()?.is_empty() && clsacts()? == [device], "{:?} {:?}", filters()?, clsacts()?);
     for side in ["ingress", "egress"] {
         ensure!(run("tc", &["filter", "show", "dev", device, side])?.contains("matchall"), "{side}");
@@ -217,8 +223,7 @@ fn two_tracers_share_a_clsact_and_the_last_one_removes_it() -> Result<()> {
     let first = start(guest)?;
     let second = start(guest)?;
     ensure!(second.notes.iter().any(|note| note.contains("another hoptrace")), "{:?}", second.notes);
-    ping(&lab, guest, 20)?;
-    ensure_complete(&first.finish()?, 20)?;
+    ensure_pinged(&lab, guest, first, 20)?;
     if has_clsact_only()? {
         ensure!(filters()?.len() == FILTERS && !clsacts()?.is_empty(), "{:?}", filters()?);
     }
@@ -253,8 +258,7 @@ fn clean_removes_leftovers_and_nothing_of_a_running_tracer() -> Result<()> {
     ensure!(filters()?.len() == FILTERS + 6, "looking removes nothing: {:?}", filters()?);
     ensure!(clean(&[])? == leftovers);
     ensure!(filters()?.len() == FILTERS, "{:?}", filters()?);
-    ping(&lab, running_guest, 20)?;
-    ensure_complete(&running.finish()?, 20)?;
+    ensure_pinged(&lab, running_guest, running, 20)?;
     ensure!(clean(&[])?.is_empty());
     ensure_clean()
 }
@@ -273,8 +277,7 @@ fn an_ingress_qdisc_in_the_way_gets_one_clear_line() -> Result<()> {
     if !has_clsact_only()? {
         // It is in nobody's way.
         let tracer = start(guest)?;
-        ping(&lab, guest, 5)?;
-        return ensure_complete(&tracer.finish()?, 5);
+        return ensure_pinged(&lab, guest, tracer, 5);
     }
     let output = hoptrace([&["trace", &guest.port_id], mechanism()?].concat())?.output()?;
     let said = String::from_utf8_lossy(&output.stderr).into_owned();

@@ -20,10 +20,7 @@ fn guest(lab: &Lab) -> Result<&Guest> {
 }
 
 fn ping(lab: &Lab, guest: &Guest, count: u64) -> Result<()> {
-    let (count, to) = (count.to_string(), guest.ipv4.to_string());
-    let ping = lab.wire("ping", ["-q", "-c", &count, "-i", "0.01", "-W", "2", &to]).output()?;
-    ensure!(ping.status.success(), "{}", String::from_utf8_lossy(&ping.stdout));
-    Ok(())
+    lab.wire_ping(guest, count, Duration::from_millis(10))
 }
 
 fn trace_pings(guest: &Guest) -> Result<Tracer> {

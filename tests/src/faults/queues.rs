@@ -19,7 +19,7 @@ pub(super) const FAULTS: &[Fault] = &[
         "NIC qdisc overflow (tbf)",
         |scene| {
             Ok(vec![scene.trap(
-                "tc qdisc add dev $nic root tbf rate 400kbit burst 1600 limit 3000",
+                "tc qdisc add dev $nic root tbf rate 100kbit burst 1600 limit 3000",
                 "tc qdisc del dev $nic root",
             )?])
         },

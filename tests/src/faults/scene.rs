@@ -25,7 +25,7 @@ pub(super) const PACE: Duration = Duration::from_micros(200);
 /// Innocent packets go in so many turns with the doomed ones.
 const TURNS: u64 = 4;
 /// How long packets may take to where they are waited for, and how often that is looked at.
-const WAIT_LIMIT: Duration = Duration::from_secs(10);
+const WAIT_LIMIT: Duration = Duration::from_mins(1);
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 /// How long the datapath may take to learn its flows.
 const LEARNING_LIMIT: Duration = Duration::from_secs(20);

@@ -25,6 +25,22 @@ impl Lab {
         // It gives the last replies two round trips, and on a busy machine that is not enough.
         self.in_wire(|| all_replied(wanted))
     }
+
+    /// Pings the guest from the wire so many times, where it may be that nobody answers: gives how many replies came, which is none or all.
+    ///
+    /// # Errors
+    /// Where some come and others do not.
+    pub fn wire_ping_or_none(&self, guest: &Guest, count: u64, pace: Duration) -> Result<u64> {
+        let before = self.in_wire(echo_replies)?;
+        let (number, pace) = (count.to_string(), pace.as_secs_f64().to_string());
+        let args = ["-q", "-c", &number, "-i", &pace, "-W", "1", &guest.ipv4.to_string()];
+        self.wire("ping", args).output().context("run ping")?;
+        if self.in_wire(echo_replies)? == before {
+            return Ok(0);
+        }
+        self.in_wire(|| all_replied(before + count))?;
+        Ok(count)
+    }
 }
 
 /// Waits until the network namespace has got so many echo replies. There is no event but the counter itself.
