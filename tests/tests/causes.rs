@@ -134,7 +134,7 @@ fn a_guest_that_does_not_answer_is_told_with_the_number_of_its_requests() -> Res
     let ping = |count: &str| lab.wire("ping", ["-q", "-c", count, "-i", "0.01", "-W", "1", &to]).output();
     ensure!(ping("1")?.status.success(), "the guest is silent without a reason");
     let tracer = Tracer::start(&["drops", &guest.port_id, "icmp", "--timeout", PATIENCE, "--json"])?;
-    ensure!(ping("20")?.status.success(), "the guest is silent without a reason");
+    lab.wire_ping(guest, 20, Duration::from_millis(10))?;
     let frozen = guest.freeze()?;
     ensure!(!ping(&PINGS.to_string())?.status.success(), "a guest that is frozen answers");
     let report = tracer.finish_drops()?;
@@ -223,12 +223,15 @@ fn arp_of_the_guest_that_nobody_answers_is_told_with_the_address() -> Result<()>
     let guest = lab.guest("yjwang-test-1")?;
     let [a, b, c, _] = guest.ipv4.octets();
     let nobody = Ipv4Addr::new(a, b, c, 77);
-    let tracer = Tracer::start(&["trace", &guest.port_id, "arp", "--timeout", PATIENCE, "--json"])?;
+    let asked = nobody.to_string();
+    let words = ["trace", &guest.port_id, "arp", "and", "host", &asked, "--timeout", PATIENCE, "--json"];
+    let tracer = Tracer::start(&words)?;
     let ping = guest.ping(nobody.into(), 4, Duration::from_secs(1));
     ensure!(ping.as_ref().map_or(true, |report| report.received == 0), "{ping:?}");
     let report = tracer.finish()?;
     let found = report.told_at(&guest.tap, "arp_of_guest_unanswered")?;
-    ensure!(found.count >= 2 && found.about == Some(nobody.to_string()), "{found}");
+    ensure!(found.count >= 2 && found.about == Some(asked), "{found}");
+    report.finding("nothing-comes-back")?.suggests("capture at the physical switch's port")?;
     Ok(())
 }
 

@@ -145,8 +145,29 @@ pub const fn is_group(mac: u64) -> bool {
     mac & 1 != 0
 }
 
+/// Kinds of groups that frames can be for.
+pub const GROUP_KINDS: u32 = 4;
+
+/// The kind of the group with this address: 0 are frames to all, 1 IPv4's groups (01:00:5e:…, RFC 1112), 2 IPv6's (33:33:…, RFC 2464), 3 others, such as
+/// spanning tree.
+#[inline(always)]
+#[must_use]
+pub const fn kind_of_group(mac: u64) -> u32 {
+    if mac == MAC {
+        0
+    } else if mac & 0x80ff_ffff == 0x5e_0001 {
+        1
+    } else if mac & 0xffff == 0x3333 {
+        2
+    } else {
+        3
+    }
+}
+
 /// Addresses whose frames are counted at the guest's tap, and one place more for all others.
 pub const SIGHTED: u32 = 32;
+/// Places for what is counted at one guest's tap: these, and behind them one for each kind of group.
+pub const SIGHTED_PLACES: u32 = SIGHTED + 1 + GROUP_KINDS;
 /// Places that are looked at for one address.
 pub const SIGHTED_PROBES: u32 = 4;
 
@@ -165,9 +186,9 @@ pub const SIGHTED_PROBES: u32 = 4;
 )]
 #[repr(C)]
 pub struct Sighted {
-    /// The address, its six bytes read as a little-endian number; 0: none, or all others.
+    /// The address, its six bytes read as a little-endian number; 0: none, all others, or a kind of group.
     pub mac: u64,
-    /// Frames to the guest for it, not followed.
+    /// Frames to the guest for it, or the kind of group, not followed.
     pub passed: u64,
     /// Frames to the guest for it, followed as the port's own.
     pub followed: u64,
@@ -224,6 +245,20 @@ mod tests {
         assert_eq!(own.seen_elsewhere(then + SECOND / 20), own);
         assert_eq!(own.seen_elsewhere(then + SECOND / 9), Known(0));
         assert_eq!(Known::given(VRRP).seen_elsewhere(then), Known::given(VRRP));
+    }
+
+    #[test]
+    fn groups_are_of_four_kinds() {
+        let kinds = [
+            (MAC, 0),
+            (0x1200_005e_0001, 1),
+            (0x1200_805e_0001, 3),
+            (0x0200_0000_3333, 2),
+            (0x0e00_00c2_8001, 3),
+        ];
+        for (mac, kind) in kinds {
+            assert!(kind_of_group(mac) == kind && kind < GROUP_KINDS && is_group(mac), "{mac:x}");
+        }
     }
 
     #[test]

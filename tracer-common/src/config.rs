@@ -69,7 +69,7 @@ pub struct TraceConfig {
     pub entries: [u8; 2],
     /// The hooks that packets from neighbours enter by, a bit each.
     pub neighbour_entries: u16,
-    /// 1 if `filter` is one.
+    /// 1 if `filter` is one, [`Self::FOR_GROUP`] if it asks for a group's packets.
     pub filtering: u16,
     /// 1 to send packets slower than [`Control::slower_than_ns`] to the ring buffer.
     pub tail: u16,
@@ -90,6 +90,11 @@ pub struct TraceConfig {
     pub filter: Filter,
     /// The VM's IPv4 addresses, read as little-endian numbers; 0 where there is none.
     pub ipv4: [u32; 4],
+}
+
+impl TraceConfig {
+    /// There is a filter, and it names a group: packets for groups that match it are counted at every hook of the path.
+    pub const FOR_GROUP: u16 = 2;
 }
 
 /// Facts about one hook. The programs read the first eight bytes at once.

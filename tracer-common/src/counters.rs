@@ -41,7 +41,7 @@ pub struct HookCounters {
     pub clock_skew: u64,
     /// No slot was free, or another CPU was busy with it.
     pub untracked: u64,
-    /// The VM's packets that have no identity: not IP or ARP, truncated, malformed.
+    /// The VM's packets that have no identity: not IP, ARP or RARP, truncated, malformed.
     pub unparsed: u64,
     /// Records the ring buffer had no room for.
     pub ring_lost: u64,
@@ -50,8 +50,10 @@ pub struct HookCounters {
     /// Packets that became part of another one before it came here. Of those of the other direction: at that direction's
     /// first hook.
     pub merged: u64,
+    /// Frames for groups on their way to the VM, which are not followed, where the filter names a group.
+    pub groups: u64,
     /// Zero: whole cache lines.
-    pub reserved: [u64; 5],
+    pub reserved: [u64; 4],
     /// Scratch memory of the programs: what goes through it is unknown to the verifier.
     pub scratch: [u64; 8],
 }

@@ -189,7 +189,7 @@ pub fn answer<R: Reader>(reader: &R, packet: &Packet) -> Option<Part> {
 /// The TCP segment that `packet` is.
 #[inline(always)]
 pub fn segment<R: Reader>(reader: &R, packet: &Packet, from_guest: bool) -> Option<Segment> {
-    if packet.protocol != PROTOCOL_TCP || packet.fragment_tail != 0 || packet.ether_type == ETHERTYPE_ARP {
+    if packet.protocol != PROTOCOL_TCP || packet.fragment_tail != 0 {
         return None;
     }
     let window = reader.window(packet.l4_offset, 20)?;

@@ -3,8 +3,8 @@
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use crate::packet::{
-    ETHERTYPE_ARP, ETHERTYPE_IPV4, ETHERTYPE_IPV6, PROTOCOL_ICMP, PROTOCOL_ICMPV6, PROTOCOL_TCP,
-    PROTOCOL_UDP, Packet, Reader, Window,
+    ETHERTYPE_ARP, ETHERTYPE_IPV4, ETHERTYPE_IPV6, ETHERTYPE_RARP, PROTOCOL_ICMP, PROTOCOL_ICMPV6,
+    PROTOCOL_IGMP, PROTOCOL_SCTP, PROTOCOL_TCP, PROTOCOL_UDP, PROTOCOL_VRRP, Packet, Reader, Window,
 };
 
 /// Hosts, and ports, one filter can name: a packet has two ends.
@@ -38,19 +38,58 @@ pub struct Filter {
     pub hosts: [Host; MAX_ENDS],
 }
 
+/// That a protocol is one of IP, whose number is in the lowest byte.
+const IP: u32 = 0x100;
+
+/// The part of a filter's protocol that says which IP protocol it is.
+const fn ip(protocol: u8) -> u32 {
+    IP | protocol as u32
+}
+
+/// The part that says which EtherType packets have.
+const fn of(ether_type: u16) -> u32 {
+    (ether_type as u32) << 16
+}
+
 impl Filter {
     /// Any protocol.
     pub const PROTOCOL_ANY: u32 = 0;
     /// ICMP, which is of IPv4, as with tcpdump.
-    pub const PROTOCOL_ICMP: u32 = 1;
-    /// TCP.
-    pub const PROTOCOL_TCP: u32 = 2;
-    /// UDP.
-    pub const PROTOCOL_UDP: u32 = 3;
-    /// ARP.
-    pub const PROTOCOL_ARP: u32 = 4;
+    pub const PROTOCOL_ICMP: u32 = of(ETHERTYPE_IPV4) | ip(PROTOCOL_ICMP);
     /// ICMP over IPv6, neighbour discovery included.
-    pub const PROTOCOL_ICMP6: u32 = 5;
+    pub const PROTOCOL_ICMP6: u32 = of(ETHERTYPE_IPV6) | ip(PROTOCOL_ICMPV6);
+    /// IGMP, which is of IPv4.
+    pub const PROTOCOL_IGMP: u32 = of(ETHERTYPE_IPV4) | ip(PROTOCOL_IGMP);
+    /// TCP.
+    pub const PROTOCOL_TCP: u32 = ip(PROTOCOL_TCP);
+    /// UDP.
+    pub const PROTOCOL_UDP: u32 = ip(PROTOCOL_UDP);
+    /// SCTP.
+    pub const PROTOCOL_SCTP: u32 = ip(PROTOCOL_SCTP);
+    /// VRRP.
+    pub const PROTOCOL_VRRP: u32 = ip(PROTOCOL_VRRP);
+    /// ARP.
+    pub const PROTOCOL_ARP: u32 = of(ETHERTYPE_ARP);
+    /// RARP.
+    pub const PROTOCOL_RARP: u32 = of(ETHERTYPE_RARP);
+
+    /// Whether it asks for packets that go to groups: it names a group's address, or that of all (an IPv4 one from 224.0.0.0 on that is not reserved, or
+    /// an IPv6 one that begins with ff), or a protocol whose packets go there.
+    #[must_use]
+    pub fn asks_for_group(&self) -> bool {
+        if matches!(self.protocol, Self::PROTOCOL_IGMP | Self::PROTOCOL_VRRP) {
+            return true;
+        }
+        let is_group = |host: &Host| {
+            let first = host.address[0] & 0xff;
+            if host.ether_type == ETHERTYPE_IPV4 {
+                first & 0xf0 == 0xe0 || host.address[0] == 0xffff_ffff
+            } else {
+                first == 0xff
+            }
+        };
+        self.hosts.iter().take(self.host_count as usize).any(is_group)
+    }
 
     /// Whether `packet` is to be traced. As with tcpdump, a fragment without the transport header has no ports.
     #[inline(always)]
@@ -59,16 +98,11 @@ impl Filter {
     }
 
     #[inline(always)]
+    #[allow(clippy::cast_possible_truncation, reason = "the parts of the number")]
     const fn protocol_matches(&self, packet: &Packet) -> bool {
-        let ip = packet.ether_type != ETHERTYPE_ARP;
-        match self.protocol {
-            Self::PROTOCOL_ANY => true,
-            Self::PROTOCOL_ICMP => packet.ether_type == ETHERTYPE_IPV4 && packet.protocol == PROTOCOL_ICMP,
-            Self::PROTOCOL_ICMP6 => packet.ether_type == ETHERTYPE_IPV6 && packet.protocol == PROTOCOL_ICMPV6,
-            Self::PROTOCOL_TCP => ip && packet.protocol == PROTOCOL_TCP,
-            Self::PROTOCOL_UDP => ip && packet.protocol == PROTOCOL_UDP,
-            _ => !ip,
-        }
+        let ether_type = (self.protocol >> 16) as u16;
+        (ether_type == 0 || ether_type == packet.ether_type)
+            && (self.protocol & IP == 0 || (packet.is_ip() && packet.protocol == self.protocol as u8))
     }
 
     #[inline(always)]
@@ -91,9 +125,8 @@ impl Filter {
         if self.port_count == 0 {
             return true;
         }
-        let has_ports = packet.ether_type != ETHERTYPE_ARP
-            && packet.fragment_tail == 0
-            && matches!(packet.protocol, PROTOCOL_TCP | PROTOCOL_UDP | crate::packet::PROTOCOL_SCTP);
+        let has_ports =
+            packet.has_transport() && matches!(packet.protocol, PROTOCOL_TCP | PROTOCOL_UDP | PROTOCOL_SCTP);
         if !has_ports {
             return false;
         }
@@ -105,7 +138,7 @@ impl Filter {
     }
 }
 
-/// Source and destination address (of ARP: the sender's and the target's protocol address).
+/// Source and destination address (of ARP and RARP: the sender's and the target's protocol address).
 #[inline(always)]
 pub fn addresses<R: Reader>(reader: &R, packet: &Packet) -> Option<([u64; 2], [u64; 2])> {
     match packet.ether_type {

@@ -22,7 +22,7 @@ use crate::{
 pub(crate) const CLAIM_NONE: u32 = 0;
 /// It does.
 pub(crate) const CLAIM_OWN: u32 = 1;
-/// It goes to a group the VM may be in.
+/// It goes to a group the VM may be in: followed where it concerns the VM ([`concerns_guest`]), otherwise counted at the tap.
 pub(crate) const CLAIM_GROUP: u32 = 2;
 /// It does if it is in the table already.
 pub(crate) const CLAIM_IF_TRACKED: u32 = 3;
@@ -142,9 +142,13 @@ fn other_address(hook: HookFacts, frame: &Frame) -> u64 {
     if address == hook.mac() || is_group(address) { 0 } else { address }
 }
 
-/// Counts a frame at the VM's tap if it is for or from another address.
+/// Counts a frame at the VM's tap if it is for or from another address, or for a group and not followed.
 #[inline(always)]
 pub(crate) fn count(hook: HookFacts, frame: &Frame, claim: u32) {
+    if claim == CLAIM_GROUP {
+        hop_sighted(frame.destination, Passage::ForGroup as u32, hook.port());
+        return;
+    }
     let address = other_address(hook, frame);
     if address != 0 {
         let passage = if hook.direction() == 0 {

@@ -4,7 +4,7 @@ use hoptrace_common::{
     counters::HookCounters,
     filter::addresses,
     inflight::{Outcome, Table as _},
-    packet::{ETHERTYPE_ARP, Packet, Reader, Window as _},
+    packet::{Packet, Reader, Window as _},
     record::PacketRecord,
 };
 
@@ -59,7 +59,7 @@ fn causes(gate: Gate, direction: u8, identity: u64, total_ns: u64) -> u8 {
 fn emit<R: Reader>(reader: &R, packet: &Packet, len_bytes: u32, outcome: &Outcome, causes: u8) -> bool {
     let Some(slot): Option<Cell> = Inflight(core::ptr::null_mut()).slot(outcome.index) else { return false };
     let (source, destination) = addresses(reader, packet).unwrap_or(([0; 2], [0; 2]));
-    let ports = if packet.fragment_tail == 0 && packet.ether_type != ETHERTYPE_ARP {
+    let ports = if packet.has_transport() {
         reader.window(packet.l4_offset, 4).map_or((0, 0), |window| (window.u16_be(0), window.u16_be(2)))
     } else {
         (0, 0)

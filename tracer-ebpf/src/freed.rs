@@ -11,7 +11,7 @@ use hoptrace_common::{
     drops::{Device, Example, Free, Meaning, Stands, Verdict, verdict},
     filter::addresses,
     inflight::{self, Control, Marked, Reach, State, Tracked},
-    packet::{ETHERTYPE_ARP, Packet, Reader as _, Window as _},
+    packet::{Packet, Reader as _, Window as _},
 };
 
 use crate::{
@@ -305,7 +305,7 @@ fn remember(site: Site, what: What, room: *mut Room, identity: u64) {
         };
         let packet = freed.packet(identity);
         let (source, destination) = addresses(&head, &packet).unwrap_or(([0; 2], [0; 2]));
-        let has_ports = packet.fragment_tail == 0 && packet.ether_type != ETHERTYPE_ARP;
+        let has_ports = packet.has_transport();
         let ports = if has_ports { head.window(packet.l4_offset, 4) } else { None };
         let (source_port, destination_port) =
             ports.map_or((0, 0), |window| (window.u16_be(0), window.u16_be(2)));

@@ -94,7 +94,7 @@ pub(crate) fn hop(skb: *mut __sk_buff, hook: HookFacts, number: u32, of: Of) -> 
     let packet = packet.called(hook.key(packet.identity));
     if matches!(of, Of::Others(_)) && hook.has(HookConfig::GUEST) {
         claim::count(hook, &frame, claim);
-        if claim == CLAIM_SIGHTED {
+        if claim == CLAIM_SIGHTED || claim == CLAIM_GROUP {
             return DONE;
         }
     }
@@ -154,13 +154,14 @@ pub(crate) fn hop(skb: *mut __sk_buff, hook: HookFacts, number: u32, of: Of) -> 
 /// What is done with a frame that is not one for this program.
 #[inline(always)]
 fn other(hook: HookFacts, reader: &Direct, frame: &Frame, claim: u32, number: u32, of: Of) -> u32 {
-    if claim == CLAIM_NONE || (claim == CLAIM_GROUP && is_ip(frame.ether_type)) {
+    let is_ip_for_group = claim == CLAIM_GROUP && is_ip(frame.ether_type) && !config::counts_groups();
+    if claim == CLAIM_NONE || (is_ip_for_group && !hook.has(HookConfig::GUEST)) {
         return DONE;
     }
     if claim == CLAIM_GROUP && hook.has(HookConfig::SHARED) && asks_others(hook, reader, frame) {
         return DONE;
     }
-    if matches!(of, Of::Own) && is_of_others(hook, claim) {
+    if matches!(of, Of::Own) && (is_ip_for_group || is_of_others(hook, claim)) {
         rare::leave(Note::claimed(number, claim));
         OTHERS
     } else {
@@ -188,7 +189,7 @@ fn asks_others(hook: HookFacts, reader: &Direct, frame: &Frame) -> bool {
     target != a && target != b && target != c && target != d
 }
 
-/// The EtherType of packets that are of no interest where they go to a group.
+/// The EtherType of packets that are not followed where they go to a group.
 #[inline(always)]
 const fn is_ip(ether_type: u16) -> bool {
     matches!(ether_type, ETHERTYPE_IPV4 | ETHERTYPE_IPV6)

@@ -10,7 +10,8 @@ use hoptrace_common::{
 
 use crate::{
     address::{
-        ADDRESS_CLAIM, ADDRESS_FOLLOWED, ADDRESS_HAS_NO_ROOM, ADDRESS_LEARN, ADDRESS_SIGHTED, hop_address,
+        ADDRESS_CLAIM, ADDRESS_FOLLOWED, ADDRESS_GROUP, ADDRESS_HAS_NO_ROOM, ADDRESS_LEARN, ADDRESS_SIGHTED,
+        hop_address,
     },
     admit, answers,
     claim::{self, CLAIM_GROUP, CLAIM_NONE, CLAIM_OWN, CLAIM_SIGHTED, concerns_guest},
@@ -68,6 +69,20 @@ pub(crate) fn is_wanted<R: Reader>(reader: &R, packet: &Packet, claim: u32, port
         && (!config::is_filtering() || config::filter().matches(reader, packet))
 }
 
+/// A frame for a group that is not followed: counted where it goes to the guest, and at every hook of the path where the filter asks for one's.
+#[inline(always)]
+fn group_passes<S: Seen>(seen: &S, at: At, hook: HookFacts) {
+    if config::counts_groups()
+        && !hook.has(HookConfig::NEIGHBOUR)
+        && let Some(counted) = counters::of(counters::cpu(), at.number())
+    {
+        counted.groups += 1;
+    }
+    if hook.has(HookConfig::GUEST) && !seen.is_decided() {
+        hop_address(at.0, ADDRESS_GROUP);
+    }
+}
+
 /// Identifies the packet at `at`. `None`: it is not the VM's, or not wanted, or there is nothing more to do.
 #[inline(always)]
 pub(crate) fn identify<S: Seen>(seen: &S, at: At) -> Option<Identified> {
@@ -85,7 +100,11 @@ pub(crate) fn identify<S: Seen>(seen: &S, at: At) -> Option<Identified> {
     let packet = match head.packet(&frame, word) {
         Ok(packet) => config::keyed(packet, config::port(number)),
         Err(error) => {
-            if !seen.is_told(error) {
+            if claim == CLAIM_GROUP {
+                if !config::is_filtering() {
+                    group_passes(seen, at, hook);
+                }
+            } else if !seen.is_told(error) {
                 tally::unparsed(number, claim, frame.ether_type);
             }
             return None;
@@ -93,7 +112,11 @@ pub(crate) fn identify<S: Seen>(seen: &S, at: At) -> Option<Identified> {
     };
     // The verifier follows what comes next once for all ways to it.
     let claim = head.opaque(claim);
-    if !is_wanted(&head, &packet, claim, config::port(number)) {
+    if config::is_filtering() && !config::filter().matches(&head, &packet) {
+        return None;
+    }
+    if claim == CLAIM_GROUP && !concerns_guest(&head, &packet, config::port(number)) {
+        group_passes(seen, at, hook);
         return None;
     }
     if hook.has(HookConfig::GUEST) && !seen.is_decided() {

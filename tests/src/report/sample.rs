@@ -41,7 +41,7 @@ fn direction(more: &Value) -> Value {
     }]);
     direction["total"] = latencies.clone();
     direction["neighbour_total"] = latencies;
-    direction["hooks"] = json!([{"hook": "tap", "seen": 2}]);
+    direction["hooks"] = json!([{"hook": "tap", "seen": 2, "groups": 0}]);
     direction["slowest"] = json!([{
         "direction": "egress", "identity": "00000000000000ff", "source_port": 1, "destination_port": 9,
         "hops": [{"hook": "tap", "at_ns": 0}], "sampled": false, "slow": true,

@@ -20,6 +20,8 @@ pub struct Hook {
     pub hook: String,
     /// Sights.
     pub seen: u64,
+    /// Frames for groups.
+    pub groups: u64,
 }
 
 /// What a trace says of a direction: what `drops` says of it, and more.

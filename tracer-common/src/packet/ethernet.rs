@@ -1,7 +1,8 @@
 //! Ethernet and VLAN tags: the entry of the parser.
 
 use super::{
-    ETHERTYPE_ARP, ETHERTYPE_IPV4, ETHERTYPE_IPV6, Packet, ParseError, Reader, Window, arp, ipv4, ipv6,
+    ETHERTYPE_ARP, ETHERTYPE_IPV4, ETHERTYPE_IPV6, ETHERTYPE_RARP, Packet, ParseError, Reader, Window, arp,
+    ipv4, ipv6,
 };
 
 pub(super) const ETHERNET_LEN: u32 = 14;
@@ -62,7 +63,7 @@ impl Frame {
 /// Parses the packet behind `frame` and computes its identity.
 ///
 /// # Errors
-/// [`ParseError::Foreign`] for anything but IPv4, IPv6 and ARP; [`ParseError::Truncated`] when `reader` ends before
+/// [`ParseError::Foreign`] for anything but IPv4, IPv6, ARP and RARP; [`ParseError::Truncated`] when `reader` ends before
 /// the hashed headers do; [`ParseError::Malformed`] when a header contradicts itself.
 #[inline(always)]
 pub fn parse<R: Reader>(reader: &R, frame: &Frame) -> Result<Packet, ParseError> {
@@ -70,7 +71,7 @@ pub fn parse<R: Reader>(reader: &R, frame: &Frame) -> Result<Packet, ParseError>
     match frame.ether_type {
         ETHERTYPE_IPV4 => ipv4::parse(reader, l3_offset),
         ETHERTYPE_IPV6 => ipv6::parse(reader, l3_offset),
-        ETHERTYPE_ARP => arp::parse(reader, l3_offset),
+        ETHERTYPE_ARP | ETHERTYPE_RARP => arp::parse(reader, l3_offset, frame.ether_type),
         _ => Err(ParseError::Foreign),
     }
 }

@@ -1,8 +1,8 @@
 //! How far into a packet its identity looks.
 
 use super::{
-    ETHERTYPE_ARP, ETHERTYPE_IPV4, PROTOCOL_ICMP, PROTOCOL_ICMPV6, PROTOCOL_SCTP, PROTOCOL_TCP, PROTOCOL_UDP,
-    Packet, Reader, Window,
+    ETHERTYPE_IPV4, PROTOCOL_ICMP, PROTOCOL_ICMPV6, PROTOCOL_SCTP, PROTOCOL_TCP, PROTOCOL_UDP, Packet,
+    Reader, Window,
     deep::DEEP_LEN,
     ipv4::{self, IPV4_MIN_LEN},
     transport::{BODY_LEN, ICMP_LEN, SCTP_LEN, TCP_MIN_LEN, UDP_LEN},
@@ -11,7 +11,7 @@ use super::{
 /// Where the last byte ends that makes up the identity, from the start of the Ethernet header on, or shortly behind.
 #[inline(always)]
 pub fn hashed_end<R: Reader>(reader: &R, packet: &Packet) -> u32 {
-    if packet.ether_type == ETHERTYPE_ARP {
+    if !packet.is_ip() {
         return packet.l3_end;
     }
     let is_weak = packet.ether_type != ETHERTYPE_IPV4

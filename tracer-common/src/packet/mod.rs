@@ -30,17 +30,23 @@ pub use usual::{Places, Usual, parse_usual};
 pub const ETHERTYPE_IPV4: u16 = 0x0800;
 /// EtherType of ARP.
 pub const ETHERTYPE_ARP: u16 = 0x0806;
+/// EtherType of RARP: what QEMU says for a VM that has been migrated.
+pub const ETHERTYPE_RARP: u16 = 0x8035;
 /// EtherType of IPv6.
 pub const ETHERTYPE_IPV6: u16 = 0x86dd;
 
 /// IP protocol number of ICMP.
 pub const PROTOCOL_ICMP: u8 = 1;
+/// IP protocol number of IGMP.
+pub const PROTOCOL_IGMP: u8 = 2;
 /// IP protocol number of TCP.
 pub const PROTOCOL_TCP: u8 = 6;
 /// IP protocol number of UDP.
 pub const PROTOCOL_UDP: u8 = 17;
 /// IP protocol number of `ICMPv6`.
 pub const PROTOCOL_ICMPV6: u8 = 58;
+/// IP protocol number of VRRP.
+pub const PROTOCOL_VRRP: u8 = 112;
 /// IP protocol number of SCTP.
 pub const PROTOCOL_SCTP: u8 = 132;
 
@@ -51,22 +57,38 @@ pub struct Packet {
     pub identity: u64,
     /// EtherType behind any VLAN tags.
     pub ether_type: u16,
-    /// IP protocol behind any IPv6 extension headers; 0 for ARP.
+    /// IP protocol behind any IPv6 extension headers; 0 for ARP and RARP.
     pub protocol: u8,
     /// 1 for a fragment that does not start with the transport header.
     pub fragment_tail: u8,
     /// Where the ARP or IP header starts.
     pub l3_offset: u32,
-    /// Where the transport header starts; meaningless for ARP and for fragment tails.
+    /// Where the transport header starts; meaningless for ARP, RARP and fragment tails.
     pub l4_offset: u32,
     /// Where the IP packet ends by its own length field (GSO packets may say 0 there: then the frame's end is meant).
     pub l3_end: u32,
 }
 
+impl Packet {
+    /// Whether it is IPv4 or IPv6, not ARP or RARP.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_ip(&self) -> bool {
+        matches!(self.ether_type, ETHERTYPE_IPV4 | ETHERTYPE_IPV6)
+    }
+
+    /// Whether it has the header of its transport, if that is one.
+    #[inline(always)]
+    #[must_use]
+    pub const fn has_transport(&self) -> bool {
+        self.fragment_tail == 0 && self.is_ip()
+    }
+}
+
 /// Why a packet has no identity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ParseError {
-    /// Not IPv4, IPv6 or ARP over Ethernet.
+    /// Not IPv4, IPv6, ARP or RARP over Ethernet.
     Foreign,
     /// The reader ended before the headers did.
     Truncated,

@@ -4,7 +4,7 @@ use aya_ebpf::{
     macros::map,
     maps::{Array, HashMap},
 };
-use hoptrace_common::address::{SIGHTED, SIGHTED_PROBES, Sighted, place_of};
+use hoptrace_common::address::{SIGHTED, SIGHTED_PLACES, SIGHTED_PROBES, Sighted, kind_of_group, place_of};
 
 use super::MMAPABLE;
 use crate::atomic;
@@ -13,9 +13,9 @@ use crate::atomic;
 #[map]
 static STRANGERS: HashMap<u64, u32> = HashMap::with_max_entries(4096, 0);
 
-/// Of each port so many; the last one is for all that find no place. The loader sets the size.
+/// Of each port so many. The loader sets the size.
 #[map]
-static SIGHTINGS: Array<Sighted> = Array::with_max_entries(SIGHTED + 1, MMAPABLE);
+static SIGHTINGS: Array<Sighted> = Array::with_max_entries(SIGHTED_PLACES, MMAPABLE);
 
 /// How a frame passed the tap.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -28,6 +28,8 @@ pub(crate) enum Passage {
     Sent,
     /// From the guest, and its way is not followed to its end.
     Unlearned,
+    /// To the guest among others: the address is a group's.
+    ForGroup,
 }
 
 impl Passage {
@@ -38,7 +40,8 @@ impl Passage {
             0 => Self::Passed,
             1 => Self::Followed,
             2 => Self::Sent,
-            _ => Self::Unlearned,
+            3 => Self::Unlearned,
+            _ => Self::ForGroup,
         }
     }
 }
@@ -52,11 +55,16 @@ pub(crate) fn is_strange(mac: u64) -> bool {
 /// Counts a frame for or from `mac` that passes the tap of `port`.
 #[inline(always)]
 pub(crate) fn count(mac: u64, passage: Passage, port: u32) {
-    let Some(sighted) = of(mac, port * (SIGHTED + 1)) else { return };
+    let first = port * SIGHTED_PLACES;
+    let place = match passage {
+        Passage::ForGroup => SIGHTINGS.get_ptr_mut(first + SIGHTED + 1 + kind_of_group(mac)),
+        _ => of(mac, first),
+    };
+    let Some(sighted) = place else { return };
     // SAFETY: a map value, whose fields are aligned to eight bytes.
     unsafe {
         let counter = match passage {
-            Passage::Passed => &raw mut (*sighted).passed,
+            Passage::Passed | Passage::ForGroup => &raw mut (*sighted).passed,
             Passage::Followed => &raw mut (*sighted).followed,
             Passage::Sent => &raw mut (*sighted).sent,
             Passage::Unlearned => &raw mut (*sighted).unlearned,

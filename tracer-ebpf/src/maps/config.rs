@@ -213,6 +213,12 @@ pub(crate) fn is_filtering() -> bool {
     filtering() != 0
 }
 
+/// Whether frames for groups are counted at every hook of the path: the filter asks for one's.
+#[inline(always)]
+pub(crate) fn counts_groups() -> bool {
+    filtering() == TraceConfig::FOR_GROUP
+}
+
 /// The filter.
 #[inline(always)]
 pub(crate) fn filter() -> &'static Filter {

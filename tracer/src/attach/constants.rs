@@ -27,7 +27,7 @@ impl Constants {
         let room = plans.room();
         let mut trace = TraceConfig {
             seed: options.trace.seed | 1,
-            filtering: u16::from(options.trace.filter != Filter::default()),
+            filtering: filtering(&options.trace.filter),
             ports: room.told_ports(),
             segments: room.segments(),
             port_segments: room.port_segments(),
@@ -76,6 +76,10 @@ impl Constants {
             hooks,
         })
     }
+}
+
+fn filtering(filter: &Filter) -> u16 {
+    if filter.asks_for_group() { TraceConfig::FOR_GROUP } else { u16::from(*filter != Filter::default()) }
 }
 
 /// What programs are told of the hooks of a plan, and of the interfaces they are at.

@@ -47,7 +47,8 @@ fn add(sum: &HookCounters, more: &HookCounters) -> HookCounters {
         split: sum.split + more.split,
         word: 0,
         merged: sum.merged + more.merged,
-        reserved: [0; 5],
+        groups: sum.groups + more.groups,
+        reserved: [0; 4],
         scratch: [0; 8],
     }
 }

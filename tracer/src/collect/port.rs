@@ -318,6 +318,7 @@ impl PortCollector {
                     ambiguous: counted.grouped,
                     evicted: 0,
                     untracked: counted.untracked,
+                    groups: counted.groups,
                     emitted: counted.emitted,
                     ring_lost: counted.ring_lost,
                 })

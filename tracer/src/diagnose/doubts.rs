@@ -97,7 +97,7 @@ fn of(report: &PortTrace<'_>, direction: Direction) -> Vec<Finding> {
             "not-followed",
             ledger.unparsed > 0,
             format!(
-                "frames {who}, or with its address, were not followed ({} at all hooks together): they are not IPv4, IPv6 or ARP, or broken, or not in memory that programs \
+                "frames {who}, or with its address, were not followed ({} at all hooks together): they are not IPv4, IPv6, ARP or RARP, or broken, or not in memory that programs \
                  can read",
                 ledger.unparsed
             ),

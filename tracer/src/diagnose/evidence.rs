@@ -33,6 +33,7 @@ fn has_deaths(port: &PortReport) -> bool {
 fn code(evidence: &Evidence, died: bool) -> Option<&'static str> {
     Some(match (evidence.source, evidence.counter.as_str()) {
         (EvidenceSource::Tap, "checksum_wrong") => "wrong-checksums",
+        (EvidenceSource::Tap, Evidence::GROUP_PASSED) => return None,
         (EvidenceSource::Tap, counter) if counter.starts_with("other_address") => "other-address",
         (EvidenceSource::Tap, _) => "unanswered",
         (EvidenceSource::Conntrack, "drop") => "conntrack-full",

@@ -65,12 +65,13 @@ pub(super) fn advice(report: &PortTrace<'_>, place: &str, drop: &Drop) -> Advice
 /// Whether the rule sees packets like the drop's example; what it matches, only its program knows.
 fn may_be_about(rule: &FirewallRule, drop: &Drop) -> bool {
     let Some(example) = &drop.example else { return true };
-    let is_arp = example.flow.protocol == "arp";
+    let protocol = &*example.flow.protocol;
+    let is_ip = !matches!(protocol, "arp" | "rarp");
     match rule.family.as_str() {
-        "ip" => !is_arp && example.flow.source.is_ipv4(),
-        "ip6" => !is_arp && example.flow.source.is_ipv6(),
-        "inet" => !is_arp,
-        "arp" => is_arp,
+        "ip" => is_ip && example.flow.source.is_ipv4(),
+        "ip6" => is_ip && example.flow.source.is_ipv6(),
+        "inet" => is_ip,
+        "arp" => protocol == "arp",
         _ => true,
     }
 }

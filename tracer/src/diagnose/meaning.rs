@@ -99,6 +99,11 @@ fn at_tap(evidence: &Evidence) -> String {
             "requests that passed {tap} were not remembered, because too many more were waiting for their answers, or two CPUs came to one at once: what is \
              told of the guest's times and of what it did not answer is of the rest"
         ),
+        Evidence::GROUP_PASSED => format!(
+            "frames for groups ({}) passed {tap} to the guest: counted, not followed, because switches drop such frames for good reasons, too; a filter that \
+             names a group of IP (`host GROUP`) has its packets counted at every hook of the path",
+            evidence.about.as_deref().map_or_else(String::new, |about| Printable(about).to_string())
+        ),
         Evidence::OTHER_ADDRESS_PASSED => match evidence.about.as_deref() {
             Some(mac) => format!(
                 "frames{about} passed {tap} to the guest and were not followed: the address is not the port's own, nor has the \
@@ -279,6 +284,12 @@ mod tests {
             let others = Evidence { about: None, ..known };
             assert!(meaning(&path(), &others).contains("further addresses"));
         }
+        let (counter, about) = (Evidence::GROUP_PASSED.to_owned(), Some("IPv4 multicast".to_owned()));
+        let groups = meaning(&path(), &Evidence { counter, about, ..evidence.clone() });
+        assert!(
+            groups.starts_with("frames for groups (IPv4 multicast) passed tap0 to the guest"),
+            "{groups}"
+        );
         let counter = "checksum_wrong".to_owned();
         let evidence = Evidence { counter, about: Some("UDP".to_owned()), ..evidence };
         assert!(meaning(&path(), &evidence).starts_with("packets (UDP) passed tap0 with a checksum"));

@@ -11,8 +11,10 @@ mod doubts;
 mod early;
 mod evidence;
 mod filters;
+mod groups;
 mod meaning;
 mod misdelivered;
+mod outside;
 mod problems;
 mod quiet;
 mod spans;
@@ -41,7 +43,7 @@ enum Kind {
 }
 
 /// Every kind of finding, in the order in which findings of the same severity are told.
-const KINDS: [Kind; 12] = [
+const KINDS: [Kind; 14] = [
     Kind::Trace(taken::findings),
     Kind::Port(balance::findings),
     Kind::Port(early::findings),
@@ -49,6 +51,8 @@ const KINDS: [Kind; 12] = [
     Kind::Port(deaths::findings),
     Kind::Place(problems::findings),
     Kind::Trace(problems::not_looked_again),
+    Kind::Port(groups::findings),
+    Kind::Port(outside::findings),
     Kind::Trace(evidence::findings),
     Kind::Port(doubts::findings),
     Kind::Trace(doubts::of_trace),

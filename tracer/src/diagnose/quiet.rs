@@ -79,6 +79,18 @@ fn nothing_came(report: &PortTrace<'_>) -> Finding {
         );
         return Finding::new(Severity::Warning, "no-traffic", text).next("follow those with --mac");
     }
+    let (to_guest, on_way) = (report.trace.group_frames(), report.trace.group_frames_on_way());
+    if to_guest > 0 || on_way > 0 {
+        let groups = if to_guest > 0 {
+            format!("{to_guest} frames for groups (broadcast, multicast) passed to the guest")
+        } else {
+            format!("{on_way} frames for groups were on their way")
+        };
+        let text = format!(
+            "{what} under the port's own address was seen in {time:.1} s; {groups}, which are counted and not followed"
+        );
+        return Finding::new(Severity::Warning, "no-traffic", text);
+    }
     Finding::new(Severity::Warning, "no-traffic", format!("{what} was seen in {time:.1} s"))
         .next("check the filter, and that the VM has traffic")
 }

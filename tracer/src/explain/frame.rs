@@ -6,8 +6,8 @@ use std::{
 };
 
 use hoptrace_common::packet::{
-    ETHERTYPE_ARP, ETHERTYPE_IPV4, ETHERTYPE_IPV6, Frame, PROTOCOL_ICMP, PROTOCOL_ICMPV6, PROTOCOL_SCTP,
-    PROTOCOL_TCP, PROTOCOL_UDP, Packet, Reader as _, SliceReader, Window as _, parse,
+    ETHERTYPE_ARP, ETHERTYPE_IPV4, ETHERTYPE_IPV6, ETHERTYPE_RARP, Frame, PROTOCOL_ICMP, PROTOCOL_ICMPV6,
+    PROTOCOL_SCTP, PROTOCOL_TCP, PROTOCOL_UDP, Packet, Reader as _, SliceReader, Window as _, parse,
 };
 
 use crate::model::{MacAddr, PacketHead};
@@ -33,7 +33,7 @@ pub(crate) fn flow(ifname: &str, head: &PacketHead) -> Option<String> {
         ETHERTYPE_IPV6 => ipv6(&mut flow, &frame, &packet)?,
         _ => arp(&mut flow, &frame, &packet)?,
     }
-    if packet.ether_type != ETHERTYPE_ARP && packet.fragment_tail == 0 {
+    if packet.has_transport() {
         transport(&mut flow, &frame, &packet);
     }
     Some(flow)
@@ -51,6 +51,7 @@ fn protocol(packet: &Packet) -> String {
     let is_v6 = packet.ether_type == ETHERTYPE_IPV6;
     let name = match packet.protocol {
         _ if packet.ether_type == ETHERTYPE_ARP => "arp",
+        _ if packet.ether_type == ETHERTYPE_RARP => "rarp",
         PROTOCOL_TCP => "tcp",
         PROTOCOL_UDP => "udp",
         PROTOCOL_SCTP => "sctp",

@@ -18,6 +18,9 @@ pub struct HookReport {
     pub evicted: u64,
     /// Sights that found no slot in the table.
     pub untracked: u64,
+    /// Frames for groups on their way to the VM that passed here: counted where the filter names a group, and not followed.
+    #[serde(default)]
+    pub groups: u64,
     /// Packet records sent from here.
     pub emitted: u64,
     /// Packet records the ring buffer had no room for.

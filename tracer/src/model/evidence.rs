@@ -77,16 +77,24 @@ pub struct Evidence {
 impl Evidence {
     /// Frames to the guest for another MAC address than the port's, which were not followed.
     pub const OTHER_ADDRESS_PASSED: &'static str = "other_address_passed";
-    /// Such frames that were followed, because the address was given or the guest uses it.
+    /// Frames to the guest for all, or for a group, which were not followed: switches drop such frames for good reasons, too.
+    pub const GROUP_PASSED: &'static str = "group_passed";
+    /// Frames for another address that were followed, because the address was given or the guest uses it.
     pub const OTHER_ADDRESS_FOLLOWED: &'static str = "other_address_followed";
     /// Frames of the guest from another MAC address than the port's.
     pub const OTHER_ADDRESS_SENT: &'static str = "other_address_sent";
     /// Such frames whose way could not be followed to its end.
     pub const OTHER_ADDRESS_UNLEARNED: &'static str = "other_address_unlearned";
 
-    /// Whether it says that packets came to the guest that were not followed.
+    /// Whether it says that packets for another address came to the guest that were not followed.
     #[must_use]
     pub fn is_of_other_address(&self) -> bool {
         self.source == EvidenceSource::Tap && self.counter == Self::OTHER_ADDRESS_PASSED
+    }
+
+    /// Whether it says that packets for groups came to the guest.
+    #[must_use]
+    pub fn is_of_group(&self) -> bool {
+        self.source == EvidenceSource::Tap && self.counter == Self::GROUP_PASSED
     }
 }

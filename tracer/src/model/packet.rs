@@ -10,15 +10,16 @@ use super::Direction;
 /// What a packet belongs to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Flow {
-    /// `icmp`, `tcp`, `udp`, `arp`, or the number of the IP protocol.
+    /// `icmp`, `icmpv6`, `tcp`, `udp`, `sctp`, `igmp`, `vrrp`, `gre`, `esp`, `ah`, `ospf`, `ip-in-ip`, `ipv6-in-ip`, `arp`, `rarp`, or the number of
+    /// another IP protocol.
     pub protocol: Cow<'static, str>,
-    /// Who sent it (of ARP: the sender's protocol address).
+    /// Who sent it (of ARP and RARP: the sender's protocol address).
     pub source: IpAddr,
-    /// Whom it is for (of ARP: the target's protocol address).
+    /// Whom it is for (of ARP and RARP: the target's protocol address).
     pub destination: IpAddr,
-    /// Source port of TCP and UDP.
+    /// Source port of TCP, UDP and SCTP.
     pub source_port: Option<u16>,
-    /// Destination port of TCP and UDP.
+    /// Destination port of TCP, UDP and SCTP.
     pub destination_port: Option<u16>,
 }
 

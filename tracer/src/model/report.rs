@@ -261,6 +261,20 @@ fn span<'s>(ports: impl Iterator<Item = &'s Snapshot> + Clone) -> (u64, Duration
 }
 
 impl Report {
+    /// Frames for groups that passed to the guests.
+    #[must_use]
+    pub fn group_frames(&self) -> u64 {
+        let counts = self.evidence.iter().filter(|it| it.is_of_group()).map(|it| it.count);
+        counts.fold(0, u64::saturating_add)
+    }
+
+    /// Frames for groups on their way to the guests, where the filter asks for them: at the hook of each port that saw the most.
+    #[must_use]
+    pub fn group_frames_on_way(&self) -> u64 {
+        let hooks = |port: &PortReport| port.directions.ingress.hooks.iter().map(|hook| hook.groups).max();
+        self.ports.iter().filter_map(hooks).fold(0, u64::saturating_add)
+    }
+
     /// What each port is called in this trace, in their order: as its VM, and with its address where another one is called the same.
     /// From outside, not yet escaped.
     #[must_use]
@@ -350,6 +364,14 @@ impl<'a> PortTrace<'a> {
     #[must_use]
     pub fn had_other_addresses(&self) -> bool {
         self.trace.evidence.iter().any(|evidence| evidence.is_of_other_address() && self.concerns(evidence))
+    }
+
+    /// Whether there were frames for groups on the way to its guest.
+    #[must_use]
+    pub fn had_group_frames(&self) -> bool {
+        let hooks = &self.port.directions.ingress.hooks;
+        hooks.iter().any(|hook| hook.groups > 0)
+            || self.trace.evidence.iter().any(|evidence| evidence.is_of_group() && self.concerns(evidence))
     }
 }
 

@@ -151,9 +151,11 @@ fn said(words: &PacketWords, known: Known<'_>) -> Result<Said, PredictError> {
 /// The family of a protocol that has but one.
 const fn is_v6(protocol: FilterProtocol) -> Option<bool> {
     match protocol {
-        FilterProtocol::Icmp | FilterProtocol::Arp => Some(false),
+        FilterProtocol::Icmp | FilterProtocol::Igmp | FilterProtocol::Arp | FilterProtocol::Rarp => {
+            Some(false)
+        }
         FilterProtocol::Icmp6 => Some(true),
-        FilterProtocol::Tcp | FilterProtocol::Udp => None,
+        FilterProtocol::Tcp | FilterProtocol::Udp | FilterProtocol::Sctp | FilterProtocol::Vrrp => None,
     }
 }
 
@@ -171,7 +173,7 @@ fn protocol(words: &PacketWords, destination: IpAddr, assumptions: &mut Vec<Stri
 
 fn ports(words: &PacketWords, protocol: FilterProtocol, assumptions: &mut Vec<String>) -> (u16, u16) {
     let (source, destination) = words.ports.both(|_| false);
-    if matches!(protocol, FilterProtocol::Tcp | FilterProtocol::Udp) {
+    if protocol.has_ports() {
         let missing = match (source, destination) {
             (Some(_), Some(_)) => None,
             (None, Some(_)) => Some(format!("source port {SOURCE_PORT} is")),

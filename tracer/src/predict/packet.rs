@@ -6,7 +6,8 @@ use std::{
 };
 
 use hoptrace_common::packet::{
-    ETHERTYPE_ARP, ETHERTYPE_IPV4, ETHERTYPE_IPV6, PROTOCOL_ICMP, PROTOCOL_ICMPV6, PROTOCOL_TCP, PROTOCOL_UDP,
+    ETHERTYPE_ARP, ETHERTYPE_IPV4, ETHERTYPE_IPV6, PROTOCOL_ICMP, PROTOCOL_ICMPV6, PROTOCOL_IGMP,
+    PROTOCOL_SCTP, PROTOCOL_TCP, PROTOCOL_UDP, PROTOCOL_VRRP,
 };
 
 use crate::model::{FilterProtocol, MacAddr, PacketHead};
@@ -16,6 +17,10 @@ const TTL: u8 = 64;
 /// Any but 0, which is none.
 const IP_ID: u16 = 1;
 const DONT_FRAGMENT: u16 = 0x4000;
+/// That the sender is in a group (version 2), of which a rule looks at the first byte at most.
+const IGMP_REPORT: [u8; 8] = [0x16, 0, 0, 0, 0, 0, 0, 0];
+/// Of version 2, virtual router 1.
+const VRRP_ADVERTISEMENT: [u8; 8] = [0x21, 1, 100, 0, 0, 1, 0, 0];
 /// An echo request: type, code, checksum, id and sequence number.
 const ICMP_ECHO: [u8; 8] = [8, 0, 0, 0, 0, 1, 0, 1];
 const ICMPV6_ECHO: [u8; 8] = [128, 0, 0, 0, 0, 1, 0, 1];
@@ -114,10 +119,13 @@ impl Packet {
 
     const fn protocol_number(&self) -> u8 {
         match self.protocol {
-            FilterProtocol::Icmp | FilterProtocol::Arp => PROTOCOL_ICMP,
+            FilterProtocol::Icmp | FilterProtocol::Arp | FilterProtocol::Rarp => PROTOCOL_ICMP,
             FilterProtocol::Icmp6 => PROTOCOL_ICMPV6,
             FilterProtocol::Tcp => PROTOCOL_TCP,
             FilterProtocol::Udp => PROTOCOL_UDP,
+            FilterProtocol::Sctp => PROTOCOL_SCTP,
+            FilterProtocol::Igmp => PROTOCOL_IGMP,
+            FilterProtocol::Vrrp => PROTOCOL_VRRP,
         }
     }
 
@@ -129,7 +137,11 @@ impl Packet {
             FilterProtocol::Tcp => {
                 [ports.as_slice(), &[0; 8], &[0x50, 0x02, 0xff, 0xff, 0, 0, 0, 0]].concat()
             }
-            FilterProtocol::Icmp | FilterProtocol::Arp => ICMP_ECHO.to_vec(),
+            // A verification tag and a checksum.
+            FilterProtocol::Sctp => [ports.as_slice(), &[0; 8]].concat(),
+            FilterProtocol::Igmp => IGMP_REPORT.to_vec(),
+            FilterProtocol::Vrrp => VRRP_ADVERTISEMENT.to_vec(),
+            FilterProtocol::Icmp | FilterProtocol::Arp | FilterProtocol::Rarp => ICMP_ECHO.to_vec(),
             FilterProtocol::Icmp6 => ICMPV6_ECHO.to_vec(),
         }
     }
@@ -148,7 +160,10 @@ impl fmt::Display for Packet {
             FilterProtocol::Icmp | FilterProtocol::Icmp6 => {
                 write!(f, "{} echo request from {source} to {destination}", self.protocol.word())?;
             }
-            FilterProtocol::Tcp | FilterProtocol::Udp => {
+            FilterProtocol::Igmp | FilterProtocol::Vrrp | FilterProtocol::Rarp => {
+                write!(f, "{} from {source} to {destination}", self.protocol.word())?;
+            }
+            FilterProtocol::Tcp | FilterProtocol::Udp | FilterProtocol::Sctp => {
                 let (from, to) = self.ports;
                 let protocol = self.protocol.word();
                 write!(f, "{protocol} from {source} port {from} to {destination} port {to}")?;
@@ -208,6 +223,9 @@ mod tests {
             (FilterProtocol::Udp, V4, format!("udp,{macs},{v4},udp_src=40000,udp_dst=53")),
             (FilterProtocol::Tcp, V4, format!("tcp,{macs},{v4},tcp_src=40000,tcp_dst=53")),
             (FilterProtocol::Icmp, V4, format!("icmp,{macs},{v4},icmp_type=8,icmp_code=0")),
+            (FilterProtocol::Sctp, V4, format!("sctp,{macs},{v4},sctp_src=40000,sctp_dst=53")),
+            (FilterProtocol::Igmp, V4, format!("ip,nw_proto=2,{macs},{v4}")),
+            (FilterProtocol::Vrrp, V4, format!("ip,nw_proto=112,{macs},{v4}")),
             (FilterProtocol::Udp, V6, format!("udp6,{macs},{v6},udp_src=40000,udp_dst=53")),
             (FilterProtocol::Tcp, V6, format!("tcp6,{macs},{v6},tcp_src=40000,tcp_dst=53")),
             (FilterProtocol::Icmp6, V6, format!("icmp6,{macs},{v6},icmpv6_type=128,icmpv6_code=0")),

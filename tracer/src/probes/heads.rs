@@ -7,7 +7,7 @@ use hoptrace_common::{
     config::{HookConfig, MAX_HOOKS, TraceConfig},
     filter::addresses,
     heads::{HEADS, Head},
-    packet::{ETHERTYPE_ARP, Frame, Packet, Reader as _, SliceReader, Window as _, parse},
+    packet::{Frame, Packet, Reader as _, SliceReader, Window as _, parse},
     ports::{PortConfig, key_at},
 };
 
@@ -153,7 +153,7 @@ pub(super) fn packet_head(head: &Head, label: String) -> PacketHead {
 pub(super) fn flow(head: &Head) -> Option<Flow> {
     let (packet, reader) = (packet(head)?, SliceReader(kept(head)));
     let (source, destination) = addresses(&reader, &packet)?;
-    let has_ports = packet.fragment_tail == 0 && packet.ether_type != ETHERTYPE_ARP;
+    let has_ports = packet.has_transport();
     let ports = has_ports.then(|| reader.window(packet.l4_offset, 4)).flatten();
     let (source_port, destination_port) = ports.map_or((0, 0), |ports| (ports.u16_be(0), ports.u16_be(2)));
     let (ether_type, protocol) = (packet.ether_type, packet.protocol);

@@ -3,7 +3,7 @@
 use std::{cmp::Reverse, rc::Rc};
 
 use aya::{Ebpf, EbpfLoader};
-use hoptrace_common::address::{SIGHTED, Sighted};
+use hoptrace_common::address::{SIGHTED_PLACES, Sighted};
 
 use super::{Probe, Trace};
 use crate::{
@@ -13,8 +13,8 @@ use crate::{
 };
 
 const SIGHTINGS: &str = "SIGHTINGS";
-/// Addresses that are kept apart of each port, and all others.
-const PLACES: u32 = SIGHTED + 1;
+/// The kinds of groups, in the order of their places.
+const GROUPS: [&str; 4] = ["broadcast", "IPv4 multicast", "IPv6 multicast", "other multicast"];
 /// Addresses that are told one by one, for each kind of count.
 const MAX_TOLD: usize = 4;
 
@@ -36,7 +36,7 @@ impl Probe for Sightings {
 
 impl Attachable for Sightings {
     fn configure<'s>(&'s self, object: &mut EbpfLoader<'s>, sizes: Sizes) {
-        object.map_max_entries(SIGHTINGS, sizes.room.ports() * PLACES);
+        object.map_max_entries(SIGHTINGS, sizes.room.ports() * SIGHTED_PLACES);
     }
 }
 
@@ -51,8 +51,11 @@ struct AtTap {
 
 impl Reading for AtTap {
     fn tell(&self, _plan: &Plan, snapshot: &mut Snapshot) {
-        let first = self.port.0 * PLACES;
-        let sightings: Vec<_> = (first..first + PLACES).filter_map(|at| self.sightings.read(at)).collect();
+        let first = self.port.0 * SIGHTED_PLACES;
+        let places = first..first + SIGHTED_PLACES;
+        let mut sightings: Vec<_> = places.filter_map(|at| self.sightings.read(at)).collect();
+        let groups = sightings.split_off(sightings.len().saturating_sub(GROUPS.len()));
+        snapshot.evidence.extend(for_groups(&groups, &self.tap));
         snapshot.evidence.extend(evidence(&sightings, &self.tap));
     }
 }
@@ -67,6 +70,27 @@ const TOLD: [Counter; 4] = [
     (Evidence::OTHER_ADDRESS_UNLEARNED, |it| it.unlearned),
 ];
 
+/// Of the places of the kinds of groups.
+fn for_groups(groups: &[Sighted], tap: &str) -> Vec<Evidence> {
+    let counted = GROUPS.iter().zip(groups).filter(|(_, group)| group.passed > 0);
+    counted
+        .map(|(kind, group)| told(tap, Evidence::GROUP_PASSED, group.passed, Some((*kind).to_owned())))
+        .collect()
+}
+
+fn told(tap: &str, counter: &str, count: u64, about: Option<String>) -> Evidence {
+    Evidence {
+        source: EvidenceSource::Tap,
+        at: tap.to_owned(),
+        counter: counter.to_owned(),
+        count,
+        of: None,
+        about,
+        shared: false,
+        meaning: String::new(),
+    }
+}
+
 fn evidence(sightings: &[Sighted], tap: &str) -> Vec<Evidence> {
     let of = |(counter, count): Counter| {
         let mut counted: Vec<_> =
@@ -75,15 +99,8 @@ fn evidence(sightings: &[Sighted], tap: &str) -> Vec<Evidence> {
         let rest = counted.split_off(counted.len().min(MAX_TOLD));
         let rest = rest.iter().fold(0, |sum: u64, (count, _)| sum.saturating_add(*count));
         let named = counted.into_iter().chain((rest > 0).then_some((rest, 0)));
-        named.map(move |(count, mac)| Evidence {
-            source: EvidenceSource::Tap,
-            at: tap.to_owned(),
-            counter: counter.to_owned(),
-            count,
-            of: None,
-            about: (mac != 0).then(|| MacAddr::from_number(mac).to_string()),
-            shared: false,
-            meaning: String::new(),
+        named.map(move |(count, mac)| {
+            told(tap, counter, count, (mac != 0).then(|| MacAddr::from_number(mac).to_string()))
         })
     };
     TOLD.into_iter().flat_map(of).collect()
@@ -120,5 +137,14 @@ mod tests {
             ]
         );
         assert_eq!(evidence(&[], "tap0"), []);
+    }
+
+    #[test]
+    fn groups_are_told_by_their_kinds() {
+        let groups = [7, 0, 9, 0].map(|count| sighted(0, count, 0));
+        let told = for_groups(&groups, "tap0");
+        let counts: Vec<_> = told.iter().map(|it| (it.about.as_deref(), it.count)).collect();
+        assert_eq!(counts, [(Some("broadcast"), 7), (Some("IPv6 multicast"), 9)]);
+        assert!(told.iter().all(|it| it.is_of_group() && !it.is_of_other_address()));
     }
 }

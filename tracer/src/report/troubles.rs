@@ -6,10 +6,11 @@ type Count = fn(&HookReport) -> u64;
 
 /// One phrase for each kind of trouble that there was: `untracked at tap 3, nic 8`. Hooks are named by `name`.
 pub(super) fn troubles(hooks: &[HookReport], name: impl Fn(&str) -> String) -> Vec<String> {
-    let kinds: [(&str, Count); 3] = [
+    let kinds: [(&str, Count); 4] = [
         ("look alike at", |hook| hook.ambiguous),
         ("untracked at", |hook| hook.untracked),
         ("ring lost at", |hook| hook.ring_lost),
+        ("for groups, not followed, at", |hook| hook.groups),
     ];
     let phrase = |(kind, count): (&str, Count)| {
         let places: Vec<_> = hooks

@@ -5,7 +5,7 @@
 pub enum FilterError {
     /// No word of the language.
     #[error(
-        "filter: `{0}` is not understood; use icmp, icmp6, tcp, udp, arp, `host ADDR` or `port N`, joined with `and`"
+        "filter: `{0}` is not understood; use icmp, icmp6, tcp, udp, sctp, igmp, vrrp, arp, rarp, `host ADDR` or `port N`, joined with `and`"
     )]
     Unknown(String),
     /// A word with a missing partner before it, or in another notation.

@@ -1,4 +1,4 @@
-//! The simple packet filter: `icmp|icmp6|tcp|udp|arp`, `host ADDR` and `port N`, joined with `and`; and in the same words one packet
+//! The simple packet filter: a protocol (`icmp`, `tcp`, …), `host ADDR` and `port N`, joined with `and`; and in the same words one packet
 //! (`words`). Pure.
 
 mod error;
@@ -28,15 +28,34 @@ pub enum FilterProtocol {
     Tcp,
     /// UDP.
     Udp,
+    /// SCTP.
+    Sctp,
+    /// IGMP, which is of IPv4.
+    Igmp,
+    /// VRRP.
+    Vrrp,
     /// ARP.
     Arp,
+    /// RARP: what a hypervisor says for a VM that has been migrated.
+    Rarp,
 }
 
 impl FilterProtocol {
+    /// All of them.
+    pub const ALL: [Self; 9] = [
+        Self::Icmp,
+        Self::Icmp6,
+        Self::Tcp,
+        Self::Udp,
+        Self::Sctp,
+        Self::Igmp,
+        Self::Vrrp,
+        Self::Arp,
+        Self::Rarp,
+    ];
+
     fn from_word(word: &str) -> Option<Self> {
-        [Self::Icmp, Self::Icmp6, Self::Tcp, Self::Udp, Self::Arp]
-            .into_iter()
-            .find(|protocol| protocol.word() == word)
+        Self::ALL.into_iter().find(|protocol| protocol.word() == word)
     }
 
     /// The word that names it.
@@ -47,8 +66,18 @@ impl FilterProtocol {
             Self::Icmp6 => "icmp6",
             Self::Tcp => "tcp",
             Self::Udp => "udp",
+            Self::Sctp => "sctp",
+            Self::Igmp => "igmp",
+            Self::Vrrp => "vrrp",
             Self::Arp => "arp",
+            Self::Rarp => "rarp",
         }
+    }
+
+    /// Whether its packets have ports.
+    #[must_use]
+    pub const fn has_ports(self) -> bool {
+        matches!(self, Self::Tcp | Self::Udp | Self::Sctp)
     }
 
     const fn number(self) -> u32 {
@@ -57,7 +86,11 @@ impl FilterProtocol {
             Self::Icmp6 => Filter::PROTOCOL_ICMP6,
             Self::Tcp => Filter::PROTOCOL_TCP,
             Self::Udp => Filter::PROTOCOL_UDP,
+            Self::Sctp => Filter::PROTOCOL_SCTP,
+            Self::Igmp => Filter::PROTOCOL_IGMP,
+            Self::Vrrp => Filter::PROTOCOL_VRRP,
             Self::Arp => Filter::PROTOCOL_ARP,
+            Self::Rarp => Filter::PROTOCOL_RARP,
         }
     }
 }

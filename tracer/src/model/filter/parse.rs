@@ -15,9 +15,6 @@ const NOT_YET: [(&[&str], &str); 5] = [
         &[
             "ip",
             "ip6",
-            "sctp",
-            "igmp",
-            "rarp",
             "ether",
             "vlan",
             "mpls",
@@ -31,7 +28,7 @@ const NOT_YET: [(&[&str], &str); 5] = [
             "inbound",
             "outbound",
         ],
-        "there are icmp, icmp6, tcp, udp, arp, `host ADDR` and `port N`",
+        "there are icmp, icmp6, tcp, udp, sctp, igmp, vrrp, arp, rarp, `host ADDR` and `port N`",
     ),
 ];
 
@@ -149,7 +146,7 @@ fn misread(word: &str) -> FilterError {
 /// `tcp port 80` and the like: what tcpdump lets stand without `and`.
 pub(super) fn is_short_form(before: Condition, word: &str) -> bool {
     match before {
-        Condition::Protocol(FilterProtocol::Tcp | FilterProtocol::Udp) => word == "port",
+        Condition::Protocol(protocol) if protocol.has_ports() => word == "port",
         Condition::Protocol(FilterProtocol::Arp) => word == "host",
         _ => false,
     }
@@ -222,6 +219,16 @@ fn clash(one: Condition, other: Condition) -> Option<&'static str> {
     use Condition::{Host, Port, Protocol};
     match (one, other) {
         (Protocol(one), Protocol(other)) if one != other => Some("a packet has one protocol"),
+        (Protocol(FilterProtocol::Igmp | FilterProtocol::Vrrp), Port(_))
+        | (Port(_), Protocol(FilterProtocol::Igmp | FilterProtocol::Vrrp)) => Some("it has no ports"),
+        (Protocol(FilterProtocol::Rarp), Port(_) | Host(_))
+        | (Port(_) | Host(_), Protocol(FilterProtocol::Rarp)) => {
+            Some("RARP has no ports, and no addresses of IP yet")
+        }
+        (Protocol(FilterProtocol::Igmp), Host(IpAddr::V6(_)))
+        | (Host(IpAddr::V6(_)), Protocol(FilterProtocol::Igmp)) => {
+            Some("IGMP is of IPv4; IPv6 has groups by ICMP")
+        }
         (Protocol(FilterProtocol::Icmp | FilterProtocol::Icmp6), Port(_))
         | (Port(_), Protocol(FilterProtocol::Icmp | FilterProtocol::Icmp6)) => Some("ICMP has no ports"),
         (Protocol(FilterProtocol::Icmp), Host(IpAddr::V6(_)))

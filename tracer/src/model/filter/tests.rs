@@ -235,3 +235,61 @@ fn contradictions_say_why() {
     );
     assert!(error("port 1 and port 2 and port 3").contains("`port 3` is one too many"));
 }
+
+#[test]
+fn a_group_s_address_is_one_of_either_family() {
+    let names = |text: &str| text.parse::<PacketFilter>().unwrap().to_kernel().asks_for_group();
+    for group in [
+        "host 239.1.1.1",
+        "udp and host 10.0.0.1 and host 224.0.0.18",
+        "host 255.255.255.255",
+        "host ff02::1",
+        "vrrp",
+        "igmp",
+    ] {
+        assert!(names(group), "{group}");
+    }
+    for other in ["", "udp", "host 10.224.1.255", "host 240.0.0.1", "host fe80::ff02"] {
+        assert!(!names(other), "{other}");
+    }
+}
+
+#[test]
+fn every_protocol_matches_its_own_packets_and_no_other_s() {
+    let ip = |protocol: u8| {
+        let mut frame = vec![0; 14 + 20 + 24];
+        frame[12..14].copy_from_slice(&[8, 0]);
+        frame[14..34]
+            .copy_from_slice(&[0x45, 0, 0, 44, 0, 1, 0, 0, 64, protocol, 0, 0, 10, 0, 0, 1, 224, 0, 0, 18]);
+        frame
+    };
+    let address = |ether_type: [u8; 2]| {
+        let mut frame = vec![0; 14 + 28];
+        frame[12..14].copy_from_slice(&ether_type);
+        frame[14..22].copy_from_slice(&[0, 1, 8, 0, 6, 4, 0, 3]);
+        frame
+    };
+    let frames = [
+        ("icmp", ip(1)),
+        ("tcp", ip(6)),
+        ("udp", ip(17)),
+        ("sctp", ip(132)),
+        ("igmp", ip(2)),
+        ("vrrp", ip(112)),
+        ("arp", address([8, 6])),
+        ("rarp", address([0x80, 0x35])),
+    ];
+    for (name, frame) in &frames {
+        let mut frame = frame.clone();
+        if *name == "tcp" {
+            frame[14 + 20 + 12] = 0x50;
+        }
+        let reader = SliceReader(&frame);
+        let packet = parse(&reader, &Frame::read(&reader).unwrap()).unwrap();
+        for (word, _) in &frames {
+            let matches = word.parse::<PacketFilter>().unwrap().to_kernel().matches(&reader, &packet);
+            assert_eq!(matches, word == name, "{word} of {name}");
+        }
+        assert!(!"icmp6".parse::<PacketFilter>().unwrap().to_kernel().matches(&reader, &packet));
+    }
+}

@@ -99,6 +99,12 @@ impl PacketWords {
                 let (one, other) = (other.to_string(), told.to_string());
                 return Err(FilterError::Contradiction { one, other, why });
             }
+            if let Told::Of(_, Condition::Protocol(FilterProtocol::Rarp)) = told {
+                return Err(FilterError::NotYet {
+                    word: told.to_string(),
+                    instead: "one packet is made of the other protocols",
+                });
+            }
             if let Told::Of(_, condition) = told {
                 filter = filter.with(condition)?;
             }

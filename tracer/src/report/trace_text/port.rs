@@ -113,16 +113,18 @@ impl PortPage<'_> {
         }
         if block.is_some() || figures.ledger != Ledger::default().settled() {
             lines.extend(self.ledger(direction, &figures.ledger));
-            lines.extend(self.troubles(&figures.hooks));
         }
+        lines.extend(self.troubles(&figures.hooks));
         lines
     }
 
     /// Said of a direction without packets.
     pub(super) fn nothing_seen(&self, direction: Direction) -> &'static str {
-        let others = PortTrace { trace: self.page.report, port: self.port }.had_other_addresses();
-        if others && direction == Direction::Ingress {
+        let trace = PortTrace { trace: self.page.report, port: self.port };
+        if direction == Direction::Ingress && trace.had_other_addresses() {
             "  no packet for the port's own address was seen; those for others are told below (also seen)"
+        } else if direction == Direction::Ingress && trace.had_group_frames() {
+            "  no packet for the port's own address was seen; those for groups are told below"
         } else {
             "  no packet was seen in this direction"
         }
