@@ -114,11 +114,11 @@ fn listed(case: &Path) -> Result<(Value, Vec<Duration>)> {
 #[ignore = "needs root: cargo xtask test"]
 fn a_host_with_500_ports_is_known_within_a_second() -> Result<()> {
     let case = crowded(PORTS)?;
-    let (list, times) = listed(&case.0)?;
+    let (list, mut times) = listed(&case.0)?;
     let ports = list["ports"].as_array().context("no ports")?;
     ensure!(ports.len() == PORTS && ports.iter().all(|port| port["traceable"] == "fully"), "{list}");
-    // What else goes on here makes some of them slower.
-    let fastest = times.iter().min().context("no runs")?;
-    ensure!(*fastest <= LIMIT, "{times:?}");
+    times.sort();
+    let median = times.get(RUNS / 2).context("no runs")?;
+    ensure!(*median <= LIMIT, "{times:?}");
     Ok(())
 }
