@@ -40,7 +40,7 @@ pub(super) fn conclude(ending: &Ending, report: &Report) -> Result<Exit, CliErro
                 ));
             }
             let wrong = report.findings.iter().find(|finding| finding.severity == Severity::Critical);
-            if let Some(groups) = for_groups(report).filter(|_| wrong.is_none()) {
+            if let Some(groups) = diagnose::for_groups(report).filter(|_| wrong.is_none()) {
                 let what = format!("no packet for the port's own address was seen, but {groups}");
                 return Err(CliError::with_exit(Exit::NoTraffic, what));
             }
@@ -65,19 +65,6 @@ pub(super) fn conclude(ending: &Ending, report: &Report) -> Result<Exit, CliErro
             );
             Err(CliError::with_exit(Exit::Failed, what))
         }
-    }
-}
-
-/// What there was for groups, which is in no ledger.
-fn for_groups(report: &Report) -> Option<String> {
-    let (to_guest, on_way) = (report.group_frames(), report.group_frames_on_way());
-    if to_guest > 0 {
-        Some(format!(
-            "{to_guest} frames for groups (broadcast, multicast) passed to the guest; the report counts them"
-        ))
-    } else {
-        (on_way > 0)
-            .then(|| format!("{on_way} frames for groups were on their way, and none came to the guest"))
     }
 }
 

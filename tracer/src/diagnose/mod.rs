@@ -23,6 +23,7 @@ mod troubles;
 mod verdict;
 mod words;
 
+pub use quiet::for_groups;
 pub use verdict::{Verdict, verdict};
 
 use std::collections::{HashMap, hash_map::Entry};

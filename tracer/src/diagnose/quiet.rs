@@ -65,6 +65,20 @@ fn is_clean(report: &PortTrace<'_>) -> bool {
     Direction::ALL.iter().all(is_clean)
 }
 
+/// What there was for groups, which is in no ledger.
+#[must_use]
+pub fn for_groups(report: &Report) -> Option<String> {
+    let sum = |counts: &mut dyn Iterator<Item = u64>| counts.fold(0, u64::saturating_add);
+    let to_guest = sum(&mut report.evidence.iter().filter(|it| it.is_of_group()).map(|it| it.count));
+    if to_guest > 0 {
+        return Some(format!("{to_guest} frames for groups (broadcast, multicast) passed to the guest"));
+    }
+    // At the hook of each port that saw the most.
+    let hooks = |port: &PortReport| port.directions.ingress.hooks.iter().map(|hook| hook.groups).max();
+    let on_way = sum(&mut report.ports.iter().filter_map(hooks));
+    (on_way > 0).then(|| format!("{on_way} frames for groups were on their way, and none came to the guest"))
+}
+
 fn nothing_came(report: &PortTrace<'_>) -> Finding {
     let time = report.trace.duration.as_secs_f64();
     let what = if report.trace.settings.filter.is_empty() {
@@ -79,15 +93,9 @@ fn nothing_came(report: &PortTrace<'_>) -> Finding {
         );
         return Finding::new(Severity::Warning, "no-traffic", text).next("follow those with --mac");
     }
-    let (to_guest, on_way) = (report.trace.group_frames(), report.trace.group_frames_on_way());
-    if to_guest > 0 || on_way > 0 {
-        let groups = if to_guest > 0 {
-            format!("{to_guest} frames for groups (broadcast, multicast) passed to the guest")
-        } else {
-            format!("{on_way} frames for groups were on their way")
-        };
+    if let Some(groups) = for_groups(report.trace) {
         let text = format!(
-            "{what} under the port's own address was seen in {time:.1} s; {groups}, which are counted and not followed"
+            "{what} under the port's own address was seen in {time:.1} s; {groups}: counted, not followed"
         );
         return Finding::new(Severity::Warning, "no-traffic", text);
     }

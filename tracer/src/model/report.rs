@@ -261,20 +261,6 @@ fn span<'s>(ports: impl Iterator<Item = &'s Snapshot> + Clone) -> (u64, Duration
 }
 
 impl Report {
-    /// Frames for groups that passed to the guests.
-    #[must_use]
-    pub fn group_frames(&self) -> u64 {
-        let counts = self.evidence.iter().filter(|it| it.is_of_group()).map(|it| it.count);
-        counts.fold(0, u64::saturating_add)
-    }
-
-    /// Frames for groups on their way to the guests, where the filter asks for them: at the hook of each port that saw the most.
-    #[must_use]
-    pub fn group_frames_on_way(&self) -> u64 {
-        let hooks = |port: &PortReport| port.directions.ingress.hooks.iter().map(|hook| hook.groups).max();
-        self.ports.iter().filter_map(hooks).fold(0, u64::saturating_add)
-    }
-
     /// What each port is called in this trace, in their order: as its VM, and with its address where another one is called the same.
     /// From outside, not yet escaped.
     #[must_use]
