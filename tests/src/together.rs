@@ -68,7 +68,7 @@ pub fn told(report: &DirectionReport) -> String {
         .map(|it| format!("{} after {} {:?} {:?}", it.count, it.after, it.reason, it.location))
         .collect();
     let (total, beside) = (report.total.count, report.neighbour_total.count);
-    let ledger = Ledger { clock_skew: 0, ..report.ledger };
+    let ledger = Ledger { clock_skew: 0, overtaken: 0, ..report.ledger };
     format!("{ledger}\n{hooks:?}\n{segments:?}\n{total} {beside}\n{drops:?}")
 }
 

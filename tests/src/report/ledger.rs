@@ -46,6 +46,8 @@ pub struct Ledger {
     pub unparsed: u64,
     /// Sights in the wrong order.
     pub clock_skew: u64,
+    /// Those of them that a later hook had seen before.
+    pub overtaken: u64,
     /// Records without room in the ring.
     pub ring_lost: u64,
     /// Whether the balance holds.

@@ -55,6 +55,7 @@ pub(super) fn ledger(direction: Direction, hooks: &[(&HookPlan, HookCounters)], 
         ledger.untracked += counters.untracked;
         ledger.unparsed += counters.unparsed;
         ledger.clock_skew += counters.clock_skew + counters.overtaken;
+        ledger.overtaken += counters.overtaken;
         ledger.ring_lost += counters.ring_lost;
         ledger.split += counters.split;
         ledger.merged += counters.merged;

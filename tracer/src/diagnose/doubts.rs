@@ -54,7 +54,7 @@ fn of(report: &PortTrace<'_>, direction: Direction) -> Vec<Finding> {
     let figures = report.port.directions.get(direction);
     let ledger = &figures.ledger;
     let who = course(direction);
-    // It is known only of those that were timed.
+    // Only of those that were timed it is known that the clocks contradict each other.
     let part = timed_part(figures.segments.iter()).unwrap_or(1.0);
     #[allow(
         clippy::cast_possible_truncation,
@@ -62,7 +62,8 @@ fn of(report: &PortTrace<'_>, direction: Direction) -> Vec<Finding> {
         clippy::cast_precision_loss,
         reason = "about"
     )]
-    let skewed_of_all = (ledger.clock_skew as f64 / part.max(f64::MIN_POSITIVE)) as u64;
+    let contradicting =
+        (ledger.clock_skew.saturating_sub(ledger.overtaken) as f64 / part.max(f64::MIN_POSITIVE)) as u64;
     let doubts = [
         (
             Severity::Warning,
@@ -73,11 +74,12 @@ fn of(report: &PortTrace<'_>, direction: Direction) -> Vec<Finding> {
                 ledger.untracked
             ),
         ),
-        // No doubt about any count, and few have no latency: a switch in user space can be faster than traffic control.
+        // No doubt about any count. A wrong order is none about the other latencies either (a switch in user space can be
+        // faster than traffic control), clocks that disagree are.
         (
-            if is_part(skewed_of_all, MOST_PCT, ledger) { Severity::Warning } else { Severity::Info },
+            if is_part(contradicting, MOST_PCT, ledger) { Severity::Warning } else { Severity::Info },
             "clock-skew",
-            is_much(skewed_of_all, ledger),
+            is_much(contradicting.saturating_add(ledger.overtaken), ledger),
             format!(
                 "{} sights of packets {who} are skewed: in the wrong order or with contradicting clocks, without latency",
                 ledger.clock_skew

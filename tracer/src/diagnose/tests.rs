@@ -463,15 +463,17 @@ fn packets_that_look_alike_are_counted_and_no_doubt() {
 }
 
 #[test]
-fn packets_that_were_overtaken_are_no_doubt_until_most_latencies_are() {
-    let skewed = |clock_skew| {
+fn few_contradicting_clocks_are_no_doubt_and_packets_that_were_overtaken_are_none() {
+    let skewed = |clock_skew, overtaken| {
         let mut snapshot = snapshot(1_000);
-        snapshot.directions.ingress.ledger.clock_skew = clock_skew;
+        let ledger = &mut snapshot.directions.ingress.ledger;
+        (ledger.clock_skew, ledger.overtaken) = (clock_skew, overtaken);
         let report = report(&path(), &snapshot);
         report.findings.first().map(|it| (it.severity, it.code.to_string()))
     };
     let fine = Some((Severity::Ok, "nothing-died".to_owned()));
-    assert_eq!((skewed(50), skewed(101)), (fine, Some((Severity::Warning, "clock-skew".to_owned()))));
+    assert_eq!((skewed(50, 0), skewed(400, 350)), (fine.clone(), fine));
+    assert_eq!(skewed(101, 0), Some((Severity::Warning, "clock-skew".to_owned())));
 }
 
 /// Findings of several ports as `(code, whose)`.

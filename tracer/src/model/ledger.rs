@@ -47,6 +47,9 @@ pub struct Ledger {
     pub unparsed: u64,
     /// Beside the balance: sights in the wrong order, or with clocks that contradict each other.
     pub clock_skew: u64,
+    /// Those of them that came in the wrong order: a later hook had seen the packet before. Counted of all packets, also
+    /// where only a part of them is timed.
+    pub overtaken: u64,
     /// Beside the balance: records the ring buffer had no room for.
     pub ring_lost: u64,
     /// Whether the balance holds.
