@@ -14,28 +14,9 @@ const VXLAN: &str = "vxlan-77";
 /// As libvirt names its own.
 const HOST_BRIDGE: &str = "virbr7";
 
-/// The commands that plug the tap as before. Meanwhile bridges have learned that the guest is elsewhere: they forget it.
-fn back_at_its_bridge(guest: &Guest) -> String {
-    let Guest { tap, qbr, .. } = guest;
-    format!("ip link set {tap} master {qbr}; ip link set {qbr} type bridge fdb_flush; ovs-appctl fdb/flush")
-}
-
-/// The guest's tap as a port of the integration bridge itself. What the hybrid plug made is still there, its row with the same `iface-id`: a
-/// leftover.
+/// The guest's tap as a port of the integration bridge itself.
 fn native(lab: &Lab, guest: &Guest) -> Result<Trap> {
-    let (tap, bridge) = (&guest.tap, &lab.integration_bridge);
-    let ids = ["iface-id", "attached-mac", "vm-uuid", "iface-status"];
-    let ids = ids.map(|key| {
-        format!(r#"external_ids:{key}="$(ovs-vsctl get interface {} external_ids:{key})""#, guest.qvo)
-    });
-    let set = format!(
-        "ip link set {tap} nomaster
-         ovs-vsctl add-port {bridge} {tap} tag={} -- set interface {tap} {}",
-        lab.local_vlan,
-        ids.join(" ")
-    );
-    let remove = format!("ovs-vsctl del-port {bridge} {tap}; {}", back_at_its_bridge(guest));
-    Trap::set("sh", &["-ec", &set], &["-c", &remove])
+    guest.plug_into(&lab.integration_bridge, &format!("tag={}", lab.local_vlan))
 }
 
 /// The guest's tap and the way out of the host as ports of one Linux bridge.
@@ -51,7 +32,7 @@ fn linux_bridge(lab: &Lab, guest: &Guest) -> Result<Trap> {
     );
     let remove = format!(
         "ip link del {UPLINK}; ip link del {BRIDGE}; ovs-vsctl add-port {provider} {nic}; {}",
-        back_at_its_bridge(guest)
+        guest.back_at_its_bridge()
     );
     Trap::set("sh", &["-ec", &set], &["-c", &remove])
 }
@@ -114,7 +95,7 @@ fn vxlan_on_a_bridge(lab: &Lab, guest: &Guest) -> Result<Trap> {
          ip link set {VXLAN} master {BRIDGE}; ip link set {tap} master {BRIDGE}",
         tap = guest.tap,
     );
-    let remove = format!("ip link del {VXLAN}; ip link del {BRIDGE}; {back} {}", back_at_its_bridge(guest));
+    let remove = format!("ip link del {VXLAN}; ip link del {BRIDGE}; {back} {}", guest.back_at_its_bridge());
     Trap::set("sh", &["-ec", &set], &["-c", &remove])
 }
 
@@ -141,7 +122,7 @@ fn host_on_a_bridge(guest: &Guest) -> Result<Trap> {
          ip link set {} master {HOST_BRIDGE}",
         guest.tap
     );
-    let remove = format!("ip link del {HOST_BRIDGE}; {}", back_at_its_bridge(guest));
+    let remove = format!("ip link del {HOST_BRIDGE}; {}", guest.back_at_its_bridge());
     Trap::set("sh", &["-ec", &set], &["-c", &remove])
 }
 

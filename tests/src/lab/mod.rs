@@ -36,6 +36,8 @@ mod description;
 mod image;
 mod netns;
 pub mod overlay;
+pub mod ovn;
+mod plug;
 pub mod sandbox;
 mod spec;
 mod traffic;

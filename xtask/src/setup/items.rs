@@ -61,13 +61,15 @@ impl Item {
 
 /// Debian packages by what of theirs must exist. A file instead of dpkg's word: it also holds where things were
 /// installed in another way.
-const LAB: [(&str, &str); 20] = [
+const LAB: [(&str, &str); 22] = [
     ("libvirt-daemon-system", "/usr/sbin/libvirtd"),
     ("libvirt-daemon-system", "/usr/sbin/virtlogd"),
     ("libvirt-clients", "/usr/bin/virsh"),
     ("qemu-system-x86", "/usr/bin/qemu-system-x86_64"),
     ("openvswitch-switch", "/usr/sbin/ovs-vswitchd"),
     ("openvswitch-switch", "/usr/sbin/ovsdb-server"),
+    ("ovn-central", "/usr/bin/ovn-northd"),
+    ("ovn-host", "/usr/bin/ovn-controller"),
     ("iproute2", "/usr/sbin/ip,/sbin/ip,/usr/bin/ip"),
     ("ethtool", "/usr/sbin/ethtool,/sbin/ethtool"),
     ("iputils-ping", "/usr/bin/ping,/bin/ping"),
