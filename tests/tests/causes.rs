@@ -268,9 +268,8 @@ fn right_checksums_of_every_protocol_are_right() -> Result<()> {
     let lab = Lab::from_env()?;
     let guest = lab.guest("yjwang-test-1")?;
     let tracer = Tracer::start(&["trace", &guest.port_id, "--json"])?;
-    for to in [guest.ipv4.to_string(), guest.ipv6.to_string()] {
-        let ping = lab.wire("ping", ["-q", "-c", "20", "-i", "0.01", "-s", "1101", &to]).output()?;
-        ensure!(ping.status.success(), "{}", String::from_utf8_lossy(&ping.stdout));
+    for to in [guest.ipv4.into(), guest.ipv6.into()] {
+        lab.wire_ping_to(to, 20, &["-i", "0.01", "-s", "1101"])?;
     }
     lab.wire_udp_flood((guest.ipv4, 9).into(), 30, 1_001, Duration::from_millis(2))?;
     lab.wire_udp_flood((guest.ipv6, 9).into(), 30, 77, Duration::from_millis(2))?;

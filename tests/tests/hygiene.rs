@@ -48,8 +48,7 @@ fn the_first_packet_is_traced_at_once() -> Result<()> {
     for _ in 0..8 {
         let tracer = Tracer::start(&["trace", &guest.display_name, "--json", "icmp"])?;
         fastest = fastest.min(tracer.started_in);
-        let ping = lab.wire("ping", ["-q", "-c", "1", &guest.ipv4.to_string()]).output()?;
-        ensure!(ping.status.success());
+        lab.wire_ping(guest, 1, Duration::from_millis(10))?;
         let report = tracer.finish()?;
         ensure!(report.ingress().ledger.entered == 1, "{report}");
     }

@@ -6,30 +6,18 @@ use hoptrace_tests::prelude::*;
 
 const ECHO_PORT: u16 = 7;
 
-/// Pings from the wire; ping itself fails unless something came back, and the counts must be equal.
-fn wire_ping(lab: &Lab, address: IpAddr, count: u32) -> Result<()> {
-    let output = lab
-        .wire("ping", ["-q", "-n", "-i", "0.01", "-c", &count.to_string(), &address.to_string()])
-        .output()
-        .context("run ping")?;
-    let said = String::from_utf8_lossy(&output.stdout);
-    let wanted = format!("{count} packets transmitted, {count} received");
-    ensure!(said.contains(&wanted), "ping {address}: {said}{}", String::from_utf8_lossy(&output.stderr));
-    Ok(())
-}
-
 #[test]
 #[ignore = "needs the lab: cargo xtask test"]
 fn both_guests_answer_ping() -> Result<()> {
     let lab = Lab::from_env()?;
-    lab.guests.iter().try_for_each(|guest| wire_ping(&lab, guest.ipv4.into(), 50))
+    lab.guests.iter().try_for_each(|guest| lab.wire_ping_to(guest.ipv4.into(), 50, &["-i", "0.01"]))
 }
 
 #[test]
 #[ignore = "needs the lab: cargo xtask test"]
 fn both_guests_answer_ping_over_ipv6() -> Result<()> {
     let lab = Lab::from_env()?;
-    lab.guests.iter().try_for_each(|guest| wire_ping(&lab, guest.ipv6.into(), 50))
+    lab.guests.iter().try_for_each(|guest| lab.wire_ping_to(guest.ipv6.into(), 50, &["-i", "0.01"]))
 }
 
 #[test]

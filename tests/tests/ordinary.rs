@@ -1,9 +1,13 @@
 //! What is ordinary on a wire: every packet of it arrives, and the report says so in one word.
 
 use std::net::Ipv4Addr;
+use std::thread;
 
 use hoptrace_tests::frames::{self, Ends, Traffic};
 use hoptrace_tests::prelude::*;
+
+/// What is periodic comes again after this.
+const PERIOD: Duration = Duration::from_millis(20);
 
 /// Which packets can be told from each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,11 +26,30 @@ fn ends(lab: &Lab, guest: &Guest, way: Direction) -> Result<Ends> {
     Ok(if way == Ingress { ends } else { ends.back() })
 }
 
-fn send(lab: &Lab, guest: &Guest, way: Direction, traffic: &[Traffic], pace: Duration) -> Result<()> {
+/// How frames follow each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Pace {
+    AtOnce,
+    /// Each when the one before it has arrived, and a while later.
+    OneByOne,
+}
+
+fn send(lab: &Lab, guest: &Guest, way: Direction, traffic: &[Traffic], pace: Pace) -> Result<()> {
+    let at_once = |frames: &[Vec<u8>]| match way {
+        Ingress => lab.in_wire(|| frames::send(&lab.wire.interface, frames, Duration::ZERO)),
+        Egress => guest.send_frames(frames, Duration::ZERO),
+    };
+    let last = if way == Ingress { &guest.tap } else { &lab.nic };
     for Traffic { name, frames } in traffic {
-        let sent = match way {
-            Ingress => lab.in_wire(|| frames::send(&lab.wire.interface, frames, pace)),
-            Egress => guest.send_frames(frames, pace),
+        let sent = match pace {
+            Pace::AtOnce => at_once(frames),
+            Pace::OneByOne => frames.iter().try_for_each(|frame| {
+                let before = InterfaceCounts::of(last)?;
+                at_once(std::slice::from_ref(frame))?;
+                before.wait_for_sent(last, 1)?;
+                thread::sleep(PERIOD);
+                Ok(())
+            }),
         };
         sent.with_context(|| format!("send {name}"))?;
     }
@@ -34,7 +57,7 @@ fn send(lab: &Lab, guest: &Guest, way: Direction, traffic: &[Traffic], pace: Dur
 }
 
 /// The report of a trace of `traffic`.
-fn traced(lab: &Lab, guest: &Guest, way: Direction, traffic: &[Traffic], pace: Duration) -> Result<Report> {
+fn traced(lab: &Lab, guest: &Guest, way: Direction, traffic: &[Traffic], pace: Pace) -> Result<Report> {
     lab.forget_neighbours()?;
     // The switches know both ends then. A ping would do that, too, but have the guest's kernel ask later whether the wire is still there.
     for way in [Ingress, Egress] {
@@ -72,12 +95,7 @@ fn packets(traffic: &[Traffic]) -> u64 {
 }
 
 /// All of it in one trace; where that is wrong, each protocol by itself, to name it.
-fn assert_right(
-    way: Direction,
-    traffic: fn(&Ends) -> Vec<Traffic>,
-    pace: Duration,
-    tells: Tells,
-) -> Result<()> {
+fn assert_right(way: Direction, traffic: fn(&Ends) -> Vec<Traffic>, pace: Pace, tells: Tells) -> Result<()> {
     let lab = Lab::from_env()?;
     let guest = lab.guests.first().context("no guest")?;
     let traffic = traffic(&ends(&lab, guest, way)?);
@@ -103,33 +121,30 @@ fn assert_right(
     bail!("{way} of {} packets: {report}\n{}", packets(&traffic), wrong.join("\n"))
 }
 
-/// Long enough for a packet to arrive, also on an emulated machine.
-const PERIOD: Duration = Duration::from_millis(50);
-
 #[test]
 #[ignore = "needs the lab: cargo xtask test"]
 fn bursts_to_the_guest_arrive() -> Result<()> {
-    assert_right(Ingress, frames::ordinary, Duration::ZERO, Tells::All)
+    assert_right(Ingress, frames::ordinary, Pace::AtOnce, Tells::All)
 }
 
 #[test]
 #[ignore = "needs the lab: cargo xtask test"]
 fn bursts_from_the_guest_arrive() -> Result<()> {
-    assert_right(Egress, frames::ordinary, Duration::ZERO, Tells::All)
+    assert_right(Egress, frames::ordinary, Pace::AtOnce, Tells::All)
 }
 
 #[test]
 #[ignore = "needs the lab: cargo xtask test"]
 fn what_is_sent_again_and_again_arrives() -> Result<()> {
-    assert_right(Ingress, frames::periodic, PERIOD, Tells::All)?;
-    assert_right(Egress, frames::periodic, PERIOD, Tells::All)
+    assert_right(Ingress, frames::periodic, Pace::OneByOne, Tells::All)?;
+    assert_right(Egress, frames::periodic, Pace::OneByOne, Tells::All)
 }
 
 #[test]
 #[ignore = "needs the lab: cargo xtask test"]
 fn equal_ones_at_once_arrive() -> Result<()> {
-    assert_right(Ingress, frames::alike, Duration::ZERO, Tells::Some)?;
-    assert_right(Egress, frames::alike, Duration::ZERO, Tells::Some)
+    assert_right(Ingress, frames::alike, Pace::AtOnce, Tells::Some)?;
+    assert_right(Egress, frames::alike, Pace::AtOnce, Tells::Some)
 }
 
 #[test]
@@ -139,7 +154,7 @@ fn what_is_no_ip_is_counted_at_each_hook() -> Result<()> {
     let guest = lab.guests.first().context("no guest")?;
     for way in [Ingress, Egress] {
         let traffic = frames::without_identity(&ends(&lab, guest, way)?);
-        let report = traced(&lab, guest, way, &traffic, Duration::ZERO)?;
+        let report = traced(&lab, guest, way, &traffic, Pace::AtOnce)?;
         let found = report.direction(way);
         let on_path = found.hooks.iter().filter(|hook| hook.hook != "neighbour").count() as u64;
         ensure!(found.ledger.unparsed == on_path * packets(&traffic), "{way}: {report}");

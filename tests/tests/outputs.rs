@@ -48,10 +48,7 @@ fn checked(printed: &[u8], version: &str) -> Result<Vec<Value>> {
 }
 
 fn ping(lab: &Lab, guest: &Guest) -> Result<()> {
-    let args = ["-q", "-n", "-i", "0.01", "-c", &PINGS.to_string(), &guest.ipv4.to_string()];
-    let output = lab.wire("ping", args).output()?;
-    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
-    Ok(())
+    lab.wire_ping(guest, PINGS as u64, Duration::from_millis(10))
 }
 
 #[test]

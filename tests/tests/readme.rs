@@ -14,10 +14,8 @@ fn commands() -> Vec<Vec<&'static str>> {
 
 /// Pings, and TCP connections to port 443, which nobody listens at: two packets each.
 fn traffic(lab: &Lab, guest: &Guest) -> Result<()> {
-    let address = guest.ipv4.to_string();
-    let ping = lab.wire("ping", ["-q", "-n", "-i", "0.01", "-c", "20", &address]).output()?;
-    ensure!(ping.status.success(), "{}", String::from_utf8_lossy(&ping.stdout));
-    let connect = format!("for i in $(seq 20); do : </dev/tcp/{address}/443; done 2>/dev/null; true");
+    lab.wire_ping(guest, 20, Duration::from_millis(10))?;
+    let connect = format!("for i in $(seq 20); do : </dev/tcp/{}/443; done 2>/dev/null; true", guest.ipv4);
     let connected = lab.wire("bash", ["-c", &connect]).output()?;
     ensure!(connected.status.success(), "{}", String::from_utf8_lossy(&connected.stderr));
     Ok(())
@@ -52,7 +50,9 @@ fn every_command_of_the_readme_works() -> Result<()> {
             ensure!(text.lines().count() == 20 && text.lines().all(|line| line.contains(":443 ")), "{text}");
         } else if command == "top" {
             let mut rows = text.lines().filter(|line| line.starts_with(&guest.display_name));
-            ensure!(rows.next_back().is_some_and(|line| line.ends_with(" -")), "{words:?}: {text}");
+            // The userspace datapath may be faster than a hook: no packet is in doubt by that.
+            let is_fine = |line: &str| [" -", " clock skew"].iter().any(|end| line.ends_with(end));
+            ensure!(rows.next_back().is_some_and(is_fine), "{words:?}: {text}");
         } else {
             ensure!(text.starts_with("✔ nothing died: "), "{words:?}: {text}");
         }

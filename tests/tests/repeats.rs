@@ -11,6 +11,8 @@ use std::{
 use hoptrace_tests::prelude::*;
 
 const PORT: u16 = 4444;
+/// What is periodic comes again after this.
+const PERIOD: Duration = Duration::from_millis(20);
 
 /// What a rule on the bridge drops while it is set: datagrams to [`PORT`].
 fn trap(family: &str) -> Result<Trap> {
@@ -51,6 +53,17 @@ fn send_from_wire(lab: &Lab, to: SocketAddr, pace: Duration, messages: &[Vec<u8>
         }
         Ok(())
     })
+}
+
+/// Each when the one before it has arrived, and [`PERIOD`] later: no two are on their way at a time.
+fn send_one_by_one(lab: &Lab, guest: &Guest, messages: &[Vec<u8>]) -> Result<()> {
+    for message in messages {
+        let before = InterfaceCounts::of(&guest.tap)?;
+        let to = SocketAddr::from((guest.ipv4, PORT));
+        send_from_wire(lab, to, PERIOD, std::slice::from_ref(message))?;
+        before.wait_for_sent(&guest.tap, 1)?;
+    }
+    Ok(())
 }
 
 /// A trace with the wire and the guest knowing each other: a question for an address would hold packets up.
@@ -121,12 +134,12 @@ fn a_periodic_message_of_which_one_dies() -> Result<()> {
     let to = SocketAddr::from((guest.ipv4, PORT));
     let equal = |count: usize| vec![b"the same every time, as BFD is".to_vec(); count];
     let tracer = start(&lab, guest, &["udp", "port", "4444"])?;
-    send_from_wire(&lab, to, Duration::from_millis(20), &equal(20))?;
+    send_one_by_one(&lab, guest, &equal(20))?;
     let trap = trap("IPv4")?;
-    send_from_wire(&lab, to, Duration::from_millis(20), &equal(1))?;
+    send_from_wire(&lab, to, PERIOD, &equal(1))?;
     dropped(1)?;
     trap.take_away()?;
-    send_from_wire(&lab, to, Duration::from_millis(20), &equal(40))?;
+    send_one_by_one(&lab, guest, &equal(40))?;
     let report = tracer.finish()?;
     let found = report.ingress();
     let expected = Ledger { entered: 61, completed: 60, dropped: 1, ..Ledger::default() };
@@ -143,9 +156,10 @@ fn equal_ones_at_once_are_counted_and_those_behind_them_are_timed() -> Result<()
     let to = SocketAddr::from((guest.ipv4, PORT));
     let equal = |count: usize| vec![b"equal".repeat(10); count];
     let tracer = start(&lab, guest, &["udp", "port", "4444"])?;
+    let before = InterfaceCounts::of(&guest.tap)?;
     send_from_wire(&lab, to, Duration::ZERO, &equal(32))?;
-    thread::sleep(Duration::from_millis(100));
-    send_from_wire(&lab, to, Duration::from_millis(20), &equal(50))?;
+    before.wait_for_sent(&guest.tap, 32)?;
+    send_one_by_one(&lab, guest, &equal(50))?;
     let report = tracer.finish()?;
     let found = report.ingress();
     ledger_is(&found.ledger, &Ledger { entered: 82, completed: 82, ..Ledger::default() })?;

@@ -31,11 +31,10 @@ fn pings_of_both_sides_are_all_complete() -> Result<()> {
     let lab = Lab::from_env()?;
     let guest = guest(&lab)?;
     let tracer = Tracer::start(&["trace", &guest.port_id, "icmp", "--json"])?;
-    let count = PINGS.to_string();
-    let ping = lab.wire("ping", ["-q", "-c", &count, "-i", "0.01", &guest.ipv4.to_string()]).output()?;
+    lab.wire_ping(guest, PINGS, Duration::from_millis(10))?;
     let sent = guest.ping(lab.wire.ipv4.into(), PINGS, Duration::from_millis(10))?;
     let report = tracer.finish()?;
-    ensure!(ping.status.success() && sent.received == PINGS, "{ping:?} {sent:?}");
+    ensure!(sent.received == PINGS, "{sent:?}");
     for direction in Direction::ALL {
         let packets = complete(&report, direction)?;
         ensure!(packets == 2 * PINGS, "{direction}: {packets}");

@@ -40,9 +40,7 @@ fn ping_and_assert_complete(lab: &Lab, guest: &Guest) -> Result<()> {
     for (filter, to) in [("icmp", IpAddr::from(guest.ipv4)), ("icmp6", guest.ipv6.into())] {
         let tracer = Tracer::start(&["trace", &guest.port_id, filter, "--json"])?;
         // The next one when the last one is answered: tails of IPv6 fragments with the same content look the same.
-        let args = ["-q", "-A", "-s", SIZE, "-c", &PINGS.to_string(), &to.to_string()];
-        let ping = lab.wire("ping", args).output()?;
-        ensure!(ping.status.success(), "{to}: {}", String::from_utf8_lossy(&ping.stdout));
+        lab.wire_ping_to(to, PINGS, &["-A", "-s", SIZE])?;
         // Neighbour discovery comes on top.
         let more = if to.is_ipv6() { 10 } else { 0 };
         assert_complete(&tracer.finish()?, &(FRAGMENTS..=FRAGMENTS + more)).context(filter)?;

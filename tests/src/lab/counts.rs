@@ -42,18 +42,31 @@ impl InterfaceCounts {
         })
     }
 
-    /// Waits until the interface has received so many packets since it counted `self`; the kernel tells nobody when.
+    /// Waits until the interface has received so many packets since it counted `self`.
     ///
     /// # Errors
     /// When they do not come.
     pub fn wait_for_received(&self, interface: &str, packets: u64) -> Result<()> {
+        self.wait_for(interface, packets, |counts| counts.rx_packets)
+    }
+
+    /// Waits until the interface has sent so many packets since it counted `self`.
+    ///
+    /// # Errors
+    /// When they do not come.
+    pub fn wait_for_sent(&self, interface: &str, packets: u64) -> Result<()> {
+        self.wait_for(interface, packets, |counts| counts.tx_packets)
+    }
+
+    /// The kernel tells nobody when it has counted one.
+    fn wait_for(&self, interface: &str, packets: u64, count: fn(&Self) -> u64) -> Result<()> {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            let received = Self::of(interface)?.since(self).rx_packets;
-            if received >= packets {
+            let counted = count(&Self::of(interface)?.since(self));
+            if counted >= packets {
                 return Ok(());
             }
-            ensure!(Instant::now() < deadline, "{received} of {packets} came to {interface}");
+            ensure!(Instant::now() < deadline, "{counted} of {packets} came to {interface}");
             std::thread::sleep(Duration::from_millis(5));
         }
     }

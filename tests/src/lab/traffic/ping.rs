@@ -1,5 +1,6 @@
 //! Pings from the wire.
 
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
@@ -15,15 +16,23 @@ impl Lab {
     /// # Errors
     /// Where not every reply comes.
     pub fn wire_ping(&self, guest: &Guest, count: u64, pace: Duration) -> Result<()> {
-        let wanted = self.in_wire(echo_replies)? + count;
-        let (count, pace) = (count.to_string(), pace.as_secs_f64().to_string());
-        let args = ["-q", "-c", &count, "-i", &pace, &guest.ipv4.to_string()];
+        self.wire_ping_to(guest.ipv4.into(), count, &["-i", &pace.as_secs_f64().to_string()])
+    }
+
+    /// Pings an address from the wire so many times, with more words for `ping`.
+    ///
+    /// # Errors
+    /// Where not every reply comes.
+    pub fn wire_ping_to(&self, to: IpAddr, count: u64, words: &[&str]) -> Result<()> {
+        let wanted = self.in_wire(|| echo_replies(to))? + count;
+        let (count, address) = (count.to_string(), to.to_string());
+        let args = [&["-q", "-n", "-c", &count], words, &[&address]].concat();
         let ping = self.wire("ping", args).output()?;
         let (said, complained) =
             (String::from_utf8_lossy(&ping.stdout), String::from_utf8_lossy(&ping.stderr));
         ensure!(ping.status.success(), "{said}{complained}");
         // It gives the last replies two round trips, and on a busy machine that is not enough.
-        self.in_wire(|| all_replied(wanted))
+        self.in_wire(|| all_replied(to, wanted))
     }
 
     /// Pings the guest from the wire so many times, where it may be that nobody answers: gives how many replies came, which is none or all.
@@ -31,23 +40,24 @@ impl Lab {
     /// # Errors
     /// Where some come and others do not.
     pub fn wire_ping_or_none(&self, guest: &Guest, count: u64, pace: Duration) -> Result<u64> {
-        let before = self.in_wire(echo_replies)?;
+        let to = IpAddr::from(guest.ipv4);
+        let before = self.in_wire(|| echo_replies(to))?;
         let (number, pace) = (count.to_string(), pace.as_secs_f64().to_string());
-        let args = ["-q", "-c", &number, "-i", &pace, "-W", "1", &guest.ipv4.to_string()];
+        let args = ["-q", "-c", &number, "-i", &pace, "-W", "1", &to.to_string()];
         self.wire("ping", args).output().context("run ping")?;
-        if self.in_wire(echo_replies)? == before {
+        if self.in_wire(|| echo_replies(to))? == before {
             return Ok(0);
         }
-        self.in_wire(|| all_replied(before + count))?;
+        self.in_wire(|| all_replied(to, before + count))?;
         Ok(count)
     }
 }
 
-/// Waits until the network namespace has got so many echo replies. There is no event but the counter itself.
-fn all_replied(wanted: u64) -> Result<()> {
+/// Waits until the network namespace has got so many echo replies of the address's IP version. There is no event but the counter itself.
+fn all_replied(to: IpAddr, wanted: u64) -> Result<()> {
     let end = Instant::now() + REPLY_LIMIT;
     loop {
-        let replies = echo_replies()?;
+        let replies = echo_replies(to)?;
         if replies >= wanted {
             return Ok(());
         }
@@ -56,11 +66,21 @@ fn all_replied(wanted: u64) -> Result<()> {
     }
 }
 
-/// Echo replies that the thread's network namespace has got so far.
-fn echo_replies() -> Result<u64> {
-    let text = std::fs::read_to_string("/proc/thread-self/net/snmp").context("read the ICMP counters")?;
-    let mut icmp = text.lines().filter_map(|line| line.strip_prefix("Icmp: "));
-    let (names, values) = icmp.next().zip(icmp.next()).context("no ICMP counters")?;
-    let found = names.split(' ').zip(values.split(' ')).find(|(name, _)| *name == "InEchoReps");
-    found.context("no counter of echo replies")?.1.parse().context("no number of echo replies")
+/// Echo replies of the address's IP version that the thread's network namespace has got so far.
+fn echo_replies(to: IpAddr) -> Result<u64> {
+    let read = |file: &str| {
+        std::fs::read_to_string(format!("/proc/thread-self/net/{file}")).context("read the ICMP counters")
+    };
+    let found = if to.is_ipv4() {
+        let text = read("snmp")?;
+        let mut icmp = text.lines().filter_map(|line| line.strip_prefix("Icmp: "));
+        let (names, values) = icmp.next().zip(icmp.next()).context("no ICMP counters")?;
+        let found = names.split(' ').zip(values.split(' ')).find(|(name, _)| *name == "InEchoReps");
+        found.map(|(_, count)| count.to_owned())
+    } else {
+        let text = read("snmp6")?;
+        let found = text.lines().find_map(|line| line.strip_prefix("Icmp6InEchoReplies"));
+        found.map(|count| count.trim().to_owned())
+    };
+    found.context("no counter of echo replies")?.parse().context("no number of echo replies")
 }
