@@ -114,6 +114,11 @@ fn a_packet_that_went_through_is_explained_by_the_rules_that_carried_it() -> Res
         ensure!(passed == bridges, "{direction}: {explained}");
         let actions = explained.datapath_actions.first().context("no actions")?;
         ensure!(actions != "drop" && !actions.is_empty(), "{direction}: {explained}");
+        let port = if direction == Egress { &lab.nic } else { &guest.qvo };
+        ensure!(
+            explained.leaves_by.as_deref() == Some(std::slice::from_ref(port)),
+            "{direction}: {explained}"
+        );
     }
     ensure!(report.notes.is_empty(), "{:?}", report.notes);
     Ok(())

@@ -1,6 +1,6 @@
 //! Real OVN: its daemons program the switch, and its southbound database says which network a port is in.
 
-use hoptrace_tests::exchange::{SINK_PORT, assert_dead, assert_whole, path};
+use hoptrace_tests::exchange::{PACE, PACKETS, SINK_PORT, assert_dead, assert_whole, path};
 use hoptrace_tests::lab::ovn::Ovn;
 use hoptrace_tests::prelude::*;
 
@@ -31,5 +31,18 @@ fn a_port_of_ovn_on_a_provider_network_is_traced_to_the_nic() -> Result<()> {
     let _out = ovn.drop_acl("from-lport", &format!("inport == {port} && {matches}"))?;
     let _in = ovn.drop_acl("to-lport", &format!("outport == {port} && {matches}"))?;
     assert_dead(&lab, guest, "tap", "nic")?;
+
+    // What drops them is told in OVN's words.
+    let words = ["drops", &guest.port_id, "udp", "and", "port", "9", "--explain", "--json"];
+    let tracer = Tracer::start(&words)?;
+    let sent = guest.send_udp((lab.wire.ipv4.into(), SINK_PORT), PACKETS, 64, PACE)?;
+    ensure!(sent.sent == PACKETS, "{sent:?}");
+    lab.introduce(guest)?;
+    let report = tracer.finish_drops()?;
+    let first = report.first()?;
+    first.says(&format!("all {PACKETS} packets from the VM died after tap {}", guest.tap))?;
+    first.says("OVN's ls_in_acl")?;
+    first.says(&format!("inport == {port} && {matches}"))?;
+    first.suggests("ovn-nbctl list acl")?;
     Ok(())
 }

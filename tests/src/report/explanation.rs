@@ -38,6 +38,9 @@ pub struct Explanation {
     pub assumed: Option<String>,
     /// What the datapath does with it.
     pub datapath_actions: Vec<String>,
+    /// The ports by which it leaves.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub leaves_by: Option<Vec<String>>,
     /// How often the last rule was hit meanwhile.
     #[serde(deserialize_with = "Option::deserialize")]
     pub hits: Option<u64>,

@@ -10,7 +10,7 @@ fn explanation() -> Value {
     });
     json!({
         "bridge": "br-int", "packet": "udp", "rules": [rule], "assumed": "nothing", "datapath_actions": ["drop"],
-        "hits": 1,
+        "leaves_by": [], "hits": 1,
     })
 }
 

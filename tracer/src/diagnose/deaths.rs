@@ -6,8 +6,8 @@ use super::{
     words::{came, counted, course, hook, packets},
 };
 use crate::model::{
-    Direction, Drop, Evidence, EvidenceSource, Explanation, Finding, Hop, OpenFlowRule, Path, PortTrace,
-    Printable, ProblemKind, Severity, Step,
+    Direction, Drop, Evidence, EvidenceSource, Explanation, Finding, Hop, LogicalFlow, OpenFlowRule, Path,
+    PortTrace, Printable, ProblemKind, Severity, Step,
 };
 
 /// Reasons that say enough by themselves: an interface that is down, say, is not why.
@@ -203,12 +203,18 @@ fn by_rule(drop: &Drop, explained: &Explanation, meanwhile: &str) -> Option<Advi
     let bridge = Printable(&rule.bridge);
     let assumed =
         explained.assumed.as_deref().map_or_else(String::new, |assumed| format!(" ({})", Printable(assumed)));
-    let what = format!(
-        "{bridge} table {}{priority}: {} {}{assumed}",
-        rule.table,
-        Printable(matches),
-        Printable(&rule.actions.join(", "))
-    );
+    let place = format!("{bridge} table {}{priority}", rule.table);
+    let what = match &rule.logical {
+        Some(flow) => format!(
+            "OVN's {}: {} {}{assumed} ({place})",
+            Printable(flow.stage.as_deref().unwrap_or("logical flow")),
+            Printable(&flow.matches),
+            Printable(&flow.actions)
+        ),
+        None => {
+            format!("{place}: {} {}{assumed}", Printable(matches), Printable(&rule.actions.join(", ")))
+        }
+    };
     let what = match explained.hits {
         Some(hits) if hits > drop.count => {
             format!("{what} (which was hit by {} meanwhile, others' included)", packets(hits))
@@ -221,7 +227,16 @@ fn by_rule(drop: &Drop, explained: &Explanation, meanwhile: &str) -> Option<Advi
         ),
         None => format!("one of them by {what}; what became of the others is not known{meanwhile}"),
     };
-    Some(Advice { what, next: Some(format!("ovs-ofctl dump-flows {bridge} table={}", rule.table)) })
+    let next = rule.logical.as_ref().and_then(of_acl);
+    let next = next.unwrap_or_else(|| format!("ovs-ofctl dump-flows {bridge} table={}", rule.table));
+    Some(Advice { what, next: Some(next) })
+}
+
+/// How to see the ACL that a logical flow was made of.
+fn of_acl(flow: &LogicalFlow) -> Option<String> {
+    let hint = flow.hint.as_deref().filter(|hint| hint.bytes().all(|digit| digit.is_ascii_hexdigit()))?;
+    let is_acl = flow.stage.as_deref().is_some_and(|stage| stage.contains("_acl"));
+    is_acl.then(|| format!("where OVN's northbound database is: ovn-nbctl list acl {hint}"))
 }
 
 /// Whether a rule sends packets on, or does not say what it does.

@@ -3,8 +3,8 @@
 use super::*;
 use crate::{
     model::{
-        Drop, Evidence, EvidenceSource, HostReport, Ledger, LinkChange, Path, Problem, ProblemKind, Role,
-        Severity, Snapshot, Step,
+        Drop, Evidence, EvidenceSource, Explanation, HostReport, Ledger, LinkChange, LogicalFlow, Path,
+        Problem, ProblemKind, Role, Severity, Snapshot, Step,
     },
     path::testing::hop,
     report::trace_samples::{
@@ -269,6 +269,28 @@ fn the_switch_s_own_rule_is_named_where_it_was_asked() {
 }
 
 #[test]
+fn what_ovn_made_the_rule_of_is_named_instead() {
+    let mut snapshot = lost_behind_nic();
+    let mut explained = Explanation { assumed: None, ..explanation() };
+    explained.rules.truncate(1);
+    explained.rules[0].actions = vec!["drop".to_owned()];
+    explained.rules[0].logical = Some(LogicalFlow {
+        stage: Some("ls_out_acl".to_owned()),
+        matches: "udp.dst == 4444".to_owned(),
+        actions: "/* drop */".to_owned(),
+        hint: Some("1a2b3c4d".to_owned()),
+    });
+    snapshot.directions.ingress.drops[0].explain = Some(explained);
+    let found = of(&snapshot);
+    let rule = "OVN's ls_out_acl: udp.dst == 4444 /* drop */ (br-int table 0 priority 1000)";
+    assert!(found[0].text.contains(rule), "{found:?}");
+    assert!(found[0].next.as_deref().is_some_and(|next| next.ends_with("ovn-nbctl list acl 1a2b3c4d")));
+    let drop = &mut snapshot.directions.ingress.drops[0];
+    drop.explain.as_mut().unwrap().rules[0].logical.as_mut().unwrap().hint = Some("1; reboot".to_owned());
+    assert_eq!(of(&snapshot)[0].next.as_deref(), Some("ovs-ofctl dump-flows br-int table=0"));
+}
+
+#[test]
 fn a_rule_that_forwards_is_not_why() {
     let mut snapshot = lost_behind_nic();
     let mut explained = explanation();
@@ -463,7 +485,7 @@ fn packets_that_look_alike_are_counted_and_no_doubt() {
 }
 
 #[test]
-fn few_contradicting_clocks_are_no_doubt_and_packets_that_were_overtaken_are_none() {
+fn few_contradicting_clocks_are_no_doubt_nor_are_packets_that_were_overtaken_until_most_were() {
     let skewed = |clock_skew, overtaken| {
         let mut snapshot = snapshot(1_000);
         let ledger = &mut snapshot.directions.ingress.ledger;
@@ -473,7 +495,10 @@ fn few_contradicting_clocks_are_no_doubt_and_packets_that_were_overtaken_are_non
     };
     let fine = Some((Severity::Ok, "nothing-died".to_owned()));
     assert_eq!((skewed(50, 0), skewed(400, 350)), (fine.clone(), fine));
-    assert_eq!(skewed(101, 0), Some((Severity::Warning, "clock-skew".to_owned())));
+    for (clock_skew, overtaken) in [(101, 0), (501, 501)] {
+        let told = skewed(clock_skew, overtaken);
+        assert_eq!(told, Some((Severity::Warning, "clock-skew".to_owned())), "{clock_skew} {overtaken}");
+    }
 }
 
 /// Findings of several ports as `(code, whose)`.

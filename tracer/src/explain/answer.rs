@@ -32,6 +32,11 @@ pub(crate) fn datapath_actions(answer: &str) -> impl Iterator<Item = &str> {
     answer.lines().filter_map(|line| Some(line.trim().strip_prefix(DATAPATH)?.trim()))
 }
 
+/// Why the switch gave up, in its words; `None`: it did not.
+pub(crate) fn failure(answer: &str) -> Option<&str> {
+    answer.lines().map(str::trim).find(|line| line.starts_with("Translation failed"))
+}
+
 /// The answer about `packet`. `None`: it has neither rules nor actions of the datapath.
 pub(crate) fn parse(bridge: &str, packet: &str, answer: &str) -> Option<Explanation> {
     let mut told = Explanation {
@@ -40,6 +45,7 @@ pub(crate) fn parse(bridge: &str, packet: &str, answer: &str) -> Option<Explanat
         rules: Vec::new(),
         assumed: None,
         datapath_actions: Vec::new(),
+        leaves_by: None,
         hits: None,
         is_cut: false,
     };
@@ -99,6 +105,7 @@ fn rule(bridge: &str, line: &str) -> Option<OpenFlowRule> {
         cookie: cookie.map(|cookie| short(cookie.trim())),
         matches: short(matches),
         actions: Vec::new(),
+        logical: None,
     })
 }
 

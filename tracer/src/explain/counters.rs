@@ -90,6 +90,7 @@ mod tests {
             cookie: None,
             matches: matches.to_owned(),
             actions: Vec::new(),
+            logical: None,
         }
     }
 

@@ -103,6 +103,7 @@ mod tests {
             cookie: None,
             matches: matches.to_owned(),
             actions: Vec::new(),
+            logical: None,
         };
         let explained = Explanation {
             bridge: "br-int".to_owned(),
@@ -110,6 +111,7 @@ mod tests {
             rules: vec![rule],
             assumed: None,
             datapath_actions: vec!["ct,recirc(0x1)".to_owned(), actions.to_owned()],
+            leaves_by: None,
             hits: None,
             is_cut: false,
         };

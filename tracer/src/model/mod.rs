@@ -53,7 +53,7 @@ pub use direction::Direction;
 pub use direction_report::{DirectionReport, Directions, HookReport};
 pub use drop::*;
 pub use evidence::{Evidence, EvidenceSource};
-pub use explain::{Explanation, OpenFlowRule, PacketHead};
+pub use explain::{Explanation, LogicalFlow, OpenFlowRule, PacketHead};
 pub use filter::{Ends, FilterError, FilterProtocol, PacketFilter, PacketWords};
 pub use finding::{Finding, Severity};
 pub use firewall::{Firewall, FirewallRule};

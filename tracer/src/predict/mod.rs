@@ -1,13 +1,12 @@
 //! Asks `ovs-vswitchd` what its rules would do with a packet that nobody has sent: where it leaves the switch, or which rule drops it.
 //!
 //! No stage: `trace` calls it for `path --flow`. Words become a packet (`draft`), with what the host knows where they say nothing, each
-//! assumption told; the switch is asked about it as in `explain`; and its answer becomes a verdict (`outputs`, `verdict`). Only the asking is
+//! assumption told; the switch is asked about it as in `explain`; and its answer becomes a verdict (`verdict`). Only the asking is
 //! here; the rest is pure. Nothing is sent, and the switch learns nothing from the question.
 
 mod draft;
 mod error;
 mod known;
-mod outputs;
 mod packet;
 #[cfg(test)]
 mod testing;
@@ -32,9 +31,6 @@ struct Asked<'a> {
     in_port: &'a str,
     doubts: &'a [String],
 }
-
-/// How an answer says that the switch gave up.
-const FAILED: &str = "Translation failed";
 
 /// What would become of the packet that `words` mean, on the path of a VM in `topology`. `ports`: those of all VMs of the host.
 ///
@@ -87,8 +83,8 @@ fn answered<'a>(
     answer: &'a str,
     ports: &'a [SwitchPort],
 ) -> Answered<'a> {
-    let failed = answer.lines().map(str::trim).find(|line| line.starts_with(FAILED));
-    let outputs = outputs::outputs(explain::datapath_actions(answer));
+    let failed = explain::failure(answer);
+    let outputs = explain::outputs(explain::datapath_actions(answer));
     Answered { direction, in_port, doubts, explained, outputs, failed, ports }
 }
 

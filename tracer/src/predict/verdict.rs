@@ -1,10 +1,8 @@
 //! Where a packet would go, from what the switch answered, in one line. Pure.
 
-use super::{
-    known::{Known, name},
-    outputs::{Output, Outputs, UserSpace},
-};
+use super::known::{Known, name};
 use crate::{
+    explain::{Output, Outputs, UserSpace},
     model::{
         Direction, Explanation, Fate, OpenFlowRule, OtherPort, OvsPlace, PredictedPort, Printable, Step,
     },

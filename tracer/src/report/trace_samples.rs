@@ -232,6 +232,7 @@ pub(crate) fn explanation() -> Explanation {
         cookie: (table == 0).then(|| "0x17".to_owned()),
         matches: matches.to_owned(),
         actions: actions.iter().map(|action| (*action).to_owned()).collect(),
+        logical: None,
     };
     Explanation {
         bridge: "br-int".to_owned(),
@@ -245,6 +246,7 @@ pub(crate) fn explanation() -> Explanation {
         ],
         assumed: Some("connection tracking was assumed to say inv|trk".to_owned()),
         datapath_actions: vec!["drop".to_owned()],
+        leaves_by: None,
         hits: None,
         is_cut: false,
     }

@@ -19,6 +19,7 @@ use crate::{
         ProblemKind, Snapshot, SourceName, Topology, TraceFigures, VmPort,
     },
     netfilter::{self, Course, Filters},
+    ovs::Remote,
     path,
 };
 
@@ -75,6 +76,8 @@ pub(super) struct HostWatch {
     sources: Sources,
     /// Those that answered at the start.
     answered: Vec<SourceName>,
+    /// Where OVN's southbound database is, if it answered.
+    southbound: Option<Remote>,
     first: FirstLook,
     links: Option<LinkWatch>,
     /// How often the switch's rules had been hit when a port came, where it will be asked about them.
@@ -100,7 +103,10 @@ impl HostWatch {
         let answered = topology.sources.iter().filter(|source| source.missing.is_none());
         Self {
             sources,
-            answered: answered.map(|source| source.name).collect(),
+            answered: answered.clone().map(|source| source.name).collect(),
+            southbound: answered
+                .filter(|source| source.name == SourceName::Southbound)
+                .find_map(|source| source.asked.parse().ok()),
             first,
             links,
             rules: BTreeMap::new(),
@@ -136,6 +142,11 @@ impl HostWatch {
     /// What that gave.
     pub(super) fn rules(&self, port: PortId) -> Option<&RuleCounts> {
         self.rules.get(&port)
+    }
+
+    /// Where OVN says of what it made its rules.
+    pub(super) const fn southbound(&self) -> Option<&Remote> {
+        self.southbound.as_ref()
     }
 
     /// What is known of a port's path so far.

@@ -255,8 +255,9 @@ impl Tracer {
         }
         if self.settings.explain {
             for (port, found) in &mut all {
+                let (rules, southbound) = (self.host.rules(*port), self.host.southbound());
                 tokio::select! {
-                    () = explain::explain(&found.path, &mut found.snapshot, self.host.rules(*port)) => {}
+                    () = explain::explain(&found.path, &mut found.snapshot, rules, southbound) => {}
                     () = hurry() => {}
                 }
             }

@@ -6,7 +6,7 @@ use super::{
     port::PortPage,
 };
 use crate::{
-    model::{Direction, Explanation, OpenFlowRule, Printable},
+    model::{Direction, Explanation, LogicalFlow, OpenFlowRule, Printable},
     report::{Canvas, Ink, layout::wrap},
 };
 
@@ -68,12 +68,19 @@ impl Setting {
                 bridge = Some(&rule.bridge);
             }
             lines.extend(self.set(indent + 2, Some(Ink::Strong), &of_rule(rule)));
+            if let Some(flow) = &rule.logical {
+                lines.extend(self.set(indent + 4, Some(Ink::Strong), &of_logical(flow)));
+            }
             for action in &rule.actions {
                 lines.extend(self.set(indent + 4, None, &Printable(action).to_string()));
             }
         }
         for actions in &explained.datapath_actions {
             lines.extend(self.set(indent, None, &format!("datapath actions: {}", Printable(actions))));
+        }
+        if let Some(ports) = explained.leaves_by.as_deref().filter(|ports| !ports.is_empty()) {
+            let ports: Vec<_> = ports.iter().map(|port| Printable(port).to_string()).collect();
+            lines.extend(self.set(indent, None, &format!("leaves by {}", ports.join(", "))));
         }
         if explained.is_cut {
             lines.extend(self.set(indent, Some(Ink::Warn), "there was more, which is left out"));
@@ -101,4 +108,10 @@ fn of_rule(rule: &OpenFlowRule) -> String {
     let matches =
         if rule.matches.is_empty() { "any packet".to_owned() } else { Printable(&rule.matches).to_string() };
     format!("table {}{priority}{cookie}: {matches}", rule.table)
+}
+
+/// `OVN ls_out_acl: udp.dst == 9 /* drop */`
+fn of_logical(flow: &LogicalFlow) -> String {
+    let stage = Printable(flow.stage.as_deref().unwrap_or("logical flow"));
+    format!("OVN {stage}: {} {}", Printable(&flow.matches), Printable(&flow.actions))
 }

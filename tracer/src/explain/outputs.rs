@@ -3,6 +3,8 @@
 //! A list of actions is made for people: `push_vlan(vid=1,pcp=0),2,clone(set(tunnel(…)),5)`, with commas also inside parentheses. A port is
 //! a number, or a name where names were asked for; an empty list is `drop`.
 
+use crate::ovs::SwitchPort;
+
 /// Lists inside of lists that are read at most.
 const MAX_DEPTH: usize = 8;
 /// Ports, and actions that are not understood, that are told at most.
@@ -36,7 +38,7 @@ const SAMPLES: [&str; 3] = ["sFlow(", "flow_sample(", "ipfix("];
 
 /// Whom user space is, where a packet goes there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum UserSpace {
+pub(crate) enum UserSpace {
     Controller,
     SlowPath,
     Other,
@@ -44,44 +46,69 @@ pub(super) enum UserSpace {
 
 /// A port, by number or name.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Output {
-    pub(super) port: String,
+pub(crate) struct Output {
+    pub(crate) port: String,
     /// The packet gets the outer headers of a tunnel before.
-    pub(super) tunnel: bool,
+    pub(crate) tunnel: bool,
 }
 
 /// What is done with the packet.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Outputs {
+pub(crate) struct Outputs {
     /// Each once.
-    pub(super) ports: Vec<Output>,
+    pub(crate) ports: Vec<Output>,
     /// By one that the datapath chooses by a hash: of a bond, or of a group.
-    pub(super) hashed: bool,
-    pub(super) user_space: Option<UserSpace>,
+    pub(crate) hashed: bool,
+    pub(crate) user_space: Option<UserSpace>,
     /// Actions that are not understood, or whose end is not known.
-    pub(super) unclear: Vec<String>,
+    pub(crate) unclear: Vec<String>,
     /// Outputs into tunnels: a port of the datapath's stands for all of a kind.
-    pub(super) tunnelled: usize,
+    pub(crate) tunnelled: usize,
     /// It goes through the datapath once more, so often.
     recirculated: usize,
+    /// The lists there were.
+    passes: usize,
+    /// What is done with it depends on its size.
+    by_size: bool,
 }
 
 /// What the actions of all passes through the datapath do.
-pub(super) fn outputs<'a>(passes: impl Iterator<Item = &'a str>) -> Outputs {
+pub(crate) fn outputs<'a>(passes: impl Iterator<Item = &'a str>) -> Outputs {
     let mut outputs = Outputs::default();
-    let mut count = 0_usize;
     for actions in passes {
-        count += 1;
+        outputs.passes += 1;
         outputs.read(actions, MAX_DEPTH);
     }
     // Each pass but the first is the end of one of those; what a hash chooses is chosen in one that is not told.
-    if outputs.recirculated >= count.max(1) && !outputs.hashed {
+    if outputs.recirculated >= outputs.passes.max(1) && !outputs.hashed {
         outputs.add_unclear("recirc");
     }
     outputs
 }
 
 impl Outputs {
+    /// The names of the ports, where they are all that becomes of the packet: no tunnel, nothing that is chosen by a hash or by the packet's
+    /// size, and nothing that is not understood.
+    pub(super) fn names(&self, ports: &[SwitchPort]) -> Option<Vec<String>> {
+        let is_plain = self.passes > 0
+            && !self.hashed
+            && !self.by_size
+            && self.tunnelled == 0
+            && self.user_space.is_none()
+            && self.unclear.is_empty();
+        let name = |output: &Output| match output.port.parse::<u32>() {
+            Ok(number) => {
+                let mut named = ports.iter().filter(|port| port.number == Some(number));
+                named
+                    .next()
+                    .filter(|port| !port.is_tunnel() && named.next().is_none())
+                    .map(|port| port.name.clone())
+            }
+            Err(_) => Some(output.port.clone()),
+        };
+        self.ports.iter().map(name).collect::<Option<Vec<_>>>().filter(|_| is_plain)
+    }
+
     fn read(&mut self, actions: &str, depth: usize) {
         // Of the packet as it is in this list.
         let mut tunnel = false;
@@ -92,6 +119,7 @@ impl Outputs {
                 "clone" if depth > 0 => self.read(inside, depth - 1),
                 // The packet in question is small.
                 "check_pkt_len" if depth > 0 => {
+                    self.by_size = true;
                     let small = items(inside).into_iter().map(parts).find(|(word, _)| *word == "le");
                     self.read(small.map_or("", |(_, actions)| actions), depth - 1);
                 }

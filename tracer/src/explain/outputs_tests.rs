@@ -128,3 +128,31 @@ fn hostile_text_is_read_to_its_end() {
     }
     assert_eq!(ports(&["clone(3,4"]), ["3", "4"]);
 }
+
+#[test]
+fn ports_have_names_where_they_are_all_there_is_to_know() {
+    let port = |name: &str, number, kind: &str| SwitchPort {
+        bridge: "br-int".to_owned(),
+        name: name.to_owned(),
+        ofport: 1,
+        number: Some(number),
+        kind: kind.to_owned(),
+    };
+    let known = [port("ens3", 2, "system"), port("qvo1", 3, "system"), port("vxlan-1", 4, "vxlan")];
+    let found = |actions: &str| read(&[actions]).names(&known);
+    let names = |names: &[&str]| Some(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>());
+    assert_eq!(found("push_vlan(vid=1,pcp=0),2,pop_vlan,3"), names(&["ens3", "qvo1"]));
+    assert_eq!(found("tap7"), names(&["tap7"]));
+    assert_eq!(found("drop"), names(&[]));
+    for actions in [
+        "9",
+        "4",
+        "userspace(pid=1,slow_path(action))",
+        "hash(l4(0)),recirc(1)",
+        "check_pkt_len(size=1500,gt(3),le(2))",
+        "shout(2)",
+    ] {
+        assert_eq!(found(actions), None, "{actions}");
+    }
+    assert_eq!(read(&[]).names(&known), None, "the switch did not say what it does");
+}
