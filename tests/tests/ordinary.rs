@@ -7,7 +7,7 @@ use hoptrace_tests::frames::{self, Ends, Traffic};
 use hoptrace_tests::prelude::*;
 
 /// What is periodic comes again after this.
-const PERIOD: Duration = Duration::from_millis(20);
+const PERIOD: Duration = Duration::from_millis(50);
 
 /// Which packets can be told from each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -151,8 +151,11 @@ fn what_a_member_s_queue_drops_is_dropped() -> Result<()> {
     let _shaped = Trap::set("sh", &["-ec", &shape], &["-c", &remove])?;
     let tracer = start(guest, &[&PORT.to_string(), "--json"])?;
     let sink = lab.wire_udp_sink(PORT)?;
+    let before = InterfaceCounts::of(&guest.tap)?;
     let sent = guest.send_udp((lab.wire.ipv4.into(), PORT), PACKETS, 600, Duration::from_millis(1))?;
     ensure!(sent.sent == PACKETS, "{sent:?}");
+    // The guest says that it has sent them before they have left it.
+    before.wait_for_received(&guest.tap, PACKETS)?;
     let dropped = dropped_by(&member, PACKETS)?;
     let arrived = sink.finish(PACKETS, Duration::from_secs(2))?.datagrams;
     let report = tracer.finish()?;

@@ -7,6 +7,8 @@ use crate::model::{Direction, Finding, Ledger, PortTrace, Report, Severity, time
 const MUCH_PCT: u128 = 1;
 /// So many, in percent, that latencies are in doubt.
 const MOST_PCT: u128 = 10;
+/// So many, in percent, that the others' latencies are of the slower part alone.
+const HALF_PCT: u128 = 50;
 
 pub(super) fn findings(report: &PortTrace<'_>) -> Vec<Finding> {
     Direction::ALL.into_iter().flat_map(|way| of(report, way)).collect()
@@ -74,10 +76,14 @@ fn of(report: &PortTrace<'_>, direction: Direction) -> Vec<Finding> {
                 ledger.untracked
             ),
         ),
-        // No doubt about any count. A wrong order is none about the other latencies either (a switch in user space can be
-        // faster than traffic control), clocks that disagree are.
+        // No doubt about any count. Clocks that disagree are one about all latencies. A wrong order is none about others (a switch in user
+        // space can be faster than traffic control), until those that were faster are so many that the rest says little.
         (
-            if is_part(contradicting, MOST_PCT, ledger) { Severity::Warning } else { Severity::Info },
+            if is_part(contradicting, MOST_PCT, ledger) || is_part(ledger.overtaken, HALF_PCT, ledger) {
+                Severity::Warning
+            } else {
+                Severity::Info
+            },
             "clock-skew",
             is_much(contradicting.saturating_add(ledger.overtaken), ledger),
             format!(

@@ -49,6 +49,7 @@ pub struct Ledger {
     pub clock_skew: u64,
     /// Those of them that came in the wrong order: a later hook had seen the packet before. Counted of all packets, also
     /// where only a part of them is timed.
+    #[serde(default)]
     pub overtaken: u64,
     /// Beside the balance: records the ring buffer had no room for.
     pub ring_lost: u64,
