@@ -7,7 +7,7 @@ use std::{
 
 use hoptrace_common::packet::{
     ETHERTYPE_ARP, ETHERTYPE_IPV4, ETHERTYPE_IPV6, ETHERTYPE_RARP, Frame, PROTOCOL_ICMP, PROTOCOL_ICMPV6,
-    PROTOCOL_SCTP, PROTOCOL_TCP, PROTOCOL_UDP, Packet, Reader as _, SliceReader, Window as _, parse,
+    PROTOCOL_SCTP, PROTOCOL_TCP, PROTOCOL_UDP, Packet, Reader as _, SliceReader, Window, parse,
 };
 
 use crate::model::{MacAddr, PacketHead};
@@ -15,6 +15,14 @@ use crate::model::{MacAddr, PacketHead};
 /// Where the first tag would be in the frame.
 const ETHER_TYPE_OFFSET: u32 = 12;
 const VLAN_TYPES: [u16; 2] = [0x8100, 0x88a8];
+
+/// Messages of neighbour discovery (RFC 4861 §4.3, §4.4), and the options that the switch looks at (§4.6.1).
+const NEIGHBOUR_SOLICITATION: u8 = 135;
+const NEIGHBOUR_ADVERTISEMENT: u8 = 136;
+const SOURCE_ADDRESS: u8 = 1;
+const TARGET_ADDRESS: u8 = 2;
+/// Options that are looked at, at most.
+const MAX_OPTIONS: usize = 8;
 
 /// The flow of a packet that comes in by `ifname`. `None`: its headers are not understood.
 pub(crate) fn flow(ifname: &str, head: &PacketHead) -> Option<String> {
@@ -85,15 +93,17 @@ fn ipv4(flow: &mut String, frame: &SliceReader<'_>, packet: &Packet) -> Option<(
 
 fn ipv6(flow: &mut String, frame: &SliceReader<'_>, packet: &Packet) -> Option<()> {
     let header = frame.window(packet.l3_offset, 40)?;
-    let address = |at: u32| {
-        let byte = |place: usize| header.u8(at + u32::try_from(place).unwrap_or(0));
-        Ipv6Addr::from(std::array::from_fn::<u8, 16, _>(byte))
-    };
-    let _ = write!(flow, ",ipv6_src={},ipv6_dst={},nw_ttl={}", address(8), address(24), header.u8(7));
+    let _ = write!(flow, ",ipv6_src={},ipv6_dst={}", address_v6(&header, 8), address_v6(&header, 24));
+    let _ = write!(flow, ",nw_tos={},nw_ttl={}", (header.u16_be(0) >> 4) & 0xfc, header.u8(7));
     if packet.fragment_tail != 0 {
         flow.push_str(",nw_frag=later");
     }
     Some(())
+}
+
+fn address_v6(window: &impl Window, at: u32) -> Ipv6Addr {
+    let byte = |place: usize| window.u8(at + u32::try_from(place).unwrap_or(0));
+    Ipv6Addr::from(std::array::from_fn::<u8, 16, _>(byte))
 }
 
 fn arp(flow: &mut String, frame: &SliceReader<'_>, packet: &Packet) -> Option<()> {
@@ -119,6 +129,30 @@ fn transport(flow: &mut String, frame: &SliceReader<'_>, packet: &Packet) {
         }
         _ => Ok(()),
     };
+    if packet.protocol == PROTOCOL_ICMPV6 && header.u8(1) == 0 {
+        // A port's security looks at what neighbour discovery says.
+        match header.u8(0) {
+            NEIGHBOUR_SOLICITATION => neighbour(flow, frame, packet, ("nd_sll", SOURCE_ADDRESS)),
+            NEIGHBOUR_ADVERTISEMENT => neighbour(flow, frame, packet, ("nd_tll", TARGET_ADDRESS)),
+            _ => {}
+        }
+    }
+}
+
+/// Whom a message of neighbour discovery is about, and the link-layer address in its option of this type.
+fn neighbour(flow: &mut String, frame: &SliceReader<'_>, packet: &Packet, (name, option): (&str, u8)) {
+    let Some(target) = frame.window(packet.l4_offset + 8, 16) else { return };
+    let _ = write!(flow, ",nd_target={}", address_v6(&target, 0));
+    let mut at = packet.l4_offset + 24;
+    for _ in 0..MAX_OPTIONS {
+        let Some(found) = frame.window(at, 8).filter(|found| found.u8(1) > 0) else { return };
+        if found.u8(0) == option {
+            let mac = MacAddr(std::array::from_fn(|place| found.u8(2 + u32::try_from(place).unwrap_or(0))));
+            let _ = write!(flow, ",{name}={mac}");
+            return;
+        }
+        at += 8 * u32::from(found.u8(1));
+    }
 }
 
 #[cfg(test)]
@@ -167,6 +201,20 @@ mod tests {
         let said = flow("qvo1", &head(&format!("{ETHERNET} {icmp6}"), None)).unwrap();
         assert!(said.starts_with("icmp6,") && said.contains("ipv6_src=fd00::6f,ipv6_dst=fd00::1,"), "{said}");
         assert!(said.ends_with("icmpv6_type=128,icmpv6_code=0"), "{said}");
+        let to = "fd00000000000000000000000000006f fd000000000000000000000000000001";
+        let advertisement = format!(
+            "86dd 60b00000 0028 3a ff {to} 8800 0000 60000000 fd00000000000000000000000000006f 0e01 000000000000 0201 fa163e211b4b"
+        );
+        let said = flow("qvo1", &head(&format!("{ETHERNET} {advertisement}"), None)).unwrap();
+        assert!(
+            said.ends_with(
+                ",nw_tos=8,nw_ttl=255,icmpv6_type=136,icmpv6_code=0,nd_target=fd00::6f,nd_tll=fa:16:3e:21:1b:4b"
+            ),
+            "{said}"
+        );
+        let cut = format!("86dd 60000000 0008 3a ff {to} 8700 0000 00000000");
+        let said = flow("qvo1", &head(&format!("{ETHERNET} {cut}"), None)).unwrap();
+        assert!(said.ends_with("icmpv6_type=135,icmpv6_code=0"), "{said}");
         let gre = "0800 4500 0024 1234 0000 40 2f 0000 0a63636f 0a636301 00000000000000000000000000000000";
         let said = flow("qvo1", &head(&format!("{ETHERNET} {gre}"), None)).unwrap();
         assert!(said.starts_with("ip,nw_proto=47,in_port="), "{said}");

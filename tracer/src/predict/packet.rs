@@ -218,7 +218,7 @@ mod tests {
     fn the_frame_reads_as_what_it_was_made_of() {
         let macs = "in_port=qvo1,dl_src=fa:16:3e:21:1b:4b,dl_dst=52:54:00:99:99:01";
         let v4 = "nw_src=10.99.99.111,nw_dst=10.99.99.1,nw_tos=0,nw_ttl=64";
-        let v6 = "ipv6_src=fd00::6f,ipv6_dst=fd00::1,nw_ttl=64";
+        let v6 = "ipv6_src=fd00::6f,ipv6_dst=fd00::1,nw_tos=0,nw_ttl=64";
         for (protocol, [source, destination], expected) in [
             (FilterProtocol::Udp, V4, format!("udp,{macs},{v4},udp_src=40000,udp_dst=53")),
             (FilterProtocol::Tcp, V4, format!("tcp,{macs},{v4},tcp_src=40000,tcp_dst=53")),
