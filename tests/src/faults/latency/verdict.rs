@@ -31,10 +31,11 @@ pub struct Delayed {
     pub p50_with_ns: u64,
     /// What the median grew by for the witness: tcpdump, or whoever holds the packets.
     pub witnessed_ns: u64,
-    /// What the segment lacks of what tcpdump saw, packet by packet: the median of that with the delay, less that without.
-    /// Where packets are held by us: how far the growth of the segment's median is from that.
+    /// What hoptrace lacks of what tcpdump saw between the same interfaces, packet by packet: the median of that with the delay, less that
+    /// without. Where packets are held by us: how far the growth of the segment's median is from that.
     pub apart_ns: u64,
-    /// What the medians of the direction's other segments grew by, at most, that did not grow for tcpdump.
+    /// What the direction's other segments grew by, at most, that did not grow for tcpdump. Where it is the witness, of the fastest quarter of
+    /// the packets: a delay that is in the wrong segment makes all of them later there, a stall of the machine some.
     pub elsewhere_ns: u64,
     /// Whether the delay is where it belongs.
     pub correct: bool,
@@ -88,23 +89,26 @@ fn compare(
     traced: &Traced,
 ) -> Result<Delayed> {
     let both = |time: &dyn Fn(&Packet) -> Option<i64>| {
-        Ok::<_, anyhow::Error>((median(without, time)?, median(with, time)?))
+        Ok::<_, anyhow::Error>((quantile(without, HALF, time)?, quantile(with, HALF, time)?))
+    };
+    let fastest = |time: &dyn Fn(&Packet) -> Option<i64>| {
+        Ok::<_, anyhow::Error>((quantile(without, QUARTER, time)?, quantile(with, QUARTER, time)?))
     };
     let here = both(&|packet| packet.ours(site.from, site.to))?;
     let witnessed = grown(both(&|packet| packet.theirs(site.witness_from, site.to))?);
-    // What tcpdump saw of the delay and the segment does not contain, packet by packet.
+    // Between the interfaces where tcpdump sees the delay, which may be more than the segment; what that adds is looked at below.
     let apart = grown(both(&|packet| {
-        Some(packet.theirs(site.witness_from, site.to)? - packet.ours(site.from, site.to)?)
+        Some(packet.theirs(site.witness_from, site.to)? - packet.ours(site.witness_from, site.to)?)
     })?);
     let mut elsewhere = 0;
     for (from, to) in segments(with) {
         if (from.as_str(), to.as_str()) == (site.from, site.to) {
             continue;
         }
-        let ours = grown(both(&|packet| packet.ours(&from, &to))?);
+        let ours = grown(fastest(&|packet| packet.ours(&from, &to))?);
         // Into the interface whose queue delays, tcpdump sees the delay, and we do not.
         let is_hidden = site.hidden_hook().is_some_and(|hook| interface_of(hook) == interface_of(&to));
-        let theirs = if is_hidden { 0 } else { grown(both(&|packet| packet.theirs(&from, &to))?) };
+        let theirs = if is_hidden { 0 } else { grown(fastest(&|packet| packet.theirs(&from, &to))?) };
         elsewhere = elsewhere.max(ours - theirs.max(0));
     }
     let injected = i64::try_from(delay.ns)?;
@@ -171,13 +175,17 @@ fn segments(packets: &[Packet]) -> Vec<(String, String)> {
     hooks.iter().zip(hooks.iter().skip(1)).map(|((from, _), (to, _))| (from.clone(), to.clone())).collect()
 }
 
-/// The median of what `time` says of each packet; of a few it may say nothing.
-fn median(packets: &[Packet], time: &dyn Fn(&Packet) -> Option<i64>) -> Result<i64> {
+/// Parts of the packets.
+const HALF: usize = 2;
+const QUARTER: usize = 4;
+
+/// What `time` says at most of this part of the packets, the fastest; of a few it may say nothing.
+fn quantile(packets: &[Packet], part: usize, time: &dyn Fn(&Packet) -> Option<i64>) -> Result<i64> {
     let mut times: Vec<i64> = packets.iter().filter_map(time).collect();
     times.sort_unstable();
     let is_enough = times.len() * 10 >= packets.len() * 9;
     times
-        .get(times.len() / 2)
+        .get(times.len() / part)
         .copied()
         .filter(|_| is_enough)
         .with_context(|| format!("only {} of {} packets were seen at both ends", times.len(), packets.len()))
