@@ -15,7 +15,7 @@ fn names<'a>(path: &'a serde_json::Value, node: &str, key: &str) -> Vec<&'a str>
 fn a_port_of_ovn_on_a_provider_network_is_traced_to_the_nic() -> Result<()> {
     let lab = Lab::from_env()?;
     let guest = lab.guest("yjwang-test-1")?;
-    let ovn = Ovn::with(&lab, guest)?;
+    let _ovn = Ovn::with(&lab, guest)?;
     let path = path(guest)?;
     ensure!(path["kind"] == "ovn" && path["traceable"] == "fully", "{path}");
     ensure!(names(&path, "interface", "ifname") == [&*guest.tap, &*lab.nic], "{path}");
@@ -28,8 +28,8 @@ fn a_port_of_ovn_on_a_provider_network_is_traced_to_the_nic() -> Result<()> {
 
     let port = format!("\"{}\"", guest.port_id);
     let matches = format!("udp.dst == {SINK_PORT}");
-    let _out = ovn.drop_acl("from-lport", &format!("inport == {port} && {matches}"))?;
-    let _in = ovn.drop_acl("to-lport", &format!("outport == {port} && {matches}"))?;
+    let _out = Ovn::drop_acl("from-lport", &format!("inport == {port} && {matches}"))?;
+    let _in = Ovn::drop_acl("to-lport", &format!("outport == {port} && {matches}"))?;
     assert_dead(&lab, guest, "tap", "nic")?;
 
     // What drops them is told in OVN's words.

@@ -24,7 +24,6 @@ pub struct Ovn {
     _plug: Trap,
     _controller: Trap,
     _daemons: Trap,
-    switch: String,
 }
 
 impl Ovn {
@@ -44,51 +43,47 @@ impl Ovn {
     pub fn with(lab: &Lab, guest: &Guest) -> Result<Self> {
         let daemons = daemons().context("OVN's databases and ovn-northd")?;
         let controller = controller(lab).context("ovn-controller")?;
-        let ovn = Self {
-            _plug: guest.plug_into(BRIDGE, "")?,
-            _controller: controller,
-            _daemons: daemons,
-            switch: Self::SWITCH.to_owned(),
-        };
-        ovn.add_network(guest)?;
+        let plug = guest.plug_into(BRIDGE, "")?;
+        let ovn = Self { _plug: plug, _controller: controller, _daemons: daemons };
+        add_network(guest)?;
         Ok(ovn)
     }
 
-    /// A rule of the logical switch that drops what `matches`, on the way `from-lport` or `to-lport`.
+    /// While OVN runs: a rule of the logical switch that drops what `matches`, on the way `from-lport` or `to-lport`.
     ///
     /// # Errors
     /// When the database does not take it, or the controller does not follow.
-    pub fn drop_acl(&self, way: &str, matches: &str) -> Result<Trap> {
-        let words = [&database("nb")[..], "--wait=hv", "--timeout=20"].map(str::to_owned);
-        let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        let set = [&words[..], &["acl-add", &self.switch, way, "1000", matches, "drop"]].concat();
-        let remove = [&words[..], &["acl-del", &self.switch, way, "1000", matches]].concat();
-        Trap::set("ovn-nbctl", &set, &remove)
-    }
-
-    fn add_network(&self, guest: &Guest) -> Result<()> {
-        let (switch, port) = (&self.switch, &guest.port_id);
-        let commands = [
-            format!("ls-add {switch}"),
-            format!("set logical_switch {switch} external_ids:neutron\\:network_name={}", Self::NETWORK),
-            format!("lsp-add {switch} {LOCALNET}"),
-            format!("lsp-set-type {LOCALNET} localnet"),
-            format!("lsp-set-addresses {LOCALNET} unknown"),
-            format!("lsp-set-options {LOCALNET} network_name={}", Self::PROVIDER),
-            format!("lsp-add {switch} {port}"),
-        ];
+    pub fn drop_acl(way: &str, matches: &str) -> Result<Trap> {
         let database = database("nb");
-        let mut words = vec![database.as_str(), "--timeout=20"];
-        for command in &commands {
-            words.push("--");
-            words.extend(command.split(' '));
-        }
-        let addresses = format!("{} {} {}", guest.mac, guest.ipv4, guest.ipv6);
-        words.extend(["--", "lsp-set-addresses", port, &addresses]);
-        run("ovn-nbctl", &words)?;
-        run("ovn-nbctl", &[&database, "--timeout=20", "wait-until", "logical_switch_port", port, "up=true"])?;
-        run("ovn-nbctl", &[&database, "--timeout=20", "--wait=hv", "sync"]).map(drop)
+        let rule =
+            |action| [&database, "--wait=hv", "--timeout=20", action, Self::SWITCH, way, "1000", matches];
+        Trap::set("ovn-nbctl", &[&rule("acl-add")[..], &["drop"]].concat(), &rule("acl-del"))
     }
+}
+
+/// The logical switch with the guest's port; returns when the bridge has its flows.
+fn add_network(guest: &Guest) -> Result<()> {
+    let (switch, port) = (Ovn::SWITCH, &guest.port_id);
+    let commands = [
+        format!("ls-add {switch}"),
+        format!("set logical_switch {switch} external_ids:neutron\\:network_name={}", Ovn::NETWORK),
+        format!("lsp-add {switch} {LOCALNET}"),
+        format!("lsp-set-type {LOCALNET} localnet"),
+        format!("lsp-set-addresses {LOCALNET} unknown"),
+        format!("lsp-set-options {LOCALNET} network_name={}", Ovn::PROVIDER),
+        format!("lsp-add {switch} {port}"),
+    ];
+    let database = database("nb");
+    let mut words = vec![database.as_str(), "--timeout=20"];
+    for command in &commands {
+        words.push("--");
+        words.extend(command.split(' '));
+    }
+    let addresses = format!("{} {} {}", guest.mac, guest.ipv4, guest.ipv6);
+    words.extend(["--", "lsp-set-addresses", port, &addresses]);
+    run("ovn-nbctl", &words)?;
+    run("ovn-nbctl", &[&database, "--timeout=20", "wait-until", "logical_switch_port", port, "up=true"])?;
+    run("ovn-nbctl", &[&database, "--timeout=20", "--wait=hv", "sync"]).map(drop)
 }
 
 /// The word that names a database to OVN's tools.
