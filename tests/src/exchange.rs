@@ -32,6 +32,17 @@ pub fn path(guest: &Guest) -> Result<Value> {
     Ok(serde_json::from_slice(&output.stdout)?)
 }
 
+/// The names of a path's steps of this kind.
+#[must_use]
+pub fn steps<'a>(path: &'a Value, node: &str) -> Vec<&'a str> {
+    let steps = path["steps"].as_array().into_iter().flatten();
+    let of = steps.filter(|step| step["node"] == node);
+    of.filter_map(|step| {
+        step["ifname"].as_str().or_else(|| step["name"].as_str()).or_else(|| step["missing"].as_str())
+    })
+    .collect()
+}
+
 /// Datagrams both ways.
 fn talk(lab: &Lab, guest: &Guest) -> Result<()> {
     let _sink = lab.wire_udp_sink(SINK_PORT)?;

@@ -196,7 +196,7 @@ fn frames_for_groups_are_counted_at_the_tap_and_said_where_nothing_else_came() -
     datagrams(&lab, [255; 4], 20)?;
     datagrams(&lab, [224, 0, 0, 18], 30)?;
     let frames = vec![reverse_arp(); 5];
-    lab.in_wire(|| frames::send(&lab.wire.interface, &frames, Duration::ZERO))?;
+    lab.in_wire(|| frames::send(&lab.wire.interface, &frames))?;
     // Behind them comes one that is followed.
     ensure!(ping(&lab, guest, 1)? == 1, "no reply");
     let report = all.finish()?;
@@ -298,7 +298,7 @@ fn an_address_that_somebody_else_has_taken_over_is_not_the_guest_s_any_more() ->
     }
     // A frame of the guest's own may come back this late; silence has no event to wait for.
     std::thread::sleep(Duration::from_millis(120));
-    lab.in_wire(|| frames::send(&lab.wire.interface, &[announcement()], Duration::ZERO))?;
+    lab.in_wire(|| frames::send(&lab.wire.interface, &[announcement()]))?;
     ensure!(ping(&lab, guest, PINGS)? == 0, "somebody has the address");
     let report = tracer.finish()?;
     let ledger = report.ingress().ledger;

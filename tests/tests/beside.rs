@@ -301,9 +301,9 @@ fn what_goes_to_an_address_that_turned_up_meanwhile_is_delivered() -> Result<()>
     {
         let _address = other.use_address(NEW)?;
         let to_wire = Ends { macs: [frames::mac(NEW)?, frames::mac(&lab.wire.mac)?], ..ends };
-        other.send_frames(&frames::without_identity(&to_wire)[0].frames, Duration::ZERO)?;
+        other.send_frames(&frames::without_identity(&to_wire)[0].frames)?;
         let before = InterfaceCounts::of(&guest.tap)?;
-        guest.send_frames(&traffic.frames, Duration::ZERO)?;
+        guest.send_frames(&traffic.frames)?;
         before.wait_for_received(&guest.tap, traffic.frames.len() as u64)?;
     }
     let report = tracer.finish()?;

@@ -2,6 +2,7 @@
 
 use std::process::{Command, Output};
 
+use hoptrace_tests::exchange::steps;
 use hoptrace_tests::prelude::*;
 use serde_json::Value;
 
@@ -43,16 +44,6 @@ fn ports(list: &Value) -> Vec<(&str, &str)> {
     rows.map(|row| {
         let [mac, traceable] = ["mac", "traceable"].map(|key| row[key].as_str().unwrap_or_default());
         (mac, traceable)
-    })
-    .collect()
-}
-
-/// The names of the path's steps of this kind.
-fn steps<'a>(path: &'a Value, node: &str) -> Vec<&'a str> {
-    let steps = path["steps"].as_array().into_iter().flatten();
-    let of = steps.filter(|step| step["node"] == node);
-    of.filter_map(|step| {
-        step["ifname"].as_str().or_else(|| step["name"].as_str()).or_else(|| step["missing"].as_str())
     })
     .collect()
 }

@@ -36,8 +36,8 @@ enum Pace {
 
 fn send(lab: &Lab, guest: &Guest, way: Direction, traffic: &[Traffic], pace: Pace) -> Result<()> {
     let at_once = |frames: &[Vec<u8>]| match way {
-        Ingress => lab.in_wire(|| frames::send(&lab.wire.interface, frames, Duration::ZERO)),
-        Egress => guest.send_frames(frames, Duration::ZERO),
+        Ingress => lab.in_wire(|| frames::send(&lab.wire.interface, frames)),
+        Egress => guest.send_frames(frames),
     };
     let last = if way == Ingress { &guest.tap } else { &lab.nic };
     for Traffic { name, frames } in traffic {

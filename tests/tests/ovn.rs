@@ -1,14 +1,8 @@
 //! Real OVN: its daemons program the switch, and its southbound database says which network a port is in.
 
-use hoptrace_tests::exchange::{PACE, PACKETS, SINK_PORT, assert_dead, assert_whole, path};
+use hoptrace_tests::exchange::{PACE, PACKETS, SINK_PORT, assert_dead, assert_whole, path, steps};
 use hoptrace_tests::lab::ovn::Ovn;
 use hoptrace_tests::prelude::*;
-
-/// The names of the path's nodes of this kind.
-fn names<'a>(path: &'a serde_json::Value, node: &str, key: &str) -> Vec<&'a str> {
-    let steps = path["steps"].as_array().into_iter().flatten();
-    steps.filter(|step| step["node"] == node).filter_map(|step| step[key].as_str()).collect()
-}
 
 #[test]
 #[ignore = "needs the lab: cargo xtask test"]
@@ -18,8 +12,8 @@ fn a_port_of_ovn_on_a_provider_network_is_traced_to_the_nic() -> Result<()> {
     let _ovn = Ovn::with(&lab, guest)?;
     let path = path(guest)?;
     ensure!(path["kind"] == "ovn" && path["traceable"] == "fully", "{path}");
-    ensure!(names(&path, "interface", "ifname") == [&*guest.tap, &*lab.nic], "{path}");
-    ensure!(names(&path, "bridge", "name") == [Ovn::BRIDGE, &*lab.provider_bridge], "{path}");
+    ensure!(steps(&path, "interface") == [&*guest.tap, &*lab.nic], "{path}");
+    ensure!(steps(&path, "bridge") == [Ovn::BRIDGE, &*lab.provider_bridge], "{path}");
     let network = path["network"].as_str().unwrap_or_default();
     for words in [Ovn::PROVIDER, Ovn::SWITCH, Ovn::NETWORK] {
         ensure!(network.contains(words), "{network}");

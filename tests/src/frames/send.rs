@@ -1,8 +1,6 @@
 //! A packet socket.
 
 use std::os::fd::AsRawFd as _;
-use std::thread;
-use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use nix::ifaddrs::getifaddrs;
@@ -10,11 +8,11 @@ use nix::sys::socket::{
     AddressFamily, MsgFlags, SockFlag, SockType, SockaddrLike as _, bind, send as send_to, socket,
 };
 
-/// Sends `frames` by `interface` of the thread's network namespace, one each `pace`.
+/// Sends `frames` by `interface` of the thread's network namespace, at once.
 ///
 /// # Errors
 /// Where there is no such interface, or the kernel refuses a frame.
-pub fn send(interface: &str, frames: &[Vec<u8>], pace: Duration) -> Result<()> {
+pub fn send(interface: &str, frames: &[Vec<u8>]) -> Result<()> {
     let mut interfaces = getifaddrs().context("list interfaces")?;
     let is_link =
         |address: &nix::sys::socket::SockaddrStorage| address.family() == Some(AddressFamily::Packet);
@@ -24,10 +22,7 @@ pub fn send(interface: &str, frames: &[Vec<u8>], pace: Duration) -> Result<()> {
     let socket = socket(AddressFamily::Packet, SockType::Raw, SockFlag::SOCK_CLOEXEC, None)
         .context("make a packet socket")?;
     bind(socket.as_raw_fd(), &address).with_context(|| format!("bind to {interface}"))?;
-    for (number, frame) in frames.iter().enumerate() {
-        if number > 0 && !pace.is_zero() {
-            thread::sleep(pace);
-        }
+    for frame in frames {
         let sent = send_to(socket.as_raw_fd(), frame, MsgFlags::empty()).context("send a frame")?;
         ensure!(sent == frame.len(), "{sent} of {} bytes were sent", frame.len());
     }

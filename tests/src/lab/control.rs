@@ -110,12 +110,12 @@ impl Guest {
         self.typed(&format!("tcp {} {} {bytes}", to.0, to.1))
     }
 
-    /// Makes the guest send frames as they are, one each `pace`.
+    /// Makes the guest send frames as they are, at once.
     ///
     /// # Errors
     /// As [`Guest::control`].
-    pub fn send_frames(&self, frames: &[Vec<u8>], pace: Duration) -> Result<()> {
-        self.control(&format!("frames {} {}", pace.as_micros(), to_words(frames))).map(drop)
+    pub fn send_frames(&self, frames: &[Vec<u8>]) -> Result<()> {
+        self.control(&format!("frames {}", to_words(frames))).map(drop)
     }
 
     /// The guest's interface has another MAC address until the borrowed one is dropped.

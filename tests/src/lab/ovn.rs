@@ -5,14 +5,12 @@ use anyhow::{Context as _, Result};
 use super::{Guest, Lab, Trap};
 use crate::exec::run;
 
-/// The bridge that it programs. Neutron's flows stay on the other one.
-const BRIDGE: &str = "br-ovn";
+/// The bridge that it programs, see [`Ovn::BRIDGE`].
+const BRIDGE: &str = Ovn::BRIDGE;
 /// The port by which the logical switch is joined to the provider network, as Neutron names one.
 const LOCALNET: &str = "provnet-84d63c87-aad1-43d0-bdc9-dca5145b6fe6";
 /// Where its files are.
 const FOLDER: &str = "/run/hoptrace-ovn";
-/// Its daemons' sockets, too.
-const RUN_THERE: &str = "OVN_RUNDIR=/run/hoptrace-ovn";
 /// Its keys in the switch's database.
 const KEYS: [&str; 6] =
     ["system-id", "ovn-remote", "ovn-bridge", "ovn-encap-type", "ovn-encap-ip", "ovn-bridge-mappings"];
@@ -33,8 +31,8 @@ impl Ovn {
     pub const NETWORK: &str = "public";
     /// The provider network it is joined to.
     pub const PROVIDER: &str = "physnet1";
-    /// The integration bridge.
-    pub const BRIDGE: &str = BRIDGE;
+    /// The integration bridge that it programs. Neutron's flows stay on the other one.
+    pub const BRIDGE: &str = "br-ovn";
 
     /// Starts it, plugs the guest's tap in, and waits until the bridge has its flows.
     ///
@@ -104,7 +102,7 @@ fn daemons() -> Result<Trap> {
         "mkdir {FOLDER}
          {}
          {}
-         {RUN_THERE} ovn-northd --ovnnb-db=unix:{FOLDER}/nb.sock --ovnsb-db=unix:{FOLDER}/sb.sock {}
+         OVN_RUNDIR={FOLDER} ovn-northd --ovnnb-db=unix:{FOLDER}/nb.sock --ovnsb-db=unix:{FOLDER}/sb.sock {}
          ovn-nbctl {} init",
         database("nb"),
         database("sb"),
@@ -132,7 +130,7 @@ fn controller(lab: &Lab) -> Result<Trap> {
     let set = format!(
         "ovs-vsctl --timeout=20 add-br {BRIDGE} -- set bridge {BRIDGE} datapath_type={datapath} fail_mode=secure
          ovs-vsctl set open_vswitch . {}
-         {RUN_THERE} ovn-controller unix:/run/openvswitch/db.sock {}",
+         OVN_RUNDIR={FOLDER} ovn-controller unix:/run/openvswitch/db.sock {}",
         settings.join(" "),
         detached("ovn-controller"),
     );

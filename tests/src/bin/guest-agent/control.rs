@@ -78,9 +78,8 @@ fn execute(mut words: SplitWhitespace<'_>, sink: &Sink) -> Result<Value> {
             Ok(json!({ "ok": true, "sent": bytes, "received": received, "elapsed_us": micros(elapsed) }))
         }
         "frames" => {
-            let pace = Duration::from_micros(next(&mut words, "PACE_US")?);
             let frames = words.map(from_word).collect::<Result<Vec<_>>>()?;
-            send_frames("eth0", &frames, pace)?;
+            send_frames("eth0", &frames)?;
             Ok(json!({ "ok": true, "sent": frames.len() }))
         }
         "sink-count" => Ok(sink_json(sink.counts())),
