@@ -10,31 +10,41 @@ const SUB_BITS: u32 = 5;
 
 /// The bucket of a latency, below [`BUCKETS`].
 ///
-/// Written without a count-leading-zeros instruction, which eBPF does not have.
+/// Without branches: latencies jump about, and each branch is one that the CPU guesses wrong, and two ways for the verifier to follow.
 #[inline(always)]
 #[must_use]
 #[allow(clippy::cast_possible_truncation, reason = "the value is below 2^36 and shifted to six bits")]
 pub const fn bucket_of(latency_ns: u64) -> u32 {
     let value = if latency_ns > MAX_NS { MAX_NS } else { latency_ns };
-    // Without branches: latencies jump about, and each branch would have the verifier follow two ways.
-    let (rest, exponent) = halved(value, 0, 4);
-    let (rest, exponent) = halved(rest, exponent, 3);
-    let (rest, exponent) = halved(rest, exponent, 2);
-    let (rest, exponent) = halved(rest, exponent, 1);
-    let (rest, exponent) = halved(rest, exponent, 0);
-    exponent * SUB_BUCKETS + rest as u32
+    // Below two times the sub-buckets each value has its own.
+    let exponent = highest_bit((value >> SUB_BITS) as u32 | 1);
+    exponent * SUB_BUCKETS + (value >> exponent) as u32
 }
 
-/// `rest` halved `1 << power` times, if no less than the number of sub-buckets is left then, and `exponent` raised by as
-/// much. `rest` is below 2^63.
+/// Which bit of `value`, which is not zero, is the highest one that is set. eBPF has no instruction that counts leading zeros, and a chain of
+/// comparisons becomes branches there.
 #[inline(always)]
-#[allow(clippy::cast_possible_truncation, reason = "a single bit")]
-const fn halved(rest: u64, exponent: u32, power: u32) -> (u64, u32) {
-    let largest = (1 << ((1 << power) + SUB_BITS)) - 1_u64;
-    // 1 where it is larger: the difference is below zero then.
-    let times = (largest.wrapping_sub(rest) >> 63) << power;
-    (rest >> times, exponent + times as u32)
+const fn highest_bit(value: u32) -> u32 {
+    let value = value | value >> 1;
+    let value = value | value >> 2;
+    let value = value | value >> 4;
+    let value = value | value >> 8;
+    let value = value | value >> 16;
+    HIGHEST_BIT[(value.wrapping_mul(DE_BRUIJN) >> 27) as usize & 31] as u32
 }
+
+/// Times a number whose bits are all set from its highest one on it has upper five bits that no other such number has.
+const DE_BRUIJN: u32 = 0x07c4_acdd;
+
+static HIGHEST_BIT: [u8; 32] = {
+    let mut table = [0; 32];
+    let mut bit = 0_u8;
+    while bit < 32 {
+        table[((u32::MAX >> (31 - bit)).wrapping_mul(DE_BRUIJN) >> 27) as usize] = bit;
+        bit += 1;
+    }
+    table
+};
 
 /// The smallest and the largest latency of a bucket, in nanoseconds.
 #[must_use]

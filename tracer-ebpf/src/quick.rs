@@ -5,15 +5,14 @@
 //!
 //! The order of things is that of `hoptrace_common::inflight::Pass`: the CPU waits for the clock, which does not begin before
 //! everything earlier is done, and for the compare-exchange, which lets nothing later begin before it is done. So the packet
-//! is identified and its slot's address known before the clock, and the slot, which is often in no near cache, comes while
-//! the CPU waits for the clock; behind the compare-exchange there are only stores, and the histogram, whose bucket depends on
-//! the latency.
+//! is identified, its slot's address known, and what the slot's word must look like, before the clock; and the slot, which is often in no near
+//! cache, comes while the CPU waits for the clock.
 
 use aya_ebpf::bindings::__sk_buff;
 use hoptrace_common::{
     config::{Control as GateState, HookConfig},
     counters::HookCounters,
-    inflight::{Aside, Control, Hook, Kind, Pass, SlotCell as _, Table as _, Visit, arrive, set_of},
+    inflight::{Aside, Control, Hook, InTurn, Kind, Pass, SlotCell as _, Table as _, Visit, arrive, set_of},
     packet::{ETHERTYPE_ARP, ETHERTYPE_IPV4, ETHERTYPE_IPV6, Frame, Reader as _, Window as _},
 };
 
@@ -30,7 +29,7 @@ use crate::{
         counters, heads,
         hooks::HookFacts,
         inflight::{Cell, Inflight},
-        latency::{self, Figures},
+        latency,
         rare::{self, Note},
     },
     merged,
@@ -105,27 +104,30 @@ pub(crate) fn hop(skb: *mut __sk_buff, hook: HookFacts, number: u32, of: Of) -> 
     if is_tracked_only && slot.key() != packet.identity && table.spilled(set_of(home)) == 0 {
         return DONE;
     }
-    let moment = clock::moment(gate, packet.identity);
     let hook = hook.again();
     let sight = neighbour::sight(hook, &frame, skb);
     if sight == SIGHT_OF_NOTHING {
         return DONE;
     }
+    // Usual packets are TCP or UDP.
+    let large = pieces::is_large(len_bytes(skb));
+    let rules = hook.for_rules(number, neighbour::ends_here(sight));
+    let turn = InTurn::at(rules.id, rules.direction, rules.later, large);
+    let moment = clock::moment(gate, packet.identity);
     let mut visit = Visit {
-        hook: hook.for_rules(number, neighbour::ends_here(sight)),
+        hook: rules,
         key: packet.identity,
         now_ns: moment.ns,
         clock: moment.clock,
         admit: false,
         aside: neighbour::aside(sight),
-        // Usual packets are TCP or UDP.
-        large: pieces::is_large(len_bytes(skb)),
+        large,
     };
     let control = slot.control();
     let at = At { skb, number, cpu, gate, hook, reader: &reader, packet, home, slot };
     let is_simple = matches!(visit.aside, Aside::No) && !merged::is_possible(hook, skb);
     let mut kind = Kind::Passed;
-    if !is_simple || !at.comes(counted, control, &visit) {
+    if !is_simple || !at.comes(counted, control, turn, &visit) {
         visit.admit = admit::admits(gate, gate_state, hook, admit::is_admissible(hook, claim, sight));
         kind = if is_simple { at.is_new(counted, control, &visit) } else { Kind::Retry };
         if matches!(kind, Kind::Retry) {
@@ -211,59 +213,33 @@ struct At<'a> {
 impl At<'_> {
     /// The packet if it comes from another hook. `false`: it does not, or it is not as simple as that; nothing was done.
     #[inline(always)]
-    fn comes(&self, counted: &mut HookCounters, control: Control, visit: &Visit) -> bool {
-        let Some(pass) = Pass::plan(self.slot, control, visit) else { return false };
-        if pass.after.untimed() {
-            return self.comes_untimed(counted, pass, visit);
-        }
-        let Some(figures) = Figures::read(self.cpu, self.hook.segment_from(pass.from()), self.hook.scope())
-        else {
-            return false;
-        };
-        let whole_way = visit.hook.terminal && !pass.after.joined();
-        let mut total = None;
-        if whole_way {
-            let segment = self.hook.total_segment(pass.after.passed());
-            total = Figures::read(self.cpu, segment, self.hook.scope());
-        }
-        let (passed, completed) = (counted.passed, counted.completed);
-        if !pass.carry_out(self.slot) {
-            return false;
-        }
-        counted.passed = passed + 1;
-        figures.record(u64::from(pass.latency_ns));
-        if visit.hook.terminal {
-            counted.completed = completed + 1;
-            if let Some(total) = total {
-                total.record(u64::from(pass.total_ns()));
-            }
-        }
-        if pass.after.large() {
-            pieces::expect(self.skb, &self.packet.packet(), self.number);
-        }
-        if visit.hook.terminal {
-            let total_ns = if whole_way { u64::from(pass.total_ns()) } else { 0 };
-            self.emit(counted, &visit.hook, &pass, total_ns);
-        }
-        true
-    }
-
-    /// The same of a packet that is not timed: it is counted.
-    #[inline(always)]
-    fn comes_untimed(&self, counted: &mut HookCounters, pass: Pass, visit: &Visit) -> bool {
-        if !pass.carry_out(self.slot) {
-            return false;
-        }
+    fn comes(&self, counted: &mut HookCounters, control: Control, turn: InTurn, visit: &Visit) -> bool {
+        let Some(pass) = Pass::carry_out(self.slot, control, turn, visit) else { return false };
         counted.passed += 1;
-        latency::record_unasked(self.cpu, self.hook.segment_from(pass.from()));
         if visit.hook.terminal {
             counted.completed += 1;
-            if !pass.after.joined() {
+        }
+        let segment = self.hook.segment_from(pass.from);
+        let whole_way = visit.hook.terminal && !pass.after.joined();
+        if pass.after.untimed() {
+            latency::record_unasked(self.cpu, segment);
+            if whole_way {
                 latency::record_unasked(self.cpu, self.hook.total_segment(pass.after.passed()));
+            }
+        } else {
+            let scope = self.hook.scope();
+            latency::record_of(self.cpu, segment, u64::from(pass.latency_ns), scope);
+            if whole_way {
+                let segment = self.hook.total_segment(pass.after.passed());
+                latency::record_of(self.cpu, segment, u64::from(pass.total_ns), scope);
             }
         }
         if pass.after.large() {
             pieces::expect(self.skb, &self.packet.packet(), self.number);
+        }
+        if visit.hook.terminal && !pass.after.untimed() {
+            let total_ns = if whole_way { u64::from(pass.total_ns) } else { 0 };
+            self.emit(counted, &visit.hook, &pass, total_ns);
         }
         true
     }

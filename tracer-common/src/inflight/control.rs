@@ -53,6 +53,34 @@ const LIVE: u64 = 2;
 const DONE: u64 = 3;
 const GROUP: u64 = 4;
 
+/// What the control word of a packet must look like that a hook sees in its turn: computed from what the hook is, before there is a word to compare.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InTurn {
+    mask: u64,
+    word: u64,
+}
+
+impl InTurn {
+    /// A packet on its way, seen in `direction` only and by each hook in its turn, that `hook`, before the hooks `later`, has not seen, and that
+    /// did not come there by user space. If it is `large` now, it was before: else others may have been merged into it.
+    #[inline(always)]
+    #[must_use]
+    pub const fn at(hook: u8, direction: u8, later: u16, large: bool) -> Self {
+        let not_yet = (later as u64 | (1 << (hook & 0xf))) << MASK_SHIFT;
+        let direction = if direction == 0 { 0 } else { DIRECTION };
+        let large = if large { LARGE } else { 0 };
+        Self {
+            mask: STATE | DIRECTION | CROSSED | OVERTAKEN | UPCALLED | not_yet | large,
+            word: LIVE | direction | large,
+        }
+    }
+
+    #[inline(always)]
+    pub(super) const fn is(self, control: Control) -> bool {
+        control.0 & self.mask == self.word
+    }
+}
+
 impl Control {
     /// The bits that say which path through a switch the packet took.
     pub const PATH_BITS: u64 = UPCALLED | SLOW;
@@ -202,15 +230,6 @@ impl Control {
     #[must_use]
     pub const fn with_passed(self, hook: u8) -> Self {
         Self(self.0 | (1 << (MASK_SHIFT + (hook & 0xf) as u32)))
-    }
-
-    /// Whether this is a packet on its way, seen in `direction` only and by each hook in its turn, that `hook`, before the hooks
-    /// `later`, has not seen, and that did not come there by user space.
-    #[inline(always)]
-    pub(super) const fn is_live_before(self, hook: u8, direction: u8, later: u16) -> bool {
-        let not_yet = (later as u64 | (1 << (hook & 0xf))) << MASK_SHIFT;
-        let direction = if direction == 0 { 0 } else { DIRECTION };
-        self.0 & (STATE | DIRECTION | CROSSED | OVERTAKEN | UPCALLED | not_yet) == LIVE | direction
     }
 
     /// The word of that packet behind `hook`, the number of hooks it passed being below [`super::DELTAS`].

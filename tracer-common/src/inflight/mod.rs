@@ -29,7 +29,7 @@ mod upcall;
 mod visit;
 
 pub use answered::{Answered, answered, come_again};
-pub use control::{Control, State};
+pub use control::{Control, InTurn, State};
 pub use found::deferred;
 pub use freed::{Marked, Reach, Tracked, find, mark};
 pub use gone::{Fate, Gone};

@@ -1,42 +1,36 @@
 //! The cases that almost every packet is, in as few steps as can be.
 //!
-//! A hook spends most of its time waiting: for the clock, and for the compare-exchange, which starts when everything before
-//! it is done and holds up everything behind it. So what can be known without it is read and computed before it
-//! ([`Pass::plan`]), and nothing but stores is left for after it.
+//! A hook spends most of its time waiting: for the clock, which does not begin before everything earlier is done, and for the
+//! compare-exchange, which holds up everything behind it. So what a slot's word must look like is computed before the clock ([`InTurn`]), the slot
+//! is taken as soon as its word and key are right, and what that changes is computed behind it, where the CPU has the next packet to look at, too.
 
 use super::{
-    Aside, Control, DELTAS, Kind, Outcome, Search, SlotCell, State, Visit, found, place, slot::delta_of,
+    Aside, Control, DELTAS, InTurn, Kind, Outcome, Search, SlotCell, State, Visit, found, place,
+    slot::delta_of,
 };
 
 /// What becomes of the slot of a packet that comes from the hook before to this one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pass {
-    /// The slot's control word as it was read.
-    before: Control,
-    /// The word that will be published.
+    /// The hook before.
+    pub from: u8,
+    /// The slot's control word now.
     pub after: Control,
-    position: u32,
-    hooks: u32,
-    delta_ns: u32,
-    /// Nanoseconds since the hook before, of a packet that is timed.
+    /// Nanoseconds since the first hook, of a packet that is timed.
+    pub total_ns: u32,
+    /// Nanoseconds since the hook before, likewise.
     pub latency_ns: u32,
 }
 
 impl Pass {
-    /// Reads the packet's home slot, whose control word is `control`. `None`: it is not there, or not as simple as that.
-    ///
-    /// What is read is valid if the control word has not changed until the slot is taken, because it changes with
-    /// everything else in the slot.
+    /// Takes the packet's home slot, whose control word is `control`, and changes it. `None`: it is not there, or not as simple as that, or was
+    /// changed meanwhile; the slot is as it was.
     #[inline(always)]
-    pub fn plan<S: SlotCell>(slot: S, control: Control, visit: &Visit) -> Option<Self> {
+    pub fn carry_out<S: SlotCell>(slot: S, control: Control, turn: InTurn, visit: &Visit) -> Option<Self> {
+        if !turn.is(control) || slot.key() != visit.key || !slot.exchange(control, control.busy()) {
+            return None;
+        }
         let hook = &visit.hook;
-        if !control.is_live_before(hook.id, hook.direction, hook.later) || slot.key() != visit.key {
-            return None;
-        }
-        // It became larger: others may have been merged into it.
-        if visit.large && !control.large() {
-            return None;
-        }
         let count = control.count();
         let total_ns = visit.now_ns.wrapping_sub(slot.first_ns());
         let before_ns = slot.delta_ns(count.wrapping_sub(1) & (DELTAS - 1));
@@ -44,31 +38,19 @@ impl Pass {
         // Earlier than the hook before, or too late for the slot's figures.
         let is_odd = total_ns < u64::from(before_ns) || total_ns > u64::from(u32::MAX);
         if count >= DELTAS || (is_odd && !after.untimed()) {
+            slot.publish(control);
             return None;
         }
         let delta_ns = delta_of(total_ns, before_ns);
+        slot.set_delta_ns(count & (DELTAS - 1), delta_ns);
+        slot.set_hooks(slot.hooks() | (u32::from(hook.id) << (count * 4)));
+        slot.publish(after);
         Some(Self {
-            before: control,
+            from: control.last(),
             after,
-            position: count,
-            hooks: slot.hooks() | (u32::from(hook.id) << (count * 4)),
-            delta_ns,
+            total_ns: delta_ns,
             latency_ns: delta_ns.wrapping_sub(before_ns),
         })
-    }
-
-    /// The hook before.
-    #[inline(always)]
-    #[must_use]
-    pub const fn from(&self) -> u8 {
-        self.before.last()
-    }
-
-    /// Nanoseconds since the first hook, likewise.
-    #[inline(always)]
-    #[must_use]
-    pub const fn total_ns(&self) -> u32 {
-        self.delta_ns
     }
 
     /// What it does with the slot at `index`.
@@ -76,25 +58,13 @@ impl Pass {
     #[must_use]
     pub const fn outcome(&self, index: u32) -> Outcome {
         Outcome {
-            hook: self.from(),
+            hook: self.from,
             index,
             control: self.after,
             latency_ns: self.latency_ns as u64,
-            total_ns: self.total_ns() as u64,
+            total_ns: self.total_ns as u64,
             ..Outcome::of(Kind::Passed)
         }
-    }
-
-    /// Takes the slot and changes it. `false`: it was changed meanwhile.
-    #[inline(always)]
-    pub fn carry_out<S: SlotCell>(&self, slot: S) -> bool {
-        if !slot.exchange(self.before, self.before.busy()) {
-            return false;
-        }
-        slot.set_delta_ns(self.position & (DELTAS - 1), self.delta_ns);
-        slot.set_hooks(self.hooks);
-        slot.publish(self.after);
-        true
     }
 }
 
@@ -124,8 +94,9 @@ pub fn quickly<T: Search>(table: T, visit: &Visit) -> Outcome {
     let home = table.home(visit.key);
     let Some(slot) = table.slot(home) else { return Outcome::retry() };
     let control = slot.control();
-    let Some(pass) = Pass::plan(slot, control, visit) else {
-        return arrive(table, home, slot, control, visit);
-    };
-    if pass.carry_out(slot) { pass.outcome(home) } else { Outcome::retry() }
+    let turn = InTurn::at(visit.hook.id, visit.hook.direction, visit.hook.later, visit.large);
+    match Pass::carry_out(slot, control, turn, visit) {
+        Some(pass) => pass.outcome(home),
+        None => arrive(table, home, slot, control, visit),
+    }
 }

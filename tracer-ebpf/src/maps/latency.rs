@@ -18,49 +18,21 @@ static SEGMENTS: Array<SegmentStats> = Array::with_max_entries(1, MMAPABLE);
 #[map]
 static LATENCIES: Array<u64> = Array::with_max_entries(BUCKETS, MMAPABLE);
 
-/// A segment's figures on the running CPU, read already: no other program changes them meanwhile.
-pub(crate) struct Figures {
-    block: u32,
-    stats: *mut SegmentStats,
-    read: SegmentStats,
-    scope: Scope,
-}
-
-impl Figures {
-    /// Reads `segment`'s figures on `cpu`, but for the histogram, which is another place for each latency. `None` never
-    /// happens, but the verifier wants it asked.
-    #[inline(always)]
-    pub(crate) fn read(cpu: u32, segment: u32, scope: Scope) -> Option<Self> {
-        let block = cpu * config::segments() + segment;
-        let stats = SEGMENTS.get_ptr_mut(block)?;
-        // SAFETY: a map value that only this CPU writes.
-        Some(Self { block, stats, read: unsafe { stats.read() }, scope })
-    }
-
-    /// Records one latency in them.
-    #[inline(always)]
-    pub(crate) fn record(self, latency_ns: u64) {
-        let mut new = self.read;
-        new.record(latency_ns);
-        // SAFETY: map values that only this CPU writes.
-        unsafe {
-            (*self.stats).sum_ns = new.sum_ns;
-            (*self.stats).min_ns_inverted = new.min_ns_inverted;
-            (*self.stats).max_ns = new.max_ns;
-        }
-        add(self.block, latency_ns, 1, self.scope);
-    }
-}
-
 /// Records one latency on `cpu`, which must be the running one.
 #[inline(always)]
 pub(crate) fn record(cpu: u32, segment: u32, latency_ns: u64) {
+    record_of(cpu, segment, latency_ns, Scope::Asked);
+}
+
+/// The same in a program that is for `scope` only.
+#[inline(always)]
+pub(crate) fn record_of(cpu: u32, segment: u32, latency_ns: u64, scope: Scope) {
     let block = cpu * config::segments() + segment;
     if let Some(stats) = SEGMENTS.get_ptr_mut(block) {
         // SAFETY: a map value that only this CPU writes.
         unsafe { (*stats).record(latency_ns) };
     }
-    add(block, latency_ns, 1, Scope::Asked);
+    add(block, latency_ns, 1, scope);
 }
 
 /// Adds `change` to the bucket of `latency_ns`, of a segment's figures on the running CPU.
