@@ -224,6 +224,44 @@ fn uplinks_that_bypass_the_kernel_are_named() -> Result<()> {
 
 #[test]
 #[ignore = "needs root: cargo xtask test"]
+fn limits_are_told_with_who_has_set_them_and_whether_the_kernel_holds_them() -> Result<()> {
+    let case = "bandwidth-and-qos";
+    let path = path(case, "fa:16:3e:0c:0f:46")?;
+    let limits = |ifname: &str| {
+        let step = path["steps"].as_array().into_iter().flatten().find(|step| step["ifname"] == ifname);
+        let limits = step.and_then(|step| step["limits"].as_array()).cloned().unwrap_or_default();
+        limits
+            .iter()
+            .map(|it| {
+                let words = ["direction", "beyond", "set_by"].map(|key| it[key].as_str().unwrap_or_default());
+                format!("{} {}", words.join(" "), it["bits_per_second"])
+            })
+            .collect::<Vec<_>>()
+    };
+    let tap = ["egress die libvirt 1228800000", "ingress wait libvirt 1228800000"];
+    ensure!(limits("tapafe3775c-6c") == tap, "{path}");
+    ensure!(limits("qvbafe3775c-6c").is_empty(), "{path}");
+    let qvo = ["egress die ovsdb 1024000", "ingress wait ovsdb 10000000"];
+    ensure!(limits("qvoafe3775c-6c") == qvo, "{path}");
+    ensure!(limits("ens3") == ["egress wait kernel null"], "{path}");
+    let [policing] = problems(&path, "qvoafe3775c-6c")[..] else { bail!("{path}") };
+    says(
+        policing,
+        &["ingress_policing_rate (1.02 Mbit/s)", "no ingress queueing discipline", "not in force"],
+    )?;
+    let drawn = String::from_utf8(fed(case, &["path", "fa:16:3e:0c:0f:46"])?.stdout)?;
+    says(
+        &drawn,
+        &[
+            "lets 1.23 Gbit/s through to the VM (libvirt's <bandwidth> inbound); what is more waits, in no latency",
+            "lets 1.02 Mbit/s through from the VM (Open vSwitch's ingress_policing_rate); drops what is more",
+            "limits what passes from the VM (tc's tbf); what is more waits",
+        ],
+    )
+}
+
+#[test]
+#[ignore = "needs root: cargo xtask test"]
 fn a_second_row_with_the_iface_id_is_a_problem_and_no_port() -> Result<()> {
     let case = "two-ovs-rows-with-one-iface-id";
     let list = listed(case)?;

@@ -120,3 +120,53 @@ fn what_is_too_large_for_the_nic_is_told_with_both_figures() -> Result<()> {
     let figures = format!("has {} bytes, and the MTU of {} is 1400", LARGE_BYTES + 28, lab.nic);
     drop.advises(&figures)
 }
+
+#[test]
+#[ignore = "needs a VM: cargo xtask test --vm"]
+fn limits_of_the_switch_are_named_where_they_drop() -> Result<()> {
+    const SENT: u64 = 3_000;
+    let lab = Lab::from_env()?;
+    let guest = lab.guest("yjwang-test-1")?;
+    let qvo = guest.qvo.as_str();
+    let port = format!("port {qvo}");
+    let sets = |words: &str| words.replace("PORT", &port).replace("INTERFACE", &format!("interface {qvo}"));
+    let set = |on: &str, off: &str| {
+        let [on, off] = [on, off].map(|words| format!("ovs-vsctl {}", sets(words)));
+        Trap::set("sh", &["-c", &on], &["-c", &off])
+    };
+    let traced = |send: &dyn Fn() -> Result<()>| {
+        let tracer = Tracer::start(&["drops", &guest.port_id, "udp", "--timeout", "4s", "--json"])?;
+        send()?;
+        tracer.finish_drops()
+    };
+    // The datapath has learned its flows.
+    lab.wire_udp_flood((guest.ipv4, PORT).into(), 1, 64, Duration::ZERO)?;
+    guest.send_udp((lab.wire.ipv4.into(), PORT), 1, 64, Duration::ZERO)?;
+
+    let policed = set(
+        "set INTERFACE ingress_policing_rate=1000 ingress_policing_burst=100",
+        "set INTERFACE ingress_policing_rate=0 ingress_policing_burst=0",
+    )?;
+    let report =
+        traced(&|| guest.send_udp((lab.wire.ipv4.into(), PORT), SENT, 400, Duration::ZERO).map(drop))?;
+    drop(policed);
+    let egress = report.egress();
+    let by_policer = egress.only_drop()?;
+    ensure!(by_policer.after == "qvo" && by_policer.count > 0, "{egress}");
+    by_policer.advises(&format!(
+        "{qvo} lets 1 Mbit/s through from the VM (Open vSwitch's ingress_policing_rate)"
+    ))?;
+    egress.ledger.balances()?;
+
+    let _shaped = set(
+        "set PORT qos=@it -- --id=@it create qos type=linux-htb other-config:max-rate=2000000",
+        "clear PORT qos -- --all destroy qos",
+    )?;
+    let report =
+        traced(&|| lab.wire_udp_flood((guest.ipv4, PORT).into(), SENT, 400, Duration::ZERO).map(drop))?;
+    let ingress = report.ingress();
+    let by_queue = ingress.only_drop()?;
+    ensure!(by_queue.after == "qvo" && by_queue.count > 0, "{ingress}");
+    by_queue.advises("is full: it lets 2 Mbit/s through to the VM (Open vSwitch's QoS linux-htb)")?;
+    ingress.ledger.balances()
+}

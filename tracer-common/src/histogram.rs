@@ -24,6 +24,7 @@ pub const fn bucket_of(latency_ns: u64) -> u32 {
 /// Which bit of `value`, which is not zero, is the highest one that is set. eBPF has no instruction that counts leading zeros, and a chain of
 /// comparisons becomes branches there.
 #[inline(always)]
+#[allow(clippy::indexing_slicing, reason = "five bits, and 32 places")]
 const fn highest_bit(value: u32) -> u32 {
     let value = value | value >> 1;
     let value = value | value >> 2;
@@ -36,6 +37,7 @@ const fn highest_bit(value: u32) -> u32 {
 /// Times a number whose bits are all set from its highest one on it has upper five bits that no other such number has.
 const DE_BRUIJN: u32 = 0x07c4_acdd;
 
+#[allow(clippy::indexing_slicing, reason = "five bits, and 32 places; and it is computed by the compiler")]
 static HIGHEST_BIT: [u8; 32] = {
     let mut table = [0; 32];
     let mut bit = 0_u8;

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::filters;
 use crate::kernel::{is_in_queue, is_nf_queue, is_purge, is_queue_s};
-use crate::model::{Direction, Drop, Hop, Path, PortTrace, Printable};
+use crate::model::{Beyond, Direction, Drop, Hop, Limit, LimitSource, Path, PortTrace, Printable};
 
 /// Bytes before what an MTU is about.
 const ETHERNET_HEADER_BYTES: u32 = 14;
@@ -135,8 +135,7 @@ impl Place<'_> {
                 "the CPU's input queue is full: more packets than the host's softirqs can take (net.core.netdev_max_backlog)",
             ),
             "DEV_READY" => Advice::new("the interface is down, or nothing is attached behind it"),
-            "TC_INGRESS" | "TC_EGRESS" => Advice::new("a filter of tc drops it")
-                .next(format!("tc filter show dev {} (or its neighbour)", self.own())),
+            "TC_INGRESS" | "TC_EGRESS" => self.filter_of_tc(),
             "XDP" => Advice::new("another XDP program drops it"),
             "" | "NOT_SPECIFIED" if drop.location.as_deref().is_some_and(is_purge) => emptied(),
             "" | "NOT_SPECIFIED" if drop.location.as_deref().is_some_and(is_in_queue) => self.queue(),
@@ -155,6 +154,39 @@ impl Place<'_> {
             "NOMEM" => Advice::new("the host had no memory for it"),
             _ => return None,
         })
+    }
+
+    /// A filter of traffic control: where there is a limit that drops, that one.
+    fn filter_of_tc(&self) -> Advice {
+        let mut limits = self.places().filter_map(|hop| Some((hop, self.limit(hop, Beyond::Die)?)));
+        match limits.next() {
+            Some((hop, limit)) => {
+                let name = Printable(&hop.ifname);
+                Advice::new(format!("{name} {}, and drops what is more", limit.in_words()))
+                    .next(self.setting(hop, limit))
+            }
+            None => Advice::new("a filter of tc drops it")
+                .next(format!("tc filter show dev {} (or its neighbour)", self.own())),
+        }
+    }
+
+    /// The limit there, if it is for these packets.
+    fn limit<'h>(&self, hop: &'h Hop, beyond: Beyond) -> Option<&'h Limit> {
+        hop.limits.iter().find(|limit| limit.direction == self.direction && limit.beyond == beyond)
+    }
+
+    /// The command that shows how a limit is set.
+    fn setting(&self, hop: &Hop, limit: &Limit) -> String {
+        let name = Printable(&hop.ifname);
+        match (limit.set_by, limit.beyond) {
+            (LimitSource::Ovsdb, Beyond::Die) => format!("ovs-vsctl list interface {name}"),
+            (LimitSource::Ovsdb, Beyond::Wait) => format!("ovs-appctl qos/show {name}"),
+            (LimitSource::Libvirt, _) => {
+                let domain = self.path.instance.name.as_deref().unwrap_or("DOMAIN");
+                format!("virsh domiftune {} {name}", Printable(domain))
+            }
+            (LimitSource::Kernel, _) => format!("tc -s qdisc show dev {name}"),
+        }
     }
 
     /// Which filter it was, as far as the host's rules and counters tell.
@@ -181,6 +213,13 @@ impl Place<'_> {
                 "the queueing discipline of {device}, or of an interface below it, is full or limits the rate"
             ))
             .next(format!("ip -d link show {device}; tc -s qdisc"));
+        }
+        if let Some((hop, limit)) = hop.and_then(|hop| Some((hop, self.limit(hop, Beyond::Wait)?))) {
+            return Advice::new(format!(
+                "the queueing discipline of {device} is full: it {}",
+                limit.in_words()
+            ))
+            .next(self.setting(hop, limit));
         }
         Advice::new(format!("the queueing discipline of {device} is full or limits the rate"))
             .next(format!("tc -s qdisc show dev {device}"))
@@ -419,6 +458,58 @@ mod tests {
         says(Egress, "nic", "QUEUE_PURGE", None, "its interface was taken down, its queue's length changed");
         says(Egress, "qvo", "PKT_TOO_BIG", None, "MTU");
         says(Egress, "qvb", "CPU_BACKLOG", None, "softirqs");
+    }
+
+    #[test]
+    fn a_limit_is_named_with_its_rate_and_who_has_set_it() {
+        use Direction::{Egress, Ingress};
+        let limit = |direction, beyond, set_by, name: &str| Limit {
+            direction,
+            beyond,
+            bits_per_second: Some(1_024_000),
+            set_by,
+            name: name.to_owned(),
+        };
+        let mut path = path();
+        let limits = [
+            ("tap", limit(Ingress, Beyond::Wait, LimitSource::Libvirt, "<bandwidth> inbound")),
+            ("qvo", limit(Egress, Beyond::Die, LimitSource::Ovsdb, "ingress_policing_rate")),
+            ("qvo", limit(Ingress, Beyond::Wait, LimitSource::Ovsdb, "QoS linux-htb")),
+        ];
+        for step in &mut path.steps {
+            let Step::Interface(hop) = step else { continue };
+            let own = limits.iter().filter(|(role, _)| *role == hop.role.as_str());
+            hop.limits = own.map(|(_, limit)| limit.clone()).collect();
+        }
+        let of = |direction, after: &str, reason: &str| {
+            let location = Some("some_function+0x1".to_owned());
+            let drop = Drop {
+                after: after.to_owned(),
+                reason: Some(reason.to_owned()),
+                location,
+                ..Drop::default()
+            };
+            told(&path, None, direction, &drop).unwrap()
+        };
+        assert_eq!(
+            of(Egress, "qvo", "TC_INGRESS"),
+            "qvoc3d70d5c-a90 lets 1.02 Mbit/s through from the VM (Open vSwitch's ingress_policing_rate), and drops what is more: \
+             ovs-vsctl list interface qvoc3d70d5c-a90"
+        );
+        let shaped = of(Ingress, "qvo", "QDISC_DROP");
+        assert!(
+            shaped.contains("is full: it lets 1.02 Mbit/s through to the VM (Open vSwitch's QoS linux-htb)"),
+            "{shaped}"
+        );
+        assert!(shaped.ends_with("ovs-appctl qos/show qvoc3d70d5c-a90"), "{shaped}");
+        let guests = of(Ingress, "tap", "QDISC_DROP");
+        assert!(
+            guests.contains("libvirt's <bandwidth> inbound") && guests.contains("virsh domiftune"),
+            "{guests}"
+        );
+        // A limit on the other way is none on this one.
+        assert!(of(Ingress, "qvo", "TC_INGRESS").starts_with("a filter of tc drops it"));
+        assert!(of(Egress, "nic", "QDISC_DROP").ends_with("tc -s qdisc show dev ens3"));
     }
 
     #[test]

@@ -4,7 +4,9 @@ use std::net::IpAddr;
 
 use roxmltree::{Document, Node, ParsingOptions};
 
-use crate::model::{Attachment, Instance, InstanceInterface, InstanceState, MacAddr, ParseMacError};
+use crate::model::{
+    Attachment, Bandwidth, Instance, InstanceInterface, InstanceState, MacAddr, ParseMacError,
+};
 
 /// Larger XML is refused: real ones have some tens of kilobytes.
 const MAX_BYTES: usize = 4 << 20;
@@ -108,12 +110,23 @@ fn interface(node: Node<'_, '_>) -> Result<Option<InstanceInterface>, ParseMacEr
         mac,
         tap: child_attribute(node, "target", "dev").map(str::to_owned),
         unplugged: child_attribute(node, "link", "state") == Some("down"),
+        bandwidth: bandwidth(node),
         source_bridge: child_attribute(node, "source", "bridge").map(str::to_owned),
         network: child_attribute(node, "source", "network").map(str::to_owned),
         mtu_bytes: child_attribute(node, "mtu", "size").and_then(|size| size.parse().ok()),
         port_id: port_id.map(str::to_ascii_lowercase),
         fixed_ips: Vec::new(),
     }))
+}
+
+/// libvirt's kilobytes have 1000 bytes: it hands them to `tc` as `kbps`.
+fn bandwidth(node: Node<'_, '_>) -> Bandwidth {
+    let limits = child(node, "bandwidth");
+    let average = |way| {
+        let kilobytes: u64 = child_attribute(limits?, way, "average")?.parse().ok()?;
+        kilobytes.checked_mul(8_000).filter(|rate| *rate > 0)
+    };
+    Bandwidth { to_guest: average("inbound"), from_guest: average("outbound") }
 }
 
 /// By the interface's type, which libvirt calls the connection's kind.
@@ -238,6 +251,21 @@ mod tests {
         let interface = INTERFACE.replace("'tapc3d70d5c-a9'", "' tapc3d70d5c-a9\n'");
         let read = read(&domain("", &interface)).unwrap();
         assert_eq!(read.interfaces[0].tap.as_deref(), Some("tapc3d70d5c-a9"));
+    }
+
+    #[test]
+    fn bandwidth_is_in_kilobytes_of_a_thousand() {
+        let of = |limits: &str| {
+            let interface = INTERFACE.replace("<mtu", &format!("{limits}<mtu"));
+            read(&domain("", &interface)).unwrap().interfaces[0].bandwidth
+        };
+        let both = "<bandwidth><inbound average='153600' peak='307200'/><outbound average='50'/></bandwidth>";
+        let expected = Bandwidth { to_guest: Some(1_228_800_000), from_guest: Some(400_000) };
+        assert_eq!(of(both), expected);
+        for none in ["", "<bandwidth/>", "<bandwidth><inbound average='0'/><outbound burst='9'/></bandwidth>"]
+        {
+            assert_eq!(of(none), Bandwidth::default(), "{none}");
+        }
     }
 
     #[test]

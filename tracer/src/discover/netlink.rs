@@ -10,6 +10,7 @@ use rtnetlink::packet_route::{
         BridgePortState as KernelPortState, InfoBond, InfoBridgePort, InfoData, InfoGeneve, InfoKind,
         InfoPortData, InfoVxlan, LinkAttribute, LinkExtentMask, LinkFlags, LinkInfo, LinkMessage,
     },
+    tc::TcAttribute,
 };
 
 use crate::model::{BondOptions, BridgePortState, IfIndex, Link, LinkKind, MacAddr, TunnelOptions, VethPeer};
@@ -42,6 +43,28 @@ pub async fn links() -> Result<Vec<Link>, NetlinkError> {
         .await;
     driver.abort();
     dump.map_err(NetlinkError::Dump)
+}
+
+/// The kinds of the queueing disciplines that somebody has set at interfaces of this network namespace.
+///
+/// # Errors
+/// When the kernel cannot be asked.
+pub(super) async fn disciplines() -> Result<HashMap<IfIndex, Vec<String>>, NetlinkError> {
+    let (connection, handle, _) = rtnetlink::new_connection().map_err(NetlinkError::Open)?;
+    let driver = tokio::spawn(connection);
+    let messages: Result<Vec<_>, _> = handle.qdisc().get().execute().try_collect().await;
+    driver.abort();
+    let mut disciplines: HashMap<IfIndex, Vec<String>> = HashMap::new();
+    for message in messages.map_err(NetlinkError::Dump)? {
+        let kind = message.attributes.into_iter().find_map(|attribute| match attribute {
+            TcAttribute::Kind(kind) => Some(kind),
+            _ => None,
+        });
+        if let (Some(kind), Ok(index)) = (kind, u32::try_from(message.header.index)) {
+            disciplines.entry(IfIndex(index)).or_default().push(kind);
+        }
+    }
+    Ok(disciplines)
 }
 
 /// The addresses of all interfaces of this network namespace, but for those that each makes up for itself (link-local).

@@ -36,9 +36,10 @@ pub async fn discover(sources: &Sources) -> Topology {
         let southbound = ask_southbound(&system, &bridges).await;
         (bridges, system, status, southbound)
     };
-    let (links, addresses, (bridges, system, ovsdb, southbound), instances) = tokio::join!(
+    let (links, addresses, disciplines, (bridges, system, ovsdb, southbound), instances) = tokio::join!(
         ask(SourceName::Netlink, "rtnetlink".to_owned(), netlink::links()),
         tokio::time::timeout(SOURCE_TIME_LIMIT, netlink::addresses()),
+        tokio::time::timeout(SOURCE_TIME_LIMIT, netlink::disciplines()),
         switch,
         ask_libvirt(&sources.libvirt_uri),
     );
@@ -53,6 +54,7 @@ pub async fn discover(sources: &Sources) -> Topology {
     }
     topology.set_links(links.0);
     topology.addresses = addresses.ok().and_then(Result::ok).unwrap_or_default();
+    topology.disciplines = disciplines.ok().and_then(Result::ok);
     topology.routes = routes::to_tunnels(&topology).await;
     tokio::task::spawn_blocking(move || {
         topology.links_away = namespaces::links_away(&topology);

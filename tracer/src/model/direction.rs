@@ -26,6 +26,15 @@ impl Direction {
         }
     }
 
+    /// The other one.
+    #[must_use]
+    pub const fn other(self) -> Self {
+        match self {
+            Self::Egress => Self::Ingress,
+            Self::Ingress => Self::Egress,
+        }
+    }
+
     /// The direction that the kernel side knows by this number.
     #[must_use]
     pub const fn of_index(index: u8) -> Self {

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Bond, Direction, IfIndex, Interface};
+use super::{Bond, Direction, IfIndex, Interface, Limit};
 
 /// What an interface is called on the path. A name for people and for machine-readable output: what follows from the interface's place
 /// is in its [`HopFacts`].
@@ -92,6 +92,9 @@ pub struct Hop {
     pub stacked: bool,
     /// The bond that it is, stands on, or is a member of.
     pub bond: Option<Bond>,
+    /// What it lets through at most.
+    #[serde(default)]
+    pub limits: Vec<Limit>,
     /// What follows from its place in the layout.
     #[serde(flatten)]
     pub facts: HopFacts,

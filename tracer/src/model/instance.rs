@@ -65,6 +65,15 @@ pub enum Attachment {
     Sockets(String),
 }
 
+/// What libvirt lets through of a guest's interface at most, in bits per second; `None`: all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Bandwidth {
+    /// To the guest (`<inbound>`).
+    pub to_guest: Option<u64>,
+    /// From the guest (`<outbound>`).
+    pub from_guest: Option<u64>,
+}
+
 /// One interface of a domain.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InstanceInterface {
@@ -80,6 +89,8 @@ pub struct InstanceInterface {
     pub source_bridge: Option<String>,
     /// libvirt's network that it belongs to.
     pub network: Option<String>,
+    /// What libvirt lets through at most (`<bandwidth>`).
+    pub bandwidth: Bandwidth,
     /// The MTU asked for, in bytes.
     pub mtu_bytes: Option<u32>,
     /// The Neutron port, from Nova's metadata or the virtual port's `interfaceid`.

@@ -21,6 +21,7 @@ mod instance;
 mod latency;
 mod ledger;
 mod leftover;
+mod limit;
 mod link;
 mod listing;
 mod mechanism;
@@ -63,17 +64,19 @@ pub use hook_set::HookSet;
 pub use hop::{Hop, HopFacts, OtherEnd, Role};
 pub use host::{HostReport, LinkChange};
 pub use ids::{IfIndex, MacAddr, ParseMacError};
-pub use instance::{Attachment, Instance, InstanceId, InstanceInterface, InstanceState};
+pub use instance::{Attachment, Bandwidth, Instance, InstanceId, InstanceInterface, InstanceState};
 pub use latency::*;
 pub use ledger::Ledger;
 pub use leftover::{Cleaning, Leftover};
+pub use limit::{Beyond, Limit, LimitSource};
 pub use link::{BridgePortState, Link, LinkKind, VethPeer};
 pub use listing::{ListRow, StaleRow};
 pub use mechanism::Mechanism;
 pub use neighbour::Neighbour;
 pub use ovn::{Chassis, Localnet, LogicalPort, LogicalSwitch};
 pub use ovs::{
-    BridgeMappings, NeutronKeys, NeutronNetwork, OvsBridge, OvsInterface, OvsPort, OvsSystem, is_tunnel_type,
+    BridgeMappings, NeutronKeys, NeutronNetwork, OvsBridge, OvsInterface, OvsPort, OvsQos, OvsSystem,
+    is_tunnel_type,
 };
 pub use packet::{Flow, PacketWay, WayPoint};
 pub use path::{BridgeKind, Path, PathKind, Problem, ProblemKind, Step, Traceability};

@@ -73,8 +73,19 @@ pub struct OvsPort {
     pub bond_active: Option<MacAddr>,
     /// More than one: an OVS bond.
     pub interfaces: Vec<OvsInterface>,
+    /// How what it sends is shaped.
+    pub qos: Option<OvsQos>,
     /// What Neutron's agent noted about the network.
     pub network: NeutronNetwork,
+}
+
+/// How what a port sends is shaped.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct OvsQos {
+    /// `linux-htb`, `linux-hfsc`, `egress-policer` …
+    pub kind: String,
+    /// What passes at most, in bits per second, where that is told: of what goes by its first queue, as all does that no rule puts into another.
+    pub bits_per_second: Option<u64>,
 }
 
 /// What Neutron's OVS agent writes into a port's `other_config`.
@@ -105,6 +116,8 @@ pub struct OvsInterface {
     pub peer: Option<String>,
     /// The options of a tunnel's port.
     pub tunnel: TunnelOptions,
+    /// What Open vSwitch lets in here at most, in bits per second (`ingress_policing_rate`).
+    pub policed_bits_per_second: Option<u64>,
     /// `admin_state`.
     pub admin_up: Option<bool>,
     /// `link_state`.

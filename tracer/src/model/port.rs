@@ -1,6 +1,6 @@
 //! A VM's port, joined from libvirt and OVSDB: what a handle resolves to.
 
-use super::{Attachment, InstanceId, InstanceState, MacAddr};
+use super::{Attachment, Bandwidth, InstanceId, InstanceState, MacAddr};
 
 /// One port of one VM, as far as the sources know it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,6 +13,8 @@ pub struct VmPort {
     pub attachment: Attachment,
     /// libvirt has its link set down.
     pub unplugged: bool,
+    /// What libvirt lets through at most.
+    pub bandwidth: Bandwidth,
     /// The tap device's name, known or derived from the port id.
     pub tap: Option<String>,
     /// The bridge libvirt plugged the tap into.

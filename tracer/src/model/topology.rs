@@ -16,6 +16,9 @@ pub struct Topology {
     pub sources: Vec<SourceStatus>,
     /// Links in other network namespaces that ports of Open vSwitch lead to.
     pub links_away: Vec<LinkAway>,
+    /// The kinds of the queueing disciplines of each interface, its `ingress` or `clsact` among them: those that somebody has set. `None`: the
+    /// kernel did not say.
+    pub disciplines: Option<HashMap<IfIndex, Vec<String>>>,
     /// The host's own addresses.
     pub addresses: HashMap<IfIndex, Vec<IpAddr>>,
     /// The interfaces by which the host sends to the other ends of its tunnels.

@@ -1,6 +1,6 @@
 //! What can be wrong with what a path leads over, each with its evidence.
 
-use super::{command, leftovers, plug, walk::Walk};
+use super::{command, leftovers, limits, plug, walk::Walk};
 use crate::model::{
     BridgePortState, InstanceState, Link, LinkKind, OtherEnd, OvsInterface, OvsPlace, Path, Printable,
     ProblemKind, Topology, VmPort,
@@ -14,6 +14,7 @@ pub(super) fn port(walk: &mut Walk, topology: &Topology, port: &VmPort) {
     identity(walk, port);
     stale_rows(walk, topology, port);
     interfaces(walk, topology);
+    limits::set(walk, topology, port);
 }
 
 /// Further rows that carry the port's iface-id: an agent may bind the wrong one. A command is told for one that is dead, or that the kernel

@@ -12,6 +12,7 @@ mod defects;
 mod error;
 mod layouts;
 mod leftovers;
+mod limits;
 mod list;
 mod network;
 mod plug;

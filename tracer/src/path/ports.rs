@@ -4,7 +4,8 @@ use std::collections::HashSet;
 
 use super::{leftovers, plug};
 use crate::model::{
-    Attachment, Instance, InstanceId, InstanceInterface, LinkKind, OvsInterface, OvsPlace, Topology, VmPort,
+    Attachment, Bandwidth, Instance, InstanceId, InstanceInterface, LinkKind, OvsInterface, OvsPlace,
+    Topology, VmPort,
 };
 
 /// How much of a port id Nova puts into interface names, after `tap`, `qbr`, `qvb`, `qvo`.
@@ -107,6 +108,7 @@ fn from_libvirt(
         attachment: interface.attachment.clone(),
         state: Some(instance.state),
         unplugged: interface.unplugged,
+        bandwidth: interface.bandwidth,
         tap: interface.tap.clone().or_else(derived),
         source_bridge: interface.source_bridge.clone(),
         network: interface.network.clone(),
@@ -138,6 +140,7 @@ fn from_ovsdb(topology: &Topology, rows: &[&OvsInterface]) -> Option<VmPort> {
         },
         state: of_instance.map(|instance| instance.state),
         unplugged: false,
+        bandwidth: Bandwidth::default(),
         tap: tap_of(topology, ovs),
         source_bridge: None,
         network: None,

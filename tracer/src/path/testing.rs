@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use super::hybrid_hop;
 use crate::model::{
-    Attachment, BridgeKind, BridgePortState, Hop, IfIndex, Instance, InstanceId, InstanceInterface,
-    InstanceState, Link, LinkKind, MacAddr, NeutronKeys, OvsBridge, OvsInterface, OvsPort, Path, PathKind,
-    Role, SourceName, SourceStatus, Step, Topology, Traceability, VethPeer,
+    Attachment, Bandwidth, BridgeKind, BridgePortState, Hop, IfIndex, Instance, InstanceId,
+    InstanceInterface, InstanceState, Link, LinkKind, MacAddr, NeutronKeys, OvsBridge, OvsInterface, OvsPort,
+    Path, PathKind, Role, SourceName, SourceStatus, Step, Topology, Traceability, VethPeer,
 };
 
 pub(super) const PORT: &str = "c3d70d5c-a9aa-4bbb-8ccc-0123456789ab";
@@ -115,6 +115,7 @@ pub(super) fn interface(mac_text: &str, port_id: &str, ip: &str) -> InstanceInte
         network: None,
         mtu_bytes: None,
         unplugged: false,
+        bandwidth: Bandwidth::default(),
         port_id: Some(port_id.to_owned()),
         fixed_ips: ip.parse().into_iter().collect(),
     }

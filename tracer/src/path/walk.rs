@@ -50,6 +50,13 @@ impl Walk {
         })
     }
 
+    pub(super) fn hops_mut(&mut self) -> impl Iterator<Item = &mut Hop> {
+        self.steps.iter_mut().filter_map(|step| match step {
+            Step::Interface(hop) => Some(hop),
+            _ => None,
+        })
+    }
+
     /// The names of the interfaces so far, those between bridges among them.
     pub(super) fn names(&self) -> HashSet<&str> {
         let mut names = HashSet::new();
@@ -90,6 +97,7 @@ impl Walk {
             carrier: link.carrier,
             stacked: matches!(link.kind, LinkKind::Bond | LinkKind::Vlan),
             bond: None,
+            limits: Vec::new(),
             facts,
         }));
     }

@@ -5,7 +5,7 @@ use super::{
     layout::{columns, pad, wrap},
     tunnel::tunnel_in_words,
 };
-use crate::model::{Bond, BridgeKind, Hop, Path, PortKind, Printable, Step, Traceability, Tunnel};
+use crate::model::{Beyond, Bond, BridgeKind, Hop, Path, PortKind, Printable, Step, Traceability, Tunnel};
 
 /// Columns of the names, at least.
 const NAME_COLUMNS: usize = 18;
@@ -145,6 +145,22 @@ impl Drawing<'_> {
         }
         let line = self.hop(hop);
         self.line(line);
+        self.limits(hop);
+    }
+
+    fn limits(&mut self, hop: &Hop) {
+        for limit in &hop.limits {
+            let beyond = match limit.beyond {
+                Beyond::Die => "drops what is more",
+                // Its queueing discipline is behind the last hook.
+                Beyond::Wait if hop.is_guests() => "what is more waits, in no latency that is measured",
+                Beyond::Wait => "what is more waits",
+            };
+            for line in wrap(&format!("{}; {beyond}", limit.in_words()), self.room()) {
+                let text = self.faint(&line);
+                self.line(format!("   │    {text}"));
+            }
+        }
     }
 
     fn hop(&self, hop: &Hop) -> String {
@@ -195,8 +211,13 @@ impl Drawing<'_> {
         self.line("   │");
     }
 
+    /// Columns for what is said about a step.
+    fn room(&self) -> Option<usize> {
+        self.canvas.width.map(|width| width.saturating_sub(10).max(20))
+    }
+
     fn problems(&mut self, at: &str) {
-        let room = self.canvas.width.map(|width| width.saturating_sub(10).max(20));
+        let room = self.room();
         for problem in self.path.problems_at(at) {
             for (number, line) in wrap(&problem.what, room).into_iter().enumerate() {
                 let mark = if number == 0 { "✘ " } else { "  " };

@@ -54,6 +54,18 @@ impl<'a> Row<'a> {
         texts.filter_map(uuid).collect()
     }
 
+    /// The row that a map from integers to rows has at `key`.
+    pub(super) fn reference_at(self, column: &str, key: i64) -> Option<Uuid> {
+        let Some(("map", Value::Array(pairs))) = tagged(self.0.get(column)?) else { return None };
+        pairs.iter().find_map(|pair| match pair.as_array()?.as_slice() {
+            [at, row] if at.as_i64() == Some(key) => match tagged(row) {
+                Some(("uuid", text)) => uuid(text.as_str()?),
+                _ => None,
+            },
+            _ => None,
+        })
+    }
+
     /// The value of a key in a map of strings; an empty one is absent.
     pub(super) fn key(self, column: &str, key: &str) -> Option<&'a str> {
         let Some(("map", Value::Array(pairs))) = tagged(self.0.get(column)?) else { return None };

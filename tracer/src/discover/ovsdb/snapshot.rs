@@ -10,7 +10,9 @@ use super::{
     system::system,
 };
 use crate::{
-    model::{NeutronKeys, NeutronNetwork, OvsBridge, OvsInterface, OvsPort, OvsSystem, TunnelOptions},
+    model::{
+        NeutronKeys, NeutronNetwork, OvsBridge, OvsInterface, OvsPort, OvsQos, OvsSystem, TunnelOptions,
+    },
     ovs::{Client, OvsError, Remote},
 };
 
@@ -24,10 +26,12 @@ pub fn monitor_requests() -> Value {
         "Open_vSwitch": [{"columns": ["external_ids"]}],
         "Bridge": [{"columns": ["name", "datapath_type", "fail_mode", "ports", "mirrors"]}],
         "Port": [{"columns": ["name", "tag", "trunks", "vlan_mode", "bond_mode", "bond_active_slave", "interfaces",
-            "other_config"]}],
+            "other_config", "qos"]}],
+        "QoS": [{"columns": ["type", "other_config", "queues"]}],
+        "Queue": [{"columns": ["other_config"]}],
         "Interface": [{"columns": [
             "name", "type", "ofport", "error", "options", "external_ids", "admin_state", "link_state",
-            "mac_in_use"
+            "mac_in_use", "ingress_policing_rate"
         ]}],
         "Mirror": [{"columns": ["output_port"]}],
     })
@@ -64,6 +68,7 @@ pub fn bridges_from_updates(tables: &Value) -> Result<Vec<OvsBridge>, OvsError> 
     let mut ports = rows(tables, "Port");
     let mut interfaces = rows(tables, "Interface");
     let mut mirrors = rows(tables, "Mirror");
+    let shaping = Shaping { qos: rows(tables, "QoS"), queues: rows(tables, "Queue") };
     let mut bridges = Vec::new();
     for row in rows(tables, "Bridge").into_values() {
         let Some(mut bridge) = bridge(row) else { continue };
@@ -77,7 +82,7 @@ pub fn bridges_from_updates(tables: &Value) -> Result<Vec<OvsBridge>, OvsError> 
             let children = port_row.references("interfaces").into_iter();
             let children =
                 children.filter_map(|uuid| interfaces.remove(&uuid)).filter_map(interface).collect();
-            bridge.ports.extend(port(port_row, children));
+            bridge.ports.extend(port(port_row, children, &shaping));
         }
         bridge.ports.sort_by(|one, other| one.name.cmp(&other.name));
         bridges.push(bridge);
@@ -102,7 +107,24 @@ fn bridge(row: Row<'_>) -> Option<OvsBridge> {
     })
 }
 
-fn port(row: Row<'_>, interfaces: Vec<OvsInterface>) -> Option<OvsPort> {
+/// The rows that say how ports are shaped. Several ports may share one.
+struct Shaping<'a> {
+    qos: HashMap<Uuid, Row<'a>>,
+    queues: HashMap<Uuid, Row<'a>>,
+}
+
+impl Shaping<'_> {
+    fn of(&self, port: Row<'_>) -> Option<OvsQos> {
+        let qos = port.references("qos").iter().find_map(|uuid| self.qos.get(uuid))?;
+        let queue = qos.reference_at("queues", 0).and_then(|uuid| self.queues.get(&uuid));
+        let rate = |row: &Row<'_>| row.key("other_config", "max-rate")?.parse::<u64>().ok();
+        // Neither lets through what the other one does not.
+        let bits_per_second = [Some(qos), queue].into_iter().flatten().filter_map(rate).min();
+        Some(OvsQos { kind: qos.string("type")?, bits_per_second })
+    }
+}
+
+fn port(row: Row<'_>, interfaces: Vec<OvsInterface>, shaping: &Shaping<'_>) -> Option<OvsPort> {
     let config = |key| row.key("other_config", key).map(str::to_owned);
     Some(OvsPort {
         name: row.string("name")?,
@@ -112,6 +134,7 @@ fn port(row: Row<'_>, interfaces: Vec<OvsInterface>) -> Option<OvsPort> {
         bond_mode: row.string("bond_mode"),
         bond_active: row.string("bond_active_slave").and_then(|mac| mac.parse().ok()),
         interfaces,
+        qos: shaping.of(row),
         network: NeutronNetwork {
             network_type: config("network_type"),
             physical_network: config("physical_network"),
@@ -141,6 +164,10 @@ fn interface(row: Row<'_>) -> Option<OvsInterface> {
             remote: option("remote_ip").and_then(|ip| ip.parse().ok()),
             port: option("dst_port").and_then(|port| port.parse().ok()),
         },
+        policed_bits_per_second: row
+            .integer("ingress_policing_rate")
+            .and_then(|kilobits| u64::try_from(kilobits).ok()?.checked_mul(1000))
+            .filter(|rate| *rate > 0),
         admin_up: is_up("admin_state"),
         link_up: is_up("link_state"),
         neutron: NeutronKeys {
@@ -208,6 +235,26 @@ mod tests {
         tunnelled["Interface"][INTERFACE]["initial"]["options"] = options(odd);
         let expected = TunnelOptions { key: Some("77".to_owned()), ..TunnelOptions::default() };
         assert_eq!(port(&tunnelled).tunnel, expected);
+    }
+
+    #[test]
+    fn limits_are_read_from_the_rows_that_have_them() {
+        let port = |tables: &Value| bridges_from_updates(tables).unwrap()[0].ports[0].clone();
+        let mut limited = tables();
+        let plain = port(&limited);
+        assert_eq!((plain.qos, plain.interfaces[0].policed_bits_per_second), (None, None));
+        limited["Interface"][INTERFACE]["initial"]["ingress_policing_rate"] = json!(1024);
+        limited["Port"][PORT]["initial"]["qos"] = json!(["uuid", GONE]);
+        let max = |rate: &str| json!(["map", [["max-rate", rate]]]);
+        limited["QoS"] = json!({GONE: {"initial": {"type": "linux-htb", "other_config": max("20000000"),
+            "queues": ["map", [[0, ["uuid", OTHER_INTERFACE]], [7, ["uuid", GONE]]]]}}});
+        let of_all = OvsQos { kind: "linux-htb".to_owned(), bits_per_second: Some(20_000_000) };
+        assert_eq!(port(&limited).qos, Some(of_all.clone()));
+        assert_eq!(port(&limited).interfaces[0].policed_bits_per_second, Some(1_024_000));
+        limited["Queue"] = json!({OTHER_INTERFACE: {"initial": {"other_config": max("10000000")}}});
+        assert_eq!(port(&limited).qos, Some(OvsQos { bits_per_second: Some(10_000_000), ..of_all.clone() }));
+        limited["Queue"][OTHER_INTERFACE]["initial"]["other_config"] = max("much");
+        assert_eq!(port(&limited).qos, Some(of_all));
     }
 
     #[test]

@@ -50,6 +50,7 @@ pub fn hybrid_hop(role: Role, ifname: &str, ifindex: IfIndex) -> Hop {
         carrier: true,
         stacked: false,
         bond: None,
+        limits: Vec::new(),
         facts,
     }
 }
