@@ -247,15 +247,15 @@ fn limits_are_told_with_who_has_set_them_and_whether_the_kernel_holds_them() -> 
     let [policing] = problems(&path, "qvoafe3775c-6c")[..] else { bail!("{path}") };
     says(
         policing,
-        &["ingress_policing_rate (1.02 Mbit/s)", "no ingress queueing discipline", "not in force"],
+        &["ingress_policing_rate (1.02 Mbit/s) is not in force", "no ingress queueing discipline"],
     )?;
     let drawn = String::from_utf8(fed(case, &["path", "fa:16:3e:0c:0f:46"])?.stdout)?;
     says(
         &drawn,
         &[
-            "lets 1.23 Gbit/s through to the VM (libvirt's <bandwidth> inbound); what is more waits, in no latency",
-            "lets 1.02 Mbit/s through from the VM (Open vSwitch's ingress_policing_rate); drops what is more",
-            "limits what passes from the VM (tc's tbf); what is more waits",
+            "lets 1.23 Gbit/s through to the VM (libvirt's <bandwidth> inbound); what is more waits behind the last hook, in no latency",
+            "is to let 1.02 Mbit/s through from the VM (Open vSwitch's ingress_policing_rate); not in force",
+            "limits what passes from the VM, other VMs' packets among it, (tc's tbf); what is more waits behind",
         ],
     )
 }

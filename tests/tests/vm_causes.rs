@@ -6,6 +6,7 @@ use std::{
     process::Command,
 };
 
+use hoptrace_tests::exchange::SINK_PORT;
 use hoptrace_tests::prelude::*;
 use hoptrace_tests::report::Evidence;
 
@@ -139,16 +140,17 @@ fn limits_of_the_switch_are_named_where_they_drop() -> Result<()> {
         send()?;
         tracer.finish_drops()
     };
+    let _sink = lab.wire_udp_sink(SINK_PORT)?;
     // The datapath has learned its flows.
-    lab.wire_udp_flood((guest.ipv4, PORT).into(), 1, 64, Duration::ZERO)?;
-    guest.send_udp((lab.wire.ipv4.into(), PORT), 1, 64, Duration::ZERO)?;
+    lab.wire_udp_flood((guest.ipv4, SINK_PORT).into(), 1, 64, Duration::ZERO)?;
+    guest.send_udp((lab.wire.ipv4.into(), SINK_PORT), 1, 64, Duration::ZERO)?;
 
     let policed = set(
         "set INTERFACE ingress_policing_rate=1000 ingress_policing_burst=100",
         "set INTERFACE ingress_policing_rate=0 ingress_policing_burst=0",
     )?;
     let report =
-        traced(&|| guest.send_udp((lab.wire.ipv4.into(), PORT), SENT, 400, Duration::ZERO).map(drop))?;
+        traced(&|| guest.send_udp((lab.wire.ipv4.into(), SINK_PORT), SENT, 400, Duration::ZERO).map(drop))?;
     drop(policed);
     let egress = report.egress();
     let by_policer = egress.only_drop()?;
@@ -158,12 +160,15 @@ fn limits_of_the_switch_are_named_where_they_drop() -> Result<()> {
     ))?;
     egress.ledger.balances()?;
 
+    // A sender waits for what of its own is queued: less than that must fill the queue, whose length is taken from here when it is made.
+    let queue = |packets: &'static str| ["link", "set", "dev", qvo, "txqueuelen", packets];
+    let _shorter = Trap::set("ip", &queue("20"), &queue("1000"))?;
     let _shaped = set(
         "set PORT qos=@it -- --id=@it create qos type=linux-htb other-config:max-rate=2000000",
         "clear PORT qos -- --all destroy qos",
     )?;
     let report =
-        traced(&|| lab.wire_udp_flood((guest.ipv4, PORT).into(), SENT, 400, Duration::ZERO).map(drop))?;
+        traced(&|| lab.wire_udp_flood((guest.ipv4, SINK_PORT).into(), SENT, 400, Duration::ZERO).map(drop))?;
     let ingress = report.ingress();
     let by_queue = ingress.only_drop()?;
     ensure!(by_queue.after == "qvo" && by_queue.count > 0, "{ingress}");

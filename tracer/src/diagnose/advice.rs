@@ -135,7 +135,9 @@ impl Place<'_> {
                 "the CPU's input queue is full: more packets than the host's softirqs can take (net.core.netdev_max_backlog)",
             ),
             "DEV_READY" => Advice::new("the interface is down, or nothing is attached behind it"),
-            "TC_INGRESS" | "TC_EGRESS" => self.filter_of_tc(),
+            "TC_INGRESS" => self.filter_of_tc(),
+            // Limits that drop are where packets come in.
+            "TC_EGRESS" => self.any_filter_of_tc(),
             "XDP" => Advice::new("another XDP program drops it"),
             "" | "NOT_SPECIFIED" if drop.location.as_deref().is_some_and(is_purge) => emptied(),
             "" | "NOT_SPECIFIED" if drop.location.as_deref().is_some_and(is_in_queue) => self.queue(),
@@ -156,36 +158,40 @@ impl Place<'_> {
         })
     }
 
-    /// A filter of traffic control: where there is a limit that drops, that one.
+    /// A filter of traffic control for what comes in: a limit, perhaps.
     fn filter_of_tc(&self) -> Advice {
         let mut limits = self.places().filter_map(|hop| Some((hop, self.limit(hop, Beyond::Die)?)));
         match limits.next() {
             Some((hop, limit)) => {
                 let name = Printable(&hop.ifname);
-                Advice::new(format!("{name} {}, and drops what is more", limit.in_words()))
-                    .next(self.setting(hop, limit))
+                Advice::new(format!("a filter of tc drops it: {name} {}", limit.in_words()))
+                    .next(format!("tc -s filter show dev {name} ingress"))
             }
-            None => Advice::new("a filter of tc drops it")
-                .next(format!("tc filter show dev {} (or its neighbour)", self.own())),
+            None => self.any_filter_of_tc(),
         }
+    }
+
+    fn any_filter_of_tc(&self) -> Advice {
+        Advice::new("a filter of tc drops it")
+            .next(format!("tc filter show dev {} (or its neighbour)", self.own()))
     }
 
     /// The limit there, if it is for these packets.
     fn limit<'h>(&self, hop: &'h Hop, beyond: Beyond) -> Option<&'h Limit> {
-        hop.limits.iter().find(|limit| limit.direction == self.direction && limit.beyond == beyond)
+        let mut limits = hop.limits.iter().filter(|limit| limit.in_force != Some(false));
+        limits.find(|limit| limit.direction == self.direction && limit.beyond == beyond)
     }
 
-    /// The command that shows how a limit is set.
+    /// The command that shows how a queue is limited.
     fn setting(&self, hop: &Hop, limit: &Limit) -> String {
         let name = Printable(&hop.ifname);
-        match (limit.set_by, limit.beyond) {
-            (LimitSource::Ovsdb, Beyond::Die) => format!("ovs-vsctl list interface {name}"),
-            (LimitSource::Ovsdb, Beyond::Wait) => format!("ovs-appctl qos/show {name}"),
-            (LimitSource::Libvirt, _) => {
+        match limit.set_by {
+            LimitSource::Ovsdb => format!("ovs-appctl qos/show {name}"),
+            LimitSource::Libvirt => {
                 let domain = self.path.instance.name.as_deref().unwrap_or("DOMAIN");
                 format!("virsh domiftune {} {name}", Printable(domain))
             }
-            (LimitSource::Kernel, _) => format!("tc -s qdisc show dev {name}"),
+            LimitSource::Kernel => format!("tc -s qdisc show dev {name}"),
         }
     }
 
@@ -214,7 +220,8 @@ impl Place<'_> {
             ))
             .next(format!("ip -d link show {device}; tc -s qdisc"));
         }
-        if let Some((hop, limit)) = hop.and_then(|hop| Some((hop, self.limit(hop, Beyond::Wait)?))) {
+        let limited = hop.and_then(|hop| Some((hop, self.limit(hop, Beyond::Wait)?)));
+        if let Some((hop, limit)) = limited.filter(|(_, limit)| limit.bits_per_second.is_some()) {
             return Advice::new(format!(
                 "the queueing discipline of {device} is full: it {}",
                 limit.in_words()
@@ -467,6 +474,8 @@ mod tests {
             direction,
             beyond,
             bits_per_second: Some(1_024_000),
+            in_force: Some(true),
+            shared: false,
             set_by,
             name: name.to_owned(),
         };
@@ -493,8 +502,8 @@ mod tests {
         };
         assert_eq!(
             of(Egress, "qvo", "TC_INGRESS"),
-            "qvoc3d70d5c-a90 lets 1.02 Mbit/s through from the VM (Open vSwitch's ingress_policing_rate), and drops what is more: \
-             ovs-vsctl list interface qvoc3d70d5c-a90"
+            "a filter of tc drops it: qvoc3d70d5c-a90 lets 1.02 Mbit/s through from the VM (Open vSwitch's \
+             ingress_policing_rate): tc -s filter show dev qvoc3d70d5c-a90 ingress"
         );
         let shaped = of(Ingress, "qvo", "QDISC_DROP");
         assert!(
@@ -507,7 +516,8 @@ mod tests {
             guests.contains("libvirt's <bandwidth> inbound") && guests.contains("virsh domiftune"),
             "{guests}"
         );
-        // A limit on the other way is none on this one.
+        // A limit on the other way is none on this one, nor is one of what comes in one of what goes out.
+        assert!(!of(Egress, "qvo", "TC_EGRESS").contains("Mbit/s"));
         assert!(of(Ingress, "qvo", "TC_INGRESS").starts_with("a filter of tc drops it"));
         assert!(of(Egress, "nic", "QDISC_DROP").ends_with("tc -s qdisc show dev ens3"));
     }

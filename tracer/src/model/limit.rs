@@ -36,6 +36,10 @@ pub struct Limit {
     pub beyond: Beyond,
     /// How much passes; `None`: it is not known here.
     pub bits_per_second: Option<u64>,
+    /// Whether the kernel holds it; `None`: that is not known.
+    pub in_force: Option<bool>,
+    /// Whether it is for all that passes, other VMs' packets among it.
+    pub shared: bool,
     /// Who says so.
     pub set_by: LimitSource,
     /// What it is called there: a column, a type, an element, a queueing discipline.
@@ -46,14 +50,16 @@ impl Limit {
     /// `lets 1.02 Mbit/s through from the VM (Open vSwitch's ingress_policing_rate)`
     #[must_use]
     pub fn in_words(&self) -> String {
+        let lets = if self.in_force == Some(false) { "is to let" } else { "lets" };
         let rate = self
             .rate()
-            .map_or_else(|| "limits what passes".to_owned(), |rate| format!("lets {rate} through"));
+            .map_or_else(|| "limits what passes".to_owned(), |rate| format!("{lets} {rate} through"));
         let course = match self.direction {
             Direction::Egress => "from the VM",
             Direction::Ingress => "to the VM",
         };
-        format!("{rate} {course} ({}'s {})", self.owner(), Printable(&self.name))
+        let all = if self.shared { ", other VMs' packets among it," } else { "" };
+        format!("{rate} {course}{all} ({}'s {})", self.owner(), Printable(&self.name))
     }
 
     /// What has set it, in words.

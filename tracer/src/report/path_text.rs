@@ -151,9 +151,12 @@ impl Drawing<'_> {
     fn limits(&mut self, hop: &Hop) {
         for limit in &hop.limits {
             let beyond = match limit.beyond {
+                _ if limit.in_force == Some(false) => "not in force",
                 Beyond::Die => "drops what is more",
-                // Its queueing discipline is behind the last hook.
-                Beyond::Wait if hop.is_guests() => "what is more waits, in no latency that is measured",
+                Beyond::Wait if hop.is_guests() => "what is more waits behind the last hook, in no latency",
+                Beyond::Wait if hop.is_uplink() => {
+                    "what is more waits behind the last hook, in no latency but with --wire"
+                }
                 Beyond::Wait => "what is more waits",
             };
             for line in wrap(&format!("{}; {beyond}", limit.in_words()), self.room()) {

@@ -117,7 +117,8 @@ impl Shaping<'_> {
     fn of(&self, port: Row<'_>) -> Option<OvsQos> {
         let qos = port.references("qos").iter().find_map(|uuid| self.qos.get(uuid))?;
         let queue = qos.reference_at("queues", 0).and_then(|uuid| self.queues.get(&uuid));
-        let rate = |row: &Row<'_>| row.key("other_config", "max-rate")?.parse::<u64>().ok();
+        let rate =
+            |row: &Row<'_>| row.key("other_config", "max-rate")?.parse::<u64>().ok().filter(|rate| *rate > 0);
         // Neither lets through what the other one does not.
         let bits_per_second = [Some(qos), queue].into_iter().flatten().filter_map(rate).min();
         Some(OvsQos { kind: qos.string("type")?, bits_per_second })
