@@ -170,8 +170,11 @@ fn limits_of_the_switch_are_named_where_they_drop() -> Result<()> {
     let report =
         traced(&|| lab.wire_udp_flood((guest.ipv4, SINK_PORT).into(), SENT, 400, Duration::ZERO).map(drop))?;
     let ingress = report.ingress();
-    let by_queue = ingress.only_drop()?;
-    ensure!(by_queue.after == "qvo" && by_queue.count > 0, "{ingress}");
-    by_queue.advises("is full: it lets 2 Mbit/s through to the VM (Open vSwitch's QoS linux-htb)")?;
+    // The kernel frees some of them in the same function's other branch.
+    ensure!(!ingress.drops.is_empty(), "{ingress}");
+    for by_queue in &ingress.drops {
+        ensure!(by_queue.after == "qvo" && by_queue.reason.as_deref() == Some("QDISC_DROP"), "{ingress}");
+        by_queue.advises("is full: it lets 2 Mbit/s through to the VM (Open vSwitch's QoS linux-htb)")?;
+    }
     ingress.ledger.balances()
 }

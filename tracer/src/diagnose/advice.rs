@@ -9,6 +9,9 @@ use crate::model::{Beyond, Direction, Drop, Hop, Limit, LimitSource, Path, PortT
 /// Bytes before what an MTU is about.
 const ETHERNET_HEADER_BYTES: u32 = 14;
 
+/// A ring that outlasts a pause of the guest: 10 ms of a million packets a second.
+const LONG_RING_PACKETS: u32 = 10_000;
+
 /// Where XDP programs behind a driver drop.
 const XDP: [&str; 3] = ["do_xdp_generic", "netif_receive_generic_xdp", "veth_xdp_rcv"];
 
@@ -117,13 +120,26 @@ impl Place<'_> {
         self.path.guests().map_or_else(|| "the tap".to_owned(), |hop| Printable(&hop.ifname).to_string())
     }
 
+    /// The ring that the guest's device reads from.
+    fn ring(&self) -> Advice {
+        let full = "the guest does not drain its queue: the ring of";
+        let Some(tap) = self.path.guests() else {
+            return Advice::new(format!("{full} {} is full", self.guests()));
+        };
+        let (name, packets) = (Printable(&tap.ifname), tap.queue_packets);
+        let advice = Advice::new(format!("{full} {name}, which holds {packets} packets, is full"));
+        if packets >= LONG_RING_PACKETS {
+            return advice;
+        }
+        advice.next(format!(
+            "ip link set dev {name} txqueuelen {LONG_RING_PACKETS}, if its CPUs pause for a moment only"
+        ))
+    }
+
     /// What the kernel's own reasons mean; `None`: not known here.
     fn core(&self, reason: &str, drop: &Drop) -> Option<Advice> {
         Some(match reason {
-            "FULL_RING" => Advice::new(format!(
-                "the guest does not drain its queue: the ring of {} is full",
-                self.guests()
-            )),
+            "FULL_RING" => self.ring(),
             reason if is_queue_s(reason) => self.queue(),
             "PKT_TOO_BIG" => {
                 let example = self.over_mtu(drop).map_or_else(String::new, |text| format!("; {text}"));
@@ -442,7 +458,8 @@ mod tests {
             "tap",
             "FULL_RING",
             None,
-            "the guest does not drain its queue: the ring of tapc3d70d5c-a90",
+            "the guest does not drain its queue: the ring of tapc3d70d5c-a90, which holds 1000 packets, is full: ip link set dev \
+             tapc3d70d5c-a90 txqueuelen 10000",
         );
         says(Egress, "nic", "QDISC_DROP", None, "tc -s qdisc show dev ens3");
         says(Egress, "wire", "QDISC_DROP", None, "dev ens3");

@@ -237,8 +237,8 @@ fn a_vm_that_is_paused_reads_nothing_of_what_arrived() {
     };
     full.directions.ingress.drops = vec![drop];
     let found = told(&path(), &host, &full);
-    let why = "died after tap tapc3d70d5c-a90: the guest does not drain its queue: the ring of tapc3d70d5c-a90 is full; libvirt: \
-               instance-00000025 is PAUSED";
+    let why = "died after tap tapc3d70d5c-a90: the guest does not drain its queue: the ring of tapc3d70d5c-a90, which holds \
+               1000 packets, is full; libvirt: instance-00000025 is PAUSED";
     assert!(found[0].text.contains(why), "{found:?}");
     assert_eq!(found[0].next.as_deref(), Some(next));
 }

@@ -160,6 +160,7 @@ mod tests {
             name: name.to_owned(),
             mac: Some(MacAddr([2, 0, 0, 0, 0, 1])),
             mtu_bytes: 1500,
+            queue_packets: 1000,
             admin_up: true,
             carrier: true,
             kind,

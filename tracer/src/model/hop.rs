@@ -84,6 +84,9 @@ pub struct Hop {
     pub vlan_tag: Option<u16>,
     /// In bytes.
     pub mtu_bytes: u32,
+    /// Packets that its queue holds at most (`txqueuelen`); of a tap each of its rings.
+    #[serde(default)]
+    pub queue_packets: u32,
     /// `IFF_UP`.
     pub admin_up: bool,
     /// `IFF_LOWER_UP`.

@@ -54,6 +54,8 @@ pub struct Link {
     pub mac: Option<MacAddr>,
     /// In bytes, without the Ethernet header.
     pub mtu_bytes: u32,
+    /// Packets that its queue holds at most (`txqueuelen`); of a tap each of its rings.
+    pub queue_packets: u32,
     /// `IFF_UP`: an administrator wants it up.
     pub admin_up: bool,
     /// `IFF_LOWER_UP`: there is a carrier.

@@ -67,6 +67,7 @@ pub(super) fn link(index: u32, name: &str, kind: LinkKind) -> Link {
         name: name.to_owned(),
         mac: None,
         mtu_bytes: 1500,
+        queue_packets: 1000,
         admin_up: true,
         carrier: true,
         kind,

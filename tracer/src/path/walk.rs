@@ -93,6 +93,7 @@ impl Walk {
             bridge: bridge.map(str::to_owned),
             vlan_tag,
             mtu_bytes: link.mtu_bytes,
+            queue_packets: link.queue_packets,
             admin_up: link.admin_up,
             carrier: link.carrier,
             stacked: matches!(link.kind, LinkKind::Bond | LinkKind::Vlan),

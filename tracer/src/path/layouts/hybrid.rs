@@ -46,6 +46,7 @@ pub fn hybrid_hop(role: Role, ifname: &str, ifindex: IfIndex) -> Hop {
         bridge: None,
         vlan_tag: None,
         mtu_bytes: 1500,
+        queue_packets: 1000,
         admin_up: true,
         carrier: true,
         stacked: false,
