@@ -3,7 +3,7 @@
 use super::{
     advice::{Advice, advice},
     troubles::{Trouble, When, troubles},
-    words::{came, counted, course, hook, packets},
+    words::{came, counted, hook, packets},
 };
 use crate::model::{
     Direction, Drop, Evidence, EvidenceSource, Explanation, Finding, Hop, LogicalFlow, OpenFlowRule, Path,
@@ -39,7 +39,7 @@ fn of(report: &PortTrace<'_>, direction: Direction) -> Vec<Finding> {
     let all = came(&figures.ledger).max(died).max(known);
     let everything = figures.ledger.completed == 0 && figures.ledger.in_flight == 0 && died >= all;
     let code = if everything { "everything-died" } else { "packets-died" };
-    let who = course(direction);
+    let who = direction.course();
     // Those that died before the first hook are told by themselves.
     let of_those = if figures.early_drops.is_empty() { "" } else { " that hooks saw" };
     let sentence = |place: usize, drop: &Drop| {

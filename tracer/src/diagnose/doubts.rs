@@ -1,6 +1,6 @@
 //! What makes some of the figures doubtful.
 
-use super::words::{came, course, packets};
+use super::words::{came, packets};
 use crate::model::{Direction, Finding, Ledger, PortTrace, Report, Severity, timed_part};
 
 /// More than this share of the packets, in percent, is worth a word where only latencies are missing.
@@ -55,7 +55,7 @@ pub(super) fn at_wire(report: &PortTrace<'_>) -> Vec<Finding> {
 fn of(report: &PortTrace<'_>, direction: Direction) -> Vec<Finding> {
     let figures = report.port.directions.get(direction);
     let ledger = &figures.ledger;
-    let who = course(direction);
+    let who = direction.course();
     // Only of those that were timed it is known that the clocks contradict each other.
     let part = timed_part(figures.segments.iter()).unwrap_or(1.0);
     #[allow(

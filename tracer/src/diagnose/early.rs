@@ -3,7 +3,7 @@
 use super::{
     advice::Advice,
     verdict::{all_died, died_early, seen},
-    words::{course, hook, packets},
+    words::{hook, packets},
 };
 use crate::model::{Direction, DirectionReport, EarlyDrop, Finding, Path, PortTrace, Printable, Severity};
 
@@ -28,7 +28,7 @@ fn finding(path: &Path, direction: Direction, figures: &DirectionReport, early: 
     let Advice { what, next } = advice(path, early);
     let text = format!(
         "{many} {} died before {}, where the path begins: {what}; no figure below contains {}",
-        course(direction),
+        direction.course(),
         hook(path, &early.before),
         if early.count == 1 { "it" } else { "them" },
     );

@@ -1,6 +1,6 @@
 //! Packets that the switch sent to a wrong port: how many, whose port, and what next.
 
-use super::words::{course, packets};
+use super::words::packets;
 use crate::model::{Direction, Finding, Neighbour, PortKind, PortTrace, Printable, Severity};
 
 /// Ports that are named at most.
@@ -20,7 +20,7 @@ pub(super) fn findings(report: &PortTrace<'_>) -> Vec<Finding> {
         let text = format!(
             "{} {} {was} sent to {} and seen nowhere else: not whom they were for ({why})",
             packets(count),
-            course(direction),
+            direction.course(),
             named(&wrong)
         );
         let finding = Finding::new(Severity::Critical, "misdelivered", text)

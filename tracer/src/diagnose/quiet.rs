@@ -4,7 +4,7 @@ mod several;
 
 use super::{
     verdict::seen,
-    words::{came, course, packets},
+    words::{came, packets},
 };
 use crate::model::{
     Direction, Evidence, Finding, Ledger, PortReport, PortTrace, Printable, Report, Severity,
@@ -31,9 +31,9 @@ fn of_one(report: &PortTrace<'_>) -> Option<Finding> {
         let ways = [Direction::Ingress, Direction::Egress].map(|way| {
             let count = came(&directions.get(way).ledger);
             if count == 0 {
-                format!("no packet {} was seen", course(way))
+                format!("no packet {} was seen", way.course())
             } else {
-                format!("{} {}", packets(count), course(way))
+                format!("{} {}", packets(count), way.course())
             }
         });
         let in_flight =

@@ -1,6 +1,6 @@
 //! Words that several findings share.
 
-use crate::model::{Direction, Ledger, Path, Printable};
+use crate::model::{Ledger, Path, Printable};
 
 /// `1 packet`, `2 packets`.
 pub(super) fn packets(count: u64) -> String {
@@ -11,14 +11,6 @@ pub(super) fn packets(count: u64) -> String {
 pub(super) fn counted(count: u64, noun: &str) -> String {
     let ending = if count == 1 { "" } else { "s" };
     format!("{count} {noun}{ending}")
-}
-
-/// Where packets of a direction go, from the VM's point of view.
-pub(super) const fn course(direction: Direction) -> &'static str {
-    match direction {
-        Direction::Egress => "from the VM",
-        Direction::Ingress => "to the VM",
-    }
 }
 
 /// A hook by its role and interface: `tap tapc3d70d5c-a9`.

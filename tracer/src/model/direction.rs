@@ -35,6 +35,15 @@ impl Direction {
         }
     }
 
+    /// Where its packets go, from the VM's point of view.
+    #[must_use]
+    pub const fn course(self) -> &'static str {
+        match self {
+            Self::Egress => "from the VM",
+            Self::Ingress => "to the VM",
+        }
+    }
+
     /// The direction that the kernel side knows by this number.
     #[must_use]
     pub const fn of_index(index: u8) -> Self {

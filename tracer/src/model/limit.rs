@@ -54,10 +54,7 @@ impl Limit {
         let rate = self
             .rate()
             .map_or_else(|| "limits what passes".to_owned(), |rate| format!("{lets} {rate} through"));
-        let course = match self.direction {
-            Direction::Egress => "from the VM",
-            Direction::Ingress => "to the VM",
-        };
+        let course = self.direction.course();
         let all = if self.shared { ", other VMs' packets among it," } else { "" };
         format!("{rate} {course}{all} ({}'s {})", self.owner(), Printable(&self.name))
     }

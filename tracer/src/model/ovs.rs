@@ -56,6 +56,14 @@ pub struct OvsBridge {
     pub mirror_outputs: Vec<String>,
 }
 
+impl OvsBridge {
+    /// Whether its datapath is in user space.
+    #[must_use]
+    pub fn is_userspace(&self) -> bool {
+        self.datapath_type == "netdev"
+    }
+}
+
 /// A port of an OVS bridge.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct OvsPort {

@@ -100,7 +100,7 @@ fn of_kernel(hop: &Hop, told: &[Limit], kinds: &[String]) -> Option<Limit> {
 /// What shows that nothing is done of what was asked for.
 fn why_idle(hop: &Hop, limit: &Limit, kinds: &[String], place: Option<OvsPlace<'_>>) -> Option<String> {
     let has = |wanted: &[&str]| kinds.iter().any(|kind| wanted.contains(&kind.as_str()));
-    let is_in_user_space = || place.is_some_and(|place| place.bridge.datapath_type == "netdev");
+    let is_in_user_space = || place.is_some_and(|place| place.bridge.is_userspace());
     let why = match limit.beyond {
         Beyond::Die if !has(&[INGRESS]) => {
             let taken = if has(&["clsact"]) { ", but somebody's clsact in its place" } else { "" };

@@ -64,7 +64,7 @@ pub(super) fn walk_out<'a>(
     };
     draw_way(walk, found, &mut HashSet::from([start.bridge.name.as_str()]));
     let ends: Vec<OvsPlace<'_>> = found.bridge.places().filter(is_end).collect();
-    let is_userspace = found.bridge.datapath_type == "netdev";
+    let is_userspace = found.bridge.is_userspace();
     let devices = if is_userspace || routed { Vec::new() } else { devices(topology, kind, &ends) };
     for device in &devices {
         walk.hop(DEVICE, device, Some(&found.bridge.name), None);
