@@ -2,7 +2,8 @@
 
 use std::{collections::HashMap, net::IpAddr};
 
-use futures_util::TryStreamExt;
+use futures_util::{TryStream, TryStreamExt};
+use rtnetlink::Handle;
 use rtnetlink::packet_route::{
     AddressFamily,
     address::AddressAttribute,
@@ -31,18 +32,22 @@ pub enum NetlinkError {
 /// # Errors
 /// When the kernel cannot be asked.
 pub async fn links() -> Result<Vec<Link>, NetlinkError> {
+    let mask = vec![LinkExtentMask::SkipStats];
+    let ask = |handle: &Handle| handle.link().get().set_filter_mask(AddressFamily::Unspec, mask).execute();
+    Ok(all(ask).await?.into_iter().filter_map(link).collect())
+}
+
+/// All that the kernel answers to one question.
+async fn all<T, S>(ask: impl FnOnce(&Handle) -> S) -> Result<Vec<T>, NetlinkError>
+where
+    S: TryStream<Ok = T, Error = rtnetlink::Error>,
+{
     let (connection, handle, _) = rtnetlink::new_connection().map_err(NetlinkError::Open)?;
     let driver = tokio::spawn(connection);
-    let dump = handle
-        .link()
-        .get()
-        .set_filter_mask(AddressFamily::Unspec, vec![LinkExtentMask::SkipStats])
-        .execute()
-        .try_filter_map(async |message| Ok(link(message)))
-        .try_collect()
-        .await;
+    // The connection ends with the last handle.
+    let answers = ask(&handle).try_collect().await;
     driver.abort();
-    dump.map_err(NetlinkError::Dump)
+    answers.map_err(NetlinkError::Dump)
 }
 
 /// The kinds of the queueing disciplines that somebody has set at interfaces of this network namespace.
@@ -50,12 +55,8 @@ pub async fn links() -> Result<Vec<Link>, NetlinkError> {
 /// # Errors
 /// When the kernel cannot be asked.
 pub(super) async fn disciplines() -> Result<HashMap<IfIndex, Vec<String>>, NetlinkError> {
-    let (connection, handle, _) = rtnetlink::new_connection().map_err(NetlinkError::Open)?;
-    let driver = tokio::spawn(connection);
-    let messages: Result<Vec<_>, _> = handle.qdisc().get().execute().try_collect().await;
-    driver.abort();
     let mut disciplines: HashMap<IfIndex, Vec<String>> = HashMap::new();
-    for message in messages.map_err(NetlinkError::Dump)? {
+    for message in all(|handle| handle.qdisc().get().execute()).await? {
         let kind = message.attributes.into_iter().find_map(|attribute| match attribute {
             TcAttribute::Kind(kind) => Some(kind),
             _ => None,
@@ -72,12 +73,8 @@ pub(super) async fn disciplines() -> Result<HashMap<IfIndex, Vec<String>>, Netli
 /// # Errors
 /// When the kernel cannot be asked.
 pub(super) async fn addresses() -> Result<HashMap<IfIndex, Vec<IpAddr>>, NetlinkError> {
-    let (connection, handle, _) = rtnetlink::new_connection().map_err(NetlinkError::Open)?;
-    let driver = tokio::spawn(connection);
-    let messages: Result<Vec<_>, _> = handle.address().get().execute().try_collect().await;
-    driver.abort();
     let mut addresses: HashMap<IfIndex, Vec<IpAddr>> = HashMap::new();
-    for message in messages.map_err(NetlinkError::Dump)? {
+    for message in all(|handle| handle.address().get().execute()).await? {
         let own = message.attributes.iter().find_map(|attribute| match attribute {
             AddressAttribute::Address(address) => Some(*address),
             _ => None,
