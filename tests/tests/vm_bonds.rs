@@ -149,7 +149,8 @@ fn what_a_member_s_queue_drops_is_dropped() -> Result<()> {
     );
     let remove = format!("tc qdisc del dev {member} root");
     let _shaped = Trap::set("sh", &["-ec", &shape], &["-c", &remove])?;
-    let tracer = start(guest, &[&PORT.to_string(), "--json"])?;
+    // So few that many a packet comes whose place in the table is that of one which waits in the queue.
+    let tracer = start(guest, &[&PORT.to_string(), "--inflight", "1024", "--json"])?;
     let sink = lab.wire_udp_sink(PORT)?;
     let before = InterfaceCounts::of(&guest.tap)?;
     let sent = guest.send_udp((lab.wire.ipv4.into(), PORT), PACKETS, 600, Duration::from_millis(1))?;

@@ -180,11 +180,14 @@ pub struct Control {
     pub slower_than_ns: [u64; 2],
     /// Packets to the guest whose identity is below this have their checksum looked at; 0: none.
     pub checksum_below: u64,
+    /// A packet that ended no longer ago than this may wait in a queue behind its last hook; in nanoseconds. Of all ports that of the first
+    /// is read.
+    pub waiting_ns: u64,
     /// Interfaces by their index, 0: none, where hooks at tracepoints see nothing: what a bond's inactive member receives the bond
     /// throws away.
     pub inactive: [u32; INACTIVE],
     /// Zero: what is read for each packet is in the first of two cache lines.
-    pub reserved: [u64; 7],
+    pub reserved: [u64; 6],
     /// MAC addresses that are the port's beside its own: see [`crate::address`].
     pub addresses: [u64; ADDRESSES],
 }

@@ -8,15 +8,19 @@
 //! interrupted at any instruction by a hook's program on the same CPU, which must not find the slot `BUSY`. The generation in the mark is
 //! what keeps it from the next packet in the slot.
 
-use super::{Control, Mark, Outcome, SlotCell, State, Table, WAYS, group, set_of, slot::base_of};
+use super::{
+    Control, Mark, Outcome, SlotCell, State, Table, WAYS, displaced, group, place, set_of, slot::base_of,
+};
 
 /// A packet in the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tracked {
-    /// Its slot.
+    /// Its slot; [`place::NONE`]: another packet has it now.
     pub index: u32,
     /// The slot's control word: live, done, or of a group.
     pub control: Control,
+    /// Its identity.
+    pub key: u64,
 }
 
 /// Where a packet freed at an interface may have ended. The hooks, a bit each, are those that saw the packet last.
@@ -61,10 +65,10 @@ pub enum Marked {
 pub fn find<T: Table>(table: T, key: u64) -> Option<Tracked> {
     let home = table.home(key);
     if let Some(control) = holds(table, home, key) {
-        return Some(Tracked { index: home, control });
+        return Some(Tracked { index: home, control, key });
     }
     if table.spilled(set_of(home)) == 0 {
-        return None;
+        return without_slot(table, key);
     }
     let base = base_of(home);
     let mut way = 0;
@@ -72,10 +76,16 @@ pub fn find<T: Table>(table: T, key: u64) -> Option<Tracked> {
         let index = table.opaque(base + way);
         way += 1;
         if let Some(control) = holds(table, index, key) {
-            return Some(Tracked { index, control });
+            return Some(Tracked { index, control, key });
         }
     }
-    None
+    without_slot(table, key)
+}
+
+/// A packet that has ended, and whose slot another one has.
+#[inline(always)]
+fn without_slot<T: Table>(table: T, key: u64) -> Option<Tracked> {
+    displaced::kept(table, key).map(|control| Tracked { index: place::NONE, control, key })
 }
 
 /// The control word of the slot at `index` if a packet with this identity is in it.
@@ -96,7 +106,14 @@ const ATTEMPTS: u32 = 3;
 #[inline(always)]
 pub fn mark<T: Table>(table: T, tracked: Tracked, reach: Reach, site: u32) -> Marked {
     let control = tracked.control;
-    let Some(slot) = table.slot(tracked.index).filter(|_| reach.covers(control)) else { return Marked::Copy };
+    if !reach.covers(control) {
+        return Marked::Copy;
+    }
+    if tracked.index == place::NONE {
+        let is_it = displaced::take(table, control, tracked.key);
+        return if is_it { Marked::Dropped(control.last()) } else { Marked::Copy };
+    }
+    let Some(slot) = table.slot(tracked.index) else { return Marked::Copy };
     if control.state() == State::Group {
         return of_group(table, tracked, reach);
     }

@@ -12,6 +12,7 @@
 
 mod answered;
 mod control;
+mod displaced;
 mod found;
 mod freed;
 mod gone;
@@ -30,6 +31,7 @@ mod visit;
 
 pub use answered::{Answered, answered, come_again};
 pub use control::{Control, InTurn, State};
+pub use displaced::{DISPLACED, Displaced};
 pub use found::deferred;
 pub use freed::{Marked, Reach, Tracked, find, mark};
 pub use gone::{Fate, Gone};

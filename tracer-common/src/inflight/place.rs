@@ -1,7 +1,7 @@
 //! A place for a packet that is not in the table.
 
 use super::{
-    Control, Kind, Outcome, SlotCell, State, Table, Visit, WAYS,
+    Control, Kind, Outcome, SlotCell, State, Table, Visit, WAYS, displaced,
     gone::GivenUp,
     set_of,
     slot::{age_ns, base_of, is_over},
@@ -94,6 +94,7 @@ pub(super) fn at_home<T: Search>(
     if !slot.exchange(control, word.busy()) {
         return Outcome::retry();
     }
+    displaced::keep(table, slot, control, visit.now_ns);
     fill(slot, visit.key, visit.now_ns, word);
     let new = Outcome::new(index, GivenUp::NONE);
     // Another CPU may have placed a packet of the same identity elsewhere in the set meanwhile.
@@ -217,6 +218,7 @@ pub(super) fn take<T: Search>(table: T, index: u32, visit: &Visit) -> Outcome {
     if control.state() != State::Free {
         left(table, old_key, index);
     }
+    displaced::keep(table, slot, control, visit.now_ns);
     fill(slot, visit.key, visit.now_ns, word);
     settle_twins(table, slot, word, visit.key, Outcome::new(index, before))
 }

@@ -1,6 +1,6 @@
 //! What the rules need of a table.
 
-use super::{SlotCell, set_of};
+use super::{Displaced, SlotCell, set_of};
 
 /// A packet that the kernel freed and that no hook has seen for so long is dead: in nanoseconds. A hook that sees it later all the
 /// same takes that back.
@@ -29,6 +29,24 @@ pub trait Table: Copy {
     #[inline(always)]
     fn done_ns(self) -> u64 {
         self.timeout_ns()
+    }
+    /// A packet that ended no longer ago than this may wait in a queue behind its last hook; in nanoseconds.
+    #[inline(always)]
+    fn waiting_ns(self) -> u64 {
+        0
+    }
+    /// What is kept at a place, below [`super::DISPLACED`], of packets whose slots others needed.
+    #[inline(always)]
+    fn displaced(self, _place: u32) -> Displaced {
+        Displaced(0)
+    }
+    /// Keeps one there.
+    #[inline(always)]
+    fn set_displaced(self, _place: u32, _packet: Displaced) {}
+    /// Takes it away if it still is there.
+    #[inline(always)]
+    fn take_displaced(self, _place: u32, _packet: Displaced) -> bool {
+        false
     }
     /// The same value, but unknown to the eBPF verifier (see [`crate::packet::Reader::opaque`]).
     #[inline(always)]

@@ -2,10 +2,13 @@
 
 use hoptrace_common::inflight::{
     Aside, Clock, Control, End, Fate, Kind, Mark, Marked, Outcome, Reach, SETTLED_NS, Settled, SlotCell as _,
-    State, Visit, WAYS,
+    State, Table as _, Visit, WAYS,
 };
 
-use crate::traced::{KEY, TIMEOUT_NS, Traced, hook, key};
+use crate::{
+    table::WAITING_NS,
+    traced::{KEY, TIMEOUT_NS, Traced, hook, key},
+};
 
 /// An interface behind every hook, which no packet has passed for good.
 const ON_THE_WAY: Reach = Reach { live_after: 0xffff, done_after: 0 };
@@ -124,6 +127,55 @@ fn a_copy_elsewhere_does_not_hide_where_the_packet_died() {
     traced.freed(KEY, 1, Reach { live_after: 0, done_after: 0 });
     assert_eq!(traced.end(), (2, Found::Dropped(9)));
     assert_eq!(traced.finish(10_000).copies_freed(), 1);
+}
+
+/// A packet that waits behind its last hook while another one comes whose home is its slot.
+#[test]
+fn what_dies_in_a_queue_is_dropped_also_if_another_packet_has_its_slot() {
+    // The first one comes by the quick way, the second one when the set is not as it is usually.
+    for has_spilled in [false, true] {
+        let mut traced = Traced::new(1);
+        if has_spilled {
+            (&traced.table).add_spilled(0, 1);
+        }
+        traced.walk(0..4);
+        let others: Vec<u64> = (1..=8).map(|number| KEY ^ number << 40).collect();
+        for key in &others {
+            assert_eq!(traced.kind(0, *key, 500), Kind::New);
+        }
+        assert_eq!(traced.table.count(State::Live), 8, "none is free, none is done");
+        assert_eq!(traced.freed(KEY, 2, ON_THE_WAY), Some(Marked::Copy), "not where it is");
+        assert_eq!(traced.freed(KEY, 2, WIRE), Some(Marked::Dropped(3)));
+        assert_eq!(traced.freed(KEY, 2, WIRE), None, "it is told once");
+        for key in others {
+            assert_eq!(traced.freed(key, 2, WIRE), Some(Marked::Copy), "still on its way");
+        }
+    }
+}
+
+#[test]
+fn what_ended_long_ago_waits_in_no_queue() {
+    let ended_ns = 300;
+    for (age_ns, expected) in [(WAITING_NS, Some(Marked::Dropped(3))), (WAITING_NS + 1, None)] {
+        let mut traced = Traced::new(1);
+        traced.walk(0..4);
+        traced.at(0, KEY ^ 1 << 40, ended_ns + age_ns);
+        assert_eq!(traced.freed(KEY, 2, WIRE), expected);
+    }
+}
+
+/// One of those is dead already, and that was counted.
+#[test]
+fn what_is_known_to_be_dead_is_not_dropped_again_where_another_packet_has_its_slot() {
+    let mut traced = Traced::new(1);
+    traced.walk(0..2);
+    traced.freed(KEY, 2, ON_THE_WAY);
+    assert_eq!(traced.end(), (1, Found::Dropped(2)));
+    for number in 1..=8 {
+        traced.at(0, KEY ^ number << 40, 20_000_000);
+    }
+    assert_eq!(traced.table.count(State::Live), 8);
+    assert_eq!(traced.freed(KEY, 2, ON_THE_WAY), None);
 }
 
 #[test]

@@ -9,7 +9,9 @@ use std::{
     thread,
 };
 
-use hoptrace_common::inflight::{Control, DELTAS, Mark, SETTLED_NS, Search, SlotCell, State, Table, WAYS};
+use hoptrace_common::inflight::{
+    Control, DELTAS, DISPLACED, Displaced, Mark, SETTLED_NS, Search, SlotCell, State, Table, WAYS,
+};
 
 #[derive(Debug, Default)]
 pub(crate) struct Cell {
@@ -25,10 +27,14 @@ pub(crate) struct Cell {
 pub(crate) struct HostTable {
     slots: Vec<Cell>,
     spilled: Vec<AtomicU32>,
+    displaced: Vec<AtomicU64>,
     timeout_ns: u64,
     /// See [`Table::settled_ns`].
     settled_ns: u64,
 }
+
+/// See [`Table::waiting_ns`].
+pub(crate) const WAITING_NS: u64 = 1_000_000;
 
 impl HostTable {
     pub(crate) fn new(sets: u32, timeout_ns: u64) -> Self {
@@ -36,6 +42,7 @@ impl HostTable {
         Self {
             slots: (0..sets * WAYS).map(|_| Cell::default()).collect(),
             spilled: (0..sets).map(|_| AtomicU32::new(0)).collect(),
+            displaced: (0..DISPLACED).map(|_| AtomicU64::new(0)).collect(),
             timeout_ns,
             settled_ns: SETTLED_NS,
         }
@@ -87,6 +94,22 @@ impl<'a> Table for &'a HostTable {
 
     fn add_spilled(self, set: u32, change: u32) {
         self.spilled[set as usize].fetch_add(change, SeqCst);
+    }
+
+    fn waiting_ns(self) -> u64 {
+        WAITING_NS
+    }
+
+    fn displaced(self, place: u32) -> Displaced {
+        Displaced(self.displaced[place as usize].load(Acquire))
+    }
+
+    fn set_displaced(self, place: u32, packet: Displaced) {
+        self.displaced[place as usize].store(packet.0, Release);
+    }
+
+    fn take_displaced(self, place: u32, packet: Displaced) -> bool {
+        self.displaced[place as usize].compare_exchange(packet.0, 0, SeqCst, SeqCst).is_ok()
     }
 
     fn timeout_ns(self) -> u64 {

@@ -72,6 +72,13 @@ impl Gate {
         unsafe { atomic::load(&raw const (*self.0).checksum_below) }
     }
 
+    /// A packet that ended no longer ago than this may wait in a queue behind its last hook.
+    #[inline(always)]
+    pub(crate) fn waiting_ns(self) -> u64 {
+        // SAFETY: a map value.
+        unsafe { atomic::load(&raw const (*self.0).waiting_ns) }
+    }
+
     /// Whether a bond throws away what it receives by this interface.
     #[inline(always)]
     pub(crate) fn is_inactive(self, ifindex: u32) -> bool {

@@ -2,11 +2,15 @@
 
 use aya_ebpf::{macros::map, maps::Array};
 use hoptrace_common::inflight::{
-    Control, Mark, Search, Slot, SlotCell, Table, home_of,
+    Control, DISPLACED, Displaced, Mark, Search, Slot, SlotCell, Table, home_of,
     place::{self, Look},
 };
 
-use super::{MMAPABLE, config, counters, scratch};
+use super::{
+    MMAPABLE, config,
+    control::{self, Gate},
+    counters, scratch,
+};
 use crate::atomic;
 
 /// The loader sets the size: a power of two.
@@ -16,6 +20,9 @@ static SLOTS: Array<Slot> = Array::with_max_entries(8, MMAPABLE);
 /// One entry per set, likewise.
 #[map]
 static SPILLED: Array<u32> = Array::with_max_entries(1, MMAPABLE);
+
+#[map]
+static ENDED: Array<u64> = Array::with_max_entries(DISPLACED, 0);
 
 /// The table, with a scratch word of this CPU.
 #[derive(Clone, Copy)]
@@ -55,6 +62,31 @@ impl Table for Inflight {
     #[inline(always)]
     fn timeout_ns(self) -> u64 {
         config::timeout_ns()
+    }
+
+    #[inline(always)]
+    fn waiting_ns(self) -> u64 {
+        control::gate(0).map_or(0, Gate::waiting_ns)
+    }
+
+    #[inline(always)]
+    fn displaced(self, place: u32) -> Displaced {
+        // SAFETY: a map value.
+        Displaced(ENDED.get_ptr(place).map_or(0, |kept| unsafe { atomic::load(kept) }))
+    }
+
+    #[inline(always)]
+    fn set_displaced(self, place: u32, packet: Displaced) {
+        if let Some(kept) = ENDED.get_ptr_mut(place) {
+            // SAFETY: a map value.
+            unsafe { atomic::store(kept, packet.0) };
+        }
+    }
+
+    #[inline(always)]
+    fn take_displaced(self, place: u32, packet: Displaced) -> bool {
+        // SAFETY: a map value, aligned to eight bytes.
+        ENDED.get_ptr_mut(place).is_some_and(|kept| unsafe { atomic::compare_exchange(kept, packet.0, 0) })
     }
 
     #[inline(always)]

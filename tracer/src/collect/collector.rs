@@ -3,14 +3,14 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     rc::Rc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use aya::Ebpf;
 
 use super::{
-    CollectError, Maps, Reading, Records, Share, clock::monotonic_ns, members::Members, port::PortCollector,
-    table::SharedTable, timing::TimingPolicy,
+    CollectError, Gate, Maps, Reading, Records, Share, clock::monotonic_ns, members::Members,
+    port::PortCollector, table::SharedTable, timing::TimingPolicy, waiting::Pace,
 };
 use crate::model::{Interface, MacAddr, Plan, PortId, Room, Snapshot, Tail, Timing, TracerCost};
 
@@ -22,6 +22,10 @@ pub struct Collector {
     table: SharedTable,
     members: Members,
     timing: TimingPolicy,
+    pace: Pace,
+    looked: Instant,
+    /// The page of the programs that says what holds for all ports.
+    page: Gate,
     ports: BTreeMap<PortId, PortCollector>,
 }
 
@@ -58,14 +62,18 @@ impl Collector {
         options: CollectOptions,
     ) -> Result<(Self, Records), CollectError> {
         let timeout_ns = u64::try_from(options.timeout.as_nanos()).unwrap_or(u64::MAX);
-        let collector = Self {
+        let mut collector = Self {
             room: options.room,
             maps: Rc::clone(maps),
             table: SharedTable::new(object, maps, options.room, timeout_ns, options.seed | 1)?,
             members: Members::default(),
             timing: TimingPolicy::new(options.timing),
+            pace: Pace::default(),
+            looked: Instant::now(),
+            page: Gate::of(object, maps, PortId::FIRST)?,
             ports: BTreeMap::new(),
         };
+        collector.follow_pace(0);
         Ok((collector, Records::new(object)?))
     }
 
@@ -195,8 +203,10 @@ impl Collector {
         for (port, reader) in &mut self.ports {
             reader.take(&sweeps.of_port(*port), now_ns);
         }
-        let packets = self.ports.iter().map(|(port, reader)| (*port, reader.packets()));
-        for (port, one_of) in self.timing.moves(packets) {
+        let packets: Vec<(PortId, u64)> =
+            self.ports.iter().map(|(port, reader)| (*port, reader.packets())).collect();
+        self.follow_pace(packets.iter().map(|(_, packets)| packets).sum());
+        for (port, one_of) in self.timing.moves(packets.into_iter()) {
             if let Some(reader) = self.ports.get_mut(&port) {
                 reader.time_one_of(one_of);
             }
@@ -205,6 +215,13 @@ impl Collector {
             in_flight: self.ports.values().map(PortCollector::in_flight).sum(),
             used_up: !self.ports.is_empty() && self.ports.values().all(PortCollector::has_used_up),
         }
+    }
+
+    /// Tells the programs how long packets may wait behind their last hook, where so many have come until now.
+    fn follow_pace(&mut self, packets: u64) {
+        let waiting = self.pace.look(packets, self.looked.elapsed());
+        self.looked = Instant::now();
+        self.page.set_waiting_ns(u64::try_from(waiting.as_nanos()).unwrap_or(u64::MAX));
     }
 
     /// Tells packets that were lost behind a NIC's hook from those that the wire hook was not shown, once the last sweep is

@@ -94,6 +94,14 @@ impl Gate {
         }
     }
 
+    /// From now on a packet is taken to wait behind its last hook for no longer than this. That of the first port holds for all.
+    pub(super) fn set_waiting_ns(&self, waiting_ns: u64) {
+        if let Some(control) = self.page() {
+            // SAFETY: inside the mapping, the field aligned to eight bytes.
+            unsafe { atomic_u64(&raw mut (*control).waiting_ns) }.store(waiting_ns, Ordering::Relaxed);
+        }
+    }
+
     /// From now on nothing is seen at interfaces with these indices.
     pub(super) fn set_inactive(&self, indices: [u32; INACTIVE]) {
         let Some(control) = self.page() else { return };

@@ -24,6 +24,7 @@ mod table;
 mod thresholds;
 mod timing;
 mod top;
+mod waiting;
 mod weighted;
 mod witness;
 
