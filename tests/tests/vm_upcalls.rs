@@ -147,6 +147,67 @@ fn packets_of_both_paths_are_all_accounted_for() -> Result<()> {
     Ok(())
 }
 
+/// User space answers upcalls after twice the time-out only.
+#[test]
+#[ignore = "needs a VM: cargo xtask test --vm"]
+fn packets_that_wait_for_user_space_beyond_the_time_out_are_late_and_not_lost() -> Result<()> {
+    const HELD: Duration = Duration::from_secs(2);
+    const LATE: u64 = 20;
+    const PORT: u16 = 5_010;
+    let lab = Lab::from_env()?;
+    let guest = guest(&lab)?;
+    lab.introduce(guest)?;
+    let sinks = [lab.wire_udp_sink(PORT)?, guest.udp_sink(PORT)?];
+    let before = lab.datapath_counts()?;
+    let tracer = Tracer::start(&["trace", &guest.port_id, "udp", "--json"])?;
+    let stopped = Trap::set(
+        "sh",
+        // In this order: any packet would teach the datapath its flow again.
+        &["-c", "kill -STOP $(pidof ovs-vswitchd); ovs-dpctl del-flows"],
+        &["-c", "kill -CONT $(pidof ovs-vswitchd); ovs-appctl revalidator/wait"],
+    )?;
+    let began = Instant::now();
+    guest.send_udp((lab.wire.ipv4.into(), PORT), LATE, 64, Duration::ZERO)?;
+    lab.wire_udp_flood((guest.ipv4, PORT).into(), LATE, 64, Duration::ZERO)?;
+    let sent = began.elapsed();
+    // How long they wait is what is tested.
+    std::thread::sleep(HELD);
+    stopped.take_away()?;
+    for sink in sinks {
+        ensure!(sink.finish(LATE, Duration::from_secs(20))?.datagrams == LATE, "not all of them came");
+    }
+    let took = began.elapsed();
+    let report = tracer.finish()?;
+    ensure!(lab.datapath_counts()?.lost == before.lost, "the datapath could not ask about all of them");
+    for (direction, from, to) in SWITCH {
+        let found = report.direction(direction);
+        let ledger = found.ledger;
+        ledger.expect(&Ledger {
+            entered: LATE,
+            completed: LATE,
+            late: LATE,
+            joined_midway: 0,
+            lost: 0,
+            ..ledger
+        })?;
+        ledger.balances()?;
+        ensure!(found.drops.is_empty(), "{found}");
+        let segment = found.segment(from, to)?;
+        ensure!(counts(&report, (direction, from, to))? == (LATE, 0, LATE), "{segment}");
+        for of in [segment.latency_ns, found.total.latency_ns] {
+            let of = of.with_context(|| format!("no latency of {segment}"))?;
+            let least = HELD.saturating_sub(sent).as_nanos()..=took.as_nanos();
+            ensure!(
+                least.contains(&u128::from(of.min)) && least.contains(&u128::from(of.max)),
+                "{of:?}: {least:?}"
+            );
+        }
+    }
+    let finding = report.finding("packets-late")?;
+    ensure!(finding.text.contains("by way of ovs-vswitchd: late, not lost"), "{}", finding.text);
+    Ok(())
+}
+
 #[test]
 #[ignore = "needs a VM: cargo xtask test --vm"]
 fn a_large_packet_is_slow_by_its_first_piece() -> Result<()> {

@@ -34,6 +34,8 @@ pub struct Ledger {
     pub in_flight: u64,
     /// Left the table for others.
     pub evicted: u64,
+    /// Given up, and seen then.
+    pub late: u64,
     /// Looked like another one at some time.
     pub ambiguous: u64,
     /// Sights of further copies.

@@ -22,7 +22,7 @@ fn direction(more: &Value) -> Value {
         "ledger": {
             "entered": 2, "joined_midway": 0, "completed": 1, "elsewhere": 0, "unseen": 0, "by_switch": 0,
             "misdelivered": 0, "dropped": 1, "lost": 0, "merged": 0, "split": 0, "in_flight": 0, "evicted": 0,
-            "ambiguous": 0, "copies": 0, "copy_dropped": 0, "untracked": 0, "unparsed": 0, "clock_skew": 0, "overtaken": 0,
+            "late": 0, "ambiguous": 0, "copies": 0, "copy_dropped": 0, "untracked": 0, "unparsed": 0, "clock_skew": 0, "overtaken": 0,
             "ring_lost": 0, "balanced": true,
         },
         "drops": [{

@@ -21,6 +21,8 @@ pub enum Settled {
     Ended(Ended),
     /// Packets of one group that were not seen again in time.
     EndedGroup(EndedGroup),
+    /// A packet that has ended, and that no first hook of its direction saw: told at each sweep until its slot is needed or free.
+    Joined(Ended),
     /// Reused later: a packet that ended well, or whose end was told before.
     Freed,
 }
@@ -56,7 +58,11 @@ pub struct Ended {
     pub control: Control,
     /// Its identity.
     pub key: u64,
-    /// When it was seen last, in nanoseconds of `CLOCK_MONOTONIC`.
+    /// The hook that saw it first.
+    pub first: u8,
+    /// When that was, in nanoseconds of `CLOCK_MONOTONIC`.
+    pub first_ns: u64,
+    /// When it was seen last, likewise.
     pub seen_ns: u64,
     /// The drop site of its last copy, if the kernel freed one since.
     pub site: Option<u32>,
@@ -99,7 +105,7 @@ pub fn settle<T: Table>(table: T, index: u32, now_ns: u64) -> Settled {
             let age_ns = age_ns(slot, control, now_ns);
             let key = slot.key();
             if !is_over(age_ns, table.done_ns()) || !slot.exchange(control, control.free()) {
-                return Settled::Idle;
+                return if control.joined() { joined(slot, control) } else { Settled::Idle };
             }
             left(table, key, index);
             Settled::Freed
@@ -109,10 +115,9 @@ pub fn settle<T: Table>(table: T, index: u32, now_ns: u64) -> Settled {
 }
 
 fn live<T: Table>(table: T, slot: T::Slot, index: u32, control: Control, now_ns: u64) -> Settled {
-    let seen_ns = last_seen_ns(slot, control);
+    let packet = packet(slot, control);
+    let Ended { key, seen_ns, .. } = packet;
     let age_ns = age_of(control, seen_ns, now_ns);
-    let key = slot.key();
-    let packet = Ended { control, key, seen_ns, site: slot.mark().site(control) };
     if let Some(site) = packet.site {
         // The slot stays what it is, so that a hook that sees the packet after all knows it.
         let is_dead = is_over(age_ns, table.settled_ns()) && slot.exchange(control, control.died());
@@ -123,6 +128,24 @@ fn live<T: Table>(table: T, slot: T::Slot, index: u32, control: Control, now_ns:
     }
     left(table, key, index);
     Settled::Ended(packet)
+}
+
+/// What the slot says of its packet; it may change meanwhile.
+fn packet<S: SlotCell>(slot: S, control: Control) -> Ended {
+    Ended {
+        control,
+        key: slot.key(),
+        first: (slot.hooks() & 0xf) as u8,
+        first_ns: slot.first_ns(),
+        seen_ns: last_seen_ns(slot, control),
+        site: slot.mark().site(control),
+    }
+}
+
+/// A packet that joined midway and has ended, if its slot did not change meanwhile.
+fn joined<S: SlotCell>(slot: S, control: Control) -> Settled {
+    let packet = packet(slot, control);
+    if slot.control() == control { Settled::Joined(packet) } else { Settled::Idle }
 }
 
 fn of_group<T: Table>(table: T, slot: T::Slot, index: u32, control: Control, now_ns: u64) -> Settled {

@@ -98,7 +98,7 @@ impl Ledger {
             Settled::EndedGroup(group) => self.lost += i64::from(group.behind.iter().sum::<u32>()),
             Settled::InFlight(_) => self.in_flight += 1,
             Settled::InFlightGroup(group) => self.in_flight += i64::from(group.packets),
-            Settled::Idle | Settled::Freed => {}
+            Settled::Idle | Settled::Joined(_) | Settled::Freed => {}
         }
     }
 

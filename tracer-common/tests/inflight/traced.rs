@@ -71,7 +71,8 @@ impl Traced {
         for &settled in &settled {
             self.ledger.settle(settled);
         }
-        settled.into_iter().filter(|settled| *settled != Settled::Idle).collect()
+        let is_told = |settled: &Settled| !matches!(settled, Settled::Idle | Settled::Joined(_));
+        settled.into_iter().filter(is_told).collect()
     }
 
     /// What sweeps at `now_ns` leave: nothing in flight, nothing counted twice.

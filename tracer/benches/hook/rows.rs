@@ -170,7 +170,7 @@ impl Bench {
             bases.push((traffic, self.course.ns_per_run(driver, &self.plain, &plain, traffic, runs)?));
         }
         for row in &mut self.rows {
-            for tracer in [&mut self.tracer, &mut self.timed_16, &mut self.for_udp] {
+            for tracer in [&mut self.timed_16, &mut self.tracer, &mut self.for_udp] {
                 tracer.sweep();
             }
             let stations = match row.contender {

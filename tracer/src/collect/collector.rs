@@ -9,7 +9,7 @@ use std::{
 use aya::Ebpf;
 
 use super::{
-    CollectError, Gate, Maps, Reading, Records, Share, clock::monotonic_ns, members::Members,
+    CollectError, Gate, Maps, Reading, Records, Share, clock::monotonic_ns, late::GivenUp, members::Members,
     port::PortCollector, table::SharedTable, timing::TimingPolicy, waiting::Pace,
 };
 use crate::model::{Interface, MacAddr, Plan, PortId, Room, Snapshot, Tail, Timing, TracerCost};
@@ -20,6 +20,7 @@ pub struct Collector {
     room: Room,
     maps: Rc<Maps>,
     table: SharedTable,
+    given_up: GivenUp,
     members: Members,
     timing: TimingPolicy,
     pace: Pace,
@@ -66,6 +67,7 @@ impl Collector {
             room: options.room,
             maps: Rc::clone(maps),
             table: SharedTable::new(object, maps, options.room, timeout_ns, options.seed | 1)?,
+            given_up: GivenUp::default(),
             members: Members::default(),
             timing: TimingPolicy::new(options.timing),
             pace: Pace::default(),
@@ -199,7 +201,7 @@ impl Collector {
         self.tell_members();
         let known = self.ports.iter().filter(|(_, reader)| reader.is_known_to_switch());
         let known: BTreeSet<PortId> = known.map(|(port, _)| *port).collect();
-        let mut sweeps = self.table.sweep(now_ns, &known);
+        let mut sweeps = self.table.sweep(now_ns, &known, &mut self.given_up);
         for (port, reader) in &mut self.ports {
             reader.take(&sweeps.of_port(*port), now_ns);
         }

@@ -19,6 +19,15 @@ pub(super) struct LatencyMaps {
     share: Share,
     /// Where the share of the packets that are timed has moved.
     before: BTreeMap<SegmentId, Before>,
+    /// What the programs could not record, for they did not know the packets any more.
+    late: BTreeMap<SegmentId, OfLate>,
+}
+
+/// Packets that came after they were given up.
+#[derive(Debug)]
+struct OfLate {
+    stats: SegmentStats,
+    counted: Counted,
 }
 
 /// A segment's figures until the share moved last.
@@ -32,7 +41,28 @@ struct Before {
 impl LatencyMaps {
     pub(super) fn new(object: &Ebpf, maps: &Maps, share: Share) -> Result<Self, CollectError> {
         let stats = maps.array(object, "SEGMENTS")?;
-        Ok(Self { stats, buckets: maps.array(object, "LATENCIES")?, share, before: BTreeMap::new() })
+        Ok(Self {
+            stats,
+            buckets: maps.array(object, "LATENCIES")?,
+            share,
+            before: BTreeMap::new(),
+            late: BTreeMap::new(),
+        })
+    }
+
+    /// Adds a packet that came after it was given up, and how long it took, where that is known.
+    pub(super) fn add_late(&mut self, segment: SegmentId, latency_ns: Option<u64>) {
+        let of = self
+            .late
+            .entry(segment)
+            .or_insert_with(|| OfLate { stats: SegmentStats::default(), counted: Counted::none() });
+        match latency_ns {
+            Some(latency_ns) => {
+                of.stats.record(latency_ns);
+                of.counted.record(latency_ns);
+            }
+            None => of.stats.untimed += 1,
+        }
     }
 
     /// Where the figures of a segment are, one place per CPU.
@@ -62,14 +92,16 @@ impl LatencyMaps {
 
     /// What is counted of a segment so far, in all CPUs together.
     fn counted(&self, segment: SegmentId) -> Counted {
-        let stats = self.stats_of(&[segment]);
+        let blocks = self.blocks(segment).filter_map(|block| self.stats.read(block));
+        let stats = blocks.fold(SegmentStats::default(), |sum, more| add(&sum, &more));
         let buckets = self.buckets(segment).collect();
         Counted { buckets, sum_ns: stats.sum_ns, unasked: stats.unasked }
     }
 
     fn stats_of(&self, segments: &[SegmentId]) -> SegmentStats {
         let blocks = segments.iter().flat_map(|segment| self.blocks(*segment));
-        let stats = blocks.filter_map(|block| self.stats.read(block));
+        let late = segments.iter().filter_map(|segment| self.late.get(segment)).map(|late| late.stats);
+        let stats = blocks.filter_map(|block| self.stats.read(block)).chain(late);
         stats.fold(SegmentStats::default(), |sum, more| add(&sum, &more))
     }
 
@@ -104,13 +136,18 @@ impl LatencyMaps {
         let (mut weighted, mut timed) = (Weighted::default(), 0_i64);
         for segment in segments {
             let now = self.counted(*segment);
-            timed += now.buckets.iter().map(|in_bucket| in_bucket.cast_signed()).sum::<i64>();
+            timed += now.timed();
             match self.before.get(segment) {
                 Some(Before { strata, until: Some(until) }) => {
                     weighted.merge(strata);
                     weighted.add(&now.since(until));
                 }
                 _ => weighted.add(&now),
+            }
+            // Nobody else stands for them: each has its own time.
+            if let Some(OfLate { counted, .. }) = self.late.get(segment) {
+                weighted.add(counted);
+                timed += counted.timed();
             }
         }
         let Some(told) = weighted.told() else { return unknown };

@@ -25,6 +25,8 @@ pub struct Account {
     pub(crate) unseen: u64,
     /// Packets on their way at the last sweep.
     pub(crate) in_flight: u64,
+    /// Packets that had been given up, and came: those are lost no more, and have joined nowhere.
+    pub(crate) late: u64,
 }
 
 /// The ledger of `direction` from the counters of all hooks.
@@ -38,6 +40,7 @@ pub(super) fn ledger(direction: Direction, hooks: &[(&HookPlan, HookCounters)], 
         dropped: account.dropped,
         copy_dropped: account.copy_dropped,
         in_flight: account.in_flight,
+        late: account.late,
         ..Ledger::default()
     };
     for (plan, counters) in hooks {
@@ -70,6 +73,7 @@ pub(super) fn ledger(direction: Direction, hooks: &[(&HookPlan, HookCounters)], 
         }
     }
     ledger.completed = ledger.completed.saturating_sub(account.dropped_done);
+    ledger.joined_midway = ledger.joined_midway.wrapping_sub(account.late);
     answered_by_switch(&mut ledger, direction, account.by_switch);
     ledger.settled()
 }
@@ -136,6 +140,19 @@ mod tests {
         let account = Account { lost: 1, unseen: 2, ..Account::default() };
         let ledger = ledger(Direction::Egress, &[(&first, at_first), (&last, at_last)], account);
         assert_eq!((ledger.completed, ledger.unseen, ledger.lost), (9, 2, 1));
+        assert!(ledger.balanced);
+    }
+
+    #[test]
+    fn a_packet_that_came_late_has_entered_once_and_completed() {
+        let first = hook(Direction::Egress, HookConfig::ENTRY);
+        let last = hook(Direction::Egress, HookConfig::TERMINAL);
+        let at_first = HookCounters { entered: 10, ..HookCounters::default() };
+        let at_last = HookCounters { joined: 3, completed: 8, ..HookCounters::default() };
+        // Five were given up, of which two came.
+        let account = Account { lost: 3, late: 2, ..Account::default() };
+        let ledger = ledger(Direction::Egress, &[(&first, at_first), (&last, at_last)], account);
+        assert_eq!((ledger.joined_midway, ledger.completed, ledger.lost, ledger.late), (1, 8, 3, 2));
         assert!(ledger.balanced);
     }
 

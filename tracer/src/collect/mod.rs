@@ -8,6 +8,7 @@ mod counters;
 mod error;
 mod flow;
 mod gate;
+mod late;
 mod latency;
 mod ledger;
 mod mapped;

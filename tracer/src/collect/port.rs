@@ -16,6 +16,7 @@ use super::{
     clock::{WallClock, monotonic_ns},
     counters::Counters,
     gate::Gate,
+    late::LateFigures,
     latency::LatencyMaps,
     ledger::{Account, ledger},
     neighbours::Neighbours,
@@ -41,6 +42,7 @@ pub(super) struct PortCollector {
     top: Top,
     /// What probes have counted.
     readings: Vec<Box<dyn Reading>>,
+    late: LateFigures,
     in_flight: PerDirection<u64>,
     elsewhere: PerDirection<u64>,
     astray: PerDirection<u64>,
@@ -74,6 +76,7 @@ impl PortCollector {
             counters: Counters::new(object, maps, share)?,
             latencies: LatencyMaps::new(object, maps, share)?,
             readings,
+            late: LateFigures::default(),
             in_flight: PerDirection::default(),
             elsewhere: PerDirection::default(),
             astray: PerDirection::default(),
@@ -170,6 +173,13 @@ impl PortCollector {
         for reading in &mut self.readings {
             reading.follow(&sight);
         }
+        for late in &sweep.late {
+            self.late.add(late);
+            self.latencies.add_late(late.segment(&self.plan), late.latency_ns());
+            if let Some((segment, took_ns)) = late.whole_way(&self.plan) {
+                self.latencies.add_late(segment, took_ns);
+            }
+        }
         self.elsewhere += sweep.elsewhere;
         self.astray += sweep.astray;
         self.in_flight = sweep.in_flight;
@@ -180,9 +190,12 @@ impl PortCollector {
     /// over: `nic_drops` is how many packets of all VMs died there at most. Kernels have been met that do not run a program at a
     /// tracepoint for every packet, without counting that.
     pub(super) fn limit_losses_at_nics(&mut self, nic_drops: u64) {
-        let at_wire = self.plan.wire_hooks().map(|(number, _)| self.counters.of(number));
-        // A packet that waited for longer than the time-out came to the wire hook as a new one.
-        let late: u64 = at_wire.map(|counted| counted.joined.saturating_sub(counted.split)).sum();
+        // A packet that waited for longer than the time-out came to the wire hook as a new one, where it was not known again.
+        let unknown = |(number, _)| {
+            let counted = self.counters.of(number);
+            counted.joined.saturating_sub(counted.split).saturating_sub(self.late.at(number))
+        };
+        let late: u64 = self.plan.wire_hooks().map(unknown).sum();
         for reading in &mut self.readings {
             reading.limit_losses(self.plan.before_wire(), nic_drops.saturating_add(late));
         }
@@ -294,7 +307,8 @@ impl PortCollector {
             .collect();
         let (elsewhere, misdelivered) = self.beside(direction);
         let in_flight = *self.in_flight.of(direction);
-        let mut account = Account { elsewhere, misdelivered, in_flight, ..Account::default() };
+        let (late, clock) = (self.late.of(direction), WallClock::new());
+        let mut account = Account { elsewhere, misdelivered, in_flight, late, ..Account::default() };
         for reading in &self.readings {
             reading.account(direction, &mut account);
         }
@@ -307,6 +321,7 @@ impl PortCollector {
             segments,
             total: total(self.plan.totals),
             neighbour_total: total(self.plan.neighbour_totals),
+            late: self.late.told(direction, label, |monotonic_ns| clock.at(monotonic_ns)),
             drops: Vec::new(),
             early_drops: Vec::new(),
             hooks: hooks

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use hoptrace_common::inflight::{Control, End, Ended, EndedGroup, Settled};
 
+use super::late::{GivenUp, Late};
 use crate::model::{Direction, PerDirection, PortId, Room};
 
 /// What a sweep found of one port's packets.
@@ -13,6 +14,8 @@ pub(crate) struct Sweep {
     pub(crate) ended: Vec<Ended>,
     /// Packets that the kernel freed at a drop site, and that no hook has seen since.
     pub(crate) dropped: Vec<(Ended, u32)>,
+    /// Packets that were not seen again in time before, and that have come now.
+    pub(crate) late: Vec<Late>,
     /// Groups of packets that were not seen again in time.
     pub(crate) groups: Vec<EndedGroup>,
     /// Packets of which only copies beside the path were seen again, by the direction they entered in.
@@ -37,8 +40,13 @@ impl Sweeps {
     }
 
     /// Adds what became of a slot. What is for a VM that is known to the switch and comes to another port is no copy that the switch
-    /// floods.
-    pub(super) fn take(&mut self, settled: Settled, known_to_switch: &BTreeSet<PortId>) {
+    /// floods. What was `given_up` before may have come.
+    pub(super) fn take(
+        &mut self,
+        settled: Settled,
+        known_to_switch: &BTreeSet<PortId>,
+        given_up: &mut GivenUp,
+    ) {
         let Some((port, sweep)) = self.of_key(&settled) else { return };
         match settled {
             Settled::Ended(packet) if packet.end() == End::Elsewhere => {
@@ -50,7 +58,12 @@ impl Sweeps {
             {
                 count(&mut sweep.astray, packet.control, 1);
             }
-            Settled::Ended(packet) => sweep.ended.push(packet),
+            Settled::Ended(packet) => {
+                sweep.late.extend(packet.control.joined().then(|| given_up.take(&packet)).flatten());
+                given_up.remember(&packet);
+                sweep.ended.push(packet);
+            }
+            Settled::Joined(packet) => sweep.late.extend(given_up.take(&packet)),
             Settled::Dropped(packet, site) => sweep.dropped.push((packet, site)),
             Settled::EndedGroup(group) => sweep.groups.push(group),
             Settled::InFlight(packet) => count(&mut sweep.in_flight, packet.control, 1),
@@ -70,7 +83,10 @@ impl Sweeps {
     fn of_key(&mut self, settled: &Settled) -> Option<(PortId, &mut Sweep)> {
         let key = match settled {
             Settled::Idle | Settled::Freed => return None,
-            Settled::Ended(packet) | Settled::Dropped(packet, _) | Settled::InFlight(packet) => packet.key,
+            Settled::Ended(packet)
+            | Settled::Joined(packet)
+            | Settled::Dropped(packet, _)
+            | Settled::InFlight(packet) => packet.key,
             Settled::EndedGroup(group) => group.key,
             Settled::InFlightGroup(group) => group.key,
         };
@@ -93,13 +109,14 @@ mod tests {
 
     fn packet(port: u32, direction: u8) -> Ended {
         let control = Control::first(0, direction, false, false);
-        Ended { control, key: key_at(IDENTITY, port), seen_ns: 1, site: None }
+        Ended { control, key: key_at(IDENTITY, port), first: 0, first_ns: 1, seen_ns: 1, site: None }
     }
 
     /// What each of two ports has after all that.
     fn swept(settled: impl IntoIterator<Item = Settled>) -> [Sweep; 2] {
         let mut sweeps = Sweeps::of(Room::for_several([20, 20].into_iter(), None));
-        settled.into_iter().for_each(|settled| sweeps.take(settled, &BTreeSet::new()));
+        let mut given_up = GivenUp::default();
+        settled.into_iter().for_each(|settled| sweeps.take(settled, &BTreeSet::new(), &mut given_up));
         [0, 1].map(|port| sweeps.of_port(PortId(port)))
     }
 
@@ -125,6 +142,22 @@ mod tests {
     }
 
     #[test]
+    fn a_packet_that_comes_after_it_was_given_up_is_late() {
+        let joined = Control::first(3, 0, true, true);
+        let came = Ended { control: joined, first: 3, first_ns: 9, seen_ns: 9, ..packet(1, 0) };
+        let [first, second] = swept([
+            Settled::Joined(came),
+            Settled::Ended(packet(1, 0)),
+            Settled::Joined(came),
+            Settled::Joined(came),
+        ]);
+        assert_eq!((first.late.len(), second.ended.len(), second.late.len()), (0, 1, 1));
+        // And is given up again behind the hook where it came.
+        let [_, second] = swept([Settled::Ended(packet(1, 0)), Settled::Ended(came)]);
+        assert_eq!((second.ended.len(), second.late.len()), (2, 1));
+    }
+
+    #[test]
     fn the_packets_of_a_port_that_there_is_no_room_for_are_nobodys() {
         let [first, second] = swept([Settled::Ended(packet(9, 0))]);
         assert!(first.ended.is_empty() && second.ended.is_empty());
@@ -133,7 +166,7 @@ mod tests {
     #[test]
     fn a_trace_of_one_port_has_whole_identities() {
         let mut sweeps = Sweeps::of(Room::for_one(20));
-        sweeps.take(Settled::Ended(packet(513, 0)), &BTreeSet::new());
+        sweeps.take(Settled::Ended(packet(513, 0)), &BTreeSet::new(), &mut GivenUp::default());
         assert_eq!(sweeps.of_port(PortId::FIRST).ended.len(), 1);
     }
 }

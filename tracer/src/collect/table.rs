@@ -7,6 +7,7 @@ use hoptrace_common::inflight::{Control, Mark, Slot, SlotCell, Table, home_of, s
 
 use super::{
     CollectError, Maps,
+    late::GivenUp,
     mapped::{ACQUIRE, Mapped, atomic_u32, atomic_u64},
     sweep::Sweeps,
 };
@@ -44,11 +45,18 @@ impl SharedTable {
         self.timeout_ns = u64::MAX >> 1;
     }
 
-    /// Settles every slot: see [`settle`]. `known_to_switch`: the ports of which the switch knows where they are.
-    pub(super) fn sweep(&self, now_ns: u64, known_to_switch: &BTreeSet<PortId>) -> Sweeps {
+    /// Settles every slot: see [`settle`]. `known_to_switch`: the ports of which the switch knows where they are; `given_up`: packets that
+    /// were lost in sweeps before.
+    pub(super) fn sweep(
+        &self,
+        now_ns: u64,
+        known_to_switch: &BTreeSet<PortId>,
+        given_up: &mut GivenUp,
+    ) -> Sweeps {
         let mut sweeps = Sweeps::of(self.room);
+        given_up.forget(now_ns);
         for index in 0..self.slots.len() {
-            sweeps.take(settle(self, index, now_ns), known_to_switch);
+            sweeps.take(settle(self, index, now_ns), known_to_switch, given_up);
         }
         sweeps
     }

@@ -5,7 +5,7 @@
 //! are timed, which are those when many come, weigh what they must. Strata are added up as they end; what is kept of them does not grow.
 
 use hdrhistogram::Histogram;
-use hoptrace_common::histogram::{BUCKETS, MAX_NS, middle_ns};
+use hoptrace_common::histogram::{BUCKETS, MAX_NS, bucket_of, middle_ns};
 
 use crate::model::{Interval, Sample};
 
@@ -30,6 +30,24 @@ pub(super) struct Counted {
 }
 
 impl Counted {
+    /// Nothing.
+    pub(super) fn none() -> Self {
+        Self { buckets: vec![0; BUCKETS as usize], sum_ns: 0, unasked: 0 }
+    }
+
+    /// Adds one latency.
+    pub(super) fn record(&mut self, latency_ns: u64) {
+        if let Some(in_bucket) = self.buckets.get_mut(bucket_of(latency_ns) as usize) {
+            *in_bucket += 1;
+        }
+        self.sum_ns = self.sum_ns.wrapping_add(latency_ns);
+    }
+
+    /// Packets whose latencies these are.
+    pub(super) fn timed(&self) -> i64 {
+        self.buckets.iter().map(|in_bucket| in_bucket.cast_signed()).sum()
+    }
+
     /// What was counted since.
     pub(super) fn since(&self, before: &Self) -> Self {
         let buckets = self.buckets.iter().zip(&before.buckets);
@@ -64,7 +82,7 @@ impl Weighted {
     /// Adds a stratum.
     #[allow(clippy::cast_precision_loss, reason = "no more than 2^52 packets are counted")]
     pub(super) fn add(&mut self, counted: &Counted) {
-        let timed: i64 = counted.buckets.iter().map(|in_bucket| in_bucket.cast_signed()).sum();
+        let timed = counted.timed();
         let unasked = counted.unasked.cast_signed().max(0) as f64;
         let stands_for = if timed > 0 { 1.0 + unasked / timed as f64 } else { 1.0 };
         self.grow();
@@ -188,8 +206,6 @@ impl Told<'_> {
 
 #[cfg(test)]
 mod tests {
-    use hoptrace_common::histogram::bucket_of;
-
     use super::*;
 
     fn counted(latencies: impl IntoIterator<Item = u64>, unasked: u64) -> Counted {

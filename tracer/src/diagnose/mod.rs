@@ -12,6 +12,7 @@ mod early;
 mod evidence;
 mod filters;
 mod groups;
+mod late;
 mod meaning;
 mod misdelivered;
 mod outside;
@@ -44,12 +45,13 @@ enum Kind {
 }
 
 /// Every kind of finding, in the order in which findings of the same severity are told.
-const KINDS: [Kind; 14] = [
+const KINDS: [Kind; 15] = [
     Kind::Trace(taken::findings),
     Kind::Port(balance::findings),
     Kind::Port(early::findings),
     Kind::Port(misdelivered::findings),
     Kind::Port(deaths::findings),
+    Kind::Port(late::findings),
     Kind::Place(problems::findings),
     Kind::Trace(problems::not_looked_again),
     Kind::Port(groups::findings),

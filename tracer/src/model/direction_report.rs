@@ -3,7 +3,9 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Direction, Drop, EarlyDrop, Explanation, Latencies, Ledger, PacketHead, PacketWay, Segment};
+use super::{
+    Direction, Drop, EarlyDrop, Explanation, LatePackets, Latencies, Ledger, PacketHead, PacketWay, Segment,
+};
 
 /// What one hook counted beside the packets it followed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -36,6 +38,9 @@ pub struct DirectionReport {
     pub total: Latencies,
     /// From the first hook to a neighbour's port, or from there to the last hook.
     pub neighbour_total: Latencies,
+    /// Packets that came after the time-out, in path order. They are among the packets of segments and of the whole way.
+    #[serde(default)]
+    pub late: Vec<LatePackets>,
     /// Packets that died.
     pub drops: Vec<Drop>,
     /// Packets that died before the first hook.

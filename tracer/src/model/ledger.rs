@@ -34,6 +34,10 @@ pub struct Ledger {
     pub in_flight: u64,
     /// No packet has to leave the table for others before it has timed out: 0.
     pub evicted: u64,
+    /// Beside the balance: packets that had been given up, because they were not seen for longer than the time-out, and that a later hook
+    /// saw then. They are neither lost nor joined midway.
+    #[serde(default)]
+    pub late: u64,
     /// Beside the balance: packets that looked like another one on its way at some time. Each of them is in the balance, too; none is
     /// timed from then on.
     pub ambiguous: u64,

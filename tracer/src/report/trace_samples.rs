@@ -97,6 +97,7 @@ pub(crate) fn direction(hooks: [&str; 4], count: u64) -> DirectionReport {
             .collect(),
         total: latencies(count, 1_300_000),
         neighbour_total: latencies(0, 0),
+        late: Vec::new(),
         drops: Vec::new(),
         early_drops: Vec::new(),
         slowest: Vec::new(),

@@ -32,8 +32,8 @@ struct Row {
     first_ns: u64,
     last_ns: u64,
     example: Option<Example>,
-    /// One that died behind the hook which kept its head.
-    head: Option<Head>,
+    /// One that died behind the hook which kept its head, and its identity.
+    head: Option<(u64, Head)>,
 }
 
 impl Row {
@@ -43,6 +43,12 @@ impl Row {
 
     const fn lost(&self) -> u64 {
         self.count + self.given_up
+    }
+
+    /// What was kept of a packet that died behind `hook`: one is enough.
+    fn offer(&mut self, key: u64, head: Option<Head>, hook: u8) {
+        let fitting = head.filter(|head| head.hook == hook);
+        self.head = self.head.or(fitting.map(|head| (key, head)));
     }
 }
 
@@ -116,6 +122,9 @@ impl Deaths {
         for packet in &sweep.ended {
             self.ended(packet, None, self.heads.take(packet.key));
         }
+        for late in &sweep.late {
+            self.came(&late.lost);
+        }
         for (packet, site) in &sweep.dropped {
             self.sites.add_settled(*site, packet);
             self.ended(packet, Some(*site), self.heads.take(packet.key));
@@ -141,7 +150,7 @@ impl Deaths {
         let cause = site.and_then(|site| self.sites.cause(site));
         let hook = packet.control.last();
         let row = self.row((packet.control.direction(), hook, cause), packet.seen_ns);
-        row.head = row.head.or(head.filter(|head| head.hook == hook));
+        row.offer(packet.key, head, hook);
         let wants_example = row.example.is_none();
         if cause.is_none() {
             row.count += 1;
@@ -152,12 +161,24 @@ impl Deaths {
         }
     }
 
+    /// A packet that counts as lost has come.
+    fn came(&mut self, packet: &Ended) {
+        let kind = (packet.control.direction(), packet.control.last(), None);
+        let Some(row) = self.rows.get_mut(&kind) else { return };
+        row.count = row.count.saturating_sub(1);
+        // It is no example of those that did not.
+        row.head = row.head.filter(|(key, _)| *key != packet.key);
+        if row.lost() == 0 {
+            self.rows.remove(&kind);
+        }
+    }
+
     /// Packets that look the same and were not seen again.
     fn ended_group(&mut self, group: &EndedGroup, head: Option<Head>) {
         for (hook, count) in (0..).zip(group.behind).filter(|(_, count)| *count > 0) {
             let row = self.row((group.control.direction(), hook, None), group.seen_ns);
             row.count += u64::from(count);
-            row.head = row.head.or(head.filter(|head| head.hook == hook));
+            row.offer(group.key, head, hook);
         }
     }
 
@@ -201,7 +222,7 @@ impl Deaths {
                     first_ns: self.clock.at(row.first_ns),
                     last_ns: self.clock.at(row.last_ns),
                     example: self.example_of(row),
-                    head: row.head.map(|head| heads::packet_head(&head, label(usize::from(*hook)))),
+                    head: row.head.map(|(_, head)| heads::packet_head(&head, label(usize::from(*hook)))),
                     explain: None,
                     advice: None,
                 };
@@ -216,7 +237,7 @@ impl Deaths {
     /// Without one of the drop program's the packet whose head was kept.
     fn example_of(&self, row: &Row) -> Option<DropExample> {
         let from_head = || {
-            let head = row.head?;
+            let (_, head) = row.head?;
             let flow = heads::flow(&head)?;
             Some(DropExample { time_ns: self.clock.at(row.last_ns), len_bytes: head.len_bytes, flow })
         };

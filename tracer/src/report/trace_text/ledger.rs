@@ -82,6 +82,7 @@ fn plus(name: &str, count: u64) -> Piece {
 
 fn beside(ledger: &Ledger) -> Vec<Piece> {
     let counts = [
+        ("late", ledger.late),
         ("look alike", ledger.ambiguous),
         ("untracked", ledger.untracked),
         ("unparsed", ledger.unparsed),
