@@ -189,6 +189,43 @@ fn drops_are_told_by_the_cpu_that_freed_them() -> Result<()> {
     Ok(())
 }
 
+#[test]
+#[ignore = "needs the lab or a VM: cargo xtask test"]
+fn packets_that_die_in_bursts_are_told_as_such() -> Result<()> {
+    const BURSTS: u64 = 4;
+    const PAUSE: Duration = Duration::from_millis(800);
+    let lab = Lab::from_env()?;
+    let guest = lab.guest("yjwang-test-1")?;
+    let _trap = bridge_trap()?;
+    let port = DOOMED_PORT.to_string();
+    let words = ["drops", &guest.port_id, "udp", "and", "port", &port, "--timeout", "4s", "--json"];
+    let tracer = Tracer::start(&words)?;
+    let began = Instant::now();
+    for burst in 0..BURSTS {
+        if burst > 0 {
+            // How long nothing dies is what is tested.
+            std::thread::sleep(PAUSE);
+        }
+        lab.wire_udp_flood((guest.ipv4, DOOMED_PORT).into(), DOOMED / BURSTS, 64, Duration::ZERO)?;
+    }
+    let took = began.elapsed();
+    let report = tracer.finish_drops()?;
+    let drop = report.ingress().only_drop()?;
+    ensure!(drop.count == DOOMED, "{drop}");
+    let bursts = drop.bursts.with_context(|| format!("no bursts: {drop}"))?;
+    // A machine that stands still for a moment cuts one in two.
+    ensure!((BURSTS..=BURSTS + 1).contains(&bursts.count), "{bursts:?}");
+    ensure!(u128::from(bursts.longest_ns) < PAUSE.as_nanos(), "{bursts:?}");
+    let gaps = u128::from(bursts.count - 1) * u128::from(bursts.every_ns);
+    // The first look at a burst is up to a tenth of a second late.
+    let least = (PAUSE * u32::try_from(BURSTS - 1)?).saturating_sub(Duration::from_millis(200));
+    ensure!(
+        (least.as_nanos()..=(took + Duration::from_millis(200)).as_nanos()).contains(&gaps),
+        "{bursts:?} in {took:?}"
+    );
+    Ok(())
+}
+
 /// Packets that an interface had no room for on their way out.
 fn refused(ifname: &str) -> Result<u64> {
     let path = format!("/sys/class/net/{ifname}/statistics/tx_dropped");

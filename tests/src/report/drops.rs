@@ -31,6 +31,9 @@ pub struct Dropped {
     pub first_ns: u64,
     /// When the last of them did.
     pub last_ns: u64,
+    /// In bursts.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub bursts: Option<Bursts>,
     /// One of them.
     #[serde(deserialize_with = "Option::deserialize")]
     pub example: Option<DropExample>,
@@ -59,6 +62,17 @@ impl Dropped {
     pub fn example_port(&self) -> Option<u16> {
         self.example.as_ref()?.destination_port
     }
+}
+
+/// That packets died in bursts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bursts {
+    /// How many.
+    pub count: u64,
+    /// The longest took so long at most, in nanoseconds.
+    pub longest_ns: u64,
+    /// From the beginning of one to that of the next, on average.
+    pub every_ns: u64,
 }
 
 /// Packets that one CPU freed.

@@ -26,8 +26,8 @@ fn direction(more: &Value) -> Value {
             "ring_lost": 0, "balanced": true,
         },
         "drops": [{
-            "after": "qvo", "reason": "x", "subsystem": "y", "location": "z+0x1", "count": 1, "cpus": [{"cpu": 0, "count": 1}], "first_ns": 1,
-            "last_ns": 1, "example": example, "explain": explanation(), "advice": "look",
+            "after": "qvo", "reason": "x", "subsystem": "y", "location": "z+0x1", "count": 1, "cpus": [{"cpu": 0, "count": 1}],
+            "first_ns": 1, "last_ns": 1, "bursts": {"count": 3, "longest_ns": 1, "every_ns": 2}, "example": example, "explain": explanation(), "advice": "look",
         }],
         "early_drops": [{"before": "tap", "reason": "x", "location": "z+0x1", "count": 1, "cpus": [{"cpu": 0, "count": 1}], "example": example}],
         "explain": explanation(),

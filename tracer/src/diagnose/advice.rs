@@ -120,26 +120,36 @@ impl Place<'_> {
         self.path.guests().map_or_else(|| "the tap".to_owned(), |hop| Printable(&hop.ifname).to_string())
     }
 
-    /// The ring that the guest's device reads from.
-    fn ring(&self) -> Advice {
+    /// The ring that the guest's device reads from, which is full again and again if packets die `in_bursts`.
+    fn ring(&self, in_bursts: bool) -> Advice {
         let full = "the guest does not drain its queue: the ring of";
         let Some(tap) = self.path.guests() else {
             return Advice::new(format!("{full} {} is full", self.guests()));
         };
         let (name, packets) = (Printable(&tap.ifname), tap.queue_packets);
-        let advice = Advice::new(format!("{full} {name}, which holds {packets} packets, is full"));
-        if packets >= LONG_RING_PACKETS {
-            return advice;
-        }
-        advice.next(format!(
-            "ip link set dev {name} txqueuelen {LONG_RING_PACKETS}, if its CPUs pause for a moment only"
-        ))
+        let pauses =
+            if in_bursts { ", again and again: its CPUs pause, or the host gives them no time" } else { "" };
+        let advice = Advice::new(format!("{full} {name}, which holds {packets} packets, is full{pauses}"));
+        let longer = (packets < LONG_RING_PACKETS).then(|| {
+            format!(
+                "ip link set dev {name} txqueuelen {LONG_RING_PACKETS}, if its CPUs pause for a moment only"
+            )
+        });
+        let domain = self.path.instance.name.as_deref().filter(|_| in_bursts);
+        let waits = domain.map(|domain| {
+            let domain = Printable(domain);
+            format!(
+                "virsh domstats --vcpu {domain} tells how long its CPUs waited for one of the host's (delay)"
+            )
+        });
+        let next: Vec<String> = longer.into_iter().chain(waits).collect();
+        if next.is_empty() { advice } else { advice.next(next.join("; ")) }
     }
 
     /// What the kernel's own reasons mean; `None`: not known here.
     fn core(&self, reason: &str, drop: &Drop) -> Option<Advice> {
         Some(match reason {
-            "FULL_RING" => self.ring(),
+            "FULL_RING" => self.ring(drop.bursts.is_some()),
             reason if is_queue_s(reason) => self.queue(),
             "PKT_TOO_BIG" => {
                 let example = self.over_mtu(drop).map_or_else(String::new, |text| format!("; {text}"));

@@ -3,8 +3,8 @@
 use super::*;
 use crate::{
     model::{
-        Drop, Evidence, EvidenceSource, Explanation, HostReport, Ledger, LinkChange, LogicalFlow, Path,
-        Problem, ProblemKind, Role, Severity, Snapshot, Step,
+        Bursts, Drop, Evidence, EvidenceSource, Explanation, HostReport, Ledger, LinkChange, LogicalFlow,
+        Path, Problem, ProblemKind, Role, Severity, Snapshot, Step,
     },
     path::testing::hop,
     report::trace_samples::{
@@ -241,6 +241,30 @@ fn a_vm_that_is_paused_reads_nothing_of_what_arrived() {
                1000 packets, is full; libvirt: instance-00000025 is PAUSED";
     assert!(found[0].text.contains(why), "{found:?}");
     assert_eq!(found[0].next.as_deref(), Some(next));
+}
+
+#[test]
+fn a_guest_that_pauses_again_and_again_is_told_by_the_bursts_in_which_its_ring_runs_over() {
+    let mut full = snapshot(2_000);
+    let drop = Drop {
+        reason: Some("FULL_RING".to_owned()),
+        location: Some("tun_net_xmit+0x1".to_owned()),
+        bursts: Some(Bursts { count: 20, longest_ns: 99_500_000, every_ns: 1_000_000_000 }),
+        ..lost("tap", 1_000)
+    };
+    full.directions.ingress.drops = vec![drop];
+    let found = of(&full);
+    assert!(
+        found[0].text.contains(", in 20 bursts of 100 ms at most: the guest does not drain"),
+        "{found:?}"
+    );
+    assert!(
+        found[0].text.ends_with("is full, again and again: its CPUs pause, or the host gives them no time")
+    );
+    assert!(
+        found[0].next.as_ref().unwrap().contains("; virsh domstats --vcpu instance-00000025 "),
+        "{found:?}"
+    );
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Explanation, Flow, PacketHead};
+use super::{Bursts, Explanation, Flow, PacketHead};
 
 /// Packets that died.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -26,6 +26,9 @@ pub struct Drop {
     pub first_ns: u64,
     /// When the last of them did.
     pub last_ns: u64,
+    /// That they died in bursts; `None`: all the time, or too few to tell.
+    #[serde(default)]
+    pub bursts: Option<Bursts>,
     /// One of them.
     pub example: Option<DropExample>,
     /// The head of one of them, where they died in a switch and heads were kept.

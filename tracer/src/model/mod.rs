@@ -2,6 +2,7 @@
 
 mod beside;
 mod bond;
+mod bursts;
 mod cost;
 mod direction;
 mod direction_report;
@@ -50,6 +51,7 @@ mod upcalls;
 
 pub use beside::{Namespace, OtherPort, PortKind};
 pub use bond::{Bond, BondOptions};
+pub use bursts::Bursts;
 pub use cost::TracerCost;
 pub use direction::Direction;
 pub use direction_report::{DirectionReport, Directions, HookReport};

@@ -1,5 +1,6 @@
 //! Packets that the kernel frees without delivering them: where and why they died.
 
+mod bursts;
 mod deaths;
 mod early;
 mod names;

@@ -223,7 +223,7 @@ fn figures_come_out_as_they_went_in() {
         egress["drops"][1],
         json!({
             "after": "qvb", "reason": null, "subsystem": null, "location": null, "count": 5, "cpus": [], "first_ns": first_ns,
-            "last_ns": first_ns + 4_000_000, "example": null, "explain": null, "advice": null
+            "last_ns": first_ns + 4_000_000, "bursts": null, "example": null, "explain": null, "advice": null
         })
     );
     assert_eq!(egress["drops"][2]["cpus"], json!([{"cpu": 3, "count": 1}]));

@@ -13,8 +13,8 @@ use super::{
 use crate::{
     diagnose::diagnosed,
     model::{
-        Drop, Explanation, IfIndex, Ledger, Mechanism, Neighbour, OtherPort, Path, Role, Segment, Snapshot,
-        Step, SwitchPaths, Upcalls,
+        Bursts, Drop, Explanation, IfIndex, Ledger, Mechanism, Neighbour, OtherPort, Path, Role, Segment,
+        Snapshot, Step, SwitchPaths, Upcalls,
     },
     path::testing::hop,
 };
@@ -133,6 +133,17 @@ fn lost_packets_may_have_been_late_where_others_joined_midway() {
     let text = drawn(&path(), &snapshot, at(100));
     assert!(text.contains(&format!("up to 3 {late}")) && text.contains("(now 1000 ms)"), "{text}");
     assert_eq!(text.matches(late).count(), 1, "{text}");
+}
+
+#[test]
+fn packets_that_died_in_bursts_are_told_with_how_often() {
+    let mut snapshot = with_drops();
+    let told = " in 20 bursts of 0.2 s at most, one each 1.0 s";
+    assert!(!drawn(&path(), &snapshot, at(120)).contains("bursts"));
+    let bursts = Bursts { count: 20, longest_ns: 200_000_000, every_ns: 1_000_000_000 };
+    snapshot.directions.egress.drops[0].bursts = Some(bursts);
+    let text = drawn(&path(), &snapshot, at(120));
+    assert!(text.contains(told), "{text}");
 }
 
 #[test]

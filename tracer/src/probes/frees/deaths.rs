@@ -11,6 +11,7 @@ use hoptrace_common::{
 
 use super::{
     super::heads::{self, KeptHeads},
+    bursts::Times,
     names::Names,
     sites::{Cause, Sites, on_cpus},
 };
@@ -31,14 +32,16 @@ struct Row {
     given_up: u64,
     first_ns: u64,
     last_ns: u64,
+    times: Times,
     example: Option<Example>,
     /// One that died behind the hook which kept its head, and its identity.
     head: Option<(u64, Head)>,
 }
 
 impl Row {
-    const fn new(first_ns: u64, last_ns: u64) -> Self {
-        Self { count: 0, given_up: 0, first_ns, last_ns, example: None, head: None }
+    fn new(first_ns: u64, last_ns: u64) -> Self {
+        let times = Times::default();
+        Self { count: 0, given_up: 0, first_ns, last_ns, times, example: None, head: None }
     }
 
     const fn lost(&self) -> u64 {
@@ -62,6 +65,8 @@ pub(super) struct Deaths {
     pub(super) names: Rc<RefCell<Names>>,
     pub(super) clock: WallClock,
     timeout_ns: u64,
+    /// When it was looked last, in nanoseconds of `CLOCK_MONOTONIC`; 0: never.
+    looked_ns: u64,
     /// Those with a cause are counted where drop sites are.
     rows: BTreeMap<Kind, Row>,
     /// Packets on their way out that looked lost, and were not.
@@ -72,6 +77,7 @@ impl Reading for Deaths {
     fn follow(&mut self, sight: &Sight<'_>) {
         self.take(sight.sweep(), sight.now_ns());
         self.given_up(sight.given_up(), sight.now_ns());
+        self.look_at_times(sight.now_ns());
     }
 
     fn limit_losses(&mut self, hooks: HookSet, most: u64) {
@@ -111,6 +117,7 @@ impl Deaths {
             names: maps.common("names of causes"),
             clock: WallClock::new(),
             timeout_ns,
+            looked_ns: 0,
             rows: BTreeMap::new(),
             unseen: 0,
         })
@@ -201,6 +208,17 @@ impl Deaths {
         }
     }
 
+    /// Looks how many of each kind have died until `now_ns`.
+    fn look_at_times(&mut self, now_ns: u64) {
+        let before_ns = if self.looked_ns == 0 { now_ns } else { self.looked_ns };
+        self.looked_ns = now_ns;
+        for ((direction, hook, cause), row) in &mut self.rows {
+            let by_cpu = cause.map(|cause| self.sites.counted_of(*direction, *hook, cause));
+            let at_sites: u64 = by_cpu.into_iter().flat_map(BTreeMap::into_values).sum();
+            row.times.look(row.lost() + at_sites, before_ns, now_ns);
+        }
+    }
+
     /// The packets of `direction` that died, in path order, those without a reason last. `label` names the hooks. New
     /// causes are looked up here and not while packets are followed: on a slow machine that takes seconds.
     fn drops(&self, direction: Direction, label: impl Fn(usize) -> String) -> Vec<Drop> {
@@ -221,6 +239,7 @@ impl Deaths {
                     cpus: on_cpus(&by_cpu),
                     first_ns: self.clock.at(row.first_ns),
                     last_ns: self.clock.at(row.last_ns),
+                    bursts: row.times.told(),
                     example: self.example_of(row),
                     head: row.head.map(|(_, head)| heads::packet_head(&head, label(usize::from(*hook)))),
                     explain: None,

@@ -1,15 +1,18 @@
 //! Packets that died: where, why, when, one of them, and what that means.
 
+use std::time::Duration;
+
 use super::{
     flow::Piece,
     places,
     port::{PortPage, saw_packets, way},
 };
 use crate::{
-    model::{Direction, DirectionReport, Drop, DropExample, Ledger, OnCpu, Printable},
+    model::{Bursts, Direction, DirectionReport, Drop, DropExample, Ledger, OnCpu, Printable},
     report::{
         Ink,
         packet::{end, time_of_day},
+        units,
     },
 };
 
@@ -73,9 +76,10 @@ impl PortPage<'_> {
             self.page.flow(&[start, Piece::new(ink, text)], " ", indent + 2)
         };
         let times = times(drop.first_ns, drop.last_ns);
+        let bursts = drop.bursts.map_or_else(String::new, |it| format!(" {}", in_bursts(it)));
         let example =
             drop.example.as_ref().map_or_else(String::new, |it| format!(", one of them {}", packet(it)));
-        lines.extend(below(Ink::Faint, format!("{times}{example}")));
+        lines.extend(below(Ink::Faint, format!("{times}{bursts}{example}")));
         lines.extend(drop.advice.iter().flat_map(|advice| below(Ink::Warn, advice.clone())));
         lines.extend(drop.explain.iter().flat_map(|explained| self.explanation(explained, indent)));
         lines
@@ -133,6 +137,16 @@ pub(super) fn times(first_ns: u64, last_ns: u64) -> String {
         (first, last) if first == last => format!("at {first}"),
         (first, last) => format!("from {first} to {last}"),
     }
+}
+
+/// That they died in bursts.
+fn in_bursts(bursts: Bursts) -> String {
+    let Bursts { count, longest_ns, every_ns } = bursts;
+    format!(
+        "in {count} bursts of {} at most, one each {}",
+        units::duration(Duration::from_nanos(longest_ns)),
+        units::duration(Duration::from_nanos(every_ns))
+    )
 }
 
 pub(super) fn packet(example: &DropExample) -> String {
