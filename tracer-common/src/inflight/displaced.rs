@@ -47,8 +47,8 @@ impl Displaced {
     }
 }
 
-/// The packet of `control`, which was in `slot`, makes room for another one at `now_ns`: it is kept if it has ended lately and is not known to be
-/// dead.
+/// The packet of `control`, which was in `slot`, makes room for another one at `now_ns`: it is kept if it has ended lately, and nobody has counted
+/// it as dropped.
 #[inline(always)]
 pub(super) fn keep<T: Table>(table: T, slot: T::Slot, control: Control, now_ns: u64) {
     if !matches!(control.state(), State::Done) || control.dead() {
@@ -56,7 +56,7 @@ pub(super) fn keep<T: Table>(table: T, slot: T::Slot, control: Control, now_ns: 
     }
     // Another CPU's clock may be ahead.
     let age_ns = now_ns.saturating_sub(last_seen_ns(slot, control));
-    if age_ns <= table.waiting_ns() {
+    if age_ns <= table.waiting_ns() && slot.mark().site(control).is_none() {
         let key = slot.key();
         table.set_displaced(Displaced::place(key), Displaced::of(key, control));
     }
@@ -66,6 +66,14 @@ pub(super) fn keep<T: Table>(table: T, slot: T::Slot, control: Control, now_ns: 
 #[inline(always)]
 pub(super) fn kept<T: Table>(table: T, key: u64) -> Option<Control> {
     table.displaced(Displaced::place(key)).control(key)
+}
+
+/// Forgets it, where one comes that looks the same and is not followed.
+#[inline(always)]
+pub(super) fn forget<T: Table>(table: T, key: u64) {
+    if let Some(control) = kept(table, key) {
+        take(table, control, key);
+    }
 }
 
 /// Takes it away. `false`: somebody else did, or another one is kept there.

@@ -1,7 +1,7 @@
 //! The whole set of rules.
 
 use super::{
-    Kind, Outcome, Search, Visit, found,
+    Kind, Outcome, Search, Visit, displaced, found,
     found::deferred,
     place::{self, Look},
     quickly,
@@ -53,6 +53,9 @@ pub fn attempt_once<T: Search>(table: T, visit: &Visit) -> Outcome {
             Outcome::retry()
         }
     } else if !visit.admit {
+        if visit.hook.entry {
+            displaced::forget(table, visit.key);
+        }
         Outcome::of(Kind::Missing)
     } else if look.vacant == place::NONE {
         Outcome::of(Kind::Untracked)

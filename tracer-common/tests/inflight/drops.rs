@@ -7,7 +7,7 @@ use hoptrace_common::inflight::{
 
 use crate::{
     table::WAITING_NS,
-    traced::{KEY, TIMEOUT_NS, Traced, hook, key},
+    traced::{KEY, TIMEOUT_NS, Traced, hook, key, seen_at},
 };
 
 /// An interface behind every hook, which no packet has passed for good.
@@ -162,6 +162,26 @@ fn what_ended_long_ago_waits_in_no_queue() {
         traced.at(0, KEY ^ 1 << 40, ended_ns + age_ns);
         assert_eq!(traced.freed(KEY, 2, WIRE), expected);
     }
+}
+
+#[test]
+fn what_is_dropped_already_is_not_dropped_again_where_another_packet_has_its_slot() {
+    let mut traced = Traced::new(1);
+    traced.walk(0..4);
+    assert_eq!(traced.freed(KEY, 2, WIRE), Some(Marked::Dropped(3)));
+    traced.at(0, KEY ^ 1 << 40, 500);
+    assert_eq!(traced.freed(KEY, 2, WIRE), None, "another copy");
+}
+
+/// When nothing is admitted any more, one comes that looks the same: what dies then is that one.
+#[test]
+fn one_that_looks_the_same_and_is_not_followed_is_not_taken_for_one_before() {
+    let mut traced = Traced::new(1);
+    traced.walk(0..4);
+    traced.at(0, KEY ^ 1 << 40, 500);
+    let uninvited = Visit { admit: false, ..seen_at(hook(0), KEY, 600) };
+    assert_eq!(traced.sight(uninvited).kind, Kind::Missing);
+    assert_eq!(traced.freed(KEY, 2, WIRE), None);
 }
 
 /// One of those is dead already, and that was counted.

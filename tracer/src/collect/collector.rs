@@ -20,7 +20,8 @@ pub struct Collector {
     room: Room,
     maps: Rc<Maps>,
     table: SharedTable,
-    given_up: GivenUp,
+    /// Of each port that there is room for.
+    given_up: Vec<GivenUp>,
     members: Members,
     timing: TimingPolicy,
     pace: Pace,
@@ -67,7 +68,7 @@ impl Collector {
             room: options.room,
             maps: Rc::clone(maps),
             table: SharedTable::new(object, maps, options.room, timeout_ns, options.seed | 1)?,
-            given_up: GivenUp::default(),
+            given_up: (0..options.room.ports()).map(|_| GivenUp::of_one_of(options.room.ports())).collect(),
             members: Members::default(),
             timing: TimingPolicy::new(options.timing),
             pace: Pace::default(),

@@ -50,8 +50,8 @@ impl LatencyMaps {
         })
     }
 
-    /// Adds a packet that came after it was given up, and how long it took, where that is known.
-    pub(super) fn add_late(&mut self, segment: SegmentId, latency_ns: Option<u64>) {
+    /// Adds a packet that came after it was given up, and how long it took, where that is known; `is_timed`: it was asked for.
+    pub(super) fn add_late(&mut self, segment: SegmentId, is_timed: bool, latency_ns: Option<u64>) {
         let of = self
             .late
             .entry(segment)
@@ -61,7 +61,11 @@ impl LatencyMaps {
                 of.stats.record(latency_ns);
                 of.counted.record(latency_ns);
             }
-            None => of.stats.untimed += 1,
+            None if is_timed => of.stats.untimed += 1,
+            None => {
+                of.stats.unasked += 1;
+                of.counted.unasked += 1;
+            }
         }
     }
 
@@ -144,7 +148,7 @@ impl LatencyMaps {
                 }
                 _ => weighted.add(&now),
             }
-            // Nobody else stands for them: each has its own time.
+            // A stratum of their own: those that were timed stand for the others that were late.
             if let Some(OfLate { counted, .. }) = self.late.get(segment) {
                 weighted.add(counted);
                 timed += counted.timed();

@@ -73,9 +73,16 @@ pub(super) fn ledger(direction: Direction, hooks: &[(&HookPlan, HookCounters)], 
         }
     }
     ledger.completed = ledger.completed.saturating_sub(account.dropped_done);
-    ledger.joined_midway = ledger.joined_midway.wrapping_sub(account.late);
+    came_late(&mut ledger, account.late);
     answered_by_switch(&mut ledger, direction, account.by_switch);
     ledger.settled()
+}
+
+/// A packet that comes late was counted as joined where it came: midway, or, where it goes on behind a large one, as a piece of that.
+fn came_late(ledger: &mut Ledger, count: u64) {
+    let joined = ledger.joined_midway.cast_signed().max(0).unsigned_abs().min(count);
+    ledger.joined_midway = ledger.joined_midway.wrapping_sub(joined);
+    ledger.split = ledger.split.saturating_sub(count - joined);
 }
 
 /// A question that the switch answers ends there, which no hook counted; its answer begins there, which the hook behind counted as
@@ -153,6 +160,19 @@ mod tests {
         let account = Account { lost: 3, late: 2, ..Account::default() };
         let ledger = ledger(Direction::Egress, &[(&first, at_first), (&last, at_last)], account);
         assert_eq!((ledger.joined_midway, ledger.completed, ledger.lost, ledger.late), (1, 8, 3, 2));
+        assert!(ledger.balanced);
+    }
+
+    #[test]
+    fn a_late_packet_that_looks_like_a_piece_is_none() {
+        let first = hook(Direction::Egress, HookConfig::ENTRY);
+        let last = hook(Direction::Egress, HookConfig::TERMINAL);
+        let at_first = HookCounters { entered: 10, ..HookCounters::default() };
+        // Three were given up and came, two of them where a large one had ended; one more was really cut off it.
+        let at_last = HookCounters { joined: 4, split: 3, completed: 11, ..HookCounters::default() };
+        let account = Account { late: 3, ..Account::default() };
+        let ledger = ledger(Direction::Egress, &[(&first, at_first), (&last, at_last)], account);
+        assert_eq!((ledger.joined_midway, ledger.split, ledger.completed), (0, 1, 11));
         assert!(ledger.balanced);
     }
 

@@ -175,9 +175,9 @@ impl PortCollector {
         }
         for late in &sweep.late {
             self.late.add(late);
-            self.latencies.add_late(late.segment(&self.plan), late.latency_ns());
+            self.latencies.add_late(late.segment(&self.plan), late.is_timed(), late.latency_ns());
             if let Some((segment, took_ns)) = late.whole_way(&self.plan) {
-                self.latencies.add_late(segment, took_ns);
+                self.latencies.add_late(segment, late.is_timed(), took_ns);
             }
         }
         self.elsewhere += sweep.elsewhere;

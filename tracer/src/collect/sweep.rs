@@ -40,14 +40,17 @@ impl Sweeps {
     }
 
     /// Adds what became of a slot. What is for a VM that is known to the switch and comes to another port is no copy that the switch
-    /// floods. What was `given_up` before may have come.
+    /// floods. What was `given_up` of its port before may have come.
     pub(super) fn take(
         &mut self,
         settled: Settled,
         known_to_switch: &BTreeSet<PortId>,
-        given_up: &mut GivenUp,
+        given_up: &mut [GivenUp],
     ) {
         let Some((port, sweep)) = self.of_key(&settled) else { return };
+        let Some(given_up) = usize::try_from(port.0).ok().and_then(|place| given_up.get_mut(place)) else {
+            return;
+        };
         match settled {
             Settled::Ended(packet) if packet.end() == End::Elsewhere => {
                 count(&mut sweep.elsewhere, packet.control, 1);
@@ -115,7 +118,7 @@ mod tests {
     /// What each of two ports has after all that.
     fn swept(settled: impl IntoIterator<Item = Settled>) -> [Sweep; 2] {
         let mut sweeps = Sweeps::of(Room::for_several([20, 20].into_iter(), None));
-        let mut given_up = GivenUp::default();
+        let mut given_up = [GivenUp::of_one_of(2), GivenUp::of_one_of(2)];
         settled.into_iter().for_each(|settled| sweeps.take(settled, &BTreeSet::new(), &mut given_up));
         [0, 1].map(|port| sweeps.of_port(PortId(port)))
     }
@@ -166,7 +169,7 @@ mod tests {
     #[test]
     fn a_trace_of_one_port_has_whole_identities() {
         let mut sweeps = Sweeps::of(Room::for_one(20));
-        sweeps.take(Settled::Ended(packet(513, 0)), &BTreeSet::new(), &mut GivenUp::default());
+        sweeps.take(Settled::Ended(packet(513, 0)), &BTreeSet::new(), &mut [GivenUp::of_one_of(1)]);
         assert_eq!(sweeps.of_port(PortId::FIRST).ended.len(), 1);
     }
 }

@@ -46,15 +46,17 @@ impl SharedTable {
     }
 
     /// Settles every slot: see [`settle`]. `known_to_switch`: the ports of which the switch knows where they are; `given_up`: packets that
-    /// were lost in sweeps before.
+    /// of each port that were lost in sweeps before.
     pub(super) fn sweep(
         &self,
         now_ns: u64,
         known_to_switch: &BTreeSet<PortId>,
-        given_up: &mut GivenUp,
+        given_up: &mut [GivenUp],
     ) -> Sweeps {
         let mut sweeps = Sweeps::of(self.room);
-        given_up.forget(now_ns);
+        for of_port in given_up.iter_mut() {
+            of_port.forget(now_ns);
+        }
         for index in 0..self.slots.len() {
             sweeps.take(settle(self, index, now_ns), known_to_switch, given_up);
         }

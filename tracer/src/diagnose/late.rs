@@ -17,7 +17,9 @@ pub(super) fn findings(report: &PortTrace<'_>) -> Vec<Finding> {
 fn of(report: &PortTrace<'_>, direction: Direction, late: &LatePackets) -> Finding {
     let timeout_ms = report.trace.settings.timeout_ms;
     let max_ms = late.max_ns.map(|max_ns| max_ns.div_ceil(1_000_000));
-    let up_to = max_ms.map_or_else(String::new, |ms| format!(", up to {ms} ms"));
+    let are_all_timed = late.timed == late.packets;
+    let known = if are_all_timed { "" } else { " as far as is known" };
+    let up_to = max_ms.map_or_else(String::new, |ms| format!(", up to {ms} ms{known}"));
     let when = match [late.first_ns, late.last_ns].map(time_of_day) {
         [first, last] if first == last => format!("at {first}"),
         [first, last] => format!("between {first} and {last}"),
@@ -35,13 +37,13 @@ fn of(report: &PortTrace<'_>, direction: Direction, late: &LatePackets) -> Findi
         hook(report.path(), &late.to),
     );
     let finding = Finding::new(Severity::Warning, "packets-late", text).at(late.from.clone());
-    match next(late.by_upcall > 0, max_ms) {
+    match next(late.by_upcall > 0, max_ms.filter(|_| are_all_timed)) {
         Some(next) => finding.next(next),
         None => finding,
     }
 }
 
-/// What to do about it.
+/// What to do about it; `max_ms`: no packet took longer.
 fn next(by_upcall: bool, max_ms: Option<u64>) -> Option<String> {
     let busy = by_upcall.then(|| {
         "`ovs-appctl coverage/show` and ovs-vswitchd's log (\"Unreasonably long … poll interval\") tell what keeps it from \
@@ -77,6 +79,7 @@ mod tests {
             to: "nic".to_owned(),
             packets: 23,
             by_upcall: 23,
+            timed: 23,
             max_ns: Some(2_103_400_000),
             first_ns: 3_600_000_000_000,
             last_ns: 3_610_000_000_000,
@@ -101,6 +104,9 @@ mod tests {
         });
         assert!(text.contains("9000 ms (at 01:00:00), 2 of them by way of"), "{text}");
         assert!(!next.unwrap().contains("--timeout"), "there is none that is long enough");
-        assert_eq!(told(LatePackets { by_upcall: 0, max_ns: None, ..late }).1, None);
+        assert_eq!(told(LatePackets { by_upcall: 0, timed: 0, max_ns: None, ..late.clone() }).1, None);
+        let (text, next) = told(LatePackets { by_upcall: 0, timed: 22, ..late });
+        assert!(text.contains(", up to 2104 ms as far as is known ("), "{text}");
+        assert_eq!(next, None, "another one may have taken longer");
     }
 }

@@ -14,6 +14,8 @@ pub struct LatePackets {
     pub packets: u64,
     /// Of those: the switch gave them to user space in between.
     pub by_upcall: u64,
+    /// Of how many it is known how long they took.
+    pub timed: u64,
     /// The longest that one took from the one hook to the other, in nanoseconds; `None`: of none is that known.
     pub max_ns: Option<u64>,
     /// When the hook before saw the first of them, in nanoseconds since 1970.

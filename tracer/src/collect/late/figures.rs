@@ -16,6 +16,7 @@ pub(in crate::collect) struct LateFigures {
 struct Counted {
     packets: u64,
     by_upcall: u64,
+    timed: u64,
     max_ns: Option<u64>,
     /// When the hook before saw the first of them, and the last, in nanoseconds of `CLOCK_MONOTONIC`.
     seen_ns: [u64; 2],
@@ -33,6 +34,7 @@ impl LateFigures {
         counted.seen_ns = [first.min(seen_ns), last.max(seen_ns)];
         counted.packets += 1;
         counted.by_upcall += u64::from(word.upcalled());
+        counted.timed += u64::from(late.latency_ns().is_some());
         counted.max_ns = counted.max_ns.max(late.latency_ns());
     }
 
@@ -61,6 +63,7 @@ impl LateFigures {
             to: label(usize::from(*to)),
             packets: counted.packets,
             by_upcall: counted.by_upcall,
+            timed: counted.timed,
             max_ns: counted.max_ns,
             first_ns: at(counted.seen_ns[0]),
             last_ns: at(counted.seen_ns[1]),

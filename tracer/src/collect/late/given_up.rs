@@ -8,12 +8,16 @@ use super::Late;
 
 /// How long a packet that was given up is remembered, from when it was seen last.
 const REMEMBERED_NS: u64 = 30_000_000_000;
-/// How many are remembered at most: the oldest are forgotten first.
-const MOST: usize = 1 << 16;
+/// How many are remembered of all ports at most.
+const MOST: u32 = 1 << 16;
+/// And of one port at least.
+const MOST_OF_PORT: u32 = 1 << 9;
 
-/// What was given up lately.
-#[derive(Debug, Default)]
+/// What was given up of one port lately.
+#[derive(Debug)]
 pub(in crate::collect) struct GivenUp {
+    /// So many are remembered: the oldest are forgotten first.
+    most: usize,
     of: HashMap<u64, Alike>,
     /// Each packet that is, or was, among them: when it was seen last, and its identity.
     order: VecDeque<(u64, u64)>,
@@ -33,9 +37,15 @@ struct Alike {
 }
 
 impl GivenUp {
+    /// Nothing yet, of one of so many ports.
+    pub(in crate::collect) fn of_one_of(ports: u32) -> Self {
+        let most = (MOST / ports.max(1)).max(MOST_OF_PORT);
+        Self { most: most as usize, of: HashMap::new(), order: VecDeque::new() }
+    }
+
     /// Remembers a packet.
     pub(in crate::collect) fn remember(&mut self, packet: &Ended) {
-        if self.order.len() >= MOST {
+        if self.order.len() >= self.most {
             self.forget_oldest();
         }
         let alike = self.of.entry(packet.key).or_default();
@@ -70,7 +80,7 @@ impl GivenUp {
         }
         let can_be = |lost: &Ended| {
             lost.control.direction() == came.control.direction()
-                && lost.control.last() < came.first
+                && lost.control.passed() & 1 << came.first == 0
                 && lost.seen_ns < came.first_ns
         };
         let mut places =
@@ -107,7 +117,7 @@ mod tests {
     }
 
     fn given_up(packets: &[Ended]) -> GivenUp {
-        let mut given_up = GivenUp::default();
+        let mut given_up = GivenUp::of_one_of(1);
         for packet in packets {
             given_up.remember(packet);
         }
@@ -129,7 +139,6 @@ mod tests {
         let mut given_up = given_up(&[lost(7, 100)]);
         let cases = [
             ("before", came(7, 90)),
-            ("at an earlier hook", packet(7, 0, [1, 3], [300, 400])),
             ("where it was", packet(7, 0, [2, 3], [300, 400])),
             ("the other direction", packet(7, 1, [3, 3], [300, 300])),
         ];
@@ -137,6 +146,13 @@ mod tests {
             assert_eq!(given_up.take(&not_it), None, "{why}");
         }
         assert!(given_up.take(&came(7, 300)).is_some());
+    }
+
+    /// The hooks at neighbours' ports have numbers behind those of the path.
+    #[test]
+    fn what_came_from_a_neighbour_s_port_comes_at_a_hook_with_a_lower_number() {
+        let mut given_up = given_up(&[packet(7, 1, [8, 8], [100; 2])]);
+        assert_eq!(given_up.take(&packet(7, 1, [5, 7], [2_100, 2_200])).unwrap().latency_ns(), Some(2_000));
     }
 
     #[test]
@@ -173,12 +189,13 @@ mod tests {
 
     #[test]
     fn of_more_than_there_is_room_for_the_oldest_are_forgotten() {
-        let mut given_up = GivenUp::default();
-        let all = MOST as u64 + 3;
+        let mut given_up = GivenUp::of_one_of(64);
+        let (most, all) = (given_up.most, given_up.most as u64 + 3);
+        assert_eq!(most, 1_024);
         for number in 1..=all {
             given_up.remember(&lost(number, 10 * number));
         }
-        assert_eq!((given_up.of.len(), given_up.order.len()), (MOST, MOST));
+        assert_eq!((given_up.of.len(), given_up.order.len()), (most, most));
         assert!(given_up.take(&came(3, 20 * all)).is_none() && given_up.take(&came(4, 20 * all)).is_some());
     }
 }

@@ -41,10 +41,15 @@ impl Late {
         slow.or(between.map(|it| it.index)).unwrap_or(SegmentId(OFF_PATH_SEGMENT))
     }
 
+    /// Whether both hooks have asked the exact clock.
+    pub(super) const fn is_timed(&self) -> bool {
+        !self.lost.control.untimed() && !self.came.control.untimed()
+    }
+
     /// How long it took between the two hooks, in nanoseconds, where that is known.
     pub(super) fn latency_ns(&self) -> Option<u64> {
-        let is_timed = !self.lost.control.untimed() && !self.came.control.untimed();
-        (is_timed && !self.is_one_of_several).then(|| self.came.first_ns.wrapping_sub(self.lost.seen_ns))
+        let is_known = self.is_timed() && !self.is_one_of_several;
+        is_known.then(|| self.came.first_ns.wrapping_sub(self.lost.seen_ns))
     }
 
     /// The segment of the whole way, and how long that took, where that is known. `None`: it did not go the whole way.

@@ -23,6 +23,11 @@ pub(super) struct Times {
 impl Times {
     /// So many have died until `now_ns`; the look before was at `before_ns`. Between two bursts nothing dies from one look to the next.
     pub(super) fn look(&mut self, packets: u64, before_ns: u64, now_ns: u64) {
+        if packets < self.packets {
+            // Some of them have come: which bursts there were is not known.
+            *self = Self { packets, ..Self::default() };
+            return;
+        }
         let has_more = packets > self.packets;
         self.packets = packets;
         if !has_more {

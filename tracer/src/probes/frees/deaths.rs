@@ -23,8 +23,13 @@ use crate::{
 /// Which packets: direction, the hook that saw them last, and why they died; no cause: lost.
 type Kind = (u8, u8, Option<Cause>);
 
+/// Heads that are kept of one kind: the packets of some may come after all.
+const HEADS: usize = 4;
+/// Lost packets of one kind whose times are kept.
+const LOST: usize = 1_024;
+
 /// The packets of one kind.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 struct Row {
     /// Those that sweeps found lost; drop sites count their own.
     count: u64,
@@ -33,25 +38,56 @@ struct Row {
     first_ns: u64,
     last_ns: u64,
     times: Times,
+    /// When those that look lost were seen last, of so many at most.
+    seen_ns: Vec<u64>,
     example: Option<Example>,
-    /// One that died behind the hook which kept its head, and its identity.
-    head: Option<(u64, Head)>,
+    /// Some that died behind the hook which kept their heads, with their identities.
+    heads: Vec<(u64, Head)>,
 }
 
 impl Row {
     fn new(first_ns: u64, last_ns: u64) -> Self {
-        let times = Times::default();
-        Self { count: 0, given_up: 0, first_ns, last_ns, times, example: None, head: None }
+        Self {
+            count: 0,
+            given_up: 0,
+            first_ns,
+            last_ns,
+            times: Times::default(),
+            seen_ns: Vec::new(),
+            example: None,
+            heads: Vec::new(),
+        }
     }
 
     const fn lost(&self) -> u64 {
         self.count + self.given_up
     }
 
-    /// What was kept of a packet that died behind `hook`: one is enough.
+    /// What was kept of a packet that died behind `hook`: a few are enough.
     fn offer(&mut self, key: u64, head: Option<Head>, hook: u8) {
-        let fitting = head.filter(|head| head.hook == hook);
-        self.head = self.head.or(fitting.map(|head| (key, head)));
+        let fitting = head.filter(|head| head.hook == hook && self.heads.len() < HEADS);
+        self.heads.extend(fitting.map(|head| (key, head)));
+    }
+
+    /// One more looks lost, seen last at `seen_ns`.
+    fn lose(&mut self, seen_ns: u64) {
+        self.count += 1;
+        if self.seen_ns.len() < LOST {
+            self.seen_ns.push(seen_ns);
+        }
+    }
+
+    /// One of those, with this identity, has come: it is no example, nor the first or the last of those that did not.
+    fn come(&mut self, key: u64, seen_ns: u64) {
+        self.count = self.count.saturating_sub(1);
+        self.heads.retain(|(of, _)| *of != key);
+        if let Some(place) = self.seen_ns.iter().position(|it| *it == seen_ns) {
+            self.seen_ns.swap_remove(place);
+        }
+        if self.seen_ns.len() as u64 == self.lost() {
+            self.first_ns = self.seen_ns.iter().copied().min().unwrap_or(self.first_ns);
+            self.last_ns = self.seen_ns.iter().copied().max().unwrap_or(self.last_ns);
+        }
     }
 }
 
@@ -160,7 +196,7 @@ impl Deaths {
         row.offer(packet.key, head, hook);
         let wants_example = row.example.is_none();
         if cause.is_none() {
-            row.count += 1;
+            row.lose(packet.seen_ns);
         }
         if let Some(site) = site.filter(|_| wants_example) {
             let example = self.sites.confirm(site, packet);
@@ -172,9 +208,7 @@ impl Deaths {
     fn came(&mut self, packet: &Ended) {
         let kind = (packet.control.direction(), packet.control.last(), None);
         let Some(row) = self.rows.get_mut(&kind) else { return };
-        row.count = row.count.saturating_sub(1);
-        // It is no example of those that did not.
-        row.head = row.head.filter(|(key, _)| *key != packet.key);
+        row.come(packet.key, packet.seen_ns);
         if row.lost() == 0 {
             self.rows.remove(&kind);
         }
@@ -241,7 +275,10 @@ impl Deaths {
                     last_ns: self.clock.at(row.last_ns),
                     bursts: row.times.told(),
                     example: self.example_of(row),
-                    head: row.head.map(|(_, head)| heads::packet_head(&head, label(usize::from(*hook)))),
+                    head: row
+                        .heads
+                        .first()
+                        .map(|(_, head)| heads::packet_head(head, label(usize::from(*hook)))),
                     explain: None,
                     advice: None,
                 };
@@ -256,8 +293,8 @@ impl Deaths {
     /// Without one of the drop program's the packet whose head was kept.
     fn example_of(&self, row: &Row) -> Option<DropExample> {
         let from_head = || {
-            let (_, head) = row.head?;
-            let flow = heads::flow(&head)?;
+            let (_, head) = row.heads.first()?;
+            let flow = heads::flow(head)?;
             Some(DropExample { time_ns: self.clock.at(row.last_ns), len_bytes: head.len_bytes, flow })
         };
         row.example.map(|example| self.example(&example)).or_else(from_head)
