@@ -162,3 +162,38 @@ fn what_is_no_ip_is_counted_at_each_hook() -> Result<()> {
     }
     Ok(())
 }
+
+/// A rule for IP in IP, as that of a security group which lets none through; GRE beside it is not asked for.
+#[test]
+#[ignore = "needs the lab or a VM: cargo xtask test"]
+fn drops_of_another_protocol_of_ip_are_told_by_its_name_and_filtered_by_it() -> Result<()> {
+    let lab = Lab::from_env()?;
+    let guest = lab.guest("yjwang-test-1")?;
+    let rule = ["FORWARD", "-p", "IPv4", "--ip-proto", "4", "-j", "DROP"];
+    let words = |action: &'static str| [&[action][..], &rule].concat();
+    let _rule = Trap::set("ebtables-nft", &words("-A"), &words("-D"))?;
+    for way in [Ingress, Egress] {
+        let all = frames::ordinary(&ends(&lab, guest, way)?);
+        let traffic: Vec<Traffic> =
+            all.into_iter().filter(|it| ["IP in IP", "GRE"].contains(&it.name)).collect();
+        let doomed =
+            traffic.iter().find(|it| it.name == "IP in IP").context("no IP in IP")?.frames.len() as u64;
+        let tracer = Tracer::start(&["drops", &guest.port_id, "proto", "ipip", "--json"])?;
+        send(&lab, guest, way, &traffic, Pace::AtOnce)?;
+        let report = tracer.finish_drops()?;
+        let found = report.direction(way);
+        let drop = found.only_drop().context(way)?;
+        let after = if way == Ingress { "qvb" } else { "tap" };
+        ensure!(drop.count == doomed && drop.after == after, "{way}: {found}");
+        ensure!(drop.reason.as_deref() == Some("NETFILTER_DROP"), "{drop}");
+        ensure!(drop.example.as_ref().is_some_and(|it| it.protocol == "ip-in-ip"), "{drop}");
+        found.ledger.expect(&Ledger {
+            entered: doomed,
+            dropped: doomed,
+            completed: 0,
+            lost: 0,
+            ..found.ledger
+        })?;
+    }
+    Ok(())
+}

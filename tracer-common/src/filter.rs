@@ -73,6 +73,12 @@ impl Filter {
     /// RARP.
     pub const PROTOCOL_RARP: u32 = of(ETHERTYPE_RARP);
 
+    /// Another protocol of IP, in both families.
+    #[must_use]
+    pub const fn protocol_of_ip(protocol: u8) -> u32 {
+        ip(protocol)
+    }
+
     /// Whether it asks for packets that go to groups: it names a group's address, or that of all (an IPv4 one from 224.0.0.0 on that is not reserved, or
     /// an IPv6 one that begins with ff), or a protocol whose packets go there.
     #[must_use]

@@ -155,7 +155,11 @@ const fn is_v6(protocol: FilterProtocol) -> Option<bool> {
             Some(false)
         }
         FilterProtocol::Icmp6 => Some(true),
-        FilterProtocol::Tcp | FilterProtocol::Udp | FilterProtocol::Sctp | FilterProtocol::Vrrp => None,
+        FilterProtocol::Tcp
+        | FilterProtocol::Udp
+        | FilterProtocol::Sctp
+        | FilterProtocol::Vrrp
+        | FilterProtocol::Ip(_) => None,
     }
 }
 
@@ -166,7 +170,7 @@ fn protocol(words: &PacketWords, destination: IpAddr, assumptions: &mut Vec<Stri
             IpAddr::V4(_) => FilterProtocol::Icmp,
             IpAddr::V6(_) => FilterProtocol::Icmp6,
         };
-        assumptions.push(format!("no protocol is named: {} is assumed", protocol.word()));
+        assumptions.push(format!("no protocol is named: {} is assumed", protocol));
         protocol
     })
 }

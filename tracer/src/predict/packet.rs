@@ -126,6 +126,7 @@ impl Packet {
             FilterProtocol::Sctp => PROTOCOL_SCTP,
             FilterProtocol::Igmp => PROTOCOL_IGMP,
             FilterProtocol::Vrrp => PROTOCOL_VRRP,
+            FilterProtocol::Ip(number) => number,
         }
     }
 
@@ -143,6 +144,8 @@ impl Packet {
             FilterProtocol::Vrrp => VRRP_ADVERTISEMENT.to_vec(),
             FilterProtocol::Icmp | FilterProtocol::Arp | FilterProtocol::Rarp => ICMP_ECHO.to_vec(),
             FilterProtocol::Icmp6 => ICMPV6_ECHO.to_vec(),
+            // What a rule could look at begins behind it.
+            FilterProtocol::Ip(_) => vec![0; 8],
         }
     }
 }
@@ -158,14 +161,14 @@ impl fmt::Display for Packet {
         match self.protocol {
             FilterProtocol::Arp => write!(f, "arp from {source}, a question for {destination}")?,
             FilterProtocol::Icmp | FilterProtocol::Icmp6 => {
-                write!(f, "{} echo request from {source} to {destination}", self.protocol.word())?;
+                write!(f, "{} echo request from {source} to {destination}", self.protocol)?;
             }
-            FilterProtocol::Igmp | FilterProtocol::Vrrp | FilterProtocol::Rarp => {
-                write!(f, "{} from {source} to {destination}", self.protocol.word())?;
+            FilterProtocol::Igmp | FilterProtocol::Vrrp | FilterProtocol::Rarp | FilterProtocol::Ip(_) => {
+                write!(f, "{} from {source} to {destination}", self.protocol)?;
             }
             FilterProtocol::Tcp | FilterProtocol::Udp | FilterProtocol::Sctp => {
                 let (from, to) = self.ports;
-                let protocol = self.protocol.word();
+                let protocol = self.protocol;
                 write!(f, "{protocol} from {source} port {from} to {destination} port {to}")?;
             }
         }

@@ -20,7 +20,7 @@ pub(in crate::cli) struct Asked {
 pub(in crate::cli) struct PortArgs {
     /// Instance name, display name, UUID, MAC, fixed IP, Neutron port id or interface name
     vm: String,
-    /// Which packets: icmp, icmp6, tcp, udp, sctp, igmp, vrrp, arp or rarp; host ADDRESS; port NUMBER; joined with `and`
+    /// Which packets: icmp, icmp6, tcp, udp, sctp, igmp, vrrp, arp, rarp or proto NUMBER; host ADDRESS; port NUMBER; joined with `and`
     #[arg(value_name = "FILTER")]
     filter: Vec<String>,
 }
@@ -39,7 +39,7 @@ impl PortArgs {
 #[derive(Debug, Clone, clap::Args)]
 pub(in crate::cli) struct PortsArgs {
     /// Which VMs: instance name, display name, UUID, MAC, fixed IP, Neutron port id or interface name, as many as are wanted. Behind
-    /// them which packets: icmp, icmp6, tcp, udp, sctp, igmp, vrrp, arp or rarp; host ADDRESS; port NUMBER; joined with `and`
+    /// them which packets: icmp, icmp6, tcp, udp, sctp, igmp, vrrp, arp, rarp or proto NUMBER; host ADDRESS; port NUMBER; joined with `and`
     #[arg(value_name = "VM|FILTER")]
     words: Vec<String>,
     /// Every port of this host that can be traced

@@ -5,7 +5,7 @@
 pub enum FilterError {
     /// No word of the language.
     #[error(
-        "filter: `{0}` is not understood; use icmp, icmp6, tcp, udp, sctp, igmp, vrrp, arp, rarp, `host ADDR` or `port N`, joined with `and`"
+        "filter: `{0}` is not understood; use icmp, icmp6, tcp, udp, sctp, igmp, vrrp, arp, rarp, `proto N`, `host ADDR` or `port N`, joined with `and`"
     )]
     Unknown(String),
     /// A word with a missing partner before it, or in another notation.
@@ -37,6 +37,11 @@ pub enum FilterError {
         "filter: `and` has nothing {0} it; write a condition on both sides, as in `icmp and host 10.0.0.1`"
     )]
     LonelyAnd(&'static str),
+    /// Behind `proto` there is no protocol of IP.
+    #[error(
+        "filter: `{0}` is no protocol of IP; write its number, as in `proto 47`, or a name, as in `proto gre`"
+    )]
+    Protocol(String),
     /// `host` or `port` with nothing behind it.
     #[error("filter: `{word}` needs {what} behind it, as in `{example}`")]
     MissingValue {

@@ -1,8 +1,9 @@
-//! The simple packet filter: a protocol (`icmp`, `tcp`, …), `host ADDR` and `port N`, joined with `and`; and in the same words one packet
+//! The simple packet filter: a protocol (`icmp`, `tcp`, `proto 47`, …), `host ADDR` and `port N`, joined with `and`; and in the same words one packet
 //! (`words`). Pure.
 
 mod error;
 mod parse;
+mod protocol;
 #[cfg(test)]
 mod tests;
 mod words;
@@ -15,85 +16,8 @@ use hoptrace_common::{
 };
 
 pub use error::FilterError;
+pub use protocol::FilterProtocol;
 pub use words::{Ends, PacketWords};
-
-/// A protocol a filter can name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FilterProtocol {
-    /// ICMP, which is of IPv4.
-    Icmp,
-    /// ICMP over IPv6, neighbour discovery included.
-    Icmp6,
-    /// TCP.
-    Tcp,
-    /// UDP.
-    Udp,
-    /// SCTP.
-    Sctp,
-    /// IGMP, which is of IPv4.
-    Igmp,
-    /// VRRP.
-    Vrrp,
-    /// ARP.
-    Arp,
-    /// RARP: what a hypervisor says for a VM that has been migrated.
-    Rarp,
-}
-
-impl FilterProtocol {
-    /// All of them.
-    pub const ALL: [Self; 9] = [
-        Self::Icmp,
-        Self::Icmp6,
-        Self::Tcp,
-        Self::Udp,
-        Self::Sctp,
-        Self::Igmp,
-        Self::Vrrp,
-        Self::Arp,
-        Self::Rarp,
-    ];
-
-    fn from_word(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|protocol| protocol.word() == word)
-    }
-
-    /// The word that names it.
-    #[must_use]
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Icmp => "icmp",
-            Self::Icmp6 => "icmp6",
-            Self::Tcp => "tcp",
-            Self::Udp => "udp",
-            Self::Sctp => "sctp",
-            Self::Igmp => "igmp",
-            Self::Vrrp => "vrrp",
-            Self::Arp => "arp",
-            Self::Rarp => "rarp",
-        }
-    }
-
-    /// Whether its packets have ports.
-    #[must_use]
-    pub const fn has_ports(self) -> bool {
-        matches!(self, Self::Tcp | Self::Udp | Self::Sctp)
-    }
-
-    const fn number(self) -> u32 {
-        match self {
-            Self::Icmp => Filter::PROTOCOL_ICMP,
-            Self::Icmp6 => Filter::PROTOCOL_ICMP6,
-            Self::Tcp => Filter::PROTOCOL_TCP,
-            Self::Udp => Filter::PROTOCOL_UDP,
-            Self::Sctp => Filter::PROTOCOL_SCTP,
-            Self::Igmp => Filter::PROTOCOL_IGMP,
-            Self::Vrrp => Filter::PROTOCOL_VRRP,
-            Self::Arp => Filter::PROTOCOL_ARP,
-            Self::Rarp => Filter::PROTOCOL_RARP,
-        }
-    }
-}
 
 /// Which packets are traced. Its text is the normalised filter: protocol, hosts, ports; empty when every packet is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -170,7 +94,7 @@ impl FromStr for PacketFilter {
 
 impl fmt::Display for PacketFilter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let protocol = self.protocol.iter().map(|protocol| protocol.word().to_owned());
+        let protocol = self.protocol.iter().map(ToString::to_string);
         let hosts = self.hosts.iter().map(|address| format!("host {address}"));
         let ports = self.ports.iter().map(|port| format!("port {port}"));
         f.write_str(&protocol.chain(hosts).chain(ports).collect::<Vec<_>>().join(" and "))

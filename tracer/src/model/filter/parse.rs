@@ -18,7 +18,6 @@ const NOT_YET: [(&[&str], &str); 5] = [
             "ether",
             "vlan",
             "mpls",
-            "proto",
             "protochain",
             "less",
             "greater",
@@ -28,7 +27,7 @@ const NOT_YET: [(&[&str], &str); 5] = [
             "inbound",
             "outbound",
         ],
-        "there are icmp, icmp6, tcp, udp, sctp, igmp, vrrp, arp, rarp, `host ADDR` and `port N`",
+        "there are icmp, icmp6, tcp, udp, sctp, igmp, vrrp, arp, rarp, `proto N`, `host ADDR` and `port N`",
     ),
 ];
 
@@ -46,7 +45,7 @@ pub(super) enum Condition {
 impl fmt::Display for Condition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Protocol(protocol) => f.write_str(protocol.word()),
+            Self::Protocol(protocol) => protocol.fmt(f),
             Self::Host(address) => write!(f, "host {address}"),
             Self::Port(port) => write!(f, "port {port}"),
         }
@@ -101,6 +100,17 @@ pub(super) fn condition(word: &str, words: &mut Words<'_>) -> Result<Condition, 
             let missing = FilterError::MissingValue { word: "port", what: "a number", example: "port 53" };
             port(words.next().filter(|word| *word != "and").ok_or(missing)?).map(Condition::Port)
         }
+        "proto" => {
+            let missing = FilterError::MissingValue {
+                word: "proto",
+                what: "a number or a name",
+                example: "proto 47, proto gre",
+            };
+            let word = words.next().filter(|word| *word != "and").ok_or(missing)?;
+            // A shell needs the backslash that tcpdump wants before some names.
+            let protocol = FilterProtocol::from_number_or_name(word.trim_start_matches('\\'));
+            protocol.map(Condition::Protocol).ok_or_else(|| FilterError::Protocol(shown(word)))
+        }
         _ => FilterProtocol::from_word(word).map(Condition::Protocol).ok_or_else(|| misread(word)),
     }
 }
@@ -135,7 +145,9 @@ fn misread(word: &str) -> FilterError {
         format!("host {word}")
     } else if port(word).is_ok() {
         format!("port {word}")
-    } else if matches!(lower.as_str(), "host" | "port") || FilterProtocol::from_word(&lower).is_some() {
+    } else if matches!(lower.as_str(), "host" | "port" | "proto")
+        || FilterProtocol::from_word(&lower).is_some()
+    {
         lower
     } else {
         return FilterError::Unknown(shown(word));
@@ -163,7 +175,7 @@ fn not_yet(word: &str) -> Option<FilterError> {
 
 /// Whether a condition begins with the word.
 pub(super) fn begins(word: &str) -> bool {
-    matches!(word, "host" | "port") || FilterProtocol::from_word(word).is_some()
+    matches!(word, "host" | "port" | "proto") || FilterProtocol::from_word(word).is_some()
 }
 
 /// Whether tcpdump knows the word.
@@ -219,8 +231,10 @@ fn clash(one: Condition, other: Condition) -> Option<&'static str> {
     use Condition::{Host, Port, Protocol};
     match (one, other) {
         (Protocol(one), Protocol(other)) if one != other => Some("a packet has one protocol"),
-        (Protocol(FilterProtocol::Igmp | FilterProtocol::Vrrp), Port(_))
-        | (Port(_), Protocol(FilterProtocol::Igmp | FilterProtocol::Vrrp)) => Some("it has no ports"),
+        (Protocol(FilterProtocol::Igmp | FilterProtocol::Vrrp | FilterProtocol::Ip(_)), Port(_))
+        | (Port(_), Protocol(FilterProtocol::Igmp | FilterProtocol::Vrrp | FilterProtocol::Ip(_))) => {
+            Some("it has no ports")
+        }
         (Protocol(FilterProtocol::Rarp), Port(_) | Host(_))
         | (Port(_) | Host(_), Protocol(FilterProtocol::Rarp)) => {
             Some("RARP has no ports, and no addresses of IP yet")

@@ -92,6 +92,41 @@ fn protocols_match_their_packets_only() {
 }
 
 #[test]
+fn any_protocol_of_ip_is_one_by_its_number_or_name() {
+    let gre = [0, 0, 8, 0];
+    for packet in [ipv4(47, 0, &gre), ipv6(47, &gre)] {
+        for filter in ["proto 47", "proto gre", "proto 47 and proto gre"] {
+            assert!(lets_through(filter, &packet), "{filter}");
+        }
+        assert!(!lets_through("proto 4", &packet) && !lets_through("udp", &packet));
+    }
+    let same = |words: &str, normal: &str| {
+        assert_eq!(words.parse::<PacketFilter>().unwrap().to_string(), normal);
+    };
+    for names in ["ipip", "ip-in-ip", "ipencap", "4", "\\ipip"] {
+        same(&format!("proto {names}"), "proto 4");
+    }
+    // What has a word of its own is that.
+    same("port 53 and proto 17", "udp and port 53");
+    same("proto icmp", "icmp");
+    same("proto 58", "icmp6");
+    assert_eq!(
+        "proto 50 and host 10.0.0.1".parse::<PacketFilter>().unwrap().to_string(),
+        "proto 50 and host 10.0.0.1"
+    );
+    for bad in ["256", "-1", "+4", "x", "arp", "0x2f"] {
+        assert!(error(&format!("proto {bad}")).contains(&format!("`{bad}` is no protocol of IP")), "{bad}");
+    }
+    assert!(
+        error("proto").contains("needs a number or a name")
+            && error("proto and tcp").contains("needs a number")
+    );
+    assert!(error("proto 47 and port 1").contains("it has no ports"));
+    assert!(error("proto 47 and tcp").contains("one protocol"));
+    assert!(error("PROTO 4").contains("write `proto`"));
+}
+
+#[test]
 fn hosts_match_either_end_in_both_families() {
     let udp = ipv4(PROTOCOL_UDP, 0, &ports());
     for packet in [&udp, &arp()] {
