@@ -170,7 +170,7 @@ fn protocol(words: &PacketWords, destination: IpAddr, assumptions: &mut Vec<Stri
             IpAddr::V4(_) => FilterProtocol::Icmp,
             IpAddr::V6(_) => FilterProtocol::Icmp6,
         };
-        assumptions.push(format!("no protocol is named: {} is assumed", protocol));
+        assumptions.push(format!("no protocol is named: {protocol} is assumed"));
         protocol
     })
 }
