@@ -83,7 +83,10 @@ impl Filter {
     /// an IPv6 one that begins with ff), or a protocol whose packets go there.
     #[must_use]
     pub fn asks_for_group(&self) -> bool {
-        if matches!(self.protocol, Self::PROTOCOL_IGMP | Self::PROTOCOL_VRRP) {
+        const EIGRP: u32 = ip(88);
+        const OSPF: u32 = ip(89);
+        const PIM: u32 = ip(103);
+        if matches!(self.protocol, Self::PROTOCOL_IGMP | Self::PROTOCOL_VRRP | EIGRP | OSPF | PIM) {
             return true;
         }
         let is_group = |host: &Host| {

@@ -78,7 +78,8 @@ pub(super) fn ledger(direction: Direction, hooks: &[(&HookPlan, HookCounters)], 
     ledger.settled()
 }
 
-/// A packet that comes late was counted as joined where it came: midway, or, where it goes on behind a large one, as a piece of that.
+/// A packet that comes late was counted as joined where it came: midway, or, where a large one had ended before it, as a piece of that. Which of
+/// them is not known where others joined, too: they are taken off those that joined midway as far as there are any.
 fn came_late(ledger: &mut Ledger, count: u64) {
     let joined = ledger.joined_midway.cast_signed().max(0).unsigned_abs().min(count);
     ledger.joined_midway = ledger.joined_midway.wrapping_sub(joined);

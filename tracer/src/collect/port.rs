@@ -193,7 +193,8 @@ impl PortCollector {
         // A packet that waited for longer than the time-out came to the wire hook as a new one, where it was not known again.
         let unknown = |(number, _)| {
             let counted = self.counters.of(number);
-            counted.joined.saturating_sub(counted.split).saturating_sub(self.late.at(number))
+            // Some may be both: late, and where a large one had ended. Rather too many than that losses are not told.
+            counted.joined.saturating_sub(counted.split.max(self.late.at(number)))
         };
         let late: u64 = self.plan.wire_hooks().map(unknown).sum();
         for reading in &mut self.readings {

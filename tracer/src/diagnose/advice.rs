@@ -127,8 +127,11 @@ impl Place<'_> {
             return Advice::new(format!("{full} {} is full", self.guests()));
         };
         let (name, packets) = (Printable(&tap.ifname), tap.queue_packets);
-        let pauses =
-            if in_bursts { ", again and again: its CPUs pause, or the host gives them no time" } else { "" };
+        let pauses = if in_bursts {
+            ", again and again: more comes at once than it holds, or its CPUs pause or get no time"
+        } else {
+            ""
+        };
         let advice = Advice::new(format!("{full} {name}, which holds {packets} packets, is full{pauses}"));
         let longer = (packets < LONG_RING_PACKETS).then(|| {
             format!(

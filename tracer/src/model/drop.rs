@@ -26,7 +26,8 @@ pub struct Drop {
     pub first_ns: u64,
     /// When the last of them did.
     pub last_ns: u64,
-    /// That they died in bursts; `None`: all the time, or too few to tell.
+    /// That they died in bursts; `None`: all the time, or in too few bursts, or too few in each; or it is not known, because some that had been
+    /// counted came after all.
     #[serde(default)]
     pub bursts: Option<Bursts>,
     /// One of them.

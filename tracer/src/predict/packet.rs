@@ -144,7 +144,7 @@ impl Packet {
             FilterProtocol::Vrrp => VRRP_ADVERTISEMENT.to_vec(),
             FilterProtocol::Icmp | FilterProtocol::Arp | FilterProtocol::Rarp => ICMP_ECHO.to_vec(),
             FilterProtocol::Icmp6 => ICMPV6_ECHO.to_vec(),
-            // What a rule could look at begins behind it.
+            // No rule of the switch looks into it.
             FilterProtocol::Ip(_) => vec![0; 8],
         }
     }

@@ -138,7 +138,7 @@ fn lost_packets_may_have_been_late_where_others_joined_midway() {
 #[test]
 fn packets_that_died_in_bursts_are_told_with_how_often() {
     let mut snapshot = with_drops();
-    let told = " in 20 bursts of 0.2 s at most, one each 1.0 s";
+    let told = " in 20 bursts of 200 ms at most, one each 1.0 s";
     assert!(!drawn(&path(), &snapshot, at(120)).contains("bursts"));
     let bursts = Bursts { count: 20, longest_ns: 200_000_000, every_ns: 1_000_000_000 };
     snapshot.directions.egress.drops[0].bursts = Some(bursts);

@@ -8,9 +8,9 @@ use super::Late;
 
 /// How long a packet that was given up is remembered, from when it was seen last.
 const REMEMBERED_NS: u64 = 30_000_000_000;
-/// How many are remembered of all ports at most.
+/// How many are remembered at most; in a trace of several ports each has its share.
 const MOST: u32 = 1 << 16;
-/// And of one port at least.
+/// No share is smaller than this.
 const MOST_OF_PORT: u32 = 1 << 9;
 
 /// What was given up of one port lately.

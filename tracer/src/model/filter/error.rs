@@ -37,9 +37,9 @@ pub enum FilterError {
         "filter: `and` has nothing {0} it; write a condition on both sides, as in `icmp and host 10.0.0.1`"
     )]
     LonelyAnd(&'static str),
-    /// Behind `proto` there is no protocol of IP.
+    /// Behind `proto` there is nothing that is known as a protocol of IP.
     #[error(
-        "filter: `{0}` is no protocol of IP; write its number, as in `proto 47`, or a name, as in `proto gre`"
+        "filter: `{0}` is not known here as a protocol of IP; write its number, as in `proto 47`, or a name, as in `proto gre`"
     )]
     Protocol(String),
     /// `host` or `port` with nothing behind it.

@@ -107,7 +107,7 @@ pub(super) fn condition(word: &str, words: &mut Words<'_>) -> Result<Condition, 
                 example: "proto 47, proto gre",
             };
             let word = words.next().filter(|word| *word != "and").ok_or(missing)?;
-            // A shell needs the backslash that tcpdump wants before some names.
+            // tcpdump wants a backslash before names that are words of its language, too.
             let protocol = FilterProtocol::from_number_or_name(word.trim_start_matches('\\'));
             protocol.map(Condition::Protocol).ok_or_else(|| FilterError::Protocol(shown(word)))
         }
@@ -259,6 +259,11 @@ fn clash(one: Condition, other: Condition) -> Option<&'static str> {
         (Protocol(FilterProtocol::Arp), Host(IpAddr::V6(_)))
         | (Host(IpAddr::V6(_)), Protocol(FilterProtocol::Arp)) => {
             Some("ARP is of IPv4; IPv6 finds its neighbours with ICMP")
+        }
+        (Protocol(protocol), Host(IpAddr::V6(_))) | (Host(IpAddr::V6(_)), Protocol(protocol))
+            if protocol.is_header_of_v6() =>
+        {
+            Some("in IPv6 it is a header before the protocol")
         }
         (Host(one), Host(other)) if one.is_ipv4() != other.is_ipv4() => {
             Some("both ends of a packet have the same IP version")

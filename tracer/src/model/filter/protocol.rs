@@ -10,7 +10,7 @@ use hoptrace_common::{
     },
 };
 
-/// Names behind `proto`: those of `/etc/protocols`, and of reports.
+/// Names behind `proto` beside the words of filters: as Linux hosts have them, and as reports say them.
 const NAMES: [(&[&str], u8); 9] = [
     (&["ipip", "ipencap", "ip-in-ip"], 4),
     (&["ipv6", "ipv6-in-ip"], 41),
@@ -66,8 +66,9 @@ impl FilterProtocol {
         Self::ALL.into_iter().find(|protocol| protocol.word() == word)
     }
 
-    /// What `proto` is followed by: a number, or a name of a protocol, as the host has them and as reports say them.
+    /// What `proto` is followed by: a number, or one of the names known here.
     pub(super) fn from_number_or_name(word: &str) -> Option<Self> {
+        let word = &*word.to_ascii_lowercase();
         let digits = word.bytes().all(|byte| byte.is_ascii_digit());
         let number = if digits { word.parse().ok() } else { None };
         let named = NAMES.iter().find(|(names, _)| names.contains(&word)).map(|(_, number)| *number);
@@ -85,6 +86,11 @@ impl FilterProtocol {
             PROTOCOL_SCTP => Self::Sctp,
             other => Self::Ip(other),
         }
+    }
+
+    /// Whether IPv6 has it as a header before the protocol.
+    pub(super) const fn is_header_of_v6(self) -> bool {
+        matches!(self, Self::Ip(0 | 43 | 44 | 51 | 60 | 135))
     }
 
     const fn is_ip(self) -> bool {

@@ -115,13 +115,19 @@ fn any_protocol_of_ip_is_one_by_its_number_or_name() {
         "proto 50 and host 10.0.0.1"
     );
     for bad in ["256", "-1", "+4", "x", "arp", "0x2f"] {
-        assert!(error(&format!("proto {bad}")).contains(&format!("`{bad}` is no protocol of IP")), "{bad}");
+        assert!(
+            error(&format!("proto {bad}"))
+                .contains(&format!("`{bad}` is not known here as a protocol of IP")),
+            "{bad}"
+        );
     }
     assert!(
         error("proto").contains("needs a number or a name")
             && error("proto and tcp").contains("needs a number")
     );
     assert!(error("proto 47 and port 1").contains("it has no ports"));
+    assert!(error("proto ah and host ::1").contains("in IPv6 it is a header before"));
+    same("proto GRE", "proto 47");
     assert!(error("proto 47 and tcp").contains("one protocol"));
     assert!(error("PROTO 4").contains("write `proto`"));
 }

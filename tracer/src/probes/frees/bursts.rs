@@ -6,53 +6,60 @@ use crate::model::Bursts;
 const LEAST_BURSTS: u64 = 3;
 /// So many packets a burst at least: one by one they die at a slow pace.
 const LEAST_PACKETS: u64 = 4;
+/// Between two bursts nothing dies for so long at least: a little less than from one look to the next, of which more come while the last packets are
+/// waited for.
+const QUIET_NS: u64 = 90_000_000;
 
 /// The times at which packets of one kind died, by looks at how many have.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Times {
     packets: u64,
-    /// When the burst that goes on began at the earliest.
-    since_ns: Option<u64>,
+    /// When more had died than before, as of the last such look.
+    grew_ns: u64,
+    /// When the last burst began at the earliest.
+    since_ns: u64,
     bursts: u64,
     first_ns: u64,
-    last_ns: u64,
     longest_ns: u64,
     all_ns: u64,
+    /// Some of the packets have not died after all: which bursts there were is not known.
+    is_unknown: bool,
 }
 
 impl Times {
-    /// So many have died until `now_ns`; the look before was at `before_ns`. Between two bursts nothing dies from one look to the next.
+    /// So many have died until `now_ns`; the look before was at `before_ns`.
     pub(super) fn look(&mut self, packets: u64, before_ns: u64, now_ns: u64) {
         if packets < self.packets {
-            // Some of them have come: which bursts there were is not known.
-            *self = Self { packets, ..Self::default() };
-            return;
+            self.forget();
         }
-        let has_more = packets > self.packets;
-        self.packets = packets;
-        if !has_more {
-            self.since_ns = None;
-            return;
-        }
-        let begins = self.since_ns.is_none();
-        let since_ns = *self.since_ns.get_or_insert(before_ns);
-        if begins {
-            self.bursts += 1;
-            self.last_ns = since_ns;
-            if self.bursts == 1 {
-                self.first_ns = since_ns;
+        if packets > self.packets {
+            let begins = self.bursts == 0 || before_ns.saturating_sub(self.grew_ns) >= QUIET_NS;
+            if begins {
+                self.bursts += 1;
+                self.since_ns = before_ns;
+                if self.bursts == 1 {
+                    self.first_ns = before_ns;
+                }
             }
+            let begun_ns = if begins { before_ns } else { self.grew_ns };
+            self.all_ns = self.all_ns.saturating_add(now_ns.saturating_sub(begun_ns));
+            self.longest_ns = self.longest_ns.max(now_ns.saturating_sub(self.since_ns));
+            self.grew_ns = now_ns;
         }
-        self.longest_ns = self.longest_ns.max(now_ns.saturating_sub(since_ns));
-        self.all_ns = self.all_ns.saturating_add(now_ns.saturating_sub(before_ns));
+        self.packets = packets;
+    }
+
+    /// Some that had been counted have not died.
+    pub(super) const fn forget(&mut self) {
+        self.is_unknown = true;
     }
 
     /// The bursts, where they are what is to know: nothing died for half of the time.
     pub(super) fn told(&self) -> Option<Bursts> {
-        if self.bursts < LEAST_BURSTS || self.packets / LEAST_PACKETS < self.bursts {
+        if self.is_unknown || self.bursts < LEAST_BURSTS || self.packets / LEAST_PACKETS < self.bursts {
             return None;
         }
-        let every_ns = self.last_ns.saturating_sub(self.first_ns) / (self.bursts - 1);
+        let every_ns = self.since_ns.saturating_sub(self.first_ns) / (self.bursts - 1);
         (self.all_ns / self.bursts <= every_ns / 2).then_some(Bursts {
             count: self.bursts,
             longest_ns: self.longest_ns,
@@ -91,6 +98,40 @@ mod tests {
         assert_eq!(told(bursts(50, 2, 3, 3)), Some(longer));
         // The last one goes on.
         assert_eq!(told(bursts(50, 1, 9, 2).chain([50])).unwrap().count, 3);
+    }
+
+    #[test]
+    fn looks_that_follow_each_other_fast_end_no_burst() {
+        let mut times = Times::default();
+        let mut now_ns = 0;
+        let mut look = |packets, after_ns| {
+            times.look(packets, now_ns, now_ns + after_ns);
+            now_ns += after_ns;
+            times.told()
+        };
+        for burst in 1..=3 {
+            look(40 * burst, LOOK_NS);
+            // As while packets are waited for: one dies now and then.
+            for more in 1..5 {
+                look(40 * burst + more - 1, LOOK_NS / 5);
+                look(40 * burst + more, LOOK_NS / 5);
+            }
+            look(40 * burst + 4, 10 * LOOK_NS);
+        }
+        let told = look(124, LOOK_NS).unwrap();
+        assert_eq!((told.count, told.longest_ns), (3, LOOK_NS + 8 * LOOK_NS / 5));
+    }
+
+    #[test]
+    fn where_packets_come_that_had_been_given_up_nothing_is_told_of_bursts() {
+        let mut times = Times::default();
+        for look in 1..=40 {
+            let packets = if look == 40 { 149 } else { 50 * (look / 10) };
+            times.look(packets, look * LOOK_NS, (look + 1) * LOOK_NS);
+            assert_eq!(times.told().is_some(), (30..40).contains(&look), "{look}");
+        }
+        times.look(199, 41 * LOOK_NS, 42 * LOOK_NS);
+        assert_eq!(times.told(), None);
     }
 
     #[test]

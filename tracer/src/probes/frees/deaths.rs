@@ -16,7 +16,9 @@ use super::{
     sites::{Cause, Sites, on_cpus},
 };
 use crate::{
-    collect::{Account, CollectError, FlowFields, Maps, Reading, Share, Sight, Sweep, WallClock},
+    collect::{
+        Account, CollectError, FlowFields, Maps, Reading, Share, Sight, Sweep, WallClock, monotonic_ns,
+    },
     model::{Direction, Drop, DropExample, HookSet, Plan, Snapshot},
 };
 
@@ -101,7 +103,7 @@ pub(super) struct Deaths {
     pub(super) names: Rc<RefCell<Names>>,
     pub(super) clock: WallClock,
     timeout_ns: u64,
-    /// When it was looked last, in nanoseconds of `CLOCK_MONOTONIC`; 0: never.
+    /// When it was looked last, in nanoseconds of `CLOCK_MONOTONIC`; at first: when nothing had died yet.
     looked_ns: u64,
     /// Those with a cause are counted where drop sites are.
     rows: BTreeMap<Kind, Row>,
@@ -153,7 +155,7 @@ impl Deaths {
             names: maps.common("names of causes"),
             clock: WallClock::new(),
             timeout_ns,
-            looked_ns: 0,
+            looked_ns: monotonic_ns(),
             rows: BTreeMap::new(),
             unseen: 0,
         })
@@ -244,8 +246,7 @@ impl Deaths {
 
     /// Looks how many of each kind have died until `now_ns`.
     fn look_at_times(&mut self, now_ns: u64) {
-        let before_ns = if self.looked_ns == 0 { now_ns } else { self.looked_ns };
-        self.looked_ns = now_ns;
+        let before_ns = std::mem::replace(&mut self.looked_ns, now_ns);
         for ((direction, hook, cause), row) in &mut self.rows {
             let by_cpu = cause.map(|cause| self.sites.counted_of(*direction, *hook, cause));
             let at_sites: u64 = by_cpu.into_iter().flat_map(BTreeMap::into_values).sum();
@@ -327,6 +328,9 @@ fn limited(rows: &mut BTreeMap<Kind, Row>, hooks: HookSet, most: u64) -> u64 {
         let dead = row.lost().min(left);
         left -= dead;
         unseen += row.lost() - dead;
+        if dead < row.lost() {
+            row.times.forget();
+        }
         (row.count, row.given_up) = (dead, 0);
     }
     unseen

@@ -40,8 +40,6 @@ pub(super) struct Counts {
     pub(super) packets: u64,
     pub(super) dropped: u64,
     pub(super) lost: u64,
-    /// Those that looked lost, and came.
-    late: u64,
     pub(super) misdelivered: u64,
     /// Before the first hook.
     pub(super) died_early: u64,
@@ -49,13 +47,12 @@ pub(super) struct Counts {
 
 impl Counts {
     fn of(figures: &DirectionReport) -> Self {
-        let Ledger { entered, joined_midway, dropped, lost, late, misdelivered, .. } = figures.ledger;
+        let Ledger { entered, joined_midway, dropped, lost, misdelivered, .. } = figures.ledger;
         let early = figures.early_drops.iter().map(|early| early.count);
         Self {
             packets: entered.saturating_add(joined_midway),
             dropped,
             lost,
-            late,
             misdelivered,
             died_early: early.fold(0, u64::saturating_add),
         }
@@ -65,10 +62,8 @@ impl Counts {
         Self {
             packets: self.packets.saturating_sub(before.packets),
             dropped: self.dropped.saturating_sub(before.dropped),
-            // What came in the interval was given up in an earlier one.
-            lost: (self.lost.saturating_add(self.late))
-                .saturating_sub(before.lost.saturating_add(before.late)),
-            late: self.late.saturating_sub(before.late),
+            // What came in the interval, and had been given up before, is taken off.
+            lost: self.lost.saturating_sub(before.lost),
             misdelivered: self.misdelivered.saturating_sub(before.misdelivered),
             died_early: self.died_early.saturating_sub(before.died_early),
         }

@@ -143,8 +143,8 @@ pub(super) fn times(first_ns: u64, last_ns: u64) -> String {
 fn in_bursts(bursts: Bursts) -> String {
     let Bursts { count, longest_ns, every_ns } = bursts;
     format!(
-        "in {count} bursts of {} at most, one each {}",
-        units::duration(Duration::from_nanos(longest_ns)),
+        "in {count} bursts of {} ms at most, one each {}",
+        longest_ns.div_ceil(1_000_000),
         units::duration(Duration::from_nanos(every_ns))
     )
 }
