@@ -96,17 +96,21 @@ impl LatencyMaps {
 
     /// What is counted of a segment so far, in all CPUs together.
     fn counted(&self, segment: SegmentId) -> Counted {
-        let blocks = self.blocks(segment).filter_map(|block| self.stats.read(block));
-        let stats = blocks.fold(SegmentStats::default(), |sum, more| add(&sum, &more));
+        let stats = self.recorded(segment);
         let buckets = self.buckets(segment).collect();
         Counted { buckets, sum_ns: stats.sum_ns, unasked: stats.unasked }
     }
 
     fn stats_of(&self, segments: &[SegmentId]) -> SegmentStats {
-        let blocks = segments.iter().flat_map(|segment| self.blocks(*segment));
+        let recorded = segments.iter().map(|segment| self.recorded(*segment));
         let late = segments.iter().filter_map(|segment| self.late.get(segment)).map(|late| late.stats);
-        let stats = blocks.filter_map(|block| self.stats.read(block)).chain(late);
-        stats.fold(SegmentStats::default(), |sum, more| add(&sum, &more))
+        recorded.chain(late).fold(SegmentStats::default(), |sum, more| add(&sum, &more))
+    }
+
+    /// What the programs have recorded of a segment, on all CPUs.
+    fn recorded(&self, segment: SegmentId) -> SegmentStats {
+        let of_cpus = self.blocks(segment).filter_map(|block| self.stats.read(block));
+        of_cpus.fold(SegmentStats::default(), |sum, more| add(&sum, &more))
     }
 
     /// From now on another share of the packets is timed: what was counted so far of `segments` is weighed by itself.

@@ -59,9 +59,7 @@ fn of(report: &PortTrace<'_>, direction: Direction) -> Vec<Finding> {
         };
         let after = hook(report.path(), &drop.after);
         let Advice { what, next } = cause(report, direction, drop);
-        let bursts = drop.bursts.map_or_else(String::new, |bursts| {
-            format!(", in {} bursts of {} ms at most", bursts.count, bursts.longest_ns.div_ceil(1_000_000))
-        });
+        let bursts = drop.bursts.map_or_else(String::new, |bursts| format!(", {bursts}"));
         let text = format!("{many} after {after}{bursts}: {what}{}", late(report, direction, drop));
         let finding = Finding::new(Severity::Critical, code, text).at(drop.after.clone());
         match next {

@@ -1,10 +1,7 @@
 //! Packets that took longer between two hooks than the time-out.
 
 use super::words::{hook, packets, time_of_day};
-use crate::model::{Direction, Finding, LatePackets, PortTrace, Severity};
-
-/// The longest time-out that a trace can have, in milliseconds.
-const LONGEST_MS: u64 = 4_000;
+use crate::model::{Direction, Finding, LONGEST_TIMEOUT, LatePackets, PortTrace, Severity};
 
 pub(super) fn findings(report: &PortTrace<'_>) -> Vec<Finding> {
     let of = |direction| {
@@ -51,8 +48,9 @@ fn next(by_upcall: bool, max_ms: Option<u64>) -> Option<String> {
             .to_owned()
     });
     // Longer than that one: the next one may take a little longer.
-    let seconds =
-        max_ms.map(|ms| (ms + ms / 4).div_ceil(1_000)).filter(|seconds| *seconds * 1_000 <= LONGEST_MS);
+    let seconds = max_ms
+        .map(|ms| (ms + ms / 4).div_ceil(1_000))
+        .filter(|seconds| *seconds <= LONGEST_TIMEOUT.as_secs());
     let longer = seconds.map(|seconds| format!("with --timeout {seconds}s none of them is given up"));
     let both: Vec<String> = [busy, longer].into_iter().flatten().collect();
     (!both.is_empty()).then(|| both.join("; "))

@@ -1,5 +1,7 @@
 //! Bursts.
 
+use std::fmt;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -12,4 +14,11 @@ pub struct Bursts {
     pub longest_ns: u64,
     /// From the beginning of one to that of the next, on average, in nanoseconds.
     pub every_ns: u64,
+}
+
+/// `in 20 bursts of 100 ms at most`
+impl fmt::Display for Bursts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "in {} bursts of {} ms at most", self.count, self.longest_ns.div_ceil(1_000_000))
+    }
 }

@@ -91,7 +91,8 @@ pub use port::VmPort;
 pub use prediction::{Fate, PredictedPort, Prediction};
 pub use printable::Printable;
 pub use report::{
-    HostFacts, PortFigures, PortReport, PortTrace, Report, Settings, TraceFigures, TraceSchema,
+    HostFacts, LONGEST_TIMEOUT, PortFigures, PortReport, PortTrace, Report, Settings, TraceFigures,
+    TraceSchema,
 };
 pub use room::{PortId, Room};
 pub use snapshot::Snapshot;

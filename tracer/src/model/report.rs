@@ -72,6 +72,9 @@ pub struct HostFacts {
     pub hoptrace: String,
 }
 
+/// The longest time-out: the kernel's table keeps 32 bits of nanoseconds per packet.
+pub const LONGEST_TIMEOUT: Duration = Duration::from_secs(4);
+
 /// What was asked for.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Settings {

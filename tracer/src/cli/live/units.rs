@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use hoptrace_common::address::is_group;
 
-use crate::model::{MacAddr, PARTS_PER_MILLION, ParseMacError};
+use crate::model::{LONGEST_TIMEOUT, MacAddr, PARTS_PER_MILLION, ParseMacError};
 
 /// Seconds, or a number with its unit; more than 0.
 pub(in crate::cli) fn parse_time(text: &str) -> Result<Duration, String> {
@@ -12,10 +12,10 @@ pub(in crate::cli) fn parse_time(text: &str) -> Result<Duration, String> {
     if time.is_zero() { Err("must be more than 0".to_owned()) } else { Ok(time) }
 }
 
-/// The kernel's table keeps 32 bits of nanoseconds per packet.
+/// Ten milliseconds at least, [`LONGEST_TIMEOUT`] at most.
 pub(in crate::cli) fn parse_timeout(text: &str) -> Result<Duration, String> {
     let time = parse_time(text)?;
-    let allowed = Duration::from_millis(10)..=Duration::from_secs(4);
+    let allowed = Duration::from_millis(10)..=LONGEST_TIMEOUT;
     if allowed.contains(&time) { Ok(time) } else { Err("must be between 10ms and 4s".to_owned()) }
 }
 

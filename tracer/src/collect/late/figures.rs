@@ -40,8 +40,11 @@ impl LateFigures {
 
     /// Of one direction.
     pub(in crate::collect) fn of(&self, direction: Direction) -> u64 {
-        let own = self.between.iter().filter(|((of, ..), _)| *of == direction.index());
-        own.map(|(_, counted)| counted.packets).sum()
+        self.own(direction).map(|(_, counted)| counted.packets).sum()
+    }
+
+    fn own(&self, direction: Direction) -> impl Iterator<Item = (&(u8, u8, u8), &Counted)> {
+        self.between.iter().filter(move |((of, ..), _)| *of == direction.index())
     }
 
     /// Those that came at the hook with this number.
@@ -57,17 +60,17 @@ impl LateFigures {
         label: impl Fn(usize) -> String,
         at: impl Fn(u64) -> u64,
     ) -> Vec<LatePackets> {
-        let own = self.between.iter().filter(|((of, ..), _)| *of == direction.index());
-        own.map(|((_, from, to), counted)| LatePackets {
-            from: label(usize::from(*from)),
-            to: label(usize::from(*to)),
-            packets: counted.packets,
-            by_upcall: counted.by_upcall,
-            timed: counted.timed,
-            max_ns: counted.max_ns,
-            first_ns: at(counted.seen_ns[0]),
-            last_ns: at(counted.seen_ns[1]),
-        })
-        .collect()
+        self.own(direction)
+            .map(|((_, from, to), counted)| LatePackets {
+                from: label(usize::from(*from)),
+                to: label(usize::from(*to)),
+                packets: counted.packets,
+                by_upcall: counted.by_upcall,
+                timed: counted.timed,
+                max_ns: counted.max_ns,
+                first_ns: at(counted.seen_ns[0]),
+                last_ns: at(counted.seen_ns[1]),
+            })
+            .collect()
     }
 }

@@ -141,12 +141,7 @@ pub(super) fn times(first_ns: u64, last_ns: u64) -> String {
 
 /// That they died in bursts.
 fn in_bursts(bursts: Bursts) -> String {
-    let Bursts { count, longest_ns, every_ns } = bursts;
-    format!(
-        "in {count} bursts of {} ms at most, one each {}",
-        longest_ns.div_ceil(1_000_000),
-        units::duration(Duration::from_nanos(every_ns))
-    )
+    format!("{bursts}, one each {}", units::duration(Duration::from_nanos(bursts.every_ns)))
 }
 
 pub(super) fn packet(example: &DropExample) -> String {
