@@ -16,6 +16,7 @@
 //! median of the rounds' own ratios. What each program takes above the empty one is compared with what the clock's takes above it, too: calling
 //! a program costs what the machine's mitigations make of it, and that is no program's own doing.
 
+mod against;
 mod course;
 mod frees;
 mod packets;
@@ -28,6 +29,8 @@ mod rows;
 mod support;
 mod tracer;
 mod xdp;
+
+use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 use clap::Parser as _;
@@ -56,6 +59,12 @@ struct Options {
     /// Only rows whose name contains this (beside those that others are compared with)
     #[arg(long)]
     only: Option<String>,
+    /// Another build of this benchmark, whose hooks are measured in turns with those of this one
+    #[arg(long, value_name = "BENCHMARK")]
+    against: Option<PathBuf>,
+    /// Hold the programs for another process that measures them
+    #[arg(long, hide = true)]
+    hold: bool,
 }
 
 #[derive(Serialize)]
@@ -77,7 +86,10 @@ fn main() -> Result<()> {
     let mut cpus = CpuSet::new();
     cpus.set(machine.cores - 1);
     sched_setaffinity(None, &cpus).context("stay on one CPU")?;
-    let mut bench = rows::Bench::new(options.only.as_deref())?;
+    if options.hold {
+        return against::hold();
+    }
+    let mut bench = rows::Bench::new(options.only.as_deref(), options.against.as_deref())?;
     let runs = options.runs.next_multiple_of(course::SLICES << 12);
     // One for the caches.
     bench.round(runs)?;
@@ -120,6 +132,8 @@ fn bars(bench: &rows::Bench) -> Vec<Bar> {
         at_most("matching packet, hot, above empty ÷ clock above empty", above("hop_hot"), 1.6),
         at_most("matching packet, hot, ÷ clock", ratio("hop_hot", rows::CLOCK), 1.25),
         at_most("one of 16 timed, hot, ÷ clock", ratio("hop_hot_timed_16", rows::CLOCK), 0.95),
+        at_most("this build's hook ÷ the other's, hot", ratio("this_hot", "against_hot"), 1.02),
+        at_most("this build's hook ÷ the other's, distinct", ratio("this_distinct", "against_distinct"), 1.02),
         at_most("matching packet, distinct, ÷ clock", ratio("hop_distinct", rows::CLOCK), 1.7),
         at_most("matching packet, distinct, ÷ LRU hash map", ratio("hop_distinct", "lru_distinct"), 0.6),
         at_most("packet the filter rejects ÷ clock", ratio("filtered", rows::CLOCK), 0.75),

@@ -1,9 +1,9 @@
 //! Rows that are set up and measured together.
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use aya::Ebpf;
 
-use crate::course::Course;
+use crate::course::{Course, HOT, Traffic};
 
 /// A row's figures, a round each, in nanoseconds.
 #[derive(Debug, Clone)]
@@ -27,14 +27,20 @@ pub(crate) struct Round<'r> {
     pub(crate) runs: u32,
     /// What an empty program takes by itself.
     pub(crate) empty_ns: f64,
-    /// What empty programs take on the course, with [`crate::course::HOT`] traffic.
-    pub(crate) base_ns: f64,
+    /// What empty programs take on the course, by the traffic.
+    pub(crate) bases: &'r [(Traffic, f64)],
 }
 
 impl Round<'_> {
-    /// What a program takes that took this on the course.
-    pub(crate) fn alone_ns(&self, on_course_ns: f64) -> f64 {
-        on_course_ns - self.base_ns + self.empty_ns
+    /// What a program takes that took this on the course, with [`HOT`] traffic.
+    pub(crate) fn alone_hot_ns(&self, on_course_ns: f64) -> Result<f64> {
+        self.alone_ns(HOT, on_course_ns)
+    }
+
+    /// What a program takes that took this on the course, with this traffic.
+    pub(crate) fn alone_ns(&self, traffic: Traffic, on_course_ns: f64) -> Result<f64> {
+        let base = self.bases.iter().find(|(of, _)| *of == traffic);
+        Ok(on_course_ns - base.context("traffic of its own")?.1 + self.empty_ns)
     }
 }
 

@@ -1,11 +1,14 @@
 //! What is measured.
 
+use std::path::Path;
+
 use anyhow::{Context as _, Result, ensure};
 use aya::{Ebpf, programs::ProgramFd};
 use hoptrace_common::filter::Filter;
 
 use crate::{
-    course::{Course, HOT, STATIONS, Traffic, ns_per_run, programs},
+    against::Against,
+    course::{Course, DISTINCT, HOT, STATIONS, Traffic, ns_per_run, programs},
     frees::Frees,
     packets::{Kind, Packet, packet},
     part::{Part, Round},
@@ -23,7 +26,6 @@ pub(crate) const CLOCK: &str = "clock";
 /// The row that is the floor of all.
 pub(crate) const EMPTY: &str = "empty";
 
-const DISTINCT: Traffic = Traffic { window_bits: 6, fresh: true };
 const DISTINCT_ONE: Traffic = Traffic { window_bits: 0, fresh: true };
 const DISTINCT_MANY: Traffic = Traffic { window_bits: 10, fresh: true };
 /// So many that about one of 16 is one of them.
@@ -119,7 +121,7 @@ pub(crate) struct Bench {
 }
 
 impl Bench {
-    pub(crate) fn new(only: Option<&str>) -> Result<Self> {
+    pub(crate) fn new(only: Option<&str>, against: Option<&Path>) -> Result<Self> {
         let lru = ["lru_first", "lru_last"];
         let told = ["told_first", "told_last"];
         let counted = ["counted_first", "counted_last"];
@@ -130,6 +132,9 @@ impl Bench {
             Row { name, contender: *contender, kind: *kind, traffic: *traffic, figures: Vec::new() }
         });
         let mut parts: Vec<Box<dyn Part>> = Vec::new();
+        if let Some(benchmark) = against {
+            parts.push(Box::new(Against::start(benchmark)?));
+        }
         if Rejected::names().any(wanted) {
             parts.push(Box::new(Rejected::load()?));
         }
@@ -203,9 +208,8 @@ impl Bench {
             let (_, base) = base.context("traffic of its own")?;
             row.figures.push(ns - base + alone);
         }
-        let base = bases.iter().find(|(traffic, _)| *traffic == HOT).context("no hot traffic")?.1;
         let Self { others, course, parts, .. } = self;
-        let mut round = Round { others, course, runs, empty_ns: alone, base_ns: base };
+        let mut round = Round { others, course, runs, empty_ns: alone, bases: &bases };
         parts.iter_mut().try_for_each(|part| part.round(&mut round))
     }
 

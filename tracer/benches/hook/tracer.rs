@@ -61,6 +61,12 @@ impl Tracer {
         places.into_iter().map(fd).collect()
     }
 
+    /// The kernel's numbers of the two programs of the way out.
+    pub(crate) fn program_ids(&self) -> Result<[u32; 2]> {
+        let id = |place| Ok::<_, anyhow::Error>(self.attached.program(place).context("no such hook")?.info()?.id());
+        Ok([id(0)?, id(1)?])
+    }
+
     /// The loaded programs and maps.
     pub(crate) const fn attached(&mut self) -> &mut Attached {
         &mut self.attached

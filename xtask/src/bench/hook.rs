@@ -21,6 +21,9 @@ pub(crate) struct HookArgs {
     /// Only rows whose name contains this (beside those that others are compared with).
     #[arg(long, value_name = "WORD")]
     only: Option<String>,
+    /// Another build of this benchmark (the program that was built and kept), whose hooks are measured in turns with this one's.
+    #[arg(long, value_name = "BENCHMARK")]
+    against: Option<PathBuf>,
 }
 
 pub(super) fn run(args: &HookArgs) -> Result<ExitCode> {
@@ -29,6 +32,9 @@ pub(super) fn run(args: &HookArgs) -> Result<ExitCode> {
     command.args(["--rounds", &args.rounds.to_string()]).args(json_words(args.json.as_deref())?);
     if let Some(only) = &args.only {
         command.args(["--only", only]);
+    }
+    if let Some(benchmark) = &args.against {
+        command.arg("--against").arg(std::path::absolute(benchmark)?);
     }
     Ok(exit_code(command.status().with_context(|| format!("cannot run {}", program.display()))?))
 }
