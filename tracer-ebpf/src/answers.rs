@@ -103,7 +103,7 @@ fn settle(copy: &Copied, note: Note) {
         return;
     }
     let how = if part == ANSWERS_BESIDE { Answered::Beside } else { Answered::BySwitch };
-    let settled = answered(Inflight(word), asked.identity, answers::before_switch(port), how);
+    let settled = answered(Inflight::through(word), asked.identity, answers::before_switch(port), how);
     if !settled || part == ANSWERS_BESIDE {
         return;
     }
@@ -119,7 +119,7 @@ fn settle(copy: &Copied, note: Note) {
             aside: Aside::No,
             large: false,
         };
-        if come_again(Inflight(word), &visit) {
+        if come_again(Inflight::through(word), &visit) {
             counted.copies -= 1;
             counted.joined += 1;
         }

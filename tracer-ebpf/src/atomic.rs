@@ -10,10 +10,11 @@ use core::intrinsics::{AtomicOrdering, atomic_cxchg, atomic_xadd};
 #[inline(always)]
 pub(crate) unsafe fn compare_exchange(target: *mut u64, old: u64, new: u64) -> bool {
     // SAFETY: by the caller's promise.
-    let (_, exchanged) = unsafe {
+    let (before, _) = unsafe {
         atomic_cxchg::<u64, { AtomicOrdering::SeqCst }, { AtomicOrdering::SeqCst }>(target, old, new)
     };
-    exchanged
+    // Fewer steps than the flag, which the compiler makes of the same.
+    before == old
 }
 
 /// Replaces `*target` by `new` if it is `old`; a full barrier.
@@ -23,10 +24,10 @@ pub(crate) unsafe fn compare_exchange(target: *mut u64, old: u64, new: u64) -> b
 #[inline(always)]
 pub(crate) unsafe fn compare_exchange_u32(target: *mut u32, old: u32, new: u32) -> bool {
     // SAFETY: by the caller's promise.
-    let (_, exchanged) = unsafe {
+    let (before, _) = unsafe {
         atomic_cxchg::<u32, { AtomicOrdering::SeqCst }, { AtomicOrdering::SeqCst }>(target, old, new)
     };
-    exchanged
+    before == old
 }
 
 /// Adds to `*target`, wrapping, and gives the value before; a full barrier.

@@ -57,7 +57,9 @@ fn causes(gate: Gate, direction: u8, identity: u64, total_ns: u64) -> u8 {
 /// Sends the packet's slot and flow to user space, and why.
 #[inline(always)]
 fn emit<R: Reader>(reader: &R, packet: &Packet, len_bytes: u32, outcome: &Outcome, causes: u8) -> bool {
-    let Some(slot): Option<Cell> = Inflight(core::ptr::null_mut()).slot(outcome.index) else { return false };
+    let Some(slot): Option<Cell> = Inflight::through(core::ptr::null_mut()).slot(outcome.index) else {
+        return false;
+    };
     let (source, destination) = addresses(reader, packet).unwrap_or(([0; 2], [0; 2]));
     let ports = if packet.has_transport() {
         reader.window(packet.l4_offset, 4).map_or((0, 0), |window| (window.u16_be(0), window.u16_be(2)))

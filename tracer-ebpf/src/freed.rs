@@ -173,7 +173,7 @@ pub(crate) extern "C" fn freed_on_path(port: u32, location: u64, reason: u32, id
         && device.is_before(free.meaning)
         && freed_is_own(port, device.direction.into()) != 0;
     let key = config::key(identity, port);
-    let tracked = inflight::find(Inflight(word), key);
+    let tracked = inflight::find(Inflight::through(word), key);
     let stands = stands(device, free.meaning, tracked.map(|tracked| tracked.control));
     let example = match (verdict(free, &device, stands), tracked) {
         (Verdict::Drop, Some(tracked)) => {
@@ -236,7 +236,7 @@ fn dropped(
         return None;
     };
     let now_ns = now_ns();
-    let (state, after) = match inflight::mark(Inflight(word), tracked, reach, site.index) {
+    let (state, after) = match inflight::mark(Inflight::through(word), tracked, reach, site.index) {
         Marked::Provisional => (Example::PROVISIONAL, control.last()),
         Marked::Dropped(hook) => {
             site.dropped(control.direction(), hook, now_ns);

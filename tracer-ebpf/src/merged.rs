@@ -331,7 +331,7 @@ pub(crate) extern "C" fn hop_merge(number: u32, key: u64) -> u32 {
     let hook = hooks::hook(number).for_rules(number, false);
     let port = config::port(number);
     let key = config::key(key, port);
-    let Some(control) = merge(Inflight(counted.scratch.as_mut_ptr()), key, &hook) else { return 0 };
+    let Some(control) = merge(Inflight::through(counted.scratch.as_mut_ptr()), key, &hook) else { return 0 };
     let counted_at = if control.direction() == hook.direction {
         number
     } else {

@@ -12,14 +12,16 @@ use aya_ebpf::bindings::__sk_buff;
 use hoptrace_common::{
     config::{Control as GateState, HookConfig},
     counters::HookCounters,
-    inflight::{Aside, Control, Hook, InTurn, Kind, Pass, SlotCell as _, Table as _, Visit, arrive, set_of},
-    packet::{ETHERTYPE_ARP, ETHERTYPE_IPV4, ETHERTYPE_IPV6, Frame, Reader as _, Window as _},
+    inflight::{
+        Aside, Clock, Control, Hook, InTurn, Kind, Pass, SlotCell as _, Table as _, Visit, arrive, set_of,
+    },
+    packet::{ETHERTYPE_ARP, ETHERTYPE_IPV4, ETHERTYPE_IPV6, Frame, PROTOCOL_UDP, Reader as _, Window as _},
 };
 
 use crate::{
     admit,
     claim::{self, CLAIM_GROUP, CLAIM_IF_TRACKED, CLAIM_NONE, CLAIM_OWN, CLAIM_SIGHTED},
-    clock,
+    clock::{self, Moment},
     emit::emit_if_wanted,
     guest,
     left::{CHECK, DONE, OTHERS, PARTS},
@@ -81,13 +83,10 @@ pub(crate) fn hop(skb: *mut __sk_buff, hook: HookFacts, number: u32, of: Of) -> 
     let Some(headers) = reader.usual(&frame, &raw mut counted.word) else {
         return rare::leave(Note::undecided(number));
     };
-    // Again: what the verifier has learned of the packet's bounds differs from shape to shape.
-    // SAFETY: as above.
-    let reader = unsafe { Direct::new(skb, core::ptr::null_mut()) };
-    if config::is_filtering() && !config::filter().matches(&reader, &headers.packet()) {
+    if config::is_filtering() && !config::filter().matches(&again(skb), &headers.packet()) {
         return DONE;
     }
-    let Some(packet) = headers.identified(&reader, matches!(of, Of::Own)) else {
+    let Some(packet) = headers.identified(|| again(skb), matches!(of, Of::Own)) else {
         return rare::leave(Note::undecided(number));
     };
     let packet = packet.called(hook.key(packet.identity));
@@ -97,7 +96,7 @@ pub(crate) fn hop(skb: *mut __sk_buff, hook: HookFacts, number: u32, of: Of) -> 
             return DONE;
         }
     }
-    let table = Inflight(core::ptr::null_mut());
+    let table = Inflight::at(gate);
     let home = table.home(packet.identity);
     let Some(slot) = table.slot(home) else { return DONE };
     // Of another host, under an address that the VM has used: it came from the tap long ago, or never.
@@ -113,44 +112,20 @@ pub(crate) fn hop(skb: *mut __sk_buff, hook: HookFacts, number: u32, of: Of) -> 
     let large = pieces::is_large(len_bytes(skb));
     let rules = hook.for_rules(number, neighbour::ends_here(sight));
     let turn = InTurn::at(rules.id, rules.direction, rules.later, large);
-    let moment = clock::moment(gate, packet.identity);
-    let mut visit = Visit {
-        hook: rules,
-        key: packet.identity,
-        now_ns: moment.ns,
-        clock: moment.clock,
-        admit: false,
-        aside: neighbour::aside(sight),
-        large,
-    };
-    let control = slot.control();
-    let at = At { skb, number, cpu, gate, hook, reader: &reader, packet, home, slot };
-    let is_simple = matches!(visit.aside, Aside::No) && !merged::is_possible(hook, skb);
-    let mut kind = Kind::Passed;
-    if !is_simple || !at.comes(counted, control, turn, &visit) {
-        visit.admit = admit::admits(gate, gate_state, hook, admit::is_admissible(hook, claim, sight));
-        kind = if is_simple { at.is_new(counted, control, &visit) } else { Kind::Retry };
-        if matches!(kind, Kind::Retry) {
-            return rare::leave(Note::decided(number, visit.admit, moment));
-        }
+    let at = At { skb, number, cpu, gate, hook, packet, home, slot, turn, large, claim, sight, of };
+    // The same text twice, of which the verifier keeps one: where all packets are timed, nothing is asked about the clock.
+    if config::sharing() == 0 {
+        at.seen(counted, rules, gate_state, Moment { ns: clock::now_ns(), clock: Clock::Exact })
+    } else {
+        at.seen(counted, rules, gate_state, clock::moment(gate, packet.identity))
     }
-    neighbour::count(hook, kind, sight, skb);
-    if heads::are_kept(hook) {
-        heads::keep(skb, packet.identity, number);
-    }
-    if !matches!(of, Of::Beside) && hook.has(HookConfig::GUEST) {
-        let packet = packet.packet();
-        guest::passes(&reader, &packet, hook, guest::exact_ns(moment, &packet), cpu, true);
-        if hook.direction() == 1 && packet.identity < gate.checksum_below() {
-            rare::leave(Note::undecided(number));
-            return CHECK;
-        }
-    }
-    if matches!(kind, Kind::New) && pieces::is_of_datagrams(skb, packet.protocol()) {
-        rare::leave(Note::merged(number, 0));
-        return PARTS;
-    }
-    DONE
+}
+
+/// Reads the packet again: what the verifier has learned of its bounds differs from shape to shape.
+#[inline(always)]
+fn again(skb: *mut __sk_buff) -> Direct {
+    // SAFETY: the context of the running program.
+    unsafe { Direct::new(skb, core::ptr::null_mut()) }
 }
 
 /// What is done with a frame that is not one for this program.
@@ -198,23 +173,75 @@ const fn is_ip(ether_type: u16) -> bool {
 }
 
 /// A packet of a usual shape at a hook, and its home in the table.
-struct At<'a> {
+struct At {
     skb: *mut __sk_buff,
     number: u32,
     cpu: u32,
     gate: Gate,
     hook: HookFacts,
-    reader: &'a Direct,
     packet: Usual,
     home: u32,
     slot: Cell,
+    /// What the slot's word must look like where the packet comes from another hook.
+    turn: InTurn,
+    large: bool,
+    claim: u32,
+    /// What the sight means: a constant of [`neighbour`].
+    sight: u32,
+    of: Of,
 }
 
-impl At<'_> {
+impl At {
+    /// What becomes of it, seen at this moment, while the gate is in that state.
+    #[inline(always)]
+    fn seen(&self, counted: &mut HookCounters, rules: Hook, gate_state: u32, moment: Moment) -> u32 {
+        let Self { skb, number, gate, hook, packet, sight, .. } = *self;
+        let mut visit = Visit {
+            hook: rules,
+            key: packet.identity,
+            now_ns: moment.ns,
+            clock: moment.clock,
+            admit: false,
+            aside: neighbour::aside(sight),
+            large: self.large,
+        };
+        let control = self.slot.control();
+        let is_simple = matches!(visit.aside, Aside::No) && !merged::is_possible(hook, skb);
+        let mut kind = Kind::Passed;
+        if !is_simple || !self.comes(counted, control, &visit) {
+            let is_admissible = admit::is_admissible(hook, self.claim, sight);
+            visit.admit = admit::admits(gate, gate_state, hook, is_admissible);
+            kind = if is_simple { self.is_new(counted, control, &visit) } else { Kind::Retry };
+            if matches!(kind, Kind::Retry) {
+                return rare::leave(Note::decided(number, visit.admit, moment));
+            }
+        }
+        neighbour::count(hook, kind, sight, skb);
+        if heads::are_kept(hook) {
+            heads::keep(skb, packet.identity, number);
+        }
+        if !matches!(self.of, Of::Beside) && hook.has(HookConfig::GUEST) {
+            if packet.protocol() != PROTOCOL_UDP {
+                let packet = packet.packet();
+                let exact_ns = guest::exact_ns(moment, &packet);
+                guest::passes(&again(skb), &packet, hook, exact_ns, self.cpu, true);
+            }
+            if hook.direction() == 1 && packet.identity < gate.checksum_below() {
+                rare::leave(Note::undecided(number));
+                return CHECK;
+            }
+        }
+        if matches!(kind, Kind::New) && pieces::is_of_datagrams(skb, packet.protocol()) {
+            rare::leave(Note::merged(number, 0));
+            return PARTS;
+        }
+        DONE
+    }
+
     /// The packet if it comes from another hook. `false`: it does not, or it is not as simple as that; nothing was done.
     #[inline(always)]
-    fn comes(&self, counted: &mut HookCounters, control: Control, turn: InTurn, visit: &Visit) -> bool {
-        let Some(pass) = Pass::carry_out(self.slot, control, turn, visit) else { return false };
+    fn comes(&self, counted: &mut HookCounters, control: Control, visit: &Visit) -> bool {
+        let Some(pass) = Pass::carry_out(self.slot, control, self.turn, visit) else { return false };
         counted.passed += 1;
         if visit.hook.terminal {
             counted.completed += 1;
@@ -248,7 +275,7 @@ impl At<'_> {
     /// nothing was done.
     #[inline(always)]
     fn is_new(&self, counted: &mut HookCounters, control: Control, visit: &Visit) -> Kind {
-        let table = Inflight(core::ptr::null_mut());
+        let table = Inflight::at(self.gate);
         let outcome = arrive(table, self.home, self.slot, control, visit);
         if !matches!(outcome.kind, Kind::New) {
             return Kind::Retry;
@@ -264,7 +291,7 @@ impl At<'_> {
     fn emit(&self, counted: &mut HookCounters, hook: &Hook, pass: &Pass, total_ns: u64) {
         let outcome = pass.outcome(self.home);
         emit_if_wanted(
-            self.reader,
+            &again(self.skb),
             &self.packet.packet(),
             len_bytes(self.skb),
             (self.gate, hook.direction, total_ns),

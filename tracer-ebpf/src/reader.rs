@@ -233,7 +233,7 @@ impl SkbReader for Direct {
     #[inline(always)]
     fn packet(&self, frame: &Frame, word: *mut u64) -> Result<Packet, ParseError> {
         // Each shape is read in a way of its own; what comes next the verifier follows once.
-        let usual = self.usual(frame, word).and_then(|headers| headers.identified(self, false));
+        let usual = self.usual(frame, word).and_then(|headers| headers.identified(|| *self, false));
         usual.map(Usual::packet).ok_or(ParseError::Truncated)
     }
 }
@@ -285,11 +285,11 @@ impl Headers {
     /// With the identity; `None`: the packet's payload belongs to it, and `reader` does not show it. `in_line`: payload is read by
     /// the program itself, which takes less time.
     #[inline(always)]
-    pub(crate) fn identified(self, reader: &Direct, in_line: bool) -> Option<Usual> {
+    pub(crate) fn identified(self, reader: impl FnOnce() -> Direct, in_line: bool) -> Option<Usual> {
         let Self(usual) = self;
         let deep = match usual.places.deep() {
-            Some((start, end)) if in_line => reader.deep_sum_in_line(start, end)?,
-            Some((start, end)) => reader.deep_sum(start, end)?,
+            Some((start, end)) if in_line => reader().deep_sum_in_line(start, end)?,
+            Some((start, end)) => reader().deep_sum(start, end)?,
             None => 0,
         };
         Some(Usual { identity: usual.identity(deep), places: usual.places })

@@ -56,7 +56,8 @@ pub(crate) fn thoroughly(number: u32, key: u64, now_ns: u64, terms: u32) -> u32 
 #[inline(never)]
 pub(crate) extern "C" fn hop_decide(number: u32, key: u64, now_ns: u64, terms: u32) -> u32 {
     let Some(counted) = counters::of(counters::cpu(), number) else { return Kind::Untracked as u32 };
-    let outcome = quickly(Inflight(counted.scratch.as_mut_ptr()), &visit(number, key, now_ns, terms));
+    let outcome =
+        quickly(Inflight::through(counted.scratch.as_mut_ptr()), &visit(number, key, now_ns, terms));
     if matches!(outcome.kind, Kind::Retry) {
         return thoroughly(number, key, now_ns, terms);
     }
@@ -68,7 +69,7 @@ pub(crate) extern "C" fn hop_decide(number: u32, key: u64, now_ns: u64, terms: u
 #[inline(never)]
 pub(crate) extern "C" fn hop_thoroughly(number: u32, key: u64, now_ns: u64, terms: u32) -> u32 {
     let Some(counted) = counters::of(counters::cpu(), number) else { return Kind::Untracked as u32 };
-    let table = Inflight(counted.scratch.as_mut_ptr());
+    let table = Inflight::through(counted.scratch.as_mut_ptr());
     let outcome = attempt_once(table, &visit(number, key, now_ns, terms));
     leave(counted, &outcome)
 }
@@ -79,7 +80,7 @@ pub(crate) extern "C" fn hop_thoroughly(number: u32, key: u64, now_ns: u64, term
 pub(crate) extern "C" fn hop_deferred(number: u32, key: u64, now_ns: u64, terms: u32) -> u32 {
     let Some(counted) = counters::of(counters::cpu(), number) else { return Kind::Untracked as u32 };
     let [_, index, ..] = counted.scratch;
-    let table = Inflight(counted.scratch.as_mut_ptr());
+    let table = Inflight::through(counted.scratch.as_mut_ptr());
     let outcome = inflight::deferred(table, index as u32, &visit(number, key, now_ns, terms));
     leave(counted, &outcome)
 }

@@ -83,7 +83,7 @@ pub(crate) extern "C" fn upcall_identified(identity: u64) -> u32 {
     // SAFETY: a map value of this program and CPU.
     let word: *mut u64 = unsafe { &raw mut (*room).word };
     let port = config::port_behind(identity);
-    let upcalled = inflight::upcalled(Inflight(word), identity, upcalls::after(port) as u16);
+    let upcalled = inflight::upcalled(Inflight::through(word), identity, upcalls::after(port) as u16);
     let (control, is_marked) = match upcalled {
         Upcalled::Marked(control) => (control, true),
         Upcalled::Missed(control) => (control, false),

@@ -118,7 +118,7 @@ pub(crate) extern "C" fn hop_quick_xdp(number: u32, key: u64, now_ns: u64, terms
     let cpu = counters::cpu();
     let Some(counted) = counters::of(cpu, number) else { return 0 };
     let visit = thorough::visit(number, key, now_ns, terms);
-    let outcome = quickly(Inflight(counted.scratch.as_mut_ptr()), &visit);
+    let outcome = quickly(Inflight::through(counted.scratch.as_mut_ptr()), &visit);
     if matches!(outcome.kind, Kind::Retry) {
         return 0;
     }

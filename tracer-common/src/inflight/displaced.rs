@@ -47,16 +47,21 @@ impl Displaced {
     }
 }
 
-/// The packet of `control`, which was in `slot`, makes room for another one at `now_ns`: it is kept if it has ended lately, and nobody has counted
-/// it as dropped.
+/// Whether the packet of `control` in `slot` has ended so lately, at `now_ns`, that it may still die. Valid if the control word is still the same
+/// later.
 #[inline(always)]
-pub(super) fn keep<T: Table>(table: T, slot: T::Slot, control: Control, now_ns: u64) {
+pub(super) fn may_wait<T: Table>(table: T, slot: T::Slot, control: Control, now_ns: u64) -> bool {
     if !matches!(control.state(), State::Done) || control.dead() {
-        return;
+        return false;
     }
     // Another CPU's clock may be ahead.
-    let age_ns = now_ns.saturating_sub(last_seen_ns(slot, control));
-    if age_ns <= table.waiting_ns() && slot.mark().site(control).is_none() {
+    now_ns.saturating_sub(last_seen_ns(slot, control)) <= table.waiting_ns()
+}
+
+/// That packet, which [`may_wait`], makes room for another one, and its slot is `BUSY` and ours: it is kept if nobody has counted it as dropped.
+#[inline(always)]
+pub(super) fn keep<T: Table>(table: T, slot: T::Slot, control: Control) {
+    if slot.mark().site(control).is_none() {
         let key = slot.key();
         table.set_displaced(Displaced::place(key), Displaced::of(key, control));
     }

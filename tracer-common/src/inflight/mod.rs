@@ -25,6 +25,7 @@ mod quick;
 mod rules;
 mod settle;
 mod slot;
+pub mod spills;
 mod table;
 mod upcall;
 mod visit;

@@ -85,20 +85,23 @@ pub(super) fn at_home<T: Search>(
     control: Control,
     visit: &Visit,
 ) -> Outcome {
-    let set = set_of(index);
+    let spills = table.spills(set_of(index));
     // With no slot of the set spilled, the packet that leaves was at its home too.
-    if table.spilled(set) != 0 {
+    if table.spilled_at(spills) != 0 {
         return Outcome::retry();
     }
     let word = first_word(visit).generation_after(control);
+    let may_wait = displaced::may_wait(table, slot, control, visit.now_ns);
     if !slot.exchange(control, word.busy()) {
         return Outcome::retry();
     }
-    displaced::keep(table, slot, control, visit.now_ns);
+    if may_wait {
+        displaced::keep(table, slot, control);
+    }
     fill(slot, visit.key, visit.now_ns, word);
     let new = Outcome::new(index, GivenUp::NONE);
     // Another CPU may have placed a packet of the same identity elsewhere in the set meanwhile.
-    if table.spilled(set) == 0 { new } else { settle_twins(table, slot, word, visit.key, new) }
+    if table.spilled_at(spills) == 0 { new } else { settle_twins(table, slot, word, visit.key, new) }
 }
 
 /// A look at a whole set.
@@ -209,6 +212,7 @@ pub(super) fn take<T: Search>(table: T, index: u32, visit: &Visit) -> Outcome {
     }
     let old_key = slot.key();
     let before = given_up(slot, control);
+    let may_wait = displaced::may_wait(table, slot, control, visit.now_ns);
     if !slot.exchange(control, word.busy()) {
         if moved {
             table.add_spilled(set, u32::MAX);
@@ -218,7 +222,9 @@ pub(super) fn take<T: Search>(table: T, index: u32, visit: &Visit) -> Outcome {
     if control.state() != State::Free {
         left(table, old_key, index);
     }
-    displaced::keep(table, slot, control, visit.now_ns);
+    if may_wait {
+        displaced::keep(table, slot, control);
+    }
     fill(slot, visit.key, visit.now_ns, word);
     settle_twins(table, slot, word, visit.key, Outcome::new(index, before))
 }

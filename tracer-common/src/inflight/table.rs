@@ -10,12 +10,21 @@ pub const SETTLED_NS: u64 = 5_000_000;
 pub trait Table: Copy {
     /// Its slots.
     type Slot: SlotCell;
+    /// Where the count of a set is.
+    type Spills: Copy;
     /// The slot at `index`; `None` beyond the end.
     fn slot(self, index: u32) -> Option<Self::Slot>;
     /// The index of an identity's home slot.
     fn home(self, key: u64) -> u32;
-    /// How many slots of `set` hold a packet whose home is another slot.
-    fn spilled(self, set: u32) -> u32;
+    /// Where it is counted how many slots of `set` hold a packet whose home is another slot.
+    fn spills(self, set: u32) -> Self::Spills;
+    /// How many there are now.
+    fn spilled_at(self, spills: Self::Spills) -> u32;
+    /// The same, for who asks once.
+    #[inline(always)]
+    fn spilled(self, set: u32) -> u32 {
+        self.spilled_at(self.spills(set))
+    }
     /// Adds to that number (wrapping); a full barrier.
     fn add_spilled(self, set: u32, change: u32);
     /// How long a packet may stay away before its slot can be taken, in nanoseconds.

@@ -199,6 +199,7 @@ impl Processor<'_> {
 
 impl<'a> Table for Processor<'a> {
     type Slot = Cell<'a>;
+    type Spills = u32;
 
     fn slot(self, index: u32) -> Option<Cell<'a>> {
         (index < self.machine.slots()).then_some(Cell { processor: self, word: index as usize * SLOT_WORDS })
@@ -208,7 +209,11 @@ impl<'a> Table for Processor<'a> {
         plain_home(key, self.machine.sets)
     }
 
-    fn spilled(self, set: u32) -> u32 {
+    fn spills(self, set: u32) -> u32 {
+        set
+    }
+
+    fn spilled_at(self, set: u32) -> u32 {
         u32::try_from(self.load(self.spilled_word(set))).unwrap()
     }
 

@@ -79,6 +79,7 @@ pub(crate) fn plain_home(key: u64, sets: u32) -> u32 {
 
 impl<'a> Table for &'a HostTable {
     type Slot = &'a Cell;
+    type Spills = u32;
 
     fn slot(self, index: u32) -> Option<&'a Cell> {
         self.slots.get(index as usize)
@@ -88,7 +89,11 @@ impl<'a> Table for &'a HostTable {
         plain_home(key, u32::try_from(self.spilled.len()).unwrap())
     }
 
-    fn spilled(self, set: u32) -> u32 {
+    fn spills(self, set: u32) -> u32 {
+        set
+    }
+
+    fn spilled_at(self, set: u32) -> u32 {
         self.spilled[set as usize].load(Acquire)
     }
 

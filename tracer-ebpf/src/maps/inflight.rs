@@ -4,6 +4,7 @@ use aya_ebpf::{macros::map, maps::Array};
 use hoptrace_common::inflight::{
     Control, DISPLACED, Displaced, Mark, Search, Slot, SlotCell, Table, home_of,
     place::{self, Look},
+    spills,
 };
 
 use super::{
@@ -17,16 +18,41 @@ use crate::atomic;
 #[map]
 static SLOTS: Array<Slot> = Array::with_max_entries(8, MMAPABLE);
 
-/// One entry per set, likewise.
+/// The counts of [`spills`], likewise.
 #[map]
-static SPILLED: Array<u32> = Array::with_max_entries(1, MMAPABLE);
+static SPILLED: Array<u64> = Array::with_max_entries(1, MMAPABLE);
 
 #[map]
 static ENDED: Array<u64> = Array::with_max_entries(DISPLACED, 0);
 
-/// The table, with a scratch word of this CPU.
+/// The table.
 #[derive(Clone, Copy)]
-pub(crate) struct Inflight(pub(crate) *mut u64);
+pub(crate) struct Inflight {
+    /// A scratch word of this CPU.
+    word: *mut u64,
+    gate: Option<Gate>,
+}
+
+impl Inflight {
+    /// With a scratch word of this CPU.
+    #[inline(always)]
+    pub(crate) const fn through(word: *mut u64) -> Self {
+        Self { word, gate: None }
+    }
+
+    /// For who asks nothing that needs such a word, and has a gate at hand.
+    #[inline(always)]
+    pub(crate) const fn at(gate: Gate) -> Self {
+        Self { word: core::ptr::null_mut(), gate: Some(gate) }
+    }
+}
+
+/// The count of one set: its word, and which of that.
+#[derive(Clone, Copy)]
+pub(crate) struct Spills {
+    word: Option<*mut u64>,
+    set: u32,
+}
 
 /// One slot.
 #[derive(Clone, Copy)]
@@ -34,6 +60,7 @@ pub(crate) struct Cell(*mut Slot);
 
 impl Table for Inflight {
     type Slot = Cell;
+    type Spills = Spills;
 
     #[inline(always)]
     fn slot(self, index: u32) -> Option<Cell> {
@@ -46,16 +73,21 @@ impl Table for Inflight {
     }
 
     #[inline(always)]
-    fn spilled(self, set: u32) -> u32 {
-        // SAFETY: a map value.
-        SPILLED.get_ptr(set).map_or(0, |spilled| unsafe { atomic::load(spilled) })
+    fn spills(self, set: u32) -> Spills {
+        Spills { word: SPILLED.get_ptr_mut(spills::word_of(set)), set }
+    }
+
+    #[inline(always)]
+    fn spilled_at(self, Spills { word, set }: Spills) -> u32 {
+        // SAFETY: a map value, aligned to eight bytes.
+        word.map_or(0, |word| spills::count_in(unsafe { atomic::load(word) }, set))
     }
 
     #[inline(always)]
     fn add_spilled(self, set: u32, change: u32) {
-        if let Some(spilled) = SPILLED.get_ptr_mut(set) {
-            // SAFETY: a map value, aligned to four bytes.
-            unsafe { atomic::fetch_add_u32(spilled, change) };
+        if let Some(word) = SPILLED.get_ptr_mut(spills::word_of(set)) {
+            // SAFETY: a map value, aligned to eight bytes.
+            unsafe { atomic::fetch_add_u64(word, spills::change_of(set, change)) };
         }
     }
 
@@ -66,7 +98,8 @@ impl Table for Inflight {
 
     #[inline(always)]
     fn waiting_ns(self) -> u64 {
-        control::gate(0).map_or(0, Gate::waiting_ns)
+        // It is the same at all ports.
+        self.gate.or_else(|| control::gate(0)).map_or(0, Gate::waiting_ns)
     }
 
     #[inline(always)]
@@ -91,7 +124,7 @@ impl Table for Inflight {
 
     #[inline(always)]
     fn opaque(self, value: u32) -> u32 {
-        scratch::through(self.0, value)
+        scratch::through(self.word, value)
     }
 }
 
@@ -117,7 +150,7 @@ impl Search for Inflight {
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub(crate) extern "C" fn hop_home(key: u64) -> u32 {
-    place::look_home(Inflight(core::ptr::null_mut()), key)
+    place::look_home(Inflight::through(core::ptr::null_mut()), key)
 }
 
 /// [`place::look`]: the slot found in the lower half, the vacant one in the upper.
@@ -125,7 +158,7 @@ pub(crate) extern "C" fn hop_home(key: u64) -> u32 {
 #[inline(never)]
 pub(crate) extern "C" fn hop_look(key: u64, now_ns: u64) -> u64 {
     let Some(counted) = counters::of(counters::cpu(), 0) else { return u64::MAX };
-    let look = place::look(Inflight(counted.scratch.as_mut_ptr()), key, now_ns);
+    let look = place::look(Inflight::through(counted.scratch.as_mut_ptr()), key, now_ns);
     u64::from(look.found) | (u64::from(look.vacant) << 32)
 }
 
@@ -134,7 +167,7 @@ pub(crate) extern "C" fn hop_look(key: u64, now_ns: u64) -> u64 {
 #[inline(never)]
 pub(crate) extern "C" fn hop_twin(key: u64, own: u32) -> u32 {
     let Some(counted) = counters::of(counters::cpu(), 0) else { return place::NONE };
-    place::twin(Inflight(counted.scratch.as_mut_ptr()), key, own)
+    place::twin(Inflight::through(counted.scratch.as_mut_ptr()), key, own)
 }
 
 macro_rules! fields {

@@ -19,8 +19,7 @@ use crate::support::object::classifier;
 use crate::tracer::Tracer;
 
 /// Names of the rows: of this build and of the other.
-pub(crate) const ROWS: [[&str; 2]; 2] =
-    [["this_hot", "against_hot"], ["this_distinct", "against_distinct"]];
+pub(crate) const ROWS: [[&str; 2]; 2] = [["this_hot", "against_hot"], ["this_distinct", "against_distinct"]];
 const TRAFFIC: [Traffic; 2] = [HOT, DISTINCT];
 
 /// Holds the programs of the way out for another process: says their ids in a line; for each line with a number, so many packets more have passed
@@ -59,7 +58,8 @@ impl Holder {
         let asks = process.stdin.take();
         let mut answers = BufReader::new(process.stdout.take().with_context(of)?).lines();
         let ids = answers.next().transpose()?.with_context(of)?;
-        let programs = ids.split(' ').map(|id| program(id.parse()?)).collect::<Result<_>>().with_context(of)?;
+        let programs =
+            ids.split(' ').map(|id| program(id.parse()?)).collect::<Result<_>>().with_context(of)?;
         Ok(Self { process, asks, answers, programs })
     }
 

@@ -133,7 +133,11 @@ fn bars(bench: &rows::Bench) -> Vec<Bar> {
         at_most("matching packet, hot, ÷ clock", ratio("hop_hot", rows::CLOCK), 1.25),
         at_most("one of 16 timed, hot, ÷ clock", ratio("hop_hot_timed_16", rows::CLOCK), 0.95),
         at_most("this build's hook ÷ the other's, hot", ratio("this_hot", "against_hot"), 1.02),
-        at_most("this build's hook ÷ the other's, distinct", ratio("this_distinct", "against_distinct"), 1.02),
+        at_most(
+            "this build's hook ÷ the other's, distinct",
+            ratio("this_distinct", "against_distinct"),
+            1.02,
+        ),
         at_most("matching packet, distinct, ÷ clock", ratio("hop_distinct", rows::CLOCK), 1.7),
         at_most("matching packet, distinct, ÷ LRU hash map", ratio("hop_distinct", "lru_distinct"), 0.6),
         at_most("packet the filter rejects ÷ clock", ratio("filtered", rows::CLOCK), 0.75),

@@ -63,7 +63,9 @@ impl Tracer {
 
     /// The kernel's numbers of the two programs of the way out.
     pub(crate) fn program_ids(&self) -> Result<[u32; 2]> {
-        let id = |place| Ok::<_, anyhow::Error>(self.attached.program(place).context("no such hook")?.info()?.id());
+        let id = |place| {
+            Ok::<_, anyhow::Error>(self.attached.program(place).context("no such hook")?.info()?.id())
+        };
         Ok([id(0)?, id(1)?])
     }
 

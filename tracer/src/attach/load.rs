@@ -8,7 +8,11 @@ use aya::{
     programs::{SchedClassifier, Xdp},
 };
 use hoptrace_common::{
-    config::TraceConfig, histogram::BUCKETS, inflight::WAYS, ports::PortConfig, skb::SkbLayout,
+    config::TraceConfig,
+    histogram::BUCKETS,
+    inflight::{WAYS, spills::SETS_PER_WORD},
+    ports::PortConfig,
+    skb::SkbLayout,
 };
 use zerocopy::IntoBytes as _;
 
@@ -145,7 +149,7 @@ impl Attached {
             .override_global("NAMESPACES", &namespaces, true)
             .override_global(aya_log::LEVEL, &options.log_level, true)
             .map_max_entries("SLOTS", slots)
-            .map_max_entries("SPILLED", slots / WAYS)
+            .map_max_entries("SPILLED", slots / WAYS / SETS_PER_WORD)
             .map_max_entries("RECORDS", options.ring_bytes.next_power_of_two().max(4096));
         for (name, entries) in figures(sizes).into_iter().chain(told::entries(sizes.room)) {
             object.map_max_entries(name, entries);

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, rc::Rc, sync::atomic::Ordering};
 
 use aya::Ebpf;
-use hoptrace_common::inflight::{Control, Mark, Slot, SlotCell, Table, home_of, settle};
+use hoptrace_common::inflight::{Control, Mark, Slot, SlotCell, Table, home_of, settle, spills};
 
 use super::{
     CollectError, Maps,
@@ -17,7 +17,7 @@ use crate::model::{PortId, Room};
 #[derive(Debug)]
 pub(super) struct SharedTable {
     slots: Rc<Mapped<Slot>>,
-    spilled: Rc<Mapped<u32>>,
+    spilled: Rc<Mapped<u64>>,
     room: Room,
     timeout_ns: u64,
     seed: u64,
@@ -73,6 +73,7 @@ const DONE_NS: u64 = 30_000_000_000;
 
 impl Table for &SharedTable {
     type Slot = SharedSlot;
+    type Spills = u32;
 
     fn slot(self, index: u32) -> Option<SharedSlot> {
         self.slots.at(index).map(SharedSlot)
@@ -82,14 +83,18 @@ impl Table for &SharedTable {
         home_of(key, self.seed, 64 - self.slots.len().trailing_zeros())
     }
 
-    fn spilled(self, set: u32) -> u32 {
-        self.spilled.read(set).unwrap_or(0)
+    fn spills(self, set: u32) -> u32 {
+        set
+    }
+
+    fn spilled_at(self, set: u32) -> u32 {
+        spills::count_in(self.spilled.read(spills::word_of(set)).unwrap_or(0), set)
     }
 
     fn add_spilled(self, set: u32, change: u32) {
-        if let Some(spilled) = self.spilled.at(set) {
-            // SAFETY: inside the mapping; elements are eight bytes apart.
-            unsafe { atomic_u32(spilled) }.fetch_add(change, Ordering::SeqCst);
+        if let Some(word) = self.spilled.at(spills::word_of(set)) {
+            // SAFETY: inside the mapping, aligned to eight bytes.
+            unsafe { atomic_u64(word) }.fetch_add(spills::change_of(set, change), Ordering::SeqCst);
         }
     }
 
