@@ -40,16 +40,6 @@ pub(crate) unsafe fn fetch_add_u64(target: *mut u64, value: u64) -> u64 {
     unsafe { atomic_xadd::<u64, u64, { AtomicOrdering::SeqCst }>(target, value) }
 }
 
-/// Adds to `*target`, wrapping, and gives the value before; a full barrier.
-///
-/// # Safety
-/// `target` points into a live map value, aligned to four bytes.
-#[inline(always)]
-pub(crate) unsafe fn fetch_add_u32(target: *mut u32, value: u32) -> u32 {
-    // SAFETY: by the caller's promise.
-    unsafe { atomic_xadd::<u32, u32, { AtomicOrdering::SeqCst }>(target, value) }
-}
-
 /// Reads `*source`, exactly once. Loads are not reordered with other loads on x86-64.
 ///
 /// # Safety
