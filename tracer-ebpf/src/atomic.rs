@@ -13,7 +13,6 @@ pub(crate) unsafe fn compare_exchange(target: *mut u64, old: u64, new: u64) -> b
     let (before, _) = unsafe {
         atomic_cxchg::<u64, { AtomicOrdering::SeqCst }, { AtomicOrdering::SeqCst }>(target, old, new)
     };
-    // Fewer steps than the flag, which the compiler makes of the same.
     before == old
 }
 

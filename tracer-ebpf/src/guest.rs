@@ -109,12 +109,11 @@ fn record(here: Here, figures: u32, time_ns: u64) {
     latency::record(here.cpu, first + figures, time_ns);
 }
 
-/// When the packet came, by the exact clock: how long the guest takes is measured whether or not the packet is timed on its way. What cannot
-/// speak is not measured.
+/// When the packet came, by the exact clock: how long the guest takes is measured whether or not the packet is timed on its way.
 #[inline(always)]
-pub(crate) fn exact_ns(moment: Moment, packet: &Packet) -> u64 {
+pub(crate) fn exact_ns(moment: Moment) -> u64 {
     let exact_ns = moment.exact_ns();
-    if exact_ns == 0 && may_speak(packet) { now_ns() } else { exact_ns }
+    if exact_ns == 0 { now_ns() } else { exact_ns }
 }
 
 /// The same for [`hop_at_guest`], of a packet that can speak, where [`leave_time`] has left a time.

@@ -15,7 +15,7 @@ use hoptrace_common::{
     inflight::{
         Aside, Clock, Control, Hook, InTurn, Kind, Pass, SlotCell as _, Table as _, Visit, arrive, set_of,
     },
-    packet::{ETHERTYPE_ARP, ETHERTYPE_IPV4, ETHERTYPE_IPV6, Frame, PROTOCOL_UDP, Reader as _, Window as _},
+    packet::{ETHERTYPE_ARP, ETHERTYPE_IPV4, ETHERTYPE_IPV6, Frame, Reader as _, Window as _},
 };
 
 use crate::{
@@ -83,10 +83,10 @@ pub(crate) fn hop(skb: *mut __sk_buff, hook: HookFacts, number: u32, of: Of) -> 
     let Some(headers) = reader.usual(&frame, &raw mut counted.word) else {
         return rare::leave(Note::undecided(number));
     };
-    if config::is_filtering() && !config::filter().matches(&again(skb), &headers.packet()) {
+    if config::is_filtering() && !config::filter().matches(&bounds_again(skb), &headers.packet()) {
         return DONE;
     }
-    let Some(packet) = headers.identified(|| again(skb), matches!(of, Of::Own)) else {
+    let Some(packet) = headers.identified(|| bounds_again(skb), matches!(of, Of::Own)) else {
         return rare::leave(Note::undecided(number));
     };
     let packet = packet.called(hook.key(packet.identity));
@@ -96,7 +96,7 @@ pub(crate) fn hop(skb: *mut __sk_buff, hook: HookFacts, number: u32, of: Of) -> 
             return DONE;
         }
     }
-    let table = Inflight::at(gate);
+    let table = Inflight::at(hook, gate);
     let home = table.home(packet.identity);
     let Some(slot) = table.slot(home) else { return DONE };
     // Of another host, under an address that the VM has used: it came from the tap long ago, or never.
@@ -113,7 +113,7 @@ pub(crate) fn hop(skb: *mut __sk_buff, hook: HookFacts, number: u32, of: Of) -> 
     let rules = hook.for_rules(number, neighbour::ends_here(sight));
     let turn = InTurn::at(rules.id, rules.direction, rules.later, large);
     let at = At { skb, number, cpu, gate, hook, packet, home, slot, turn, large, claim, sight, of };
-    // The same text twice, of which the verifier keeps one: where all packets are timed, nothing is asked about the clock.
+    // The same text twice, of which the verifier keeps one: where all packets are timed, nobody asks by which clock.
     if config::sharing() == 0 {
         at.seen(counted, rules, gate_state, Moment { ns: clock::now_ns(), clock: Clock::Exact })
     } else {
@@ -121,9 +121,9 @@ pub(crate) fn hop(skb: *mut __sk_buff, hook: HookFacts, number: u32, of: Of) -> 
     }
 }
 
-/// Reads the packet again: what the verifier has learned of its bounds differs from shape to shape.
+/// Reads the packet's bounds again, for who needs bytes behind the parser: what the verifier has learned of them there differs from shape to shape.
 #[inline(always)]
-fn again(skb: *mut __sk_buff) -> Direct {
+fn bounds_again(skb: *mut __sk_buff) -> Direct {
     // SAFETY: the context of the running program.
     unsafe { Direct::new(skb, core::ptr::null_mut()) }
 }
@@ -221,10 +221,9 @@ impl At {
             heads::keep(skb, packet.identity, number);
         }
         if !matches!(self.of, Of::Beside) && hook.has(HookConfig::GUEST) {
-            if packet.protocol() != PROTOCOL_UDP {
-                let packet = packet.packet();
-                let exact_ns = guest::exact_ns(moment, &packet);
-                guest::passes(&again(skb), &packet, hook, exact_ns, self.cpu, true);
+            let packet = packet.packet();
+            if guest::may_speak(&packet) {
+                guest::passes(&bounds_again(skb), &packet, hook, guest::exact_ns(moment), self.cpu, true);
             }
             if hook.direction() == 1 && packet.identity < gate.checksum_below() {
                 rare::leave(Note::undecided(number));
@@ -264,7 +263,7 @@ impl At {
         if pass.after.large() {
             pieces::expect(self.skb, &self.packet.packet(), self.number);
         }
-        if visit.hook.terminal && !pass.after.untimed() {
+        if config::sends() && visit.hook.terminal && !pass.after.untimed() {
             let total_ns = if whole_way { u64::from(pass.total_ns) } else { 0 };
             self.emit(counted, &visit.hook, &pass, total_ns);
         }
@@ -275,7 +274,7 @@ impl At {
     /// nothing was done.
     #[inline(always)]
     fn is_new(&self, counted: &mut HookCounters, control: Control, visit: &Visit) -> Kind {
-        let table = Inflight::at(self.gate);
+        let table = Inflight::at(self.hook, self.gate);
         let outcome = arrive(table, self.home, self.slot, control, visit);
         if !matches!(outcome.kind, Kind::New) {
             return Kind::Retry;
@@ -291,7 +290,7 @@ impl At {
     fn emit(&self, counted: &mut HookCounters, hook: &Hook, pass: &Pass, total_ns: u64) {
         let outcome = pass.outcome(self.home);
         emit_if_wanted(
-            &again(self.skb),
+            &bounds_again(self.skb),
             &self.packet.packet(),
             len_bytes(self.skb),
             (self.gate, hook.direction, total_ns),

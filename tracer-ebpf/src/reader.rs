@@ -282,7 +282,7 @@ impl Headers {
         self.0.places.packet(0)
     }
 
-    /// With the identity; `None`: the packet's payload belongs to it, and `reader` does not show it. `in_line`: payload is read by
+    /// With the identity; `None`: the packet's payload belongs to it, and what `reader` gives, which is asked for where payload does, does not show it. `in_line`: payload is read by
     /// the program itself, which takes less time.
     #[inline(always)]
     pub(crate) fn identified(self, reader: impl FnOnce() -> Direct, in_line: bool) -> Option<Usual> {

@@ -1,5 +1,8 @@
-//! How many slots of each set hold a packet whose home is another slot: a byte per set, so that those of a whole table stay in the nearest
-//! cache, where a word for each set would not.
+//! How many slots of each set hold a packet whose home is another slot: a byte per set, so that those of a table of 65,536 slots stay in the
+//! nearest cache, where a word for each set would not.
+//!
+//! A set counts as many as it has slots, and one for each CPU that has added one and not yet found that its slot was taken meanwhile. A byte is not
+//! too small for that: it would take some 248 CPUs at one set in the same few nanoseconds, and their taking it back would put the next set right again.
 
 /// Sets whose counts are in one word.
 pub const SETS_PER_WORD: u32 = 8;

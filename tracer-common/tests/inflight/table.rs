@@ -10,7 +10,7 @@ use std::{
 };
 
 use hoptrace_common::inflight::{
-    Control, DELTAS, DISPLACED, Displaced, Mark, SETTLED_NS, Search, SlotCell, State, Table, WAYS,
+    Control, DELTAS, DISPLACED, Displaced, Mark, SETTLED_NS, Search, SlotCell, State, Table, WAYS, spills,
 };
 
 #[derive(Debug, Default)]
@@ -26,7 +26,9 @@ pub(crate) struct Cell {
 #[derive(Debug)]
 pub(crate) struct HostTable {
     slots: Vec<Cell>,
-    spilled: Vec<AtomicU32>,
+    /// The counts of [`spills`].
+    spilled: Vec<AtomicU64>,
+    sets: u32,
     displaced: Vec<AtomicU64>,
     timeout_ns: u64,
     /// See [`Table::settled_ns`].
@@ -41,7 +43,8 @@ impl HostTable {
         assert!(sets.is_power_of_two());
         Self {
             slots: (0..sets * WAYS).map(|_| Cell::default()).collect(),
-            spilled: (0..sets).map(|_| AtomicU32::new(0)).collect(),
+            spilled: (0..sets.div_ceil(spills::SETS_PER_WORD)).map(|_| AtomicU64::new(0)).collect(),
+            sets,
             displaced: (0..DISPLACED).map(|_| AtomicU64::new(0)).collect(),
             timeout_ns,
             settled_ns: SETTLED_NS,
@@ -63,7 +66,7 @@ impl HostTable {
     }
 
     pub(crate) fn spilled_of_all_sets(&self) -> Vec<u32> {
-        self.spilled.iter().map(|spilled| spilled.load(SeqCst)).collect()
+        (0..self.sets).map(|set| self.spilled(set)).collect()
     }
 
     /// The slot at `index`, which there must be.
@@ -86,7 +89,7 @@ impl<'a> Table for &'a HostTable {
     }
 
     fn home(self, key: u64) -> u32 {
-        plain_home(key, u32::try_from(self.spilled.len()).unwrap())
+        plain_home(key, self.sets)
     }
 
     fn spills(self, set: u32) -> u32 {
@@ -94,11 +97,11 @@ impl<'a> Table for &'a HostTable {
     }
 
     fn spilled_at(self, set: u32) -> u32 {
-        self.spilled[set as usize].load(Acquire)
+        spills::count_in(self.spilled[spills::word_of(set) as usize].load(Acquire), set)
     }
 
     fn add_spilled(self, set: u32, change: u32) {
-        self.spilled[set as usize].fetch_add(change, SeqCst);
+        self.spilled[spills::word_of(set) as usize].fetch_add(spills::change_of(set, change), SeqCst);
     }
 
     fn waiting_ns(self) -> u64 {

@@ -10,7 +10,9 @@ use hoptrace_common::inflight::{
 use super::{
     MMAPABLE, config,
     control::{self, Gate},
-    counters, scratch,
+    counters,
+    hooks::{HookFacts, Scope},
+    scratch,
 };
 use crate::atomic;
 
@@ -28,22 +30,24 @@ static ENDED: Array<u64> = Array::with_max_entries(DISPLACED, 0);
 /// The table.
 #[derive(Clone, Copy)]
 pub(crate) struct Inflight {
-    /// A scratch word of this CPU.
+    /// A scratch word of this CPU, or null.
     word: *mut u64,
+    /// The first port's.
     gate: Option<Gate>,
 }
 
 impl Inflight {
-    /// With a scratch word of this CPU.
+    /// With a scratch word of this CPU; null for who asks nothing that needs one.
     #[inline(always)]
     pub(crate) const fn through(word: *mut u64) -> Self {
         Self { word, gate: None }
     }
 
-    /// For who asks nothing that needs such a word, and has a gate at hand.
+    /// Without one, for who has the gate of a hook's port at hand: in a program of one port that is the first one's.
     #[inline(always)]
-    pub(crate) const fn at(gate: Gate) -> Self {
-        Self { word: core::ptr::null_mut(), gate: Some(gate) }
+    pub(crate) const fn at(hook: HookFacts, gate: Gate) -> Self {
+        let gate = if matches!(hook.scope(), Scope::One) { Some(gate) } else { None };
+        Self { word: core::ptr::null_mut(), gate }
     }
 }
 
@@ -98,7 +102,6 @@ impl Table for Inflight {
 
     #[inline(always)]
     fn waiting_ns(self) -> u64 {
-        // It is the same at all ports.
         self.gate.or_else(|| control::gate(0)).map_or(0, Gate::waiting_ns)
     }
 
