@@ -59,7 +59,7 @@ struct Options {
     /// Only rows whose name contains this (beside those that others are compared with)
     #[arg(long)]
     only: Option<String>,
-    /// Another build of this benchmark, whose hooks are measured in turns with those of this one
+    /// Another build of this benchmark, whose hooks are measured in turns with those of this one (rows `this_…` and `against_…`)
     #[arg(long, value_name = "BENCHMARK")]
     against: Option<PathBuf>,
     /// Hold the programs for another process that measures them

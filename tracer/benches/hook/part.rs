@@ -40,7 +40,8 @@ impl Round<'_> {
     /// What a program takes that took this on the course, with this traffic.
     pub(crate) fn alone_ns(&self, traffic: Traffic, on_course_ns: f64) -> Result<f64> {
         let base = self.bases.iter().find(|(of, _)| *of == traffic);
-        Ok(on_course_ns - base.context("traffic of its own")?.1 + self.empty_ns)
+        Ok(on_course_ns - base.context("empty programs were not measured with this traffic")?.1
+            + self.empty_ns)
     }
 }
 

@@ -132,8 +132,10 @@ impl Bench {
             Row { name, contender: *contender, kind: *kind, traffic: *traffic, figures: Vec::new() }
         });
         let mut parts: Vec<Box<dyn Part>> = Vec::new();
-        if let Some(benchmark) = against {
-            parts.push(Box::new(Against::start(benchmark)?));
+        if let Some(benchmark) = against
+            && Against::names().any(wanted)
+        {
+            parts.push(Box::new(Against::of(benchmark)?));
         }
         if Rejected::names().any(wanted) {
             parts.push(Box::new(Rejected::load()?));
