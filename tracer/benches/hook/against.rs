@@ -144,7 +144,7 @@ impl Part for Against {
             }
             for (holder, figures) in turns {
                 let ns = holder.ns_per_run(round, traffic)?;
-                figures.ns.push(round.alone_ns(traffic, ns)?);
+                figures.ns.push(round.bases.alone_ns(traffic, ns)?);
             }
         }
         holders.iter_mut().try_for_each(Holder::check)

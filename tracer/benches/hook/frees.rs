@@ -158,7 +158,7 @@ impl Part for Frees {
             let program = raw(tracer.attached().ebpf_mut(), "hop_freed")?.fd()?.try_clone()?;
             let on_course = self.ns_per_run(trigger, &program, &packet(kind), round.runs)?;
             let figures = self.figures.get_mut(place).context("no such row")?;
-            figures.ns.push(on_course - base + round.empty_ns);
+            figures.ns.push(on_course - base + round.bases.empty_ns);
         }
         // Nothing may run on what is freed while others are measured.
         self.settings.set(0, Settings { thread: 0, packets: 0, ns: 0 }, 0)?;

@@ -3,7 +3,7 @@
 use anyhow::{Context as _, Result};
 use aya::Ebpf;
 
-use crate::course::{Course, HOT, Traffic};
+use crate::course::{Course, Traffic};
 
 /// A row's figures, a round each, in nanoseconds.
 #[derive(Debug, Clone)]
@@ -25,23 +25,23 @@ pub(crate) struct Round<'r> {
     pub(crate) course: &'r mut Course,
     /// Runs of each program.
     pub(crate) runs: u32,
-    /// What an empty program takes by itself.
-    pub(crate) empty_ns: f64,
-    /// What empty programs take on the course, by the traffic.
-    pub(crate) bases: &'r [(Traffic, f64)],
+    pub(crate) bases: &'r Bases,
 }
 
-impl Round<'_> {
-    /// What a program takes that took this on the course, with [`HOT`] traffic.
-    pub(crate) fn alone_hot_ns(&self, on_course_ns: f64) -> Result<f64> {
-        self.alone_ns(HOT, on_course_ns)
-    }
+/// What empty programs take in this round, in nanoseconds.
+pub(crate) struct Bases {
+    /// One by itself.
+    pub(crate) empty_ns: f64,
+    /// On the course, by the traffic.
+    pub(crate) on_course: Vec<(Traffic, f64)>,
+}
 
+impl Bases {
     /// What a program takes that took this on the course, with this traffic.
     pub(crate) fn alone_ns(&self, traffic: Traffic, on_course_ns: f64) -> Result<f64> {
-        let base = self.bases.iter().find(|(of, _)| *of == traffic);
-        Ok(on_course_ns - base.context("empty programs were not measured with this traffic")?.1
-            + self.empty_ns)
+        let base = self.on_course.iter().find(|(of, _)| *of == traffic);
+        let (_, base_ns) = base.context("empty programs were not measured with this traffic")?;
+        Ok(on_course_ns - base_ns + self.empty_ns)
     }
 }
 

@@ -100,7 +100,7 @@ impl Part for Rejected {
             let programs = self.program(trace)?;
             let on_course = round.course.ns_per_run(driver, &programs, &packet(kind), HOT, round.runs)?;
             let figures = self.figures.get_mut(place).context("no such row")?;
-            figures.ns.push(round.alone_hot_ns(on_course)?);
+            figures.ns.push(round.bases.alone_ns(HOT, on_course)?);
         }
         Ok(())
     }

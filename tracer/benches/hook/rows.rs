@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use aya::{Ebpf, programs::ProgramFd};
 use hoptrace_common::filter::Filter;
 
@@ -11,7 +11,7 @@ use crate::{
     course::{Course, DISTINCT, HOT, STATIONS, Traffic, ns_per_run, programs},
     frees::Frees,
     packets::{Kind, Packet, packet},
-    part::{Part, Round},
+    part::{Bases, Part, Round},
     rejected::Rejected,
     support::{
         object::{self, classifier},
@@ -172,9 +172,10 @@ impl Bench {
         let plain = packet(Kind::UdpV4);
         let alone = ns_per_run(classifier(&self.others, "empty")?, &plain, runs, || {})?;
         self.empty.push(alone);
-        let mut bases = Vec::new();
+        let mut bases = Bases { empty_ns: alone, on_course: Vec::new() };
         for traffic in TRAFFIC {
-            bases.push((traffic, self.course.ns_per_run(driver, &self.plain, &plain, traffic, runs)?));
+            let ns = self.course.ns_per_run(driver, &self.plain, &plain, traffic, runs)?;
+            bases.on_course.push((traffic, ns));
         }
         // A sweep goes through the whole table, and what the row needs may have to leave the caches for it: one that no row uses is left out.
         let is_sampled = self.rows.iter().any(|row| matches!(row.contender, Contender::HopsTimed16));
@@ -206,12 +207,10 @@ impl Bench {
                 Contender::HopsForUdp => self.for_udp.expect(packets),
                 _ => {}
             }
-            let base = bases.iter().find(|(traffic, _)| *traffic == row.traffic);
-            let (_, base) = base.context("traffic of its own")?;
-            row.figures.push(ns - base + alone);
+            row.figures.push(bases.alone_ns(row.traffic, ns)?);
         }
         let Self { others, course, parts, .. } = self;
-        let mut round = Round { others, course, runs, empty_ns: alone, bases: &bases };
+        let mut round = Round { others, course, runs, bases: &bases };
         parts.iter_mut().try_for_each(|part| part.round(&mut round))
     }
 
